@@ -1,0 +1,265 @@
+"""The session event vocabulary: what is appended, replayed and streamed.
+
+The `type` strings are a wire and storage contract: add a type or an optional field; never rename one.
+`docs/events.md` is generated from this module.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
+from shared.domain.values import Count, Failure, Frozen, OnBusy, Ordinal, ToolStatus, TurnOutcome
+
+
+class SessionCreated(Frozen):
+    """The session begins; always sequence 1."""
+
+    type: Literal["session.created"] = "session.created"
+    thread_id: str
+    session_name: str | None = None
+    agent_name: str | None = None
+    project_id: str | None = None
+    node_id: str | None = None
+    owner: str = Field(repr=False, exclude=False)
+    project_dir: str | None = None
+    metadata: dict[str, JsonValue] = {}
+
+
+class SessionUpdated(Frozen):
+    """Fields of the session changed; only the changed ones are in `changes`."""
+
+    type: Literal["session.updated"] = "session.updated"
+    changes: dict[str, JsonValue]
+
+
+class SessionDeleted(Frozen):
+    """The session ends for good; nothing follows."""
+
+    type: Literal["session.deleted"] = "session.deleted"
+
+
+class UserMessage(Frozen):
+    """A message enters the conversation. `overflow` names the document that holds a text too large for an event."""
+
+    type: Literal["user_message"] = "user_message"
+    content: str
+    overflow: str | None = None
+
+
+class MessageQueued(Frozen):
+    """A message waits for the running turn to end."""
+
+    type: Literal["message.queued"] = "message.queued"
+    content: str
+    on_busy: OnBusy = "enqueue"
+    overflow: str | None = None
+
+
+class RunStart(Frozen):
+    """A turn begins: from here to its `run.complete` the session is its own."""
+
+    type: Literal["run.start"] = "run.start"
+    agent: str
+    model: str
+
+
+class RunHandover(Frozen):
+    """For operators: another Durable instance goes on with the turn."""
+
+    type: Literal["run.handover"] = "run.handover"
+    instance_id: str
+
+
+class MessageStart(Frozen):
+    """A step's text begins, or begins afresh: what an earlier attempt of this step wrote is void."""
+
+    type: Literal["message.start"] = "message.start"
+    step: Ordinal
+    attempt: Ordinal
+
+
+class MessageDelta(Frozen):
+    """A piece of an answer being written; void once a `message.start` begins its step afresh."""
+
+    type: Literal["message.delta"] = "message.delta"
+    step: Ordinal
+    attempt: Ordinal
+    text: str
+
+
+class MessageComplete(Frozen):
+    """A step's text is whole, or `partial` when it was cancelled while being written."""
+
+    type: Literal["message.complete"] = "message.complete"
+    step: Ordinal
+    attempt: Ordinal
+    text: str
+    partial: bool = False
+    finish_reason: str | None = None
+    truncated: bool = False
+    overflow: str | None = None
+
+
+class TokenUsage(Frozen):
+    """What one model call used; `iteration` counts the turn's model calls from 1."""
+
+    type: Literal["token_usage"] = "token_usage"
+    prompt_tokens: Count
+    completion_tokens: Count
+    total_tokens: Count
+    model: str
+    agent: str
+    iteration: Ordinal
+
+
+class ToolCallStart(Frozen):
+    """A tool begins to run."""
+
+    type: Literal["tool_call.start"] = "tool_call.start"
+    id: str
+    step: Ordinal
+    attempt: Ordinal
+    name: str
+    arguments: str
+
+
+class ToolCallComplete(Frozen):
+    """A tool call is answered. A response over 64 KB is `{"href": …}` and `overflow` names its document."""
+
+    type: Literal["tool_call.complete"] = "tool_call.complete"
+    id: str
+    step: Ordinal
+    name: str
+    arguments: str
+    status: ToolStatus
+    response: JsonValue = None
+    duration_ms: Count
+    truncated: bool = False
+    overflow: str | None = None
+
+
+class Status(Frozen):
+    """The turn was asked to stop (`cancelling`): this entry is the whole mechanism of a cancel."""
+
+    type: Literal["status"] = "status"
+    status: Literal["cancelling", "cancelled", "stalled"]
+    reason: str | None = None
+
+
+class ErrorRaised(Frozen):
+    """Something went wrong that the client should know of."""
+
+    type: Literal["error"] = "error"
+    message: str
+    code: str
+    retryable: bool = False
+
+
+class RunComplete(Frozen):
+    """The turn's one terminal event: no event of the turn follows it."""
+
+    type: Literal["run.complete"] = "run.complete"
+    status: TurnOutcome
+    steps: Count
+    usage: dict[str, int]
+    duration_ms: Count
+    model: str
+    error: Failure | None = None
+
+
+class Outside(Frozen):
+    """An event another producer sent: kept as it came, and no part of any turn's protocol."""
+
+    type: Literal["outside"] = "outside"
+    event_type: str
+    origin: Literal["outside"] = "outside"
+    fields: dict[str, Any] = {}
+
+
+EventData: TypeAlias = Annotated[
+    SessionCreated
+    | SessionUpdated
+    | SessionDeleted
+    | UserMessage
+    | MessageQueued
+    | RunStart
+    | RunHandover
+    | MessageStart
+    | MessageDelta
+    | MessageComplete
+    | TokenUsage
+    | ToolCallStart
+    | ToolCallComplete
+    | Status
+    | ErrorRaised
+    | RunComplete
+    | Outside,
+    Field(discriminator="type"),
+]
+
+
+class Event(Frozen):
+    """One recorded fact at its place in a session's log.
+
+    `timestamp` is when it was recorded (UTC). `turn_id` and `message_id` say whose turn it belongs to; events of the
+    session itself, and outside events, have neither. `trace_id` is that of the request that caused it.
+    """
+
+    sequence: Ordinal
+    timestamp: AwareDatetime
+    turn_id: TurnId | None = None
+    message_id: MessageId | None = None
+    trace_id: str | None = None
+    data: EventData
+
+    @property
+    def type(self) -> str:
+        return self.data.event_type if isinstance(self.data, Outside) else self.data.type
+
+
+class Draft(Frozen):
+    """An event before it has its place: what a decision wants appended."""
+
+    data: EventData
+    turn_id: TurnId | None = None
+    message_id: MessageId | None = None
+    trace_id: str | None = None
+
+
+class Chunk(Frozen):
+    """Events written in one go: the unit of appending, and of ownership by one `writer`."""
+
+    session_id: SessionId
+    epoch: Ordinal = 1
+    writer: WriterId
+    events: tuple[Event, ...] = Field(min_length=1)
+
+    @property
+    def first(self) -> int:
+        return self.events[0].sequence
+
+    @property
+    def last(self) -> int:
+        return self.events[-1].sequence
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(event.type for event in self.events))
+
+
+def sequenced(drafts: Sequence[Draft], after: int, at: datetime) -> tuple[Event, ...]:
+    """Give `drafts` the places that follow `after`."""
+    return tuple(
+        Event(
+            sequence=after + place,
+            timestamp=at,
+            turn_id=draft.turn_id,
+            message_id=draft.message_id,
+            trace_id=draft.trace_id,
+            data=draft.data,
+        )
+        for place, draft in enumerate(drafts, start=1)
+    )

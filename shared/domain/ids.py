@@ -1,0 +1,72 @@
+"""Identifiers: their types, how they are made, and how one leads to another."""
+
+import re
+import secrets
+from datetime import datetime
+from typing import NewType
+
+SessionId = NewType("SessionId", str)
+TurnId = NewType("TurnId", str)
+MessageId = NewType("MessageId", str)
+InstanceId = NewType("InstanceId", str)
+CallId = NewType("CallId", str)
+WriterId = NewType("WriterId", str)
+TraceId = NewType("TraceId", str)
+
+SESSION_ID_PATTERN = r"^[A-Za-z0-9._:\-]{1,128}$"
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_SESSION_ID = re.compile(SESSION_ID_PATTERN)
+_MESSAGE_ID = re.compile(r"^msg_([0-9A-Z]{26})_([A-Za-z0-9._:\-]{1,128})$")
+
+
+def new_ulid(at: datetime) -> str:
+    """26 characters that sort by `at` (48 bits of milliseconds, 80 random bits; github.com/ulid/spec)."""
+    return base32((int(at.timestamp() * 1000) << 80) | secrets.randbits(80))
+
+
+def base32(number: int) -> str:
+    """The lowest 130 bits of `number` as 26 Crockford characters."""
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -5, -5))
+
+
+def new_session_id(at: datetime) -> SessionId:
+    return SessionId(f"ses_{new_ulid(at)}")
+
+
+def new_message_id(session_id: SessionId, at: datetime) -> MessageId:
+    """A message's id ends with its session's, so that a message alone leads to its partition."""
+    return MessageId(f"msg_{new_ulid(at)}_{session_id}")
+
+
+def new_writer_id() -> WriterId:
+    return WriterId(secrets.token_hex(8))
+
+
+def is_session_id(text: str) -> bool:
+    """Whether `text` may name a session: no `.` or `..`, which URLs resolve away."""
+    return _SESSION_ID.match(text) is not None and text not in {".", ".."}
+
+
+def session_of(message_id: str) -> SessionId | None:
+    """The session that `message_id` belongs to, or None if it isn't a message id."""
+    match = _MESSAGE_ID.match(message_id)
+    return SessionId(match.group(2)) if match else None
+
+
+def turn_of(message_id: MessageId) -> TurnId:
+    """The turn a message starts: known from the moment the message is, however long it is queued."""
+    return TurnId(f"turn_{message_id[4:30]}")
+
+
+def call_id(turn_id: TurnId, step: int, index: int) -> CallId:
+    """A tool call's id: unique where a model's own `call_0` is not, the same however often a tool is retried.
+
+    At most 40 characters, OpenAI's limit for ids that are sent back to it.
+    """
+    return CallId(f"call_{turn_id.removeprefix('turn_')}_{step}_{index}")
+
+
+def instance_of(turn_id: TurnId, generation: int) -> InstanceId:
+    """The Durable instance that runs a turn: the turn's own id first, then `~2`, `~3` … after a handover."""
+    return InstanceId(turn_id if generation == 1 else f"{turn_id}~{generation}")

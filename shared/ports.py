@@ -1,0 +1,197 @@
+"""What the services ask of the world: a log, a model, a scheduler, a clock."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from shared.domain.documents import AnyDocument, Document
+from shared.domain.events import Chunk
+from shared.domain.ids import InstanceId, SessionId, TurnId, WriterId
+from shared.domain.session import SessionState
+from shared.domain.values import ToolCall, Usage
+
+D = TypeVar("D", bound=Document)
+
+
+@dataclass(frozen=True)
+class SessionFilter:
+    """Which sessions to list; None and empty mean "any"."""
+
+    owner: str | None = None
+    project_id: str | None = None
+    status: str | None = None
+    agent_name: str | None = None
+    archived: bool | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class Tail(Protocol):
+    """A reader's ear on a session's log."""
+
+    async def past(self, after: int, at_most: timedelta) -> Sequence[Chunk]:
+        """Wait until something may follow `after`, or `at_most` has passed.
+
+        Returns chunks that follow `after` without a gap where they are at hand. An empty answer says nothing: read on.
+        """
+        ...
+
+
+class SessionLog(Protocol):
+    """The logs of all sessions, each gapless and with one writer at every place.
+
+    Every method raises StoreUnavailableError when the store doesn't answer.
+    """
+
+    async def append(
+        self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
+    ) -> None:
+        """Write `chunk` with the state after it and its documents, all of it or nothing.
+
+        Raises:
+            SequenceTakenError: another writer holds this place; read on and decide again.
+        """
+        ...
+
+    async def state(self, session_id: SessionId) -> SessionState | None:
+        """The session as its whole log says, read strongly; None if there is none. A deleted one stays as a mark."""
+        ...
+
+    async def read(self, session_id: SessionId, after: int, limit: int) -> Sequence[Chunk]:
+        """At most `limit` chunks that hold events later than `after`, oldest first, read strongly."""
+        ...
+
+    async def newest(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
+        """The newest `limit` chunks that hold an event of a type, oldest first."""
+        ...
+
+    def watch(self, session_id: SessionId, *, eager: bool = True) -> AbstractContextManager[Tail]:
+        """Listen from now on: what is appended after this call is not missed by `Tail.past`.
+
+        `eager=False` is for who can bear to learn late of what other processes append, and not to pay for polling.
+        """
+        ...
+
+    async def get(self, kind: type[D], session_id: SessionId, document_id: str) -> D | None: ...
+
+    async def find(
+        self, kind: type[D], session_id: SessionId, *, after: int = 0, limit: int, newest: bool = False
+    ) -> Sequence[D]:
+        """At most `limit` documents of a kind of an order later than `after`, in order; `newest`: the last ones."""
+        ...
+
+    async def put(self, session_id: SessionId, document: AnyDocument) -> None:
+        """Write a document on its own: leases, and what is to be there before the chunk that names it."""
+        ...
+
+    async def silence(self, session_id: SessionId, writer: WriterId) -> timedelta | None:
+        """How long ago, by the store's clock, `writer` last appended or renewed its lease; None if it never did."""
+        ...
+
+    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
+        """Stored states, newest first; `before` is the `listing_key` of the last one of the page before."""
+        ...
+
+    async def active(self, limit: int) -> Sequence[SessionState]:
+        """Sessions that a turn owns or whose conversation is to be cleared, least recently changed first."""
+        ...
+
+    async def clear(self, session_id: SessionId) -> None:
+        """Remove everything of a deleted session but its mark. Safe to repeat; call it until nothing is left."""
+        ...
+
+    async def check(self) -> None:
+        """Answer if the store does."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def listing_key(state: SessionState) -> str:
+    """Where a session stands in lists: by creation, then id."""
+    return f"{state.created_at.isoformat()}|{state.session_id}"
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """A model call. `messages` and `tools` are in Chat Completions form; `timeout` bounds every wait for the server.
+
+    `may_call_tools` is False in a turn's last step, where the model has to answer in words.
+    """
+
+    model: str
+    messages: Sequence[dict[str, Any]]
+    tools: Sequence[dict[str, Any]]
+    timeout: timedelta
+    may_call_tools: bool = True
+
+
+class ModelStream(Protocol):
+    """A model's answer while it is being written. After the iteration ends, the rest is known."""
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Pieces of text as they come. Raises ModelError."""
+        ...
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def tool_calls(self) -> Sequence[ToolCall]: ...
+    @property
+    def finish_reason(self) -> str | None: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def response(self) -> dict[str, Any]:
+        """The `chat.completion` object assembled so far."""
+        ...
+
+
+class ModelClient(Protocol):
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[ModelStream]:
+        """Call the model; leaving the context closes the connection, which stops generation and billing.
+
+        Raises:
+            ModelError: refused, unreachable or broken off, with a code a client can act on.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Answer if the model's server does."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class TurnStart:
+    """What an instance is told of its turn: ids and limits, never a transcript.
+
+    `first_attempt` is above every attempt that an earlier instance may have begun.
+    """
+
+    session_id: SessionId
+    turn_id: TurnId
+    instance_id: InstanceId
+    deadline: datetime
+    first_attempt: int = 1
+
+
+class TurnScheduler(Protocol):
+    """Durable Functions, as far as a turn needs it: the only place that knows its client."""
+
+    async def start(self, turn: TurnStart) -> None:
+        """Start the instance that runs a turn; nothing happens if it runs already.
+
+        A start that fails is logged and left to the sweep: the claim in the log is what was acknowledged.
+        """
+        ...
+
+    async def exists(self, instance_id: InstanceId) -> bool: ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        ...

@@ -1,0 +1,1 @@
+"""The session log in a SQLite file, for one machine."""

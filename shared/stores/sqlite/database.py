@@ -1,0 +1,93 @@
+"""A SQLite file in WAL mode: one thread that writes, one that reads, so that nothing blocks the event loop."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from shared.domain.errors import StoreUnavailableError
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS chunks (
+    session_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, writer TEXT NOT NULL, recorded_at REAL NOT NULL, types TEXT NOT NULL,
+    events TEXT NOT NULL, PRIMARY KEY (session_id, first)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS states (
+    session_id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, status TEXT NOT NULL,
+    agent_name TEXT, archived INTEGER NOT NULL, deleted INTEGER NOT NULL, attention INTEGER NOT NULL,
+    updated_at REAL NOT NULL, body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE deleted = 0;
+CREATE INDEX IF NOT EXISTS states_attention ON states (updated_at) WHERE attention = 1;
+CREATE TABLE IF NOT EXISTS documents (
+    session_id TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL,
+    recorded_at REAL NOT NULL, expires_at REAL, body TEXT NOT NULL,
+    PRIMARY KEY (session_id, kind, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS documents_placed ON documents (session_id, kind, place);
+CREATE INDEX IF NOT EXISTS documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
+"""
+
+
+class Database:
+    """Runs functions on the file's connections; whoever made it closes it.
+
+    `synchronous=NORMAL`: in WAL mode an acknowledged commit survives the death of the process at any point; only
+    losing the machine's power can cost the last ones (sqlite.org/wal.html).
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
+        self._writer = self._write_thread.submit(self._connect).result()
+        self._reader = self._read_thread.submit(self._connect).result()
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a transaction of its own: all of it or nothing."""
+        return await self._run(self._write_thread, lambda: _transaction(self._writer, work, "BEGIN IMMEDIATE"))
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one snapshot, which holds every acknowledged write."""
+        return await self._run(self._read_thread, lambda: _transaction(self._reader, work, "BEGIN"))
+
+    async def close(self) -> None:
+        await self._run(self._write_thread, self._writer.close)
+        await self._run(self._read_thread, self._reader.close)
+        self._write_thread.shutdown()
+        self._read_thread.shutdown()
+
+    async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        # Shielded: a caller that is cancelled must not leave it unknown whether its write was begun.
+        running = asyncio.get_running_loop().run_in_executor(thread, work)
+        try:
+            return await asyncio.shield(running)
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailableError(f"The SQLite file {self._path} can't be used: {error}.") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+        connection.execute("DELETE FROM documents WHERE expires_at < unixepoch()")
+        return connection
+
+
+def _transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
+    connection.execute(begin)
+    try:
+        result = work(connection)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return result
