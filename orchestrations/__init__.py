@@ -1,0 +1,1 @@
+"""Everything Durable: one orchestrator, its activities, the repair timer."""

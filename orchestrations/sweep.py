@@ -1,0 +1,103 @@
+"""Timer: repairs what died between two lines, and clears what was deleted."""
+
+import logging
+from datetime import datetime, timedelta
+
+import azure.durable_functions as df
+
+from shared.domain.events import RunHandover
+from shared.domain.ids import instance_of
+from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.turn import Fence
+from shared.domain.values import Failure
+from shared.ports import TurnScheduler, TurnStart
+from shared.scheduler import DurableTurnScheduler
+from shared.services.attempts import of_turn
+from shared.services.endings import Verdict
+from shared.services.writer import Decision, SessionWriter
+from shared.wiring import Services, services
+
+_MOST_SESSIONS = 500
+_LOST = Failure(code="turn_lost", message="The turn stood still until its deadline was over.", retryable=True)
+
+_log = logging.getLogger(__name__)
+
+
+async def sweep(client: df.DurableOrchestrationClient) -> None:
+    """Look at every session that a turn owns or that was deleted. Two sweeps at once do no harm: the log decides."""
+    on = services()
+    scheduler = DurableTurnScheduler(client, on.settings)
+    for state in await on.log.active(_MOST_SESSIONS):
+        await _Repair(on, scheduler, on.clock.now()).mend(state)
+    await on.model()  # imported here, off the path of whoever posts the first message
+
+
+class _Repair:
+    def __init__(self, on: Services, scheduler: TurnScheduler, now: datetime) -> None:
+        self._on = on
+        self._scheduler = scheduler
+        self._now = now
+
+    async def mend(self, stored: SessionState) -> None:
+        timings = self._on.settings.timings
+        if stored.deleted:
+            if self._now - stored.updated_at >= timings.clear_after:
+                await self._on.log.clear(stored.session_id)
+            return
+        turn = stored.active_turn
+        if turn is None or turn.parked or self._now - stored.updated_at < timings.start_grace:
+            return
+        state = await self._on.log.state(stored.session_id)
+        if state is not None and state.active_turn is not None and state.active_turn.turn_id == turn.turn_id:
+            await self._mend_turn(state, state.active_turn)
+
+    async def _mend_turn(self, state: SessionState, turn: ActiveTurn) -> None:
+        timings = self._on.settings.timings
+        deadline = turn.started_at + self._on.turn_timeout
+        silence = await self._silence(state, turn)
+        patience = timings.handover_after * 2 ** (turn.generation - 1)
+        if self._now > deadline + patience and silence >= timings.dead_after:
+            await self._lose(state, turn)
+        elif silence >= patience:
+            await self._hand_over(state, turn, deadline)
+        elif not await self._scheduler.exists(turn.instance_id):
+            _log.warning("turn %s: instance %s was never started; starting it", turn.turn_id, turn.instance_id)
+            await self._scheduler.start(_start(state, turn, deadline))
+
+    async def _silence(self, state: SessionState, turn: ActiveTurn) -> timedelta:
+        """How long nothing has been heard of the turn: no chunk, no lease."""
+        heard = [self._now - state.updated_at]
+        attempts = [*turn.tools.values(), *([] if turn.call is None else [turn.call])]
+        for writer in {attempt.writer for attempt in attempts}:
+            silence = await self._on.log.silence(state.session_id, writer)
+            heard += [] if silence is None else [silence]
+        return min(heard)
+
+    async def _hand_over(self, state: SessionState, turn: ActiveTurn, deadline: datetime) -> None:
+        """Give the turn to another instance: the old one, if it wakes, finds itself superseded."""
+        writer = SessionWriter(self._on.log, self._on.clock, state.session_id)
+        await writer.load()
+        fence = Fence(turn.turn_id, turn.instance_id)
+        handover = RunHandover(instance_id=instance_of(turn.turn_id, turn.generation + 1))
+
+        async def decide(now: SessionState) -> Decision[bool]:
+            # Anything new since we judged its silence means that it lives.
+            silent = fence.holds(now) is not None and now.head == state.head
+            return Decision(silent, of_turn(now, handover) if silent else ())
+
+        if await writer.settle(decide) and writer.state.active_turn is not None:
+            _log.warning("turn %s stands still; handed to %s", turn.turn_id, handover.instance_id)
+            await self._scheduler.start(_start(writer.state, writer.state.active_turn, deadline))
+
+    async def _lose(self, state: SessionState, turn: ActiveTurn) -> None:
+        _log.error("turn %s of session %s is lost", turn.turn_id, state.session_id)
+        verdict = Verdict("failed", _LOST)
+        following = await self._on.endings.end(state.session_id, Fence(turn.turn_id, turn.instance_id), verdict)
+        if following is not None:
+            await self._scheduler.start(following)
+
+
+def _start(state: SessionState, turn: ActiveTurn, deadline: datetime) -> TurnStart:
+    attempts = [*turn.tools.values(), *([] if turn.call is None else [turn.call])]
+    first = max((attempt.number for attempt in attempts), default=0) + 1
+    return TurnStart(state.session_id, turn.turn_id, turn.instance_id, deadline, first_attempt=first)

@@ -1,0 +1,20 @@
+"""The agents there are: add one here."""
+
+from shared.agents.assistant import ASSISTANT
+from shared.agents.declaration import Agent
+from shared.domain.errors import AgentNotFoundError
+
+AGENTS: dict[str, Agent] = {agent.name: agent for agent in (ASSISTANT,)}
+DEFAULT_AGENT = ASSISTANT.name
+
+
+def agent_named(name: str | None) -> Agent:
+    """The agent called `name`, or the default one.
+
+    Raises:
+        AgentNotFoundError: there is none of that name.
+    """
+    agent = AGENTS.get(name or DEFAULT_AGENT)
+    if agent is None:
+        raise AgentNotFoundError(f"There is no agent {name!r}; there are: {', '.join(sorted(AGENTS))}.")
+    return agent

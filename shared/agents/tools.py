@@ -1,0 +1,115 @@
+"""Tools: typed Python functions a model may call, and the ones every agent can use."""
+
+import ast
+import inspect
+import operator
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+_MAX_EXPRESSION = 200
+_MAX_EXPONENT = 1000
+
+
+class ToolError(Exception):
+    """The tool can't do what it was asked to; the text goes back to the model."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function with its schema. `idempotent`: running it again after a crash does no harm."""
+
+    name: str
+    description: str
+    arguments: type[BaseModel]
+    function: Callable[..., Awaitable[Any]]
+    idempotent: bool
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The tool in Chat Completions form."""
+        return {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": self.description,
+                "parameters": self.arguments.model_json_schema(),
+            },
+        }
+
+    async def run(self, arguments: str) -> Any:
+        """Call the function with `arguments`, JSON text as a model wrote it.
+
+        Raises:
+            ToolError: the arguments don't fit, or the function says so.
+        """
+        try:
+            values = self.arguments.model_validate_json(arguments or "{}")
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            raise ToolError(f"The arguments don't fit {self.name}: {problems}") from error
+        return await self.function(**{name: getattr(values, name) for name in self.arguments.model_fields})
+
+
+def tool(function: Callable[..., Awaitable[Any]], *, idempotent: bool = False) -> Tool:
+    """Make a tool of an async function: its name, its docstring, and its annotated parameters are what a model sees."""
+    parameters = inspect.signature(function).parameters.values()
+    fields: dict[str, Any] = {
+        parameter.name: (
+            parameter.annotation,
+            ... if parameter.default is inspect.Parameter.empty else parameter.default,
+        )
+        for parameter in parameters
+    }
+    arguments = create_model(f"{function.__name__}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
+    return Tool(function.__name__, inspect.getdoc(function) or "", arguments, function, idempotent)
+
+
+async def current_time(timezone: str = "UTC") -> str:
+    """Tell the date and time in a time zone, given by its IANA name such as Europe/Berlin."""
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ToolError(f"There is no time zone {timezone!r}; use an IANA name such as Europe/Berlin.") from error
+    return datetime.now(zone).isoformat(timespec="seconds")
+
+
+async def calculate(expression: str) -> float:
+    """Work out an arithmetic expression with + - * / // % ** and parentheses, such as (2 + 3) * 4."""
+    if len(expression) > _MAX_EXPRESSION:
+        raise ToolError(f"The expression is longer than {_MAX_EXPRESSION} characters.")
+    try:
+        return _value(ast.parse(expression, mode="eval").body)
+    except (SyntaxError, ValueError, ArithmeticError, TypeError, RecursionError) as error:
+        raise ToolError(f"Can't work out {expression!r}: {error}") from error
+
+
+_OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+
+
+def _value(node: ast.expr) -> float:
+    match node:
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            return number
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            base, exponent = _value(left), _value(right)
+            # A power of integers can take all memory: floats overflow instead.
+            if isinstance(op, ast.Pow) and (abs(exponent) > _MAX_EXPONENT or abs(base) > _MAX_EXPONENT):
+                return float(base) ** float(exponent)
+            return _OPERATORS[type(op)](base, exponent)
+        case _:
+            raise ValueError("only numbers and + - * / // % ** ( ) are understood")

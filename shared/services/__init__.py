@@ -1,0 +1,1 @@
+"""What the API and the orchestrations ask for, in terms of the ports."""

@@ -1,0 +1,110 @@
+"""Attempts at a step or a tool call: who may begin one, and how long one may go on."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import timedelta
+
+from shared.domain.documents import Lease, Message
+from shared.domain.errors import StoreUnavailableError
+from shared.domain.events import Draft, EventData, MessageDelta
+from shared.domain.session import SessionState
+from shared.domain.turn import Fence, Standing
+from shared.ports import Clock, SessionLog
+from shared.services.stream import follow
+from shared.services.writer import Decision, SessionWriter
+
+StandingOf = Callable[[SessionState], Standing]
+
+
+async def begin(log: SessionLog, writer: SessionWriter, standing: StandingOf, start: EventData) -> Standing:
+    """Append `start` if this execution may begin the attempt: only MINE permits acting.
+
+    While another execution of the same attempt is at it, this one follows the log until that has an outcome.
+    """
+
+    async def decide(state: SessionState) -> Decision[Standing]:
+        now = standing(state)
+        return Decision(Standing.MINE, of_turn(state, start)) if now is Standing.BEGIN else Decision(now)
+
+    await writer.load()
+    while (found := await writer.settle(decide)) is Standing.FOLLOW:
+        await _news(log, writer)
+    return found
+
+
+async def _news(log: SessionLog, writer: SessionWriter) -> None:
+    patience = timedelta(seconds=5)
+    async with aclosing(follow(log, writer.session_id, writer.state.head, patience)) as batches:
+        async for events in batches:
+            if events:
+                break
+    await writer.load()
+
+
+def of_turn(state: SessionState, *data: EventData) -> list[Draft]:
+    """Events of the active turn."""
+    turn = state.active_turn
+    if turn is None:
+        raise ValueError("No turn is active.")
+    return [Draft(data=item, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=turn.trace_id) for item in data]
+
+
+async def active_message(log: SessionLog, state: SessionState, fence: Fence) -> Message:
+    """The message whose turn `fence` holds, as it is kept now."""
+    turn = fence.holds(state)
+    message = None if turn is None else await log.get(Message, state.session_id, turn.message_id)
+    if message is None:
+        raise ValueError(f"session {state.session_id}: the message of turn {fence.turn_id} is missing")
+    return message
+
+
+class Guard:
+    """Listens to the log beside an attempt's work, and says that the attempt lives when its work is silent."""
+
+    def __init__(self, log: SessionLog, clock: Clock, writer: SessionWriter, lease_after: timedelta) -> None:
+        self._log = log
+        self._clock = clock
+        self._writer = writer
+        self._lease_after = lease_after
+        self._heard = writer.state.head
+        self._said = clock.now()
+
+    @asynccontextmanager
+    async def over_work(
+        self, still_standing: Callable[[SessionState], bool], stop: Callable[[], object]
+    ) -> AsyncGenerator[None]:
+        """While the body works: call `stop` once the log says that it shall not go on."""
+        listening = asyncio.create_task(self._listen(still_standing, stop))
+        try:
+            yield
+        finally:
+            listening.cancel()
+            await asyncio.wait([listening])
+
+    async def _listen(self, still_standing: Callable[[SessionState], bool], stop: Callable[[], object]) -> None:
+        while True:
+            # The work itself meets the store's trouble when it appends; until then go on listening.
+            with suppress(StoreUnavailableError):
+                if await self._heard_stop(still_standing):
+                    stop()
+                    return
+            await asyncio.sleep(1)
+
+    async def _heard_stop(self, still_standing: Callable[[SessionState], bool]) -> bool:
+        session_id, patience = self._writer.session_id, self._lease_after / 2
+        async with aclosing(follow(self._log, session_id, self._heard, patience, eager=False)) as batches:
+            async for events in batches:
+                self._heard = events[-1].sequence if events else self._heard
+                if any(not isinstance(event.data, MessageDelta) for event in events):
+                    state = await self._log.state(session_id)
+                    if state is None or not still_standing(state):
+                        return True
+                await self._renew_lease()
+        return False
+
+    async def _renew_lease(self) -> None:
+        self._said = max(self._said, self._writer.appended_at)
+        if self._clock.now() - self._said >= self._lease_after:
+            await self._log.put(self._writer.session_id, Lease(id=self._writer.id))
+            self._said = self._clock.now()

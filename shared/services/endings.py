@@ -1,0 +1,133 @@
+"""The end of a turn: its terminal event, and the beginning of the next one, in one batch."""
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.domain.documents import AnyDocument, Message, ModelResponse, Step, ToolResult, response_id
+from shared.domain.events import MessageDelta
+from shared.domain.ids import SessionId, TurnId, instance_of
+from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.turn import Ending, Fence, beginning, cancelled_call
+from shared.domain.values import ANSWER_BYTES, Failure, TurnOutcome, cut
+from shared.ports import Clock, SessionLog, TurnStart
+from shared.services.stream import follow
+from shared.services.writer import Decision, SessionWriter
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a turn is to end. A turn whose log says `cancelling` ends as cancelled, whatever it still brought about."""
+
+    status: TurnOutcome
+    failure: Failure | None = None
+
+
+class Endings:
+    def __init__(self, log: SessionLog, clock: Clock, turn_timeout: timedelta) -> None:
+        self._log = log
+        self._clock = clock
+        self._turn_timeout = turn_timeout
+
+    async def end(self, session_id: SessionId, fence: Fence, verdict: Verdict) -> TurnStart | None:
+        """Append the turn's end, and take the next waiting message with it.
+
+        Run twice, the second finds the turn ended and appends nothing. Returns the turn that is to be started now:
+        also when an earlier run died between its append and that start.
+        """
+        writer = SessionWriter(self._log, self._clock, session_id)
+        await writer.load()
+
+        async def decide(state: SessionState) -> Decision[TurnStart | None]:
+            turn = fence.holds(state)
+            if turn is None:
+                return Decision(self._unbegun(state))
+            return await self._decided(state, turn, verdict)
+
+        return await writer.settle(decide)
+
+    async def _decided(self, state: SessionState, turn: ActiveTurn, verdict: Verdict) -> Decision[TurnStart | None]:
+        message = await self._log.get(Message, state.session_id, turn.message_id)
+        if message is None:
+            raise ValueError(f"session {state.session_id}: the active turn's message {turn.message_id} is missing")
+        ending = await self._ending(turn, message, verdict)
+        drafts = ending.drafts(turn, message)
+        documents: list[AnyDocument] = [ending.message(turn, message), *ending.dangling]
+        if ending.unfinished is not None:
+            documents.append(_partial_response(message, turn, ending.unfinished))
+        following = None
+        if state.queue:
+            begun = await self._next(state, state.head + len(drafts) + 1)
+            drafts += beginning(begun)
+            documents.append(begun)
+            following = self._start_of(begun.session_id, begun.turn_id)
+        return Decision(following, drafts, documents)
+
+    async def _ending(self, turn: ActiveTurn, message: Message, verdict: Verdict) -> Ending:
+        return Ending(
+            status="cancelled" if turn.cancelling else verdict.status,
+            at=self._clock.now(),
+            failure=None if turn.cancelling else verdict.failure,
+            unfinished=await self._unfinished(message, turn),
+            dangling=_dangling(message, turn),
+        )
+
+    async def _unfinished(self, message: Message, turn: ActiveTurn) -> Step | None:
+        """What the newest attempt of an interrupted step had written: it stays part of the conversation."""
+        if turn.call is None or turn.call.done:
+            return None
+        pieces: list[str] = []
+        batches = follow(self._log, message.session_id, message.order - 1, timedelta(0))
+        async with aclosing(batches):
+            async for events in batches:
+                if not events:
+                    break
+                pieces += [
+                    event.data.text
+                    for event in events
+                    if isinstance(event.data, MessageDelta)
+                    and event.turn_id == turn.turn_id
+                    and (event.data.step, event.data.attempt) == (turn.step, turn.call.number)
+                ]
+        text, truncated = cut("".join(pieces), ANSWER_BYTES)
+        return Step(text=text, truncated=truncated)
+
+    async def _next(self, state: SessionState, sequence: int) -> Message:
+        queued = await self._log.get(Message, state.session_id, state.queue[0])
+        if queued is None:
+            raise ValueError(f"session {state.session_id}: the queued message {state.queue[0]} is missing")
+        return queued.model_copy(update={"status": "running", "order": sequence})
+
+    def _unbegun(self, state: SessionState) -> TurnStart | None:
+        """The active turn if nothing shows yet that its instance runs; starting one that runs does nothing."""
+        turn = state.active_turn
+        fresh = turn is not None and turn.generation == 1 and turn.call is None and not turn.cancelling
+        return self._start_of(state.session_id, turn.turn_id) if turn is not None and fresh else None
+
+    def _start_of(self, session_id: SessionId, turn_id: TurnId) -> TurnStart:
+        deadline = self._clock.now() + self._turn_timeout
+        return TurnStart(session_id, turn_id, instance_of(turn_id, 1), deadline)
+
+
+def _dangling(message: Message, turn: ActiveTurn) -> tuple[ToolResult, ...]:
+    """The calls of the newest step that were never answered."""
+    if not message.steps or len(message.steps) != turn.step:
+        return ()
+    open_calls = [
+        call for call in message.steps[-1].tool_calls if call.id not in turn.tools or not turn.tools[call.id].done
+    ]
+    return tuple(
+        cancelled_call(call.id, call.name, call.arguments, message.message_id, turn.step) for call in open_calls
+    )
+
+
+def _partial_response(message: Message, turn: ActiveTurn, written: Step) -> ModelResponse:
+    """What can be told of a model call whose own end nobody saw."""
+    choice = {"index": 0, "finish_reason": None, "message": {"role": "assistant", "content": written.text}}
+    return ModelResponse(
+        id=response_id(message.message_id, turn.step),
+        order=message.order,
+        message_id=message.message_id,
+        step=turn.step,
+        body={"object": "chat.completion", "model": turn.model, "choices": [choice]},
+    )

@@ -1,0 +1,233 @@
+"""Sessions: open, look up, list, change, delete."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from shared.domain.documents import IdempotencyRecord
+from shared.domain.errors import (
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    NoResultError,
+    NotFinishedError,
+    SequenceTakenError,
+    SessionDeletedError,
+    SessionExistsError,
+    SessionNotFoundError,
+)
+from shared.domain.events import Draft, Event, MessageComplete, SessionCreated, SessionDeleted, SessionUpdated, Status
+from shared.domain.ids import SessionId, base32, new_session_id
+from shared.domain.session import METADATA_BYTES, SessionState
+from shared.ports import Clock, SessionFilter, SessionLog, listing_key
+from shared.services.reading import filled_in, text_behind
+from shared.services.writer import Decision, SessionWriter
+
+_EMPTY: dict[str, Any] = {"metadata": {}, "archived": False}
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """A client's key, bound to caller, method and path by `id`, and the hash of the body it came with."""
+
+    id: str
+    body_hash: str
+
+    def record(self, result: str) -> IdempotencyRecord:
+        return IdempotencyRecord(id=self.id, body_hash=self.body_hash, result=result)
+
+    def replayed(self, record: IdempotencyRecord | None) -> str | None:
+        """What the first request with this key made; None if this is the first.
+
+        Raises:
+            IdempotencyKeyReusedError: the first one had another body.
+        """
+        if record is None:
+            return None
+        if record.body_hash != self.body_hash:
+            raise IdempotencyKeyReusedError("This Idempotency-Key was used with another body: take a new key.")
+        return record.result
+
+
+@dataclass(frozen=True)
+class Page:
+    sessions: Sequence[SessionState]
+    next_cursor: str | None
+
+
+class Sessions:
+    def __init__(self, log: SessionLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+
+    async def create(
+        self,
+        owner: str,
+        fields: dict[str, Any],
+        session_id: SessionId | None,
+        trace_id: str,
+        key: IdempotencyKey | None = None,
+    ) -> tuple[SessionState, bool]:
+        """Open a session, or find the one that a request with the same key opened: then the flag is True.
+
+        Raises:
+            SessionExistsError, SessionDeletedError: the id is taken.
+        """
+        if session_id is None:
+            # A retry must find what the first try made, so the key decides the id.
+            session_id = new_session_id(self._clock.now()) if key is None else _session_id_for(key)
+        created = SessionCreated(thread_id=f"thread_{session_id}", owner=owner, **fields)
+        writer = SessionWriter(self._log, self._clock, session_id)
+        try:
+            documents = () if key is None else (key.record(session_id),)
+            await writer.append([Draft(data=created, trace_id=trace_id)], documents)
+        except SequenceTakenError:
+            return await self._found(owner, session_id, key), True
+        return writer.state, False
+
+    async def _found(self, owner: str, session_id: SessionId, key: IdempotencyKey | None) -> SessionState:
+        state = await self._log.state(session_id)
+        if state is not None and state.deleted:
+            raise SessionDeletedError(f"The session {session_id!r} was deleted; its id is not given out again.")
+        record = None if key is None else await self._log.get(IdempotencyRecord, session_id, key.id)
+        if key is None or state is None or state.owner != owner or key.replayed(record) is None:
+            raise SessionExistsError(f"There is a session {session_id!r} already: take another id.")
+        return state
+
+    async def get(self, owner: str, session_id: SessionId) -> SessionState:
+        """The session as it is now.
+
+        Raises:
+            SessionNotFoundError: there is none, it was deleted, or it is another owner's.
+        """
+        return belonging(await self._log.state(session_id), owner, session_id)
+
+    async def status(self, owner: str, session_id: SessionId) -> str:
+        """`running`, `finished`, or `not_existent`."""
+        try:
+            return (await self.get(owner, session_id)).status
+        except SessionNotFoundError:
+            return "not_existent"
+
+    async def result(self, owner: str, session_id: SessionId) -> str:
+        """The text of the last assistant message.
+
+        Raises:
+            SessionNotFoundError, NotFinishedError, NoResultError
+        """
+        state = await self.get(owner, session_id)
+        if state.status != "finished":
+            raise NotFinishedError("The session is still running: ask again when its status is finished.")
+        if state.outside_result is not None:
+            return state.outside_result
+        if state.diagnosis is None:
+            raise NoResultError("The session has no assistant message.")
+        return await self.diagnosis(state) or ""
+
+    async def diagnosis(self, state: SessionState) -> str | None:
+        """The text of the last `message.complete`."""
+        if state.diagnosis_overflow is None:
+            return state.diagnosis
+        return await text_behind(self._log, state.session_id, MessageComplete, state.diagnosis_overflow)
+
+    async def newest_events(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Event]:
+        """The newest `limit` events of a type, oldest first."""
+        chunks = await self._log.newest(session_id, event_type, limit)
+        return [event for chunk in chunks for event in chunk.events if event.type == event_type][-limit:]
+
+    async def tail(self, state: SessionState, limit: int) -> Sequence[Event]:
+        """The newest `limit` events, oldest first: without gaps, their places are known."""
+        after = max(0, state.head - limit)
+        chunks = await self._log.read(state.session_id, after, limit)
+        events = [event for chunk in chunks for event in chunk.events if event.sequence > after]
+        return await filled_in(self._log, state.session_id, events)
+
+    async def list(self, wanted: SessionFilter, cursor: str | None, limit: int) -> Page:
+        """A page of sessions, newest first.
+
+        Raises:
+            InvalidRequestError: the cursor is not one of ours.
+        """
+        before = None if cursor is None else _decoded(cursor)
+        sessions = await self._log.sessions(wanted, before=before, limit=limit + 1)
+        more = len(sessions) > limit
+        sessions = sessions[:limit]
+        next_cursor = base64.urlsafe_b64encode(listing_key(sessions[-1]).encode()).decode() if more else None
+        return Page(sessions, next_cursor)
+
+    async def update(self, owner: str, session_id: SessionId, patch: dict[str, Any], trace_id: str) -> SessionState:
+        """Change the fields of `patch` (RFC 7396: null clears, objects merge)."""
+        writer = SessionWriter(self._log, self._clock, session_id)
+        await writer.load()
+
+        async def decide(state: SessionState) -> Decision[None]:
+            changes = _changed(belonging(state, owner, session_id), patch)
+            drafts = [Draft(data=SessionUpdated(changes=changes), trace_id=trace_id)] if changes else []
+            return Decision(None, drafts)
+
+        await writer.settle(decide)
+        return writer.state
+
+    async def delete(self, owner: str, session_id: SessionId, trace_id: str) -> None:
+        """End the running turn and the session: from here on it is not found, and the sweep clears what it held."""
+        writer = SessionWriter(self._log, self._clock, session_id)
+        await writer.load()
+
+        async def decide(state: SessionState) -> Decision[None]:
+            turn = belonging(state, owner, session_id).active_turn
+            drafts = [Draft(data=SessionDeleted(), trace_id=trace_id)]
+            if turn is not None:
+                stop = Status(status="cancelling", reason="session deleted")
+                drafts.insert(0, Draft(data=stop, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=trace_id))
+            return Decision(None, drafts)
+
+        await writer.settle(decide)
+
+
+def belonging(state: SessionState | None, owner: str, session_id: SessionId) -> SessionState:
+    """`state`, if it is `owner`'s and not deleted.
+
+    Raises:
+        SessionNotFoundError: it isn't; whether it exists is nobody else's business.
+    """
+    if state is None or state.deleted or state.owner != owner:
+        raise SessionNotFoundError(session_id)
+    return state
+
+
+def _changed(state: SessionState, patch: dict[str, Any]) -> dict[str, Any]:
+    """The fields that `patch` gives another value."""
+    merged = {name: merge_patch(getattr(state, name), value) for name, value in patch.items()}
+    cleared = {name: _EMPTY[name] if value is None and name in _EMPTY else value for name, value in merged.items()}
+    if len(to_json(cleared.get("metadata"))) > METADATA_BYTES:
+        raise InvalidRequestError(f"metadata would grow beyond {METADATA_BYTES // 1024} KB.")
+    return {name: value for name, value in cleared.items() if value != getattr(state, name)}
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """`target` after the JSON Merge Patch `patch` (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    merged: dict[str, Any] = dict(target) if isinstance(target, dict) else {}  # pyright: ignore[reportUnknownArgumentType]
+    for name, value in patch.items():  # pyright: ignore[reportUnknownVariableType]
+        if value is None:
+            merged.pop(str(name), None)  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            merged[str(name)] = merge_patch(merged.get(str(name)), value)  # pyright: ignore[reportUnknownArgumentType]
+    return merged
+
+
+def _session_id_for(key: IdempotencyKey) -> SessionId:
+    digest = hashlib.sha256(key.id.encode()).digest()
+    return SessionId(f"ses_{base32(int.from_bytes(digest[:16]))}")
+
+
+def _decoded(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequestError("cursor is not one that this list gave out.") from error

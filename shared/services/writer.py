@@ -1,0 +1,82 @@
+"""One execution's hand on a session's log: read on, decide, append; decide again when somebody else was first."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from shared.domain.documents import AnyDocument
+from shared.domain.errors import SequenceTakenError, SessionNotFoundError
+from shared.domain.events import Chunk, Draft, Event, sequenced
+from shared.domain.ids import SessionId, new_writer_id
+from shared.domain.session import SessionState, fold, is_checkpointed
+from shared.ports import Clock, SessionLog
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Decision(Generic[R]):
+    """What to append, with the documents of the same batch, and what the caller gets once that is in the log.
+
+    Without drafts nothing is written and the result stands at once.
+    """
+
+    result: R
+    drafts: Sequence[Draft] = ()
+    documents: Sequence[AnyDocument] = ()
+
+
+class SessionWriter:
+    """Appends to one session under one random writer id, which is how its own chunks are told from others'."""
+
+    def __init__(self, log: SessionLog, clock: Clock, session_id: SessionId) -> None:
+        self.id = new_writer_id()
+        self.session_id = session_id
+        self._log = log
+        self._clock = clock
+        self._state: SessionState | None = None
+        self.appended_at = clock.now()
+        """When this writer last appended; its making counts as the first time."""
+
+    @property
+    def state(self) -> SessionState:
+        """The session as this writer last knew it."""
+        if self._state is None:
+            raise SessionNotFoundError(self.session_id)
+        return self._state
+
+    async def load(self) -> SessionState | None:
+        """Read the session as its log says now; None if there is none."""
+        self._state = await self._log.state(self.session_id)
+        return self._state
+
+    async def append(self, drafts: Sequence[Draft], documents: Sequence[AnyDocument] = ()) -> Sequence[Event]:
+        """Append right after what this writer knows.
+
+        Raises:
+            SequenceTakenError: there is something it doesn't know yet: read on and decide again.
+        """
+        known = self._state
+        events = sequenced(drafts, 0 if known is None else known.head, self._clock.now())
+        chunk = Chunk(session_id=self.session_id, epoch=1, writer=self.id, events=events)
+        after = fold(known, (chunk,))
+        await self._log.append(chunk, after if is_checkpointed(chunk) else None, documents)
+        self._state = after
+        self.appended_at = chunk.events[-1].timestamp
+        return events
+
+    async def settle(self, decide: Callable[[SessionState], Awaitable[Decision[R]]]) -> R:
+        """Append what `decide` says of the newest state; when another writer was first, ask it again.
+
+        `decide` may read documents: if the append then succeeds, nothing was written in between.
+        """
+        while True:
+            decision = await decide(self.state)
+            if not decision.drafts:
+                return decision.result
+            try:
+                await self.append(decision.drafts, decision.documents)
+            except SequenceTakenError:
+                await self.load()
+            else:
+                return decision.result

@@ -1,0 +1,157 @@
+"""The environment, typed and read once: what can be set, in which unit, and what holds when it isn't."""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How soon silence is noticed. The cloud's numbers allow for its queues; one machine needs no such patience.
+
+    Attributes:
+        flush_ms: pauses between writes of an answer: the first piece goes at once, the last number repeats.
+        look_after: how long the orchestrator waits for an activity before it looks whether it lives.
+        lease_after: how long a working activity may append nothing before it says that it lives.
+        dead_after: the silence after which an attempt is taken for dead.
+        start_grace: how old a claimed turn is before the sweep starts an instance for it.
+        handover_after: the silence after which the sweep gives a turn to another instance; doubles each time.
+        clear_after: how long a deleted session keeps its log, so that writers of before collide with it.
+        sweep_schedule: NCRONTAB, with seconds.
+    """
+
+    flush_ms: tuple[int, ...]
+    look_after: timedelta
+    lease_after: timedelta
+    dead_after: timedelta
+    start_grace: timedelta
+    handover_after: timedelta
+    clear_after: timedelta
+    sweep_schedule: str
+
+
+CLOUD = Timings(
+    flush_ms=(100, 200, 400, 500),
+    look_after=timedelta(seconds=20),
+    lease_after=timedelta(seconds=10),
+    dead_after=timedelta(seconds=25),
+    start_grace=timedelta(seconds=30),
+    handover_after=timedelta(seconds=60),
+    clear_after=timedelta(minutes=35),  # above functionTimeout in host.json: no writer of before is left
+    sweep_schedule="*/30 * * * * *",
+)
+ONE_MACHINE = Timings(
+    flush_ms=(15,),
+    look_after=timedelta(seconds=2),
+    lease_after=timedelta(seconds=1),
+    dead_after=timedelta(seconds=5),
+    start_grace=timedelta(seconds=1),
+    handover_after=timedelta(seconds=10),
+    clear_after=timedelta(0),
+    sweep_schedule="*/2 * * * * *",
+)
+
+
+class Settings(BaseSettings):
+    """Every variable the app reads, by its name in lower case. Empty counts as not set."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    cosmos_endpoint: str | None = Field(None, description="Cosmos DB account; without it sessions live in SQLite")
+    cosmos_database: str = Field("turnlog", description="database that holds the containers")
+    data_dir: Path = Field(Path(".data"), description="folder of the SQLite files")
+    openai_base_url: str | None = Field(
+        None, description="any OpenAI-compatible endpoint; `make run` starts a scripted model when it is not set"
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, description="its key; without one an Azure endpoint is called with the managed identity"
+    )
+    model: str = Field("fake-60-30", description="model of turns that name none")
+    allowed_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma list of what a message may ask for; empty allows any"
+    )
+    auth_mode: Literal["none", "easyauth"] = Field("none", description="who callers are: none (local only) | easyauth")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma list of origins, or *; honoured by the local host, in Azure set on the platform"
+    )
+    delta_flush_ms: Annotated[tuple[int, ...] | None, NoDecode] = Field(
+        None,
+        description="pauses between writes of an answer, the last repeats; 100,200,400,500 on Cosmos, 15 on SQLite",
+    )
+    delta_flush_bytes: int = Field(4096, ge=1, description="an answer is written before that if it has grown by this")
+    stream_max_seconds: int = Field(600, ge=1, description="how long a stream lasts; clients then resume")
+    message_wait_seconds: int = Field(60, ge=0, le=200, description="how long POST messages waits for its answer")
+    max_steps: int = Field(10, ge=1, le=50, description="model calls a turn may make")
+    turn_timeout_seconds: int = Field(900, ge=5, le=1500, description="how long a turn may take")
+    queue_limit: int = Field(20, ge=0, description="messages that may wait in a session")
+    taskhub_name: str = Field(
+        "turnlog",
+        pattern=r"^[A-Za-z][A-Za-z0-9]{2,44}$",
+        description="Durable task hub of this app; host.json reads it",
+    )
+
+    @field_validator("allowed_models", "cors_origins", "delta_flush_ms", mode="before")
+    @classmethod
+    def _from_comma_list(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("delta_flush_ms")
+    @classmethod
+    def _are_pauses(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and (not value or min(value) < 0):
+            raise ValueError("takes milliseconds separated by commas, such as 100,200,400,500")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if "WEBSITE_INSTANCE_ID" in os.environ:
+            if self.cosmos_endpoint is None:
+                raise ValueError(
+                    "COSMOS_ENDPOINT is not set: in Azure sessions live in Cosmos DB, SQLite is for one machine"
+                )
+            if self.openai_base_url is None:
+                raise ValueError("OPENAI_BASE_URL is not set: name an OpenAI-compatible endpoint")
+            if self.auth_mode == "none":
+                raise ValueError("AUTH_MODE=none is for one machine: set AUTH_MODE=easyauth and enable authentication")
+        if self.openai_base_url is not None and self.openai_api_key is None and not self.calls_azure:
+            raise ValueError("OPENAI_API_KEY is not set: only an Azure endpoint can be called without one")
+        if self.openai_base_url is not None and "model" not in self.model_fields_set:
+            raise ValueError("MODEL is not set: name a model that OPENAI_BASE_URL serves")
+        return self
+
+    @property
+    def calls_azure(self) -> bool:
+        """Whether the model's endpoint takes Entra ID tokens."""
+        return ".azure.com" in (self.openai_base_url or "")
+
+    @property
+    def timings(self) -> Timings:
+        return ONE_MACHINE if self.cosmos_endpoint is None else CLOUD
+
+    @property
+    def flush_ms(self) -> tuple[int, ...]:
+        return self.delta_flush_ms or self.timings.flush_ms
+
+
+class SettingsError(Exception):
+    """A setting is wrong or missing; the text names the variable and says what to do."""
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read at the first call.
+
+    Raises:
+        SettingsError: a variable can't be used.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]  # fields come from the environment
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, item['loc'])).upper()} {item['msg']}".strip() for item in error.errors()]
+        raise SettingsError("Settings can't be used: " + "; ".join(problems)) from error

@@ -1,0 +1,86 @@
+"""The composition root: which implementation stands behind each port, built once per process."""
+
+import asyncio
+import importlib
+from datetime import UTC, datetime, timedelta
+from functools import cache, cached_property
+from typing import cast
+
+from shared.ports import ModelClient, SessionLog
+from shared.services.endings import Endings
+from shared.services.events import Events
+from shared.services.sessions import Sessions
+from shared.services.turns import TurnLimits, Turns
+from shared.settings import Settings, settings
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Services:
+    """Everything a function asks for. Lives as long as the process: Functions tells an app nothing of its end.
+
+    Vendors' modules are imported where they are first needed: each costs a cold start up to a second.
+    """
+
+    def __init__(self, settings: Settings, log: SessionLog) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.log = log
+        self._model: ModelClient | None = None
+
+    @property
+    def turn_timeout(self) -> timedelta:
+        return timedelta(seconds=self.settings.turn_timeout_seconds)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self.log, self.clock)
+
+    @cached_property
+    def events(self) -> Events:
+        return Events(self.log, self.clock)
+
+    @cached_property
+    def turns(self) -> Turns:
+        limits = TurnLimits(
+            timeout=self.turn_timeout,
+            queue=self.settings.queue_limit,
+            default_model=self.settings.model,
+            allowed_models=self.settings.allowed_models,
+        )
+        return Turns(self.log, self.clock, limits)
+
+    @cached_property
+    def endings(self) -> Endings:
+        return Endings(self.log, self.clock, self.turn_timeout)
+
+    async def model(self) -> ModelClient:
+        """The model client. Its first use imports the SDK, on a thread: open streams go on meanwhile."""
+        if self._model is not None:
+            return self._model
+        module = await asyncio.to_thread(importlib.import_module, "shared.models.openai")
+        if self._model is None:  # another call may have been faster
+            key = self.settings.openai_api_key
+            secret = None if key is None else key.get_secret_value()
+            self._model = module.OpenAIModelClient(self.settings.openai_base_url, secret)
+        return cast("ModelClient", self._model)
+
+
+@cache
+def services() -> Services:
+    """The process's services. Call it only while the event loop runs: what it opens belongs to that loop."""
+    current = settings()
+    return Services(current, _log(current))
+
+
+def _log(current: Settings) -> SessionLog:
+    if current.cosmos_endpoint is not None:
+        from shared.stores.cosmos.log import CosmosSessionLog  # noqa: PLC0415  # a quarter of a second to import
+
+        return CosmosSessionLog(current.cosmos_endpoint, current.cosmos_database)
+    from shared.stores.sqlite.log import SqliteSessionLog  # noqa: PLC0415
+
+    return SqliteSessionLog(current.data_dir / "sessions.db")
