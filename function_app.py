@@ -1,0 +1,12 @@
+"""The function app: registers every blueprint, nothing else."""
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from orchestrations.blueprint import bp as orchestrations
+from shared.api import events, health, messages, sessions
+
+app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+for blueprint in (orchestrations, sessions.bp, messages.bp, events.bp, health.bp):
+    app.register_functions(blueprint)

@@ -1,0 +1,1 @@
+"""HTTP functions, one module per resource, and the edge where bytes become values."""

@@ -1,0 +1,38 @@
+"""The edge of every HTTP function: callers are identified, traces attached, errors made problems. Only here."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from azurefunctions.extensions.http.fastapi import Request, Response
+
+from shared.api.principal import Caller, owner_of, trace_id_of
+from shared.api.problems import problem
+from shared.domain.ids import is_session_id, session_of
+
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Response]])
+
+
+def endpoint(handler: Handler) -> Handler:
+    """Run `handler` for a recognised caller; whatever it raises is answered as a problem."""
+
+    @wraps(handler)
+    async def run(req: Request, **bindings: Any) -> Response:
+        trace_id = trace_id_of(req)
+        try:
+            req.state.caller = Caller(owner_of(req), trace_id)
+            response = await handler(req, **bindings)
+        except Exception as error:  # noqa: BLE001  # the boundary: beyond it the platform answers in plain text
+            response = problem(error, trace_id)
+        response.headers["x-trace-id"] = trace_id
+        if session_id := _session_in(req):
+            response.headers.setdefault("x-session-id", session_id)
+        return response
+
+    return run  # pyright: ignore[reportReturnType]  # same signature, as @wraps says
+
+
+def _session_in(req: Request) -> str | None:
+    """The session the path speaks of, if it can be one: anything else has no place in a header."""
+    session_id = req.path_params.get("session_id") or session_of(req.path_params.get("message_id", ""))
+    return session_id if session_id and is_session_id(session_id) else None

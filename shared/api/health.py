@@ -1,0 +1,47 @@
+"""HTTP functions for whoever watches over the service: alive, and ready to work."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import azure.durable_functions as df
+from azurefunctions.extensions.http.fastapi import Request, Response
+
+from shared.api.responses import ok
+from shared.domain.errors import TurnlogError
+from shared.wiring import services
+
+bp = df.Blueprint()
+
+_PATIENCE_SECONDS = 5.0
+
+
+@bp.route("health", methods=["GET"])
+async def get_health(req: Request) -> Response:  # noqa: ARG001
+    """The process answers."""
+    return ok({"status": "ok"})
+
+
+@bp.route("ready", methods=["GET"])
+@bp.durable_client_input(client_name="client")
+async def get_ready(req: Request, client: df.DurableOrchestrationClient) -> Response:  # noqa: ARG001
+    """Store, task hub and model answer: 200, or 503 naming what doesn't."""
+    on = services()
+    model = await on.model()
+    checks = {"store": on.log.check(), "task_hub": client.get_status("ready"), "model": model.check()}
+    results = await asyncio.gather(*(_state_of(check) for check in checks.values()))
+    ready = all(result == "ok" for result in results)
+    body = {"status": "ready" if ready else "not_ready", "checks": dict(zip(checks, results, strict=True))}
+    return ok(body, 200 if ready else 503)
+
+
+async def _state_of(check: Awaitable[object]) -> str:
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await check
+    except TimeoutError:
+        return f"no answer within {_PATIENCE_SECONDS:.0f} s"
+    except TurnlogError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  # the Durable client raises bare ones; to be told is what this is for
+        return f"{type(error).__name__}: {error}"
+    return "ok"

@@ -1,0 +1,125 @@
+"""HTTP functions of messages: post one and get its answer, list them, read the model's whole responses, cancel."""
+
+from datetime import timedelta
+
+import azure.durable_functions as df
+from azurefunctions.extensions.http.fastapi import Request, Response
+
+from shared.api.bodies import Cancel, PostMessage
+from shared.api.endpoint import endpoint
+from shared.api.principal import caller
+from shared.api.requests import choice, idempotency_key, integer, parsed, preferences, read_body, read_bytes
+from shared.api.responses import ok
+from shared.api.sessions import session_id_of
+from shared.api.sse import StreamOptions, event_stream
+from shared.api.views import FullResponseView, MessageView
+from shared.domain.ids import MessageId, SessionId
+from shared.scheduler import DurableTurnScheduler
+from shared.services.turns import NewMessage, Submission, ends_turn
+from shared.wiring import services
+
+bp = df.Blueprint()
+
+_MOST_MESSAGES = 200
+_UNFINISHED = frozenset({"queued", "running", "requires_action"})
+
+
+@bp.route("sessions/{session_id}/messages", methods=["POST"])
+@bp.durable_client_input(client_name="client")
+@endpoint
+async def post_message(req: Request, client: df.DurableOrchestrationClient) -> Response:
+    """Accept a message and start its turn; then wait for the answer, stream it, or leave it to the session's stream."""
+    body = await read_bytes(req)
+    command, who, session_id = parsed(PostMessage, body), caller(req), session_id_of(req)
+    new = NewMessage(command.text, who.trace_id, command.agent, command.model, command.on_busy, dict(command.metadata))
+
+    submission = await services().turns.submit(who.owner, session_id, new, idempotency_key(req, body))
+    await services().turns.start(submission, DurableTurnScheduler(client, services().settings))
+
+    return await _answer(req, submission)
+
+
+async def _answer(req: Request, submission: Submission) -> Response:
+    """The three ways of waiting: the turn is the same whichever the client takes."""
+    asked, settings, message = preferences(req), services().settings, submission.message
+    headers = {"idempotency-replayed": "true"} if submission.replayed else {}
+    if asked.stream:
+        lasting = timedelta(seconds=settings.stream_max_seconds)
+        options = StreamOptions(submission.after, lasting, until=lambda event: ends_turn(event, message.turn_id))
+        return event_stream(services().log, message.session_id, options, headers)
+
+    wait = timedelta(seconds=asked.waits(settings.message_wait_seconds))
+    message = await services().turns.ended(message, wait)
+
+    headers |= asked.applied
+    if message.status not in _UNFINISHED:
+        return ok(MessageView.of(message), 200, headers)
+    headers["location"] = f"/sessions/{message.session_id}/stream?after={submission.after}"
+    return ok(MessageView.of(message), 202, headers)
+
+
+@bp.route("sessions/{session_id}/messages", methods=["GET"])
+@endpoint
+async def list_messages(req: Request) -> Response:
+    """List the session's messages as an array, oldest first; `order=desc` turns it round."""
+    query, who, session_id = req.query_params, caller(req), session_id_of(req)
+    limit = integer(query, "limit", 50, least=1, most=_MOST_MESSAGES)
+    newest = choice(query, "order", "asc", ("asc", "desc")) == "desc"
+    after = MessageId(query["after"]) if "after" in query else None
+
+    messages = await services().turns.messages(who.owner, session_id, after=after, limit=limit, newest=newest)
+
+    listed = list(reversed(messages)) if newest else messages
+    more = f'</sessions/{session_id}/messages?limit={limit}&after={listed[-1].id}>; rel="next"' if listed else ""
+    return ok([MessageView.of(message) for message in listed], headers={"link": more} if len(listed) == limit else {})
+
+
+@bp.route("messages/{message_id}", methods=["GET"])
+@endpoint
+async def get_message(req: Request) -> Response:
+    """One message with its answer as it stands."""
+    message = await services().turns.message(caller(req).owner, MessageId(req.path_params["message_id"]))
+
+    return ok(MessageView.of(message))
+
+
+@bp.route("messages/{message_id}/full", methods=["GET"])
+@endpoint
+async def get_full_response(req: Request) -> Response:
+    """The message with everything the model's server answered."""
+    message = await services().turns.message(caller(req).owner, MessageId(req.path_params["message_id"]))
+    responses = await services().turns.responses(message)
+
+    return ok(FullResponseView.of(message, responses))
+
+
+@bp.route("sessions/{session_id}/cancel", methods=["POST"])
+@endpoint
+async def cancel_turn(req: Request) -> Response:
+    """Ask the running turn to stop, keeping what was written; `Prefer: wait` answers with its end."""
+    who, session_id = caller(req), session_id_of(req)
+    command, asked = await read_body(req, Cancel), preferences(req)
+
+    receipt = await services().turns.cancel(who.owner, session_id, command.turn_id, command.reason, who.trace_id)
+
+    body = {"session_id": session_id, "turn_id": receipt.turn_id, "status": receipt.status, "trace_id": who.trace_id}
+    if receipt.message_id is None:
+        return ok(body)
+    message = await services().turns.message(who.owner, receipt.message_id)
+    ended = await services().turns.ended(message, timedelta(seconds=asked.wait or 0))
+    if ended.status in _UNFINISHED:
+        return ok(body, 202, asked.applied)
+    return ok(body | {"status": ended.status, "message": MessageView.of(ended)}, 200, asked.applied)
+
+
+@bp.route("sessions/{session_id}/tool_calls/{call_id}", methods=["GET"])
+@endpoint
+async def get_tool_call(req: Request) -> Response:
+    """A tool call with its whole response, where that was too large for its event."""
+    who, session_id = caller(req), SessionId(req.path_params["session_id"])
+
+    result = await services().turns.tool_result(who.owner, session_id, req.path_params["call_id"])
+
+    fields = result.model_dump(include={"id", "message_id", "step", "name", "arguments", "duration_ms"})
+    outcome = result.outcome.model_dump()
+    return ok({**fields, **outcome, "session_id": session_id, "trace_id": who.trace_id})

@@ -1,0 +1,82 @@
+"""Errors as RFC 9457 problem responses."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from azurefunctions.extensions.http.fastapi import Response
+from pydantic_core import to_json
+
+from shared.domain.errors import (
+    AgentNotFoundError,
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    ModelNotAllowedError,
+    NotFoundError,
+    QueueFullError,
+    StoreUnavailableError,
+    TooLargeError,
+    TurnlogError,
+    UnauthenticatedError,
+)
+
+_log = logging.getLogger(__name__)
+
+_RETRY_AFTER_SECONDS = "2"
+_STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
+    (InvalidRequestError, 422),
+    (AgentNotFoundError, 422),
+    (ModelNotAllowedError, 422),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (TooLargeError, 413),
+    (QueueFullError, 429),
+    (UnauthenticatedError, 401),
+    (ForbiddenError, 403),
+    (StoreUnavailableError, 503),
+)
+
+
+class MalformedJsonError(InvalidRequestError):
+    """The body is no JSON at all."""
+
+    code = "malformed_json"
+
+
+class UnsupportedMediaTypeError(InvalidRequestError):
+    """The body says of itself that it is something else than JSON."""
+
+    code = "unsupported_media_type"
+
+
+_OWN_STATUSES: dict[type[TurnlogError], int] = {MalformedJsonError: 400, UnsupportedMediaTypeError: 415}
+
+
+def problem(error: Exception, trace_id: str) -> Response:
+    """The problem response for `error`; of what isn't ours, nothing leaks but the trace id."""
+    if not isinstance(error, TurnlogError):
+        _log.error("trace %s: unexpected error", trace_id, exc_info=error)
+        return _response(
+            500, "internal_error", "Something went wrong here; the trace id finds it in the logs.", trace_id
+        )
+    status = _OWN_STATUSES.get(type(error)) or next((code for kind, code in _STATUSES if isinstance(error, kind)), 500)
+    extra: dict[str, Any] = {}
+    if isinstance(error, InvalidRequestError) and error.problems:
+        extra["errors"] = [{"pointer": item.pointer, "detail": item.detail} for item in error.problems]
+    return _response(status, error.code, str(error), trace_id, retryable=error.retryable, **extra)
+
+
+def _response(status: int, code: str, detail: str, trace_id: str, *, retryable: bool = False, **extra: Any) -> Response:
+    body = {
+        "type": f"/problems/{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "retryable": retryable,
+        "trace_id": trace_id,
+        **extra,
+    }
+    headers = {"retry-after": _RETRY_AFTER_SECONDS} if retryable else None
+    return Response(to_json(body), status, headers, "application/problem+json")

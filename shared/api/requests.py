@@ -1,0 +1,177 @@
+"""Bytes to values: bodies, query parameters, and the headers that steer a request."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from azurefunctions.extensions.http.fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from shared.api.bodies import OutsideEvent, OutsideEvents
+from shared.api.principal import caller
+from shared.api.problems import MalformedJsonError, UnsupportedMediaTypeError
+from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
+from shared.services.sessions import IdempotencyKey
+
+BODY_BYTES = 1024 * 1024
+MOST_WAIT_SECONDS = 200
+_MOST_KEY_LENGTH = 256
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_bytes(req: Request, limit: int = BODY_BYTES) -> bytes:
+    """The body, refused while it is being read once it is too large.
+
+    Raises:
+        TooLargeError, UnsupportedMediaTypeError
+    """
+    body = bytearray()
+    async for part in req.stream():
+        body += part
+        if len(body) > limit:
+            raise TooLargeError(f"The body is larger than {limit // 1024} KB.")
+    media_type = req.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if body and media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMediaTypeError(f"The body is {media_type}: send content-type: application/json.")
+    return bytes(body)
+
+
+async def read_body(req: Request, model: type[M]) -> M:
+    """The body as a `model`; an absent one is `{}`."""
+    return parsed(model, await read_bytes(req))
+
+
+def parsed(model: type[M], body: bytes) -> M:
+    """`body` as a `model`.
+
+    Raises:
+        MalformedJsonError: it is no JSON. InvalidRequestError: it doesn't fit, and every field's problem is named.
+    """
+    try:
+        return model.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: ValidationError) -> InvalidRequestError:
+    found = error.errors(include_url=False)
+    if found[0]["type"] == "json_invalid":
+        reason = found[0]["msg"].removeprefix("Invalid JSON: ")
+        return MalformedJsonError(f"The body is not JSON: {reason}.")
+    problems = tuple(FieldProblem(_pointer(item["loc"]), item["msg"]) for item in found)
+    summary = "; ".join(f"{item.pointer or 'body'}: {item.detail}" for item in problems[:3])
+    return InvalidRequestError(f"The body does not fit: {summary}", problems)
+
+
+def parsed_events(body: bytes, session_id: str) -> list[OutsideEvent]:
+    """The body as one event or a list of them.
+
+    Raises:
+        MalformedJsonError, InvalidRequestError: and which event it is.
+    """
+    try:
+        value = from_json(body or b"{}", allow_inf_nan=False)
+        sent = OutsideEvents.model_validate({"events": value if isinstance(value, list) else [value]}).events
+    except ValidationError as error:
+        raise _refused(error) from error
+    except ValueError as error:
+        raise MalformedJsonError(f"The body is not JSON: {error}.") from error
+    for place, event in enumerate(sent):
+        if event.fields.get("session_id", session_id) != session_id:
+            problem = FieldProblem(f"/{place}/session_id", "names another session than the path")
+            raise InvalidRequestError("An event's session_id differs from the path's.", (problem,))
+    return sent
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the client asks of the answer's form (RFC 7240, and `Accept`)."""
+
+    wait: int | None
+    respond_async: bool
+    stream: bool
+
+    def waits(self, usual: int) -> int:
+        """Seconds to wait for the end."""
+        if self.wait is not None:
+            return self.wait
+        return 0 if self.respond_async else usual
+
+    @property
+    def applied(self) -> dict[str, str]:
+        """The header that says which preferences were followed."""
+        given = ["respond-async"] if self.respond_async else []
+        given += [] if self.wait is None else [f"wait={self.wait}"]
+        return {"preference-applied": ", ".join(given)} if given else {}
+
+
+def preferences(req: Request) -> Preferences:
+    prefer = ",".join(req.headers.getlist("prefer")).lower()
+    wait = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})", prefer)
+    return Preferences(
+        wait=min(int(wait.group(1)), MOST_WAIT_SECONDS) if wait else None,
+        respond_async="respond-async" in prefer,
+        stream="text/event-stream" in req.headers.get("accept", "").lower(),
+    )
+
+
+def idempotency_key(req: Request, body: bytes) -> IdempotencyKey | None:
+    """The request's key, bound to caller, method and path; None if it has none.
+
+    Raises:
+        InvalidRequestError: it is empty or too long.
+    """
+    key = req.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not key.strip() or len(key) > _MOST_KEY_LENGTH:
+        raise InvalidRequestError(f"Idempotency-Key takes 1 to {_MOST_KEY_LENGTH} characters.")
+    scope = "\n".join((caller(req).owner, req.method, req.url.path.rstrip("/"), key))
+    return IdempotencyKey(hashlib.sha256(scope.encode()).hexdigest(), hashlib.sha256(body).hexdigest())
+
+
+def integer(query: Mapping[str, str], name: str, default: int, *, most: int, least: int = 0) -> int:
+    """A whole number from the query.
+
+    Raises:
+        InvalidRequestError: it is none, or out of range.
+    """
+    text = query.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or not least <= int(text) <= most:
+        detail = f"{name} takes a whole number from {least} to {most}"
+        raise InvalidRequestError(f"{detail}.", (FieldProblem(f"?{name}", detail),))
+    return int(text)
+
+
+def cursor(values: Mapping[str, str], name: str) -> int:
+    """A place in a log: the sequence after which to read; 0 is the beginning."""
+    return integer(values, name, 0, most=10**15 - 1)
+
+
+def choice(query: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """One of `allowed` from the query.
+
+    Raises:
+        InvalidRequestError: it is something else.
+    """
+    text = query.get(name, default)
+    if text not in allowed:
+        detail = f"{name} takes one of {', '.join(allowed)}"
+        raise InvalidRequestError(f"{detail}.", (FieldProblem(f"?{name}", detail),))
+    return text
+
+
+def flag(query: Mapping[str, str], name: str) -> bool | None:
+    """`true` or `false` from the query; None if it is absent."""
+    text = choice(query, name, "", ("", "true", "false"))
+    return None if text == "" else text == "true"

@@ -1,0 +1,128 @@
+"""HTTP functions of sessions: open, look up, list, change, delete."""
+
+from typing import Any
+
+import azure.durable_functions as df
+from azurefunctions.extensions.http.fastapi import Request, Response
+
+from shared.api.bodies import CreateSession, UpdateSession
+from shared.api.endpoint import endpoint
+from shared.api.principal import caller
+from shared.api.requests import choice, flag, idempotency_key, integer, parsed, read_body, read_bytes
+from shared.api.responses import no_content, ok
+from shared.api.views import SessionView, envelope, event_data
+from shared.domain.ids import SessionId
+from shared.domain.session import SessionState
+from shared.ports import SessionFilter
+from shared.wiring import services
+
+bp = df.Blueprint()
+
+_MOST_LISTED = 200
+_MOST_EVENTS = 1000
+
+
+def session_id_of(req: Request) -> SessionId:
+    return SessionId(req.path_params["session_id"])
+
+
+@bp.route("sessions", methods=["POST"])
+@endpoint
+async def create_session(req: Request) -> Response:
+    """Open a session; a retry with the same Idempotency-Key finds the one it opened."""
+    body = await read_bytes(req)
+    wanted, who, key = parsed(CreateSession, body), caller(req), idempotency_key(req, body)
+
+    fields = wanted.model_dump(exclude={"session_id"})
+    session_id = None if wanted.session_id is None else SessionId(wanted.session_id)
+    state, replayed = await services().sessions.create(who.owner, fields, session_id, who.trace_id, key)
+
+    headers = {"location": f"/sessions/{state.session_id}", "x-session-id": state.session_id}
+    headers |= {"idempotency-replayed": "true"} if replayed else {}
+    return ok(await _view(state, trace_id=who.trace_id), 201, headers)
+
+
+@bp.route("sessions", methods=["GET"])
+@endpoint
+async def list_sessions(req: Request) -> Response:
+    """List the caller's sessions, newest first."""
+    query, who = req.query_params, caller(req)
+    wanted = SessionFilter(
+        owner=who.owner,
+        project_id=query.get("project_id"),
+        status=choice(query, "status", "", ("", "running", "finished")) or None,
+        agent_name=query.get("agent_name"),
+        archived=flag(query, "archived"),
+        metadata={name[9:]: value for name, value in query.items() if name.startswith("metadata.")},
+    )
+    limit = integer(query, "limit", 50, least=1, most=_MOST_LISTED)
+
+    page = await services().sessions.list(wanted, query.get("cursor"), limit)
+
+    views = [await _view(state) for state in page.sessions]
+    return ok({"sessions": views, "next_cursor": page.next_cursor, "trace_id": who.trace_id})
+
+
+@bp.route("sessions/{session_id}", methods=["GET"])
+@endpoint
+async def get_session(req: Request) -> Response:
+    """The session as it is now, with the tool calls of its log and, if asked for, the log's newest events."""
+    who = caller(req)
+    wants_log = "event_log" in req.query_params.get("include", "").split(",")
+
+    state = await services().sessions.get(who.owner, session_id_of(req))
+    calls = await services().sessions.newest_events(state.session_id, "tool_call.complete", _MOST_EVENTS)
+    tail = await services().sessions.tail(state, _MOST_EVENTS) if wants_log else None
+
+    steps = [event_data(state.session_id, event) for event in calls]
+    event_log = None if tail is None else [envelope(state.session_id, event) for event in tail]
+    return ok(await _view(state, steps=steps, event_log=event_log, trace_id=who.trace_id))
+
+
+@bp.route("sessions/{session_id}", methods=["PATCH"])
+@endpoint
+async def update_session(req: Request) -> Response:
+    """Change name, agent, metadata or archived (RFC 7396)."""
+    who = caller(req)
+    patch = (await read_body(req, UpdateSession)).model_dump(exclude_unset=True)
+
+    state = await services().sessions.update(who.owner, session_id_of(req), patch, who.trace_id)
+
+    return ok(await _view(state, trace_id=who.trace_id))
+
+
+@bp.route("sessions/{session_id}", methods=["DELETE"])
+@endpoint
+async def delete_session(req: Request) -> Response:
+    """End what runs and clear the conversation; the session is not found from now on."""
+    who = caller(req)
+
+    await services().sessions.delete(who.owner, session_id_of(req), who.trace_id)
+
+    return no_content()
+
+
+@bp.route("sessions/{session_id}/status", methods=["GET"])
+@endpoint
+async def get_session_status(req: Request) -> Response:
+    """`running`, `finished` or `not_existent`: always 200."""
+    who, session_id = caller(req), session_id_of(req)
+
+    status = await services().sessions.status(who.owner, session_id)
+
+    return ok({"session_id": session_id, "status": status, "trace_id": who.trace_id})
+
+
+@bp.route("sessions/{session_id}/result", methods=["GET"])
+@endpoint
+async def get_session_result(req: Request) -> Response:
+    """The text of the last assistant message."""
+    who, session_id = caller(req), session_id_of(req)
+
+    result = await services().sessions.result(who.owner, session_id)
+
+    return ok({"session_id": session_id, "result": result, "trace_id": who.trace_id})
+
+
+async def _view(state: SessionState, **more: Any) -> SessionView:
+    return SessionView.of(state, diagnosis=await services().sessions.diagnosis(state), **more)

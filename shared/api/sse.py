@@ -1,0 +1,140 @@
+"""Server-sent events: frames, heartbeats, and when a stream ends (html.spec.whatwg.org, "Server-sent events")."""
+
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+
+from azurefunctions.extensions.http.fastapi import StreamingResponse
+
+from shared.api.views import as_json, envelope, event_data
+from shared.domain.events import Event, MessageDelta
+from shared.domain.ids import SessionId
+from shared.domain.session import SessionState
+from shared.ports import SessionLog
+from shared.services.reading import filled_in
+from shared.services.stream import follow
+
+HEARTBEAT = timedelta(seconds=15)
+"""Below the 230 s after which Azure's load balancer drops an idle connection, with room for proxies."""
+
+HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
+_OPEN = b": open\n\n"
+_BEAT = b": still here\n\n"
+_RESUME = b"retry: 500\n\n"
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How a client wants its stream. `types` are names or patterns such as `tool_call.*`; empty means all.
+
+    `follow`: go on to later turns. `until`: the event after which nothing is wanted any more.
+    """
+
+    after: int
+    lasting: timedelta
+    envelope: bool = False
+    follow: bool = False
+    types: tuple[str, ...] = ()
+    until: Callable[[Event], bool] | None = None
+
+
+def event_stream(
+    log: SessionLog, session_id: SessionId, options: StreamOptions, headers: Mapping[str, str] | None = None
+) -> StreamingResponse:
+    """The session's log from a cursor on, as a response that ends when nothing more will come."""
+    frames = _frames(log, session_id, options)
+    return StreamingResponse(frames, headers={**HEADERS, **(headers or {})}, media_type="text/event-stream")
+
+
+async def _frames(log: SessionLog, session_id: SessionId, options: StreamOptions) -> AsyncGenerator[bytes]:
+    yield _OPEN
+    closes_at = time.monotonic() + options.lasting.total_seconds()
+    delivery = _Delivery(log, session_id, options)
+    batches = follow(log, session_id, options.after, min(HEARTBEAT, options.lasting))
+    async with aclosing(batches):
+        async for events in batches:
+            if frames := await (delivery.events(events) if events else delivery.caught_up()):
+                yield frames
+            if delivery.over:
+                return
+            if time.monotonic() >= closes_at:
+                # A planned end: without `done` the client resumes from its cursor.
+                yield _RESUME
+                return
+
+
+class _Delivery:
+    """One reader's progress. `over` once nothing more will come."""
+
+    def __init__(self, log: SessionLog, session_id: SessionId, options: StreamOptions) -> None:
+        self.over = False
+        self._log = log
+        self._session_id = session_id
+        self._options = options
+        self._position = options.after
+        # Whether something has happened, since we last asked, that may have been the last thing to happen.
+        self._may_have_ended = True
+
+    async def events(self, events: Sequence[Event]) -> bytes:
+        wanted = events[: self._last_wanted(events)]
+        self._position = wanted[-1].sequence
+        self._may_have_ended |= any(not isinstance(event.data, MessageDelta) for event in events)
+        frames = _framed(self._session_id, await filled_in(self._log, self._session_id, wanted), self._options)
+        return frames + self._done("finished") if self.over else frames
+
+    async def caught_up(self) -> bytes:
+        if not self._may_have_ended:
+            return _BEAT
+        self._may_have_ended = False
+        reason = ending(await self._log.state(self._session_id), self._position, follow=self._options.follow)
+        return b"" if reason is None else self._done(reason)
+
+    def _last_wanted(self, events: Sequence[Event]) -> int:
+        """How many of `events` are wanted: all, or those up to the one the client waited for."""
+        until = self._options.until
+        if until is not None:
+            for place, event in enumerate(events, start=1):
+                if until(event):
+                    self.over = True
+                    return place
+        return len(events)
+
+    def _done(self, reason: str) -> bytes:
+        self.over = True
+        return done(self._session_id, self._position, reason)
+
+
+def _framed(session_id: SessionId, events: Sequence[Event], options: StreamOptions) -> bytes:
+    return b"".join(
+        frame(session_id, event, whole=options.envelope) for event in events if is_wanted(event, options.types)
+    )
+
+
+def frame(session_id: SessionId, event: Event, *, whole: bool) -> bytes:
+    """One event as a frame: named by its type, or `whole` and unnamed for clients that read only `data`."""
+    if whole:
+        return b"id: %d\ndata: %b\n\n" % (event.sequence, as_json(envelope(session_id, event)))
+    data = as_json(event_data(session_id, event))
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.sequence, event.type.encode(), data)
+
+
+def done(session_id: SessionId, head: int, reason: str) -> bytes:
+    """The frame that says that nothing more will come."""
+    data = as_json({"session_id": session_id, "head": head, "reason": reason})
+    return b"id: %d\nevent: done\ndata: %b\n\n" % (head, data)
+
+
+def ending(state: SessionState | None, position: int, *, follow: bool) -> str | None:
+    """Why a stream that has delivered everything up to `position` ends there; None while more may come."""
+    if state is None or state.deleted:
+        return "deleted"
+    if follow or state.is_open or state.head > position:
+        return None
+    return "finished"
+
+
+def is_wanted(event: Event, types: Sequence[str]) -> bool:
+    return not types or any(fnmatchcase(event.type, wanted) for wanted in types)
