@@ -1,0 +1,60 @@
+# `make run` and `make test` set up what they need by themselves; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COSMOS := tests/cosmos_server
+CODE := function_app.py orchestrations shared local bench tests
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-all check bench docs lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.dev $(COSMOS)/node_modules/.installed ## set up everything that development needs
+
+run: $(VENV)/.run ## serve the app on 127.0.0.1:7071 (PORT, HOST, HOST_MODE=func|local)
+	@exec $(BIN)/python -m local.run
+
+test: install ## run the tests: everything that needs no cloud
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: install ## run the slow tests too: many kills, many reconnections
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## format, lint, types, layers, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.generate_docs --check
+
+bench: $(VENV)/.dev ## measure what docs/performance.md reports
+	$(BIN)/python -m bench
+
+docs: $(VENV)/.dev ## write the generated docs anew
+	$(BIN)/python -m tests.generate_docs
+
+lock: $(VENV)/.dev ## resolve the requirements files anew from pyproject.toml
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local -o requirements-local.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local --extra dev -o requirements-dev.txt
+
+clean: ## remove what the targets made, and the local data
+	rm -rf $(VENV) .data $(COSMOS)/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements-local.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.run
+
+$(COSMOS)/node_modules/.installed: $(COSMOS)/package-lock.json
+	cd $(COSMOS) && npm ci --silent --no-audit --no-fund
+	@touch $@

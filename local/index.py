@@ -1,0 +1,110 @@
+"""The index: what functions an app has, read once from their bindings."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from azure.functions import FunctionRegister
+
+from local.errors import RefusedError
+from local.routes import Route, RouteError
+from local.rules import check
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that can be called: with its trigger's value, and with the durable client where it asks for one."""
+
+    name: str
+    call: Callable[..., Any]
+    is_async: bool
+    trigger: str
+    clients: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A function on a schedule, as its decorator was given it."""
+
+    function: Function
+    schedule: str
+    run_on_startup: bool
+
+
+@dataclass
+class Index:
+    """Everything an app registers, by kind; orchestrators and activities under the names they are called by."""
+
+    routes: list[Route[Function]] = field(default_factory=list[Route[Function]])
+    orchestrators: dict[str, Callable[..., str]] = field(default_factory=dict[str, Callable[..., str]])
+    activities: dict[str, Function] = field(default_factory=dict[str, Function])
+    timers: list[Timed] = field(default_factory=list[Timed])
+
+
+def load(app_dir: Path) -> FunctionRegister:
+    """Import `function_app` from `app_dir` as the worker does, and return its one app.
+
+    Raises:
+        RefusedError: there is none, or more than one.
+    """
+    if not (app_dir / "function_app.py").is_file():
+        raise RefusedError(f"there is no function_app.py in {app_dir.resolve()}; name its folder with --app-dir")
+    sys.path.insert(0, str(app_dir.resolve()))
+    module = importlib.import_module("function_app")
+    apps = {id(each): each for each in vars(module).values() if isinstance(each, FunctionRegister)}
+    if len(apps) != 1:
+        raise RefusedError(f"function_app.py defines {len(apps)} function apps at its top level; it must define one")
+    return next(iter(apps.values()))
+
+
+def index_app(app: FunctionRegister, prefix: str) -> Index:
+    """Read `app`, whose `get_functions` allows this only once.
+
+    Raises:
+        RefusedError: the Azure worker or host would refuse the app, or it needs what this host does not serve.
+    """
+    try:
+        registered = app.get_functions()
+    except ValueError as error:  # what the SDK itself refuses: a name used twice, a function without a trigger
+        raise RefusedError(str(error)) from error
+    found = Index()
+    for each in registered:
+        bindings = each.get_bindings()
+        check(str(each.get_function_name()), each.get_user_function(), bindings, prefix)
+        trigger = each.get_trigger()
+        clients = tuple(binding.name for binding in bindings if binding.type == "durableClient")
+        call = each.get_user_function()
+        function = Function(
+            name=str(each.get_function_name()),
+            call=call,
+            is_async=inspect.iscoroutinefunction(call),
+            trigger=_described(trigger)["name"],
+            clients=clients,
+        )
+        _add(found, function, _described(trigger), prefix)
+    return found
+
+
+def _described(trigger: Any) -> dict[str, Any]:
+    return trigger.get_dict_repr()
+
+
+def _add(found: Index, function: Function, trigger: dict[str, Any], prefix: str) -> None:
+    match trigger["type"]:
+        case "orchestrationTrigger":
+            found.orchestrators[trigger.get("orchestration") or function.name] = function.call
+        case "activityTrigger":
+            found.activities[trigger.get("activity") or function.name] = function
+        case "timerTrigger":
+            found.timers.append(Timed(function, trigger["schedule"], bool(trigger.get("runOnStartup"))))
+        case _:
+            methods = frozenset(str(each) for each in trigger.get("methods") or ())
+            path = "/".join(part.strip("/") for part in (prefix, trigger.get("route") or function.name) if part)
+            try:
+                found.routes.append(Route(path, methods, function))
+            except RouteError as error:
+                raise RefusedError(f"function {function.name}: {error}") from error

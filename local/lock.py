@@ -1,0 +1,45 @@
+"""One host per data directory: a lock that the system drops when its holder dies, however it dies."""
+
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from local.errors import LockedError
+
+
+@contextmanager
+def locked(directory: Path) -> Generator[None]:
+    """Hold `directory`, made when it is missing.
+
+    Raises:
+        LockedError: another process holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "host.lock"
+    with path.open("a+") as file:
+        try:
+            _lock(file)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            text = f"{directory} is in use by another host (process {holder}): stop it, or choose another --data-dir"
+            raise LockedError(text) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _lock(file: IO[str]) -> None:
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415
+
+        file.seek(1 << 20)  # behind what is read: Windows locks keep readers out
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl  # noqa: PLC0415
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,79 @@
+"""What the host is told: by its caller, the environment, and the app's host.json and local.settings.json."""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from local.errors import RefusedError
+
+PLATFORM_SETTINGS = {
+    "PYTHON_ENABLE_INIT_INDEXING": "1",  # without it workers up to Python 3.12 do not stream
+    "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING": "1",  # payloads are plain values: nothing is imported by a name in them
+    "TASKHUB_NAME": "turnlog",
+}
+"""What every host of this app sets; host.json names the task hub by the last one."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an app is served; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 7071
+    data_dir: Path = Path(".data")
+    task_hub: str = "local"
+    route_prefix: str = "api"
+    cors: frozenset[str] = frozenset()
+    slots: int = 100  # activities that run at once
+    default_version: str = ""
+    grace: float = 1.0  # seconds that requests get at stopping; streams would never end by themselves
+
+
+def load_settings(app_dir: Path) -> None:
+    """Take the `Values` of local.settings.json into the environment, as `func start` does; what is set there stays."""
+    for name, value in _read(app_dir / "local.settings.json").get("Values", {}).items():
+        os.environ.setdefault(name, str(value))
+
+
+def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path) -> Options:
+    """Return the options that the environment and host.json in `app_dir` ask for.
+
+    Raises:
+        RefusedError: host.json is no JSON object, or PORT no number.
+    """
+    extensions = _read(app_dir / "host.json").get("extensions", {})
+    durable = extensions.get("durableTask", {})
+    origins = os.environ.get("CORS_ORIGINS", "").split(",")
+    named = re.sub("%([^%]+)%", lambda found: os.environ.get(found[1], ""), durable.get("hubName", ""))
+    return Options(
+        host=host or os.environ.get("HOST", Options.host),
+        port=_port() if port is None else port,
+        data_dir=data_dir,
+        task_hub=named or os.environ.get("TASKHUB_NAME") or Options.task_hub,
+        route_prefix=extensions.get("http", {}).get("routePrefix", Options.route_prefix),
+        cors=frozenset(origin.strip().rstrip("/") for origin in origins if origin.strip()),
+        slots=durable.get("maxConcurrentActivityFunctions", Options.slots),
+        default_version=durable.get("defaultVersion", Options.default_version),
+    )
+
+
+def _port() -> int:
+    text = os.environ.get("PORT", str(Options.port))
+    if not text.isdigit():
+        raise RefusedError(f"PORT must be a number, not {text!r}")
+    return int(text)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise RefusedError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise RefusedError(f"{path} must hold a JSON object")
+    return cast("dict[str, Any]", content)

@@ -1,0 +1,60 @@
+"""What `make run` starts: Core Tools with Azurite where they are installed, else the local host."""
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from local import host
+from local.errors import HostError, RefusedError
+from local.modelserver import ModelServer, use
+from local.options import PLATFORM_SETTINGS, load_settings
+
+_AZURITE = "azurite@3.37.0"
+_FUNC_SETTINGS = {
+    **PLATFORM_SETTINGS,
+    "FUNCTIONS_WORKER_RUNTIME": "python",
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "AzureWebJobsDisableHomepage": "true",
+}
+
+
+def main() -> None:
+    """Serve by the host that HOST_MODE names: `func`, `local`, or by default the first that is there."""
+    load_settings(Path())
+    mode = os.environ.get("HOST_MODE") or ("func" if shutil.which("func") else "local")
+    if mode == "local":
+        host.main()
+        return
+    try:
+        sys.exit(_func(mode))
+    except HostError as error:
+        sys.exit(f"cannot start: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _func(mode: str) -> int:
+    """Run Core Tools, with Azurite and, where no endpoint is set, the scripted model beside them, until they end."""
+    if mode != "func":
+        raise RefusedError(f"HOST_MODE must be func or local, not {mode!r}")
+    for tool, source in (("func", "npm install -g azure-functions-core-tools@4"), ("npx", "Node.js")):
+        if shutil.which(tool) is None:
+            raise RefusedError(f"HOST_MODE=func needs {tool} on the PATH ({source}); HOST_MODE=local does without")
+    for name, value in _FUNC_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    data_dir = Path(os.environ.setdefault("DATA_DIR", str(Path(".data").resolve())))
+    with ExitStack() as stack:
+        if not os.environ.get("OPENAI_BASE_URL"):
+            use(stack.enter_context(ModelServer()).wait())
+        azurite = ["npx", "--yes", _AZURITE, "--silent", "--location", str(data_dir / "azurite")]
+        storage = stack.enter_context(subprocess.Popen(azurite))  # noqa: S603  # nothing in it comes from outside
+        stack.callback(storage.terminate)
+        address = ["--port", os.environ.get("PORT", "7071"), "--address", os.environ.get("HOST", "127.0.0.1")]
+        return subprocess.call(["func", "start", *address])  # noqa: S603, S607
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Serves an ASGI app on a bound socket with uvicorn, but without its signal handling and its slow way to stop."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+from local.errors import AddressError
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to `host` and `port`; 0 takes a free port.
+
+    Raises:
+        AddressError: it is taken, or no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise AddressError(
+                f"port {port} is in use: stop what listens there, or choose another with --port"
+            ) from error
+        raise AddressError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    """Return the address of `bound` as clients write it."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@asynccontextmanager
+async def listening(app: Any, bound: socket.socket, grace: float) -> AsyncGenerator[None]:
+    """Serve `app` on `bound` meanwhile; at the end requests get `grace` seconds, then they are cancelled."""
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the apps log their own failures, once
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=120,
+        interface="asgi3",
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[bound])
+    clock = asyncio.create_task(_tick(server))
+    try:
+        yield
+    finally:
+        clock.cancel()
+        await _stop(server, grace)
+
+
+async def _tick(server: uvicorn.Server) -> None:
+    while True:
+        await server.on_tick(0)  # renews the `date` header
+        await asyncio.sleep(1)
+
+
+async def _stop(server: uvicorn.Server, grace: float) -> None:
+    for listener in server.servers:
+        listener.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    for seconds in (grace, 1.0):
+        tasks = list(server.server_state.tasks)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()

@@ -1,0 +1,74 @@
+"""Puts the parts together: `serve` runs an app meanwhile, for the entry point and for tests alike."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from azure.durable_functions.models.utils import http_utils
+from azure.functions import FunctionRegister
+
+from local.durable import Engine
+from local.index import Index, index_app
+from local.invoke import Invoker
+from local.lock import locked
+from local.options import Options
+from local.rpc import PREFIX, DurableRpc
+from local.server import bind, listening, url_of
+from local.taskhub import TaskHub
+from local.timers import Timers
+from local.web import HttpFunctions
+
+
+@dataclass(frozen=True)
+class Running:
+    """A host that serves at `url`."""
+
+    url: str
+    index: Index
+
+
+@asynccontextmanager
+async def serve(app: FunctionRegister, options: Options) -> AsyncGenerator[Running]:
+    """Serve `app` meanwhile; what runs at the end is interrupted, and taken up by the next host on the same data.
+
+    Raises:
+        RefusedError: the app cannot be served.
+        LockedError: another host uses the same data.
+        AddressError: the address cannot be listened on.
+    """
+    found = index_app(app, options.route_prefix)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(locked(options.data_dir))
+        web, rpc = stack.enter_context(bind(options.host, options.port)), stack.enter_context(bind("127.0.0.1", 0))
+        hub = TaskHub(options.data_dir / f"{options.task_hub}.taskhub.db")
+        await hub.open()
+        stack.push_async_callback(hub.close)
+        stack.push_async_callback(_forget_client_session)
+        invoker = Invoker(_client(options.task_hub, url_of(rpc)))
+        stack.callback(invoker.close)
+        timers = Timers(found.timers, invoker)
+        engine = Engine(found, hub, invoker, options.slots)
+        rpc_app = DurableRpc(engine, hub, sorted(found.orchestrators), options.default_version)
+        await stack.enter_async_context(listening(rpc_app, rpc, grace=0))
+        stack.push_async_callback(engine.close)
+        await engine.recover()
+        await stack.enter_async_context(
+            listening(HttpFunctions(found.routes, invoker, options.cors), web, grace=options.grace)
+        )
+        stack.push_async_callback(timers.stop)
+        timers.start()
+        yield Running(url_of(web), found)
+
+
+def _client(task_hub: str, rpc_url: str) -> str:
+    """Return what the real host gives to a durable client binding; it has no URLs for the world, so nor has this."""
+    urls = {"taskHubName": task_hub, "creationUrls": {}, "managementUrls": {"id": "INSTANCEID"}}
+    return json.dumps({**urls, "rpcBaseUrl": rpc_url + PREFIX})
+
+
+async def _forget_client_session() -> None:
+    """Close the HTTP session that the SDK keeps for ever: it belongs to this event loop, and another may follow."""
+    await http_utils._close_session()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    http_utils._session_lock = asyncio.Lock()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -1,0 +1,206 @@
+"""What `kill -9` leaves behind the next host takes up: nothing acknowledged is lost, nothing that ran runs again."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from hosted import Process, spawned, until
+
+pytestmark = pytest.mark.anyio
+
+APP = """
+import asyncio, os
+from datetime import timedelta
+from pathlib import Path
+
+import azure.durable_functions as df
+import azure.functions as func
+from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response
+
+app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+LOG = Path("log.txt")
+
+
+@app.route("start/{name}/{id}", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def start(req: Request, client: df.DurableOrchestrationClient) -> Response:
+    return JSONResponse(await client.start_new(req.path_params["name"], req.path_params["id"]))
+
+
+@app.route("status/{id}", methods=["GET"])
+@app.durable_client_input(client_name="client")
+async def status(req: Request, client: df.DurableOrchestrationClient) -> Response:
+    found = await client.get_status(req.path_params["id"])
+    return JSONResponse([found.runtime_status.name if found else None, found.output, found.custom_status])
+
+
+@app.activity_trigger(input_name="given")
+async def work(given: str) -> str:
+    with LOG.open("a") as log:
+        log.write(given + "\\n")
+    if not Path("go").exists():
+        await asyncio.Event().wait()
+    return given
+
+
+@app.orchestration_trigger(context_name="context")
+def one(context: df.DurableOrchestrationContext):
+    return (yield context.call_activity("work", "one"))
+
+
+@app.orchestration_trigger(context_name="context")
+def retried(context: df.DurableOrchestrationContext):
+    return (yield context.call_activity_with_retry("work", df.RetryOptions(1, 3), "retried"))
+
+
+@app.orchestration_trigger(context_name="context")
+def pair(context: df.DurableOrchestrationContext):
+    calls = [context.call_activity("work", name) for name in ("running", "waiting")]
+    results = []
+    for call in calls:
+        try:
+            results.append((yield call))
+        except Exception as error:
+            results.append(str(error).split(":")[1].strip())
+    return results
+
+
+@app.orchestration_trigger(context_name="context")
+def timed(context: df.DurableOrchestrationContext):
+    late = context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+    yield context.task_any([context.call_activity("mark"), late])
+    late.cancel()
+    context.set_custom_status("timing")
+    began = context.current_utc_datetime
+    yield context.create_timer(began + timedelta(seconds=0.2))
+    return (context.current_utc_datetime - began).total_seconds() >= 0.2
+
+
+@app.activity_trigger(input_name="given")
+async def mark(given: str) -> None: ...
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "function_app.py").write_text(APP)
+    host = {"extensions": {"http": {"routePrefix": ""}, "durableTask": {"maxConcurrentActivityFunctions": 1}}}
+    (tmp_path / "host.json").write_text(json.dumps(host))
+    return tmp_path
+
+
+class Caller:
+    """Talks to the app over HTTP."""
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self._http = http
+
+    async def start(self, name: str, instance: str) -> None:
+        (await self._http.post(f"/start/{name}/{instance}")).raise_for_status()
+
+    async def until(self, instance: str, good: Callable[[Any], bool]) -> Any:
+        async def look() -> Any:
+            return (await self._http.get(f"/status/{instance}")).json()
+
+        return await until(look, good)
+
+    async def ended(self, instance: str) -> Any:
+        """Wait for the end of `instance`; return its status and output."""
+        return (await self.until(instance, lambda seen: seen[0] != "Running"))[:2]
+
+
+@asynccontextmanager
+async def host_in(folder: Path) -> AsyncGenerator[tuple[Process, Caller]]:
+    with spawned(folder) as process:
+        async with httpx2.AsyncClient(base_url=process.url) as http:
+            yield process, Caller(http)
+
+
+async def logged(folder: Path, *lines: str) -> None:
+    """Wait until the activities have logged `lines`."""
+
+    async def look() -> list[str]:
+        path = folder / "log.txt"
+        return path.read_text().splitlines() if path.exists() else []
+
+    await until(look, lambda seen: seen == list(lines))
+
+
+async def test_an_activity_that_ran_is_reported_failed_and_not_run_again(folder: Path) -> None:
+    async with host_in(folder) as (process, caller):
+        await caller.start("one", "x")
+        await logged(folder, "one")
+        process.kill()
+
+    async with host_in(folder) as (_, caller):
+        status, output = await caller.ended("x")
+
+    assert status == "Failed"
+    assert "Activity function 'work' failed: WorkerProcessExitException" in output
+    await logged(folder, "one")
+
+
+async def test_a_retried_activity_runs_again(folder: Path) -> None:
+    async with host_in(folder) as (process, caller):
+        await caller.start("retried", "x")
+        await logged(folder, "retried")
+        process.kill()
+
+    (folder / "go").touch()
+    async with host_in(folder) as (_, caller):
+        ended = await caller.ended("x")
+
+    assert ended == ["Completed", "retried"]
+    await logged(folder, "retried", "retried")
+
+
+async def test_an_activity_that_had_not_started_is_started(folder: Path) -> None:
+    async with host_in(folder) as (process, caller):
+        await caller.start("pair", "x")
+        await logged(folder, "running")
+        process.kill()
+
+    (folder / "go").touch()
+    async with host_in(folder) as (_, caller):
+        ended = await caller.ended("x")
+
+    assert ended == ["Completed", ["WorkerProcessExitException", "waiting"]]
+    await logged(folder, "running", "waiting")
+
+
+async def test_a_timer_that_came_due_meanwhile_fires_and_a_cancelled_one_does_not(folder: Path) -> None:
+    async with host_in(folder) as (process, caller):
+        await caller.start("timed", "x")
+        await caller.until("x", lambda seen: seen[2] == "timing")
+        process.kill()
+
+    async with host_in(folder) as (_, caller):
+        ended = await caller.ended("x")
+
+    assert ended == ["Completed", True]
+
+
+async def test_no_acknowledged_start_is_lost(folder: Path) -> None:
+    (folder / "go").touch()
+    acknowledged: list[str] = []
+
+    async with host_in(folder) as (process, caller):
+
+        async def start(instance: str) -> None:
+            await caller.start("one", instance)
+            acknowledged.append(instance)
+            if len(acknowledged) == 25:
+                process.kill()
+
+        await asyncio.gather(*(start(f"i{number}") for number in range(100)), return_exceptions=True)
+
+    async with host_in(folder) as (_, caller):
+        ended = [await caller.ended(instance) for instance in acknowledged]
+
+    assert len(ended) >= 25
+    assert {status for status, _ in ended} <= {"Completed", "Failed"}
