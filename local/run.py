@@ -52,8 +52,8 @@ def _func(mode: str) -> int:
         azurite = ["npx", "--yes", _AZURITE, "--silent", "--location", str(data_dir / "azurite")]
         storage = stack.enter_context(subprocess.Popen(azurite))  # noqa: S603  # nothing in it comes from outside
         stack.callback(storage.terminate)
-        address = ["--port", os.environ.get("PORT", "7071"), "--address", os.environ.get("HOST", "127.0.0.1")]
-        return subprocess.call(["func", "start", *address])  # noqa: S603, S607
+        port = os.environ.get("PORT", "7071")
+        return subprocess.call(["func", "start", "--port", port])  # noqa: S603, S607  # it listens on every address
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -29,7 +30,7 @@ class Tool:
     function: Callable[..., Awaitable[Any]]
     idempotent: bool
 
-    @property
+    @cached_property
     def schema(self) -> dict[str, Any]:
         """The tool in Chat Completions form."""
         return {

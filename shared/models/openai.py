@@ -1,8 +1,10 @@
 """The model client: any OpenAI-compatible endpoint, through the openai SDK's Chat Completions streaming."""
 
+import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -14,6 +16,7 @@ from shared.models.assembly import Assembly
 from shared.ports import ModelRequest
 
 _CONNECT_SECONDS = 10.0
+_DRAIN_SECONDS = 1.0
 _AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 _CODES = {
     400: "model_refused",
@@ -29,6 +32,9 @@ _CODES = {
 _TRANSIENT = frozenset({408, 409, 429})
 # What breaks while a stream is read reaches us unwrapped by the SDK.
 _ERRORS = (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError)
+
+# Its line for every request would outweigh all others.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class OpenAIStream:
@@ -133,11 +139,20 @@ async def _chunks(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
             continue
         payload = line[5:].strip()
         if payload == "[DONE]":
+            await _drained(lines)
             return
         chunk = json.loads(payload)
         if error := chunk.get("error"):
             raise ModelError("model_error", f"The model's server reports: {json.dumps(error)}", transient=True)
         yield chunk
+
+
+async def _drained(lines: AsyncIterator[str]) -> None:
+    """Read a stream to its very end: only then is its connection used again, and the next call spared a handshake."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in lines:
+                pass
 
 
 def _translated(error: Exception) -> ModelError:
