@@ -27,13 +27,13 @@ check: $(VENV)/.dev ## format, lint, types, layers, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.generate_docs --check
+	$(BIN)/python -m docs.generate --check
 
 bench: $(VENV)/.dev ## measure what docs/performance.md reports
 	$(BIN)/python -m bench
 
 docs: $(VENV)/.dev ## write the generated docs anew
-	$(BIN)/python -m tests.generate_docs
+	$(BIN)/python -m docs.generate
 
 lock: $(VENV)/.dev ## resolve the requirements files anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt

@@ -70,7 +70,8 @@ async def _stream(req: Request) -> Response:
         if state.active_turn is None:
             return no_content()
         after = await services().turns.start_of(state)
-    if after >= state.head and ending(state, after, follow=follows):
+    after = min(after, state.head)  # a cursor from beyond the log's end would never be reached
+    if after == state.head and ending(state, after, follow=follows):
         # An EventSource goes on reconnecting until it is told, by this, that there is nothing to come.
         return no_content()
     options = StreamOptions(

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
+from shared.api.principal import trace_id_of
 from shared.api.responses import ok
 from shared.domain.errors import TurnlogError
 from shared.wiring import services
@@ -16,14 +18,14 @@ _PATIENCE_SECONDS = 5.0
 
 
 @bp.route("health", methods=["GET"])
-async def get_health(req: Request) -> Response:  # noqa: ARG001
+async def get_health(req: Request) -> Response:
     """The process answers."""
-    return ok({"status": "ok"})
+    return _told({"status": "ok"}, req)
 
 
 @bp.route("ready", methods=["GET"])
 @bp.durable_client_input(client_name="client")
-async def get_ready(req: Request, client: df.DurableOrchestrationClient) -> Response:  # noqa: ARG001
+async def get_ready(req: Request, client: df.DurableOrchestrationClient) -> Response:
     """Store, task hub and model answer: 200, or 503 naming what doesn't."""
     on = services()
     model = await on.model()
@@ -31,7 +33,13 @@ async def get_ready(req: Request, client: df.DurableOrchestrationClient) -> Resp
     results = await asyncio.gather(*(_state_of(check) for check in checks.values()))
     ready = all(result == "ok" for result in results)
     body = {"status": "ready" if ready else "not_ready", "checks": dict(zip(checks, results, strict=True))}
-    return ok(body, 200 if ready else 503)
+    return _told(body, req, 200 if ready else 503)
+
+
+def _told(body: dict[str, Any], req: Request, status: int = 200) -> Response:
+    # No @endpoint: whoever watches needs no account.
+    trace_id = trace_id_of(req)
+    return ok(body | {"trace_id": trace_id}, status, {"x-trace-id": trace_id})
 
 
 async def _state_of(check: Awaitable[object]) -> str:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
 from shared.api.views import as_json, envelope, event_data
-from shared.domain.events import Event, MessageDelta
+from shared.domain.events import Event, MessageDelta, SessionDeleted
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
@@ -83,7 +83,9 @@ class _Delivery:
         self._position = wanted[-1].sequence
         self._may_have_ended |= any(not isinstance(event.data, MessageDelta) for event in events)
         frames = _framed(self._session_id, await filled_in(self._log, self._session_id, wanted), self._options)
-        return frames + self._done("finished") if self.over else frames
+        if not self.over:
+            return frames
+        return frames + self._done("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
 
     async def caught_up(self) -> bytes:
         if not self._may_have_ended:

@@ -8,12 +8,13 @@ from pydantic import AwareDatetime, BaseModel, JsonValue
 from pydantic_core import to_json
 
 from shared.domain.documents import Message, ModelResponse
-from shared.domain.events import Event, MessageComplete, MessageDelta, Outside, ToolCallComplete, UserMessage
+from shared.domain.events import Event, MessageDelta, Outside, SessionUpdated, ToolCallComplete, UserMessage
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.session import SessionState, UiState
 from shared.domain.values import Failure, MessageStatus, Usage
 
-_PRIVATE = {"type", "owner", "overflow", "metadata", "project_dir"}
+PRIVATE_FIELDS = {"type", "owner", "overflow", "metadata", "project_dir"}
+"""What an event keeps for itself: clients see the type and the ids beside it, and the rest on the session."""
 
 
 class SessionView(BaseModel):
@@ -153,15 +154,15 @@ def event_data(session_id: SessionId, event: Event) -> dict[str, Any]:
             return {"step": step, "attempt": attempt, "text": text, **ids}
         case Outside(fields=fields):
             return {**fields, **ids}
+        case SessionUpdated(changes=changes):
+            return {**changes, **ids}
         case UserMessage(content=content):
             return {"content": content, "text": content, **ids}
         case ToolCallComplete(overflow=str(), id=call_id) as complete:
             link = {"href": f"/sessions/{session_id}/tool_calls/{call_id}"}
-            return {**complete.model_dump(mode="json", exclude=_PRIVATE), "response": link, **ids}
-        case MessageComplete() as complete:
-            return {**complete.model_dump(mode="json", exclude=_PRIVATE), **ids}
+            return {**complete.model_dump(mode="json", exclude=PRIVATE_FIELDS), "response": link, **ids}
         case data:
-            return {**data.model_dump(mode="json", exclude=_PRIVATE), **ids}
+            return {**data.model_dump(mode="json", exclude=PRIVATE_FIELDS), **ids}
 
 
 def envelope(session_id: SessionId, event: Event) -> dict[str, Any]:

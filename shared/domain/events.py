@@ -1,6 +1,7 @@
 """The session event vocabulary: what is appended, replayed and streamed.
 
-The `type` strings are a wire and storage contract: add a type or an optional field; never rename one.
+The `type` strings are a wire and storage contract: add a type or an optional field; never rename one. `overflow` names
+the document that holds a text too large for its event; the reading side fills it in, and clients never see the name.
 `docs/events.md` is generated from this module.
 """
 
@@ -23,13 +24,13 @@ class SessionCreated(Frozen):
     agent_name: str | None = None
     project_id: str | None = None
     node_id: str | None = None
-    owner: str = Field(repr=False, exclude=False)
+    owner: str = Field(repr=False)
     project_dir: str | None = None
     metadata: dict[str, JsonValue] = {}
 
 
 class SessionUpdated(Frozen):
-    """Fields of the session changed; only the changed ones are in `changes`."""
+    """Fields of the session changed. In the log they stand under `changes`; clients see them as the data itself."""
 
     type: Literal["session.updated"] = "session.updated"
     changes: dict[str, JsonValue]
@@ -42,7 +43,7 @@ class SessionDeleted(Frozen):
 
 
 class UserMessage(Frozen):
-    """A message enters the conversation. `overflow` names the document that holds a text too large for an event."""
+    """A message enters the conversation."""
 
     type: Literal["user_message"] = "user_message"
     content: str
@@ -127,7 +128,7 @@ class ToolCallStart(Frozen):
 
 
 class ToolCallComplete(Frozen):
-    """A tool call is answered. A response over 64 KB is `{"href": …}` and `overflow` names its document."""
+    """A tool call is answered. A response over 64 KB is `{"href": …}`, from where it can be read."""
 
     type: Literal["tool_call.complete"] = "tool_call.complete"
     id: str

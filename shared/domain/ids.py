@@ -45,12 +45,12 @@ def new_writer_id() -> WriterId:
 
 def is_session_id(text: str) -> bool:
     """Whether `text` may name a session: no `.` or `..`, which URLs resolve away."""
-    return _SESSION_ID.match(text) is not None and text not in {".", ".."}
+    return _SESSION_ID.fullmatch(text) is not None and text not in {".", ".."}
 
 
 def session_of(message_id: str) -> SessionId | None:
     """The session that `message_id` belongs to, or None if it isn't a message id."""
-    match = _MESSAGE_ID.match(message_id)
+    match = _MESSAGE_ID.fullmatch(message_id)
     return SessionId(match.group(2)) if match else None
 
 

@@ -271,7 +271,8 @@ def _outside_changes(state: SessionState, outside: Outside, at: datetime) -> dic
         case "message" if outside.fields.get("role") == "assistant":
             return {"outside_result": text_of(outside.fields.get("content"))}
         case "message.complete":
-            return {"diagnosis": text_of(outside.fields.get("text")), "diagnosis_overflow": None}
+            text = text_of(outside.fields.get("text"))
+            return {"diagnosis": text, "diagnosis_overflow": None, "outside_result": None}
         case "error":
             return {"error_detail": text_of(outside.fields.get("message"))}
         case _:

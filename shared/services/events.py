@@ -48,7 +48,7 @@ class Events:
             events += [event for chunk in chunks for event in chunk.events if event.sequence > position]
             position = chunks[-1].last
         events = events[:limit]
-        last = events[-1].sequence if events else after
+        last = events[-1].sequence if events else state.head
         head = max(state.head, last)
         return EventPage(await filled_in(self._log, session_id, events), last if last < head else None, head)
 

@@ -124,9 +124,10 @@ class Sessions:
             raise NotFinishedError("The session is still running: ask again when its status is finished.")
         if state.outside_result is not None:
             return state.outside_result
-        if state.diagnosis is None:
+        answer = await self.diagnosis(state)
+        if not answer:  # empty: the turn ended before the model's first word
             raise NoResultError("The session has no assistant message.")
-        return await self.diagnosis(state) or ""
+        return answer
 
     async def diagnosis(self, state: SessionState) -> str | None:
         """The text of the last `message.complete`."""
@@ -228,6 +229,6 @@ def _session_id_for(key: IdempotencyKey) -> SessionId:
 
 def _decoded(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise InvalidRequestError("cursor is not one that this list gave out.") from error

@@ -1,0 +1,17 @@
+import http.client, json, sys, time, urllib.request
+
+url, steps, last, done = sys.argv[1] + "/stream", {}, "0", False
+while not done:  # a stream that ends without `done` is to be resumed
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"last-event-id": last})) as stream:
+            done, frame = stream.status == 204, {}
+            for line in stream:
+                name, _, frame[name] = line.decode().rstrip("\n").partition(": ")
+                if name: continue  # an empty line ends a frame
+                event, data = frame.get("event", ""), json.loads(frame.get("data", "{}"))
+                key = (data.get("message_id"), data.get("step"))
+                if event == "message.start": steps[key] = ""  # begins, or begins afresh
+                if event == "message.delta": steps[key] += data["text"]
+                last, done, frame = frame.get("id", last), event == "done", {}
+    except (OSError, http.client.HTTPException): time.sleep(0.5)  # the server is away: come back to where we were
+print("\n\n".join(filter(None, steps.values())))

@@ -1,0 +1,43 @@
+"""The containers as they must be: partition keys, index policies, times to live. `infra/` is held equal to this."""
+
+from typing import Any
+
+SESSIONS = "sessions"
+
+SESSIONS_PARTITION_KEY: dict[str, Any] = {
+    # Version 1 hashes only the first 101 bytes of a key; session ids have up to 128.
+    "paths": ["/session_id"],
+    "kind": "Hash",
+    "version": 2,
+}
+
+SESSIONS_INDEXING_POLICY: dict[str, Any] = {
+    "indexingMode": "consistent",
+    "automatic": True,
+    "includedPaths": [
+        {"path": f"/{field}/?"}
+        for field in (
+            "session_id",
+            "last",
+            "writer",
+            "types/[]",
+            "place",
+            "attention",
+            "owner",
+            "listing_key",
+            "project_id",
+            "status",
+            "agent_name",
+            "archived",
+            "deleted",
+            "labels/[]",
+        )
+    ],
+    "excludedPaths": [{"path": "/*"}],
+    "compositeIndexes": [
+        [{"path": "/owner", "order": "descending"}, {"path": "/listing_key", "order": "descending"}],
+    ],
+}
+
+NO_DEFAULT_TTL = -1
+"""Documents that say so expire; all others stay."""

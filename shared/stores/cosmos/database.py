@@ -1,0 +1,88 @@
+"""The clients of one Cosmos DB account: opened when first needed, closed together.
+
+There are two, since a client has one consistency: decisions read at the account's default, Strong; who waits at the
+tail looks at Eventual, for half the price and without asking a quorum.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from azure.cosmos.aio import ContainerProxy, CosmosClient
+
+from shared.stores.cosmos.calls import log_charge, persistently
+from shared.stores.cosmos.containers import SESSIONS
+
+Consistency = Literal["Strong", "Eventual"]
+
+# Published with the emulator, so no secret (learn.microsoft.com/azure/cosmos-db/emulator).
+_EMULATOR_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+_READ_SECONDS: dict[Consistency, int] = {"Strong": 10, "Eventual": 2}
+
+
+class Database:
+    """One database of an account. Opens its clients on the loop that first asks for one, and closes them."""
+
+    def __init__(self, endpoint: str, name: str) -> None:
+        self._endpoint = endpoint
+        self._name = name
+        self._sessions: dict[Consistency, ContainerProxy] = {}
+        self._opening = asyncio.Lock()
+        self._resources = AsyncExitStack()
+
+    async def sessions(self, consistency: Consistency = "Strong") -> ContainerProxy:
+        """The container of all sessions. What a read at Eventual shows is true; what it doesn't show may be there."""
+        if consistency not in self._sessions:
+            async with self._opening:
+                if consistency not in self._sessions:
+                    self._sessions[consistency] = await self._open(consistency)
+        return self._sessions[consistency]
+
+    async def close(self) -> None:
+        self._sessions.clear()
+        await self._resources.aclose()
+
+    async def _open(self, consistency: Consistency) -> ContainerProxy:
+        async with AsyncExitStack() as opening:
+            client = await open_client(self._endpoint, consistency, opening)
+            container = client.get_database_client(self._name).get_container_client(SESSIONS)
+            # Asked for here because later on a missing container would look like a missing document.
+            await persistently(container.read)
+            self._resources.push_async_callback(opening.pop_all().aclose)
+        return container
+
+
+async def open_client(endpoint: str, consistency: Consistency, resources: AsyncExitStack) -> CosmosClient:
+    """A client of the account at `endpoint`; `resources` closes it and its credential."""
+    options: dict[str, Any] = {
+        "enable_compact_utf8_item_writes": True,
+        "read_timeout": _READ_SECONDS[consistency],
+        "raw_response_hook": log_charge,
+        # Calls are made again by `persistently`: the SDK's own pauses between attempts are a second and more.
+        "retry_connect": 0,
+        "retry_read": 0,
+        "retry_throttle_total": 1,
+    }
+    if consistency == "Eventual":  # Strong is the account's default, and a client may only ask for less
+        options["consistency_level"] = consistency
+    if is_loopback(endpoint):
+        options |= {"credential": _EMULATOR_KEY, "connection_verify": False, "enable_endpoint_discovery": False}
+    else:
+        options["credential"] = await _credential(resources)
+    client = CosmosClient(endpoint, **options)
+    resources.push_async_callback(client.close)
+    await persistently(client.__aenter__)
+    return client
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether `endpoint` is this machine: an emulator, with its published key and a certificate of its own."""
+    return urlsplit(endpoint).hostname in {"127.0.0.1", "localhost", "::1"}
+
+
+async def _credential(resources: AsyncExitStack) -> Any:
+    # Imported where it is used: local runs and tests don't pay for it.
+    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
+
+    return await resources.enter_async_context(DefaultAzureCredential())

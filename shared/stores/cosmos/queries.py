@@ -1,0 +1,78 @@
+"""The queries, each served by an index in `containers`.
+
+Every query of one session names the session once more in its text: its partition key is indexed, and not every server
+keeps to the key alone.
+"""
+
+from typing import Any, TypedDict
+
+from shared.domain.documents import Document
+from shared.domain.ids import SessionId, WriterId
+from shared.ports import SessionFilter
+from shared.stores.cosmos.items import label, place, place_after
+
+
+class Query(TypedDict):
+    """The arguments of `ContainerProxy.query_items`; without a partition key, of all sessions."""
+
+    query: str
+    parameters: list[dict[str, Any]]
+    partition_key: str | None
+
+
+def chunks(session_id: SessionId, after: int) -> Query:
+    """Chunks with events later than `after`. They don't overlap: by their last event is by their first."""
+    text = "SELECT * FROM c WHERE c.session_id = @session_id AND c.last > @after ORDER BY c.last"
+    return _of(session_id, text, after=after)
+
+
+def chunks_with(session_id: SessionId, event_type: str) -> Query:
+    """Chunks that hold an event of a type, newest first."""
+    text = "SELECT * FROM c WHERE c.session_id = @session_id AND ARRAY_CONTAINS(c.types, @type) ORDER BY c.last DESC"
+    return _of(session_id, text, type=event_type)
+
+
+def documents(session_id: SessionId, kind: type[Document], after: int, *, newest: bool) -> Query:
+    text = "SELECT * FROM c WHERE c.session_id = @session_id AND c.place >= @from AND c.place < @to ORDER BY c.place"
+    bounds = {"from": place(kind, after + 1), "to": place_after(kind)}
+    return _of(session_id, f"{text} DESC" if newest else text, **bounds)
+
+
+def heard(session_id: SessionId, writer: WriterId) -> Query:
+    """When chunks and leases of `writer` were written, the latest first."""
+    text = "SELECT c._ts FROM c WHERE c.session_id = @session_id AND c.writer = @writer ORDER BY c._ts DESC"
+    return _of(session_id, text, writer=writer)
+
+
+def everything_but(session_id: SessionId, item_id: str) -> Query:
+    return _of(session_id, "SELECT c.id FROM c WHERE c.session_id = @session_id AND c.id != @item_id", item_id=item_id)
+
+
+def sessions(wanted: SessionFilter, before: str | None) -> Query:
+    """States that are not marks of deleted sessions, newest first."""
+    values: dict[str, Any] = {
+        name: value
+        for name in ("owner", "project_id", "status", "agent_name", "archived")
+        if (value := getattr(wanted, name)) is not None
+    }
+    conditions = ["c.deleted = false", *(f"c.{name} = @{name}" for name in values)]
+    for number, entry in enumerate(wanted.metadata.items()):
+        conditions.append(f"ARRAY_CONTAINS(c.labels, @label{number})")
+        values[f"label{number}"] = label(*entry)
+    if before is not None:
+        conditions.append("c.listing_key < @before")
+        values["before"] = before
+    # One owner's sessions stand in the composite index in their order; to be served from it, both must be named.
+    order = "c.listing_key DESC" if wanted.owner is None else "c.owner DESC, c.listing_key DESC"
+    text = " ".join(("SELECT c.body FROM c WHERE", " AND ".join(conditions), "ORDER BY", order))
+    return _of(None, text, **values)
+
+
+def active() -> Query:
+    return _of(None, "SELECT c.body FROM c WHERE c.attention > 0 ORDER BY c.attention")
+
+
+def _of(session_id: SessionId | None, text: str, **values: Any) -> Query:
+    own = {} if session_id is None else {"session_id": session_id}
+    parameters = [{"name": f"@{name}", "value": value} for name, value in (own | values).items()]
+    return Query(query=text, parameters=parameters, partition_key=session_id)
