@@ -1,0 +1,128 @@
+"""Chunks, states and documents as rows: the stored form, private to this store."""
+
+import sqlite3
+import time
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from shared.domain.documents import AnyDocument, Document
+from shared.domain.errors import SequenceTakenError
+from shared.domain.events import Chunk, Event
+from shared.domain.ids import SessionId, WriterId
+from shared.domain.session import SessionState
+from shared.ports import SessionFilter, listing_key
+
+_EVENTS = TypeAdapter(tuple[Event, ...])
+_FILTERS = {"owner": "owner", "project_id": "project_id", "status": "status", "agent_name": "agent_name"}
+
+
+def is_written(connection: sqlite3.Connection, chunk: Chunk) -> bool:
+    """Whether this very write was done before; if the place is another's, SequenceTakenError.
+
+    A deleted session's places are all taken: its mark refuses writers that slept until now.
+    """
+    there = connection.execute(
+        "SELECT writer, events FROM chunks WHERE session_id = ? AND first = ?", (chunk.session_id, chunk.first)
+    ).fetchone()
+    if there is not None and (there["writer"], there["events"]) == (chunk.writer, _events_json(chunk)):
+        return True
+    deleted = "SELECT 1 FROM states WHERE session_id = ? AND deleted = 1"
+    if there is not None or connection.execute(deleted, (chunk.session_id,)).fetchone() is not None:
+        raise SequenceTakenError(chunk.session_id, chunk.first)
+    return False
+
+
+def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> None:
+    connection.execute(
+        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            chunk.session_id,
+            chunk.first,
+            chunk.last,
+            chunk.epoch,
+            chunk.writer,
+            time.time(),
+            _types(chunk),
+            _events_json(chunk),
+        ),
+    )
+
+
+def _events_json(chunk: Chunk) -> str:
+    return _EVENTS.dump_json(chunk.events, exclude_none=True).decode()
+
+
+def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
+    attention = state.deleted or state.active_turn is not None or bool(state.queue)
+    connection.execute(
+        "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            state.session_id,
+            listing_key(state),
+            state.owner,
+            state.project_id,
+            state.status,
+            state.agent_name,
+            state.archived,
+            state.deleted,
+            attention,
+            state.updated_at.timestamp(),
+            state.model_dump_json(exclude_none=True),
+        ),
+    )
+
+
+def upsert_document(connection: sqlite3.Connection, session_id: SessionId, document: AnyDocument) -> None:
+    now = time.time()
+    expires_at = None if document.expires_after is None else now + document.expires_after
+    body = document.model_dump_json(exclude_none=True)
+    connection.execute(
+        "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (session_id, document.kind, document.id, document.order, now, expires_at, body),
+    )
+
+
+def read_chunks(connection: sqlite3.Connection, session_id: SessionId, after: int, limit: int) -> list[Chunk]:
+    # The chunk that holds `after` begins at or before it: start there, and pass over it if it ends there.
+    rows = connection.execute(
+        "SELECT epoch, writer, events FROM chunks WHERE session_id = ?1 AND last > ?2 AND first >="
+        " coalesce((SELECT max(first) FROM chunks WHERE session_id = ?1 AND first <= ?2), 0)"
+        " ORDER BY first LIMIT ?3",
+        (session_id, after, limit),
+    )
+    return [chunk_of(session_id, row) for row in rows]
+
+
+def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:
+    # What this store wrote was checked then; the events are parsed, the envelope needs no second look.
+    return Chunk.model_construct(
+        session_id=session_id,
+        epoch=row["epoch"],
+        writer=WriterId(row["writer"]),
+        events=_EVENTS.validate_json(row["events"]),
+    )
+
+
+def _types(chunk: Chunk) -> str:
+    """The chunk's event types as words with a space on either side, to be found whole."""
+    return f" {' '.join(chunk.types)} "
+
+
+def conditions(wanted: SessionFilter) -> tuple[list[str], list[Any]]:
+    where, values = ["deleted = 0"], list[Any]()
+    for attribute, column in _FILTERS.items():
+        if (value := getattr(wanted, attribute)) is not None:
+            where.append(f"{column} = ?")
+            values.append(value)
+    if wanted.archived is not None:
+        where.append("archived = ?")
+        values.append(wanted.archived)
+    for key, value in wanted.metadata.items():
+        where.append("EXISTS (SELECT 1 FROM json_each(body, '$.metadata') WHERE key = ? AND atom = ?)")
+        values.extend((key, value))
+    return where, values
+
+
+def kind_name(kind: type[Document]) -> str:
+    return str(kind.model_fields["kind"].default)

@@ -1,0 +1,101 @@
+"""What the suite's tests are told with: sessions, chunks and documents, and one hand that writes."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from shared.domain.documents import AnyDocument, Message
+from shared.domain.errors import SequenceTakenError
+from shared.domain.events import Chunk, Draft, EventData, MessageDelta, RunStart, SessionCreated, sequenced
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, new_writer_id
+from shared.domain.session import SessionState, fold, is_checkpointed
+from shared.ports import SessionLog
+
+THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
+TURN = TurnId("turn_1")
+MESSAGE = MessageId("msg_1")
+RUN = RunStart(agent="assistant", model="fake")
+
+
+def session_id() -> SessionId:
+    return SessionId(f"ses_{uuid4().hex}")
+
+
+def delta(text: str = "word") -> MessageDelta:
+    return MessageDelta(step=1, attempt=1, text=text)
+
+
+def chunk(
+    session: SessionId, after: int, *data: EventData, writer: WriterId | None = None, at: datetime = THEN
+) -> Chunk:
+    """What is appended right after the event `after`, by `writer` or a new one."""
+    drafts = [Draft(data=each, turn_id=TURN, message_id=MESSAGE) for each in data]
+    return Chunk(session_id=session, writer=writer or new_writer_id(), events=sequenced(drafts, after, at))
+
+
+async def begin(
+    log: SessionLog, session: SessionId | None = None, *, at: datetime = THEN, **fields: Any
+) -> SessionState:
+    """A new session in the log."""
+    created = SessionCreated.model_validate({"thread_id": "thread", "owner": "owner", **fields})
+    first = chunk(session or session_id(), 0, created, at=at)
+    state = fold(None, [first])
+    assert state is not None
+    await log.append(first, state)
+    return state
+
+
+async def go_on(
+    log: SessionLog,
+    state: SessionState,
+    *data: EventData,
+    documents: Sequence[AnyDocument] = (),
+    writer: WriterId | None = None,
+    at: datetime = THEN,
+) -> SessionState:
+    """Append `data` to a session that is at `state`; gives the state after it."""
+    following = chunk(state.session_id, state.head, *data, writer=writer, at=at)
+    after = fold(state, [following])
+    assert after is not None
+    await log.append(following, after if is_checkpointed(following) else None, documents)
+    return after
+
+
+async def settle(log: SessionLog, session: SessionId, *data: EventData) -> int:
+    """Append `data` wherever the log ends, deciding again as often as others were first; gives where it stands."""
+    while True:
+        state = await log.state(session)
+        assert state is not None
+        try:
+            await go_on(log, state, *data)
+        except SequenceTakenError:
+            continue
+        return state.head + 1
+
+
+async def whole(log: SessionLog, session: SessionId, after: int = 0, limit: int = 1000) -> Sequence[Chunk]:
+    return await log.read(session, after, limit)
+
+
+def places(chunks: Sequence[Chunk]) -> list[int]:
+    return [event.sequence for chunk in chunks for event in chunk.events]
+
+
+def texts(chunks: Sequence[Chunk]) -> list[str]:
+    return [event.data.text for chunk in chunks for event in chunk.events if isinstance(event.data, MessageDelta)]
+
+
+def message(state: SessionState, number: int, order: int, **fields: Any) -> Message:
+    values: dict[str, Any] = {
+        "id": f"msg_{number:026}_{state.session_id}",
+        "order": order,
+        "session_id": state.session_id,
+        "turn_id": TURN,
+        "prompt": "Hello",
+        "status": "running",
+        "agent": "assistant",
+        "model": "fake",
+        "created_at": THEN + timedelta(seconds=number),
+    }
+    return Message(**(values | fields))

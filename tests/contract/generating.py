@@ -1,0 +1,135 @@
+"""Logs for hypothesis: any valid order of events of every type, cut into chunks anywhere."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, get_args
+
+from hypothesis import strategies as st
+
+from shared.domain.events import (
+    Chunk,
+    Draft,
+    ErrorRaised,
+    EventData,
+    MessageComplete,
+    MessageDelta,
+    MessageQueued,
+    MessageStart,
+    Outside,
+    RunComplete,
+    RunHandover,
+    RunStart,
+    SessionCreated,
+    SessionDeleted,
+    SessionUpdated,
+    Status,
+    TokenUsage,
+    ToolCallComplete,
+    ToolCallStart,
+    UserMessage,
+    sequenced,
+)
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
+from tests.contract.building import THEN
+
+EVENT_TYPES: tuple[type, ...] = get_args(get_args(EventData)[0])
+
+SESSION = SessionId("ses_1")
+
+_texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+_numbers = st.integers(1, 3)
+_counts = st.integers(0, 1000)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_texts, inner, max_size=2),
+    max_leaves=4,
+)
+_objects = st.dictionaries(_texts, _json, max_size=2)
+_calls = st.sampled_from(("call_1", "call_2"))
+
+
+def _of(kind: type, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.builds(kind, **fields)
+
+
+_created = _of(SessionCreated, thread_id=_texts, owner=_texts, project_id=st.none() | _texts, metadata=_objects)
+_changes = st.fixed_dictionaries(
+    {}, optional={"session_name": st.none() | _texts, "archived": st.booleans(), "metadata": _objects}
+)
+_later: dict[type, st.SearchStrategy[Any]] = {
+    SessionUpdated: _of(SessionUpdated, changes=_changes),
+    UserMessage: _of(UserMessage, content=_texts),
+    MessageQueued: _of(MessageQueued, content=_texts),
+    RunStart: _of(RunStart, agent=_texts, model=_texts),
+    RunHandover: _of(RunHandover, instance_id=_texts),
+    MessageStart: _of(MessageStart, step=_numbers, attempt=_numbers),
+    MessageDelta: _of(MessageDelta, step=_numbers, attempt=_numbers, text=_texts),
+    MessageComplete: _of(MessageComplete, step=_numbers, attempt=_numbers, text=_texts, partial=st.booleans()),
+    TokenUsage: _of(
+        TokenUsage,
+        prompt_tokens=_counts,
+        completion_tokens=_counts,
+        total_tokens=_counts,
+        model=_texts,
+        agent=_texts,
+        iteration=_numbers,
+    ),
+    ToolCallStart: _of(ToolCallStart, id=_calls, step=_numbers, attempt=_numbers, name=_texts, arguments=_texts),
+    ToolCallComplete: _of(
+        ToolCallComplete,
+        id=_calls,
+        step=_numbers,
+        name=_texts,
+        arguments=_texts,
+        status=st.sampled_from(("completed", "failed", "cancelled", "denied")),
+        response=_json,
+        duration_ms=_counts,
+    ),
+    Status: _of(Status, status=st.sampled_from(("cancelling", "cancelled", "stalled")), reason=st.none() | _texts),
+    ErrorRaised: _of(ErrorRaised, message=_texts, code=_texts),
+    RunComplete: _of(
+        RunComplete,
+        status=st.sampled_from(("completed", "failed", "cancelled")),
+        steps=_counts,
+        usage=st.just({}),
+        duration_ms=_counts,
+        model=_texts,
+    ),
+    Outside: _of(
+        Outside,
+        event_type=st.sampled_from(("session_stop", "message", "message.complete", "error", "x")),
+        fields=_objects | st.fixed_dictionaries({"role": st.just("assistant"), "content": _json}),
+    ),
+}
+GENERATED = {SessionCreated, SessionDeleted, *_later}
+
+
+@st.composite
+def _drafts(draw: st.DrawFn, data: st.SearchStrategy[Any]) -> Draft:
+    number = draw(st.integers(1, 2))
+    return Draft(data=draw(data), turn_id=TurnId(f"turn_{number}"), message_id=MessageId(f"msg_{number}"))
+
+
+@st.composite
+def logs(draw: st.DrawFn, most: int = 25) -> Sequence[Chunk]:
+    """A whole log: created, then anything in any order, then perhaps deleted."""
+    drafts = [
+        draw(_drafts(_created)),
+        *draw(st.lists(_drafts(st.one_of(*_later.values())), max_size=most)),
+        *draw(st.lists(_drafts(st.just(SessionDeleted())), max_size=1)),
+    ]
+    chunks: list[Chunk] = []
+    after = 0
+    while after < len(drafts):
+        size = draw(st.integers(1, 4))
+        events = sequenced(drafts[after : after + size], after, THEN + timedelta(seconds=after))
+        chunks.append(Chunk(session_id=SESSION, writer=WriterId(draw(st.sampled_from(("a", "b")))), events=events))
+        after += size
+    return chunks
+
+
+def upto(chunks: Sequence[Chunk], sequence: int) -> Sequence[Chunk]:
+    """The part of a log that ends with the event `sequence`, wherever that stands in its chunk."""
+    whole = [chunk for chunk in chunks if chunk.last <= sequence]
+    cut = [chunk for chunk in chunks if chunk.first <= sequence < chunk.last]
+    return [*whole, *(chunk.model_copy(update={"events": chunk.events[: sequence + 1 - chunk.first]}) for chunk in cut)]

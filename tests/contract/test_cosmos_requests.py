@@ -1,0 +1,83 @@
+"""What Cosmos DB is asked: request units are paid by the request."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.events import UserMessage
+from shared.ports import SessionLog
+from tests.contract.building import RUN, begin, delta, go_on, message
+from tests.contract.stores import cosmos_store
+
+pytestmark = pytest.mark.anyio
+
+Requests = Callable[[], list[str]]
+
+
+@pytest.fixture
+async def log(endpoint: str) -> AsyncGenerator[SessionLog]:
+    async with cosmos_store(endpoint) as store:
+        log = store.open()
+        yield log
+        await log.close()
+
+
+@pytest.fixture
+def requests(caplog: pytest.LogCaptureFixture) -> Requests:
+    """The methods of the requests for documents since it was last asked."""
+    caplog.set_level(logging.DEBUG, "shared.stores.cosmos.calls")
+
+    def since() -> list[str]:
+        said = [record.getMessage() for record in caplog.records]
+        methods = [text.split()[2] for text in said if "/docs" in text]
+        caplog.clear()
+        return methods
+
+    return since
+
+
+async def test_a_flush_and_a_change_with_its_documents_are_one_request_each(
+    log: SessionLog, requests: Requests
+) -> None:
+    state = await begin(log)
+    requests()
+
+    state = await go_on(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
+    assert requests() == ["POST"]
+
+    await go_on(log, state, delta())
+    assert requests() == ["POST"]
+
+
+async def test_the_state_of_a_session_at_rest_takes_no_query(log: SessionLog, requests: Requests) -> None:
+    state = await begin(log)
+    requests()
+
+    await log.state(state.session_id)
+
+    assert requests() == ["GET", "GET"]
+
+
+async def test_readers_who_wait_share_one_poll(log: SessionLog, requests: Requests) -> None:
+    state = await begin(log)
+    requests()
+
+    async def polls(readers: int) -> int:
+        with log.watch(state.session_id) as tail:
+            await asyncio.gather(*(tail.past(1, timedelta(seconds=0.5)) for _ in range(readers)))
+        return len(requests())
+
+    assert 0 < await polls(50) <= 2 * await polls(1)
+
+
+async def test_who_is_not_eager_does_not_poll(log: SessionLog, requests: Requests) -> None:
+    state = await begin(log)
+    requests()
+
+    with log.watch(state.session_id, eager=False) as tail:
+        await tail.past(1, timedelta(seconds=0.2))
+
+    assert requests() == []

@@ -1,0 +1,107 @@
+"""A deleted session: its mark stays, writers that slept are refused, and clearing leaves the mark alone."""
+
+import pytest
+
+from shared.domain.documents import IdempotencyRecord, Lease, Message
+from shared.domain.errors import SequenceTakenError
+from shared.domain.events import SessionDeleted, UserMessage
+from shared.domain.session import SessionState
+from shared.ports import SessionLog
+from tests.contract.building import RUN, begin, delta, go_on, message, places, whole
+
+pytestmark = pytest.mark.anyio
+
+
+async def _deleted(log: SessionLog) -> tuple[SessionState, SessionState]:
+    """A session that was deleted in the middle of a turn: what its writer knew, and its mark."""
+    state = await begin(log)
+    state = await go_on(
+        log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2), message(state, 2, 3)]
+    )
+    return state, await go_on(log, state, SessionDeleted())
+
+
+async def test_a_deleted_session_stays_as_a_mark(log: SessionLog) -> None:
+    _, mark = await _deleted(log)
+
+    assert mark.deleted
+    assert await log.state(mark.session_id) == mark
+
+
+async def test_a_writer_that_slept_through_the_deletion_is_refused(log: SessionLog) -> None:
+    before, mark = await _deleted(log)
+
+    with pytest.raises(SequenceTakenError):
+        await go_on(log, before, delta("late"))
+    with pytest.raises(SequenceTakenError):
+        await go_on(log, before, UserMessage(content="late"), RUN)
+
+    assert await log.state(mark.session_id) == mark
+    assert places(await whole(log, mark.session_id)) == [1, 2, 3, 4]
+
+
+async def test_the_id_of_a_deleted_session_is_not_given_again(log: SessionLog) -> None:
+    _, mark = await _deleted(log)
+
+    with pytest.raises(SequenceTakenError):
+        await begin(log, mark.session_id)
+
+
+async def test_clearing_leaves_nothing_but_the_mark(log: SessionLog) -> None:
+    before, mark = await _deleted(log)
+    await log.put(mark.session_id, Lease(id="lease"))
+    await log.put(mark.session_id, IdempotencyRecord(id="key", body_hash="hash", result="msg_1"))
+
+    await log.clear(mark.session_id)
+
+    assert await whole(log, mark.session_id) == []
+    assert await log.find(Message, mark.session_id, limit=10) == []
+    assert await log.get(Message, mark.session_id, message(before, 1, 2).id) is None
+    assert await log.get(Lease, mark.session_id, "lease") is None
+    assert await log.get(IdempotencyRecord, mark.session_id, "key") is None
+    assert await log.state(mark.session_id) == mark
+
+
+async def test_a_cleared_session_needs_no_more_looking_after(log: SessionLog) -> None:
+    _, mark = await _deleted(log)
+    assert mark in await log.active(1000)
+
+    await log.clear(mark.session_id)
+
+    assert mark not in await log.active(1000)
+
+
+async def test_clearing_may_be_repeated_and_touches_no_other_session(log: SessionLog, elsewhere: SessionLog) -> None:
+    neighbour = await begin(log)
+    _, mark = await _deleted(log)
+
+    await log.clear(mark.session_id)
+    await elsewhere.clear(mark.session_id)
+
+    assert await log.state(mark.session_id) == mark
+    assert places(await whole(log, neighbour.session_id)) == [1]
+
+
+async def test_a_long_log_is_cleared(log: SessionLog) -> None:
+    state = await begin(log)
+    for _ in range(250):
+        state = await go_on(log, state, delta())
+    mark = await go_on(log, state, SessionDeleted())
+
+    await log.clear(mark.session_id)
+
+    assert await whole(log, mark.session_id) == []
+    assert mark not in await log.active(1000)
+
+
+@pytest.mark.needs("cleared places")
+async def test_a_writer_that_slept_through_the_clearing_is_refused(log: SessionLog) -> None:
+    before, mark = await _deleted(log)
+    await log.clear(mark.session_id)
+
+    with pytest.raises(SequenceTakenError):
+        await go_on(log, before, delta("late"))
+    with pytest.raises(SequenceTakenError):
+        await begin(log, mark.session_id)
+
+    assert await whole(log, mark.session_id) == []

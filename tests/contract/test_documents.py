@@ -1,0 +1,146 @@
+"""Documents beside the log: by id, in order, for a time; and how long a writer has been silent."""
+
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from shared.domain.documents import IdempotencyRecord, Lease, Message, ModelResponse, ToolResult
+from shared.domain.events import MessageComplete
+from shared.domain.ids import new_writer_id
+from shared.domain.values import ToolOutcome
+from shared.ports import SessionLog
+from tests.contract.building import MESSAGE, begin, delta, go_on, message, session_id
+
+pytestmark = pytest.mark.anyio
+
+
+class ShortLease(Lease):
+    """A lease that is over after a second."""
+
+    expires_after = 1
+
+
+async def test_a_document_is_found_by_its_kind_and_id(log: SessionLog) -> None:
+    here = session_id()
+    record = IdempotencyRecord(id="same", body_hash="hash", result="msg_1")
+    response = ModelResponse(id="same", message_id=MESSAGE, step=1, body={"unknown": {"kept": [None, 2**60]}})
+
+    await log.put(here, record)
+    await log.put(here, response)
+
+    assert await log.get(IdempotencyRecord, here, "same") == record
+    assert await log.get(ModelResponse, here, "same") == response
+    assert await log.get(Lease, here, "same") is None
+    assert await log.get(ModelResponse, session_id(), "same") is None
+
+
+async def test_a_document_put_again_is_replaced(log: SessionLog) -> None:
+    here = session_id()
+    for result in ("msg_1", "msg_2"):
+        await log.put(here, IdempotencyRecord(id="key", body_hash="hash", result=result))
+
+    found = await log.get(IdempotencyRecord, here, "key")
+
+    assert found is not None
+    assert found.result == "msg_2"
+
+
+async def test_documents_of_a_kind_are_found_in_order(log: SessionLog) -> None:
+    state = await begin(log)
+    messages = [message(state, number, order=number * 10) for number in range(1, 12)]
+    for each in reversed(messages):
+        await log.put(state.session_id, each)
+    await log.put(state.session_id, ModelResponse(id="r", order=15, message_id=MESSAGE, step=1, body={}))
+
+    async def orders(**arguments: Any) -> list[int]:
+        return [found.order for found in await log.find(Message, state.session_id, **arguments)]
+
+    assert await orders(limit=20) == [10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]
+    assert await orders(limit=2) == [10, 20]
+    assert await orders(after=20, limit=2) == [30, 40]
+    assert await orders(after=25, limit=2) == [30, 40]
+    assert await orders(after=110, limit=2) == []
+    assert await orders(limit=2, newest=True) == [100, 110]
+    assert await orders(after=100, limit=2, newest=True) == [110]
+    assert [found.id for found in await log.find(ModelResponse, state.session_id, limit=5)] == ["r"]
+
+
+async def test_documents_of_equal_order_are_all_found_by_their_ids(log: SessionLog) -> None:
+    here = session_id()
+    for name in ("b", "c", "a"):
+        outcome = ToolOutcome(status="completed", response={"of": name})
+        await log.put(
+            here,
+            ToolResult(id=name, order=7, message_id=MESSAGE, step=1, name="x", arguments="{}", outcome=outcome),
+        )
+
+    assert [found.id for found in await log.find(ToolResult, here, limit=5)] == ["a", "b", "c"]
+    assert [found.id for found in await log.find(ToolResult, here, limit=2, newest=True)] == ["b", "c"]
+    assert await log.find(ToolResult, here, after=7, limit=5) == []
+
+
+async def test_a_document_stands_where_it_was_last_put(log: SessionLog) -> None:
+    state = await begin(log)
+    await log.put(state.session_id, message(state, 1, order=2))
+    await log.put(state.session_id, message(state, 2, order=3))
+
+    await log.put(state.session_id, message(state, 1, order=9))
+
+    assert [found.order for found in await log.find(Message, state.session_id, limit=5)] == [3, 9]
+
+
+async def test_a_large_response_is_there_with_its_chunk(log: SessionLog) -> None:
+    state = await begin(log)
+    response = ModelResponse(id="large", order=2, message_id=MESSAGE, step=1, body={"text": "ü" * 400_000})
+
+    await go_on(log, state, MessageComplete(step=1, attempt=1, text="", overflow="large"), documents=[response])
+
+    assert await log.get(ModelResponse, state.session_id, "large") == response
+
+
+@pytest.mark.needs("expiry")
+async def test_a_document_whose_time_is_over_is_gone(log: SessionLog) -> None:
+    here = session_id()
+    await log.put(here, ShortLease(id="short"))
+    await log.put(here, Lease(id="long"))
+
+    with anyio.fail_after(30):
+        while await log.get(Lease, here, "short") is not None:  # noqa: ASYNC110 - only the store knows
+            await anyio.sleep(0.05)
+
+    assert await log.get(Lease, here, "long") == Lease(id="long")
+
+
+async def test_a_writer_that_never_wrote_has_not_been_heard(log: SessionLog) -> None:
+    state = await begin(log)
+
+    assert await log.silence(state.session_id, new_writer_id()) is None
+
+
+async def test_a_writer_that_appended_or_renewed_its_lease_has_been_heard(log: SessionLog) -> None:
+    state = await begin(log)
+    appending, leasing = new_writer_id(), new_writer_id()
+    await go_on(log, state, delta(), writer=appending)
+    await log.put(state.session_id, Lease(id=leasing))
+
+    for writer in (appending, leasing):
+        silence = await log.silence(state.session_id, writer)
+        assert silence is not None
+        assert timedelta(0) <= silence < timedelta(minutes=1)
+
+
+async def test_silence_grows_until_the_writer_is_heard_again(log: SessionLog) -> None:
+    state = await begin(log)
+    writer = new_writer_id()
+    await go_on(log, state, delta(), writer=writer)
+
+    with anyio.fail_after(30):
+        while (grown := await log.silence(state.session_id, writer)) is None or grown < timedelta(seconds=1):  # noqa: ASYNC110 - only the store knows
+            await anyio.sleep(0.05)
+    await log.put(state.session_id, Lease(id=writer))
+
+    renewed = await log.silence(state.session_id, writer)
+    assert renewed is not None
+    assert renewed < grown

@@ -1,0 +1,152 @@
+"""Which sessions there are: filters, order, pages; and which ones need looking after."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from shared.domain.events import MessageQueued, RunComplete, SessionDeleted, SessionUpdated, UserMessage
+from shared.domain.ids import SessionId
+from shared.domain.session import SessionState
+from shared.ports import SessionFilter, SessionLog, listing_key
+from tests.contract.building import RUN, THEN, begin, go_on, session_id
+
+pytestmark = pytest.mark.anyio
+
+END = RunComplete(status="completed", steps=1, usage={}, duration_ms=1, model="fake")
+
+
+def ids(states: Sequence[SessionState]) -> list[str]:
+    return [state.session_id for state in states]
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"owner {uuid4().hex}"
+
+
+async def test_sessions_are_listed_newest_first(log: SessionLog, owner: str) -> None:
+    created = [await begin(log, owner=owner, at=THEN + timedelta(seconds=second)) for second in (2, 0, 3, 1)]
+    await begin(log, owner="another")
+
+    listed = await log.sessions(SessionFilter(owner=owner), before=None, limit=10)
+
+    assert listed == [created[2], created[0], created[3], created[1]]
+
+
+async def test_every_filter_narrows_the_list(log: SessionLog, owner: str) -> None:
+    await begin(log, owner=owner)
+    wanted = await begin(log, owner=owner, project_id="project", agent_name="agent", metadata={"a": "b", "q\"'$": "é"})
+    wanted = await go_on(log, wanted, UserMessage(content="Hello"), RUN)
+    wanted = await go_on(log, wanted, END, SessionUpdated(changes={"archived": True}))
+
+    for narrowed in (
+        SessionFilter(owner=owner, project_id="project"),
+        SessionFilter(owner=owner, status="finished"),
+        SessionFilter(owner=owner, agent_name="agent"),
+        SessionFilter(owner=owner, archived=True),
+        SessionFilter(owner=owner, metadata={"a": "b"}),
+        SessionFilter(owner=owner, metadata={"q\"'$": "é", "a": "b"}),
+        SessionFilter(owner, "project", "finished", "agent", archived=True, metadata={"a": "b"}),
+    ):
+        assert await log.sessions(narrowed, before=None, limit=10) == [wanted], narrowed
+
+
+async def test_a_filter_that_nothing_fits_lists_nothing(log: SessionLog, owner: str) -> None:
+    await begin(log, owner=owner, project_id="project", metadata={"number": 1, "true": True, "a": "b", "null": None})
+
+    for narrowed in (
+        SessionFilter(owner=f"{owner}x"),
+        SessionFilter(owner=owner, project_id="Project"),
+        SessionFilter(owner=owner, status="finished"),
+        SessionFilter(owner=owner, archived=True),
+        SessionFilter(owner=owner, metadata={"a": "c"}),
+        SessionFilter(owner=owner, metadata={"b": "b"}),
+        SessionFilter(owner=owner, metadata={"number": "1"}),
+        SessionFilter(owner=owner, metadata={"true": "true"}),
+        SessionFilter(owner=owner, metadata={"null": "null"}),
+        SessionFilter(owner=owner, metadata={"a": "b", "number": "2"}),
+    ):
+        assert await log.sessions(narrowed, before=None, limit=10) == [], narrowed
+
+
+async def test_a_list_can_be_of_every_owners(log: SessionLog, owner: str) -> None:
+    one, other = await begin(log, owner=owner, project_id=owner), await begin(log, owner="another", project_id=owner)
+
+    listed = await log.sessions(SessionFilter(project_id=owner), before=None, limit=10)
+
+    assert sorted(ids(listed)) == sorted(ids([one, other]))
+
+
+@pytest.mark.parametrize("of_one_owner", [True, False])
+async def test_pages_hold_every_session_once_though_created_at_one_moment(
+    log: SessionLog, owner: str, *, of_one_owner: bool
+) -> None:
+    created = [await begin(log, owner=owner, project_id=owner) for _ in range(7)]
+    wanted = SessionFilter(owner=owner) if of_one_owner else SessionFilter(project_id=owner)
+
+    pages: list[Sequence[SessionState]] = []
+    before = None
+    while page := await log.sessions(wanted, before=before, limit=3):
+        pages.append(page)
+        before = listing_key(page[-1])
+
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert ids([state for page in pages for state in page]) == sorted(ids(created), reverse=True)
+
+
+async def test_moments_of_a_second_are_in_order(log: SessionLog, owner: str) -> None:
+    moments = [timedelta(0), timedelta(microseconds=1), timedelta(milliseconds=500), timedelta(seconds=1)]
+    created = [await begin(log, owner=owner, at=THEN + moment) for moment in moments]
+
+    assert ids(await log.sessions(SessionFilter(owner=owner), before=None, limit=9)) == ids(created[::-1])
+
+
+async def test_a_deleted_session_is_not_listed(log: SessionLog, owner: str) -> None:
+    kept, deleted = await begin(log, owner=owner), await begin(log, owner=owner)
+
+    await go_on(log, deleted, SessionDeleted())
+
+    assert await log.sessions(SessionFilter(owner=owner), before=None, limit=10) == [kept]
+
+
+async def _needing(log: SessionLog, *among: SessionId) -> list[str]:
+    return [each for each in ids(await log.active(1000)) if each in among]
+
+
+async def test_a_session_is_active_while_a_turn_owns_it(log: SessionLog) -> None:
+    state = await begin(log)
+    assert await _needing(log, state.session_id) == []
+
+    state = await go_on(log, state, UserMessage(content="Hello"), RUN)
+    assert await _needing(log, state.session_id) == [state.session_id]
+    assert state in await log.active(1000)
+
+    state = await go_on(log, state, END)
+    assert await _needing(log, state.session_id) == []
+
+
+async def test_a_session_is_active_while_messages_wait_and_once_it_is_deleted(log: SessionLog) -> None:
+    queued, deleted = await begin(log), await begin(log)
+
+    await go_on(log, queued, MessageQueued(content="later"))
+    await go_on(log, deleted, SessionDeleted())
+
+    assert sorted(await _needing(log, queued.session_id, deleted.session_id)) == sorted(ids([queued, deleted]))
+
+
+async def test_the_one_unchanged_for_longest_comes_first(log: SessionLog) -> None:
+    states = [await begin(log, session_id()) for _ in range(3)]
+    for late, state in zip((2, 0, 1), states, strict=True):
+        await go_on(log, state, UserMessage(content="Hello"), RUN, at=THEN + timedelta(minutes=late))
+
+    assert await _needing(log, *(state.session_id for state in states)) == ids([states[1], states[2], states[0]])
+
+
+async def test_no_more_are_given_than_asked_for(log: SessionLog, owner: str) -> None:
+    for _ in range(3):
+        await go_on(log, await begin(log, owner=owner), UserMessage(content="Hello"), RUN)
+
+    assert len(await log.active(2)) == 2
+    assert len(await log.sessions(SessionFilter(owner=owner), before=None, limit=2)) == 2

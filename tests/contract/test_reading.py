@@ -1,0 +1,98 @@
+"""Reading from a cursor, and the state as the whole log says."""
+
+import pytest
+
+from shared.domain.events import MessageStart, Outside, SessionUpdated, UserMessage
+from shared.ports import SessionLog
+from tests.contract.building import RUN, begin, delta, go_on, places, whole
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_every_cursor_finds_what_is_later_even_inside_a_chunk(log: SessionLog) -> None:
+    state = await begin(log)
+    state = await go_on(log, state, delta("2"), delta("3"), delta("4"))
+    state = await go_on(log, state, delta("5"))
+    state = await go_on(log, state, delta("6"), delta("7"))
+
+    read = {after: places(await whole(log, state.session_id, after)) for after in range(9)}
+
+    assert read == {
+        0: [1, 2, 3, 4, 5, 6, 7],
+        1: [2, 3, 4, 5, 6, 7],
+        2: [2, 3, 4, 5, 6, 7],
+        3: [2, 3, 4, 5, 6, 7],
+        4: [5, 6, 7],
+        5: [6, 7],
+        6: [6, 7],
+        7: [],
+        8: [],
+    }
+
+
+async def test_a_limit_counts_chunks_from_the_cursor_on(log: SessionLog) -> None:
+    state = await begin(log)
+    for _ in range(5):
+        state = await go_on(log, state, delta(), delta())
+
+    assert places(await log.read(state.session_id, 0, 2)) == [1, 2, 3]
+    assert places(await log.read(state.session_id, 4, 2)) == [4, 5, 6, 7]
+
+
+async def test_more_chunks_than_one_answer_holds_come_in_order(log: SessionLog) -> None:
+    state = await begin(log)
+    for number in range(1, 131):
+        state = await go_on(log, state, delta(str(number)))
+
+    assert places(await whole(log, state.session_id)) == list(range(1, 132))
+
+
+async def test_the_newest_chunks_with_an_event_of_a_type_are_found(log: SessionLog) -> None:
+    state = await begin(log)
+    for number in range(4):
+        state = await go_on(log, state, delta(), MessageStart(step=1, attempt=number + 1))
+        state = await go_on(log, state, delta(), delta(), Outside(event_type="message", fields={}))
+
+    async def found(event_type: str, limit: int) -> list[int]:
+        return [chunk.last for chunk in await log.newest(state.session_id, event_type, limit)]
+
+    assert await found("message.start", 2) == [13, 18]
+    assert await found("message.start", 10) == [3, 8, 13, 18]
+    assert await found("message", 1) == [21]
+    assert await found("session.created", 10) == [1]
+    assert await found("start", 10) == []
+
+
+async def test_a_stale_checkpoint_is_folded_on(log: SessionLog) -> None:
+    state = await begin(log)
+    state = await go_on(log, state, UserMessage(content="Hello"), RUN)
+    for number in range(1, 4):
+        state = await go_on(log, state, MessageStart(step=1, attempt=number))
+        state = await go_on(log, state, delta(), delta())
+
+    assert await log.state(state.session_id) == state
+    assert state.active_turn is not None
+    assert state.active_turn.call is not None
+    assert state.active_turn.call.number == 3
+
+
+async def test_one_sessions_log_holds_nothing_of_anothers(log: SessionLog) -> None:
+    one, other = await begin(log), await begin(log)
+    await go_on(log, one, delta("one"))
+    await go_on(log, other, SessionUpdated(changes={"session_name": "other"}))
+
+    assert {each.session_id for each in await whole(log, one.session_id)} == {one.session_id}
+    assert await log.state(one.session_id) != await log.state(other.session_id)
+
+
+async def test_what_one_process_appended_another_reads(log: SessionLog, elsewhere: SessionLog) -> None:
+    state = await begin(log)
+
+    state = await go_on(elsewhere, state, SessionUpdated(changes={"session_name": "from elsewhere"}))
+
+    assert await log.state(state.session_id) == state
+    assert places(await whole(log, state.session_id)) == [1, 2]
+
+
+async def test_a_log_that_is_there_answers(log: SessionLog) -> None:
+    await log.check()

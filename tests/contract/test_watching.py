@@ -1,0 +1,243 @@
+"""Waiting for what comes: nobody misses anything that was appended after they began to watch."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.events import Chunk, SessionUpdated
+from shared.domain.ids import SessionId
+from shared.domain.session import SessionState
+from shared.ports import SessionLog, Tail
+from shared.services.stream import follow
+from tests.contract.building import begin, chunk, delta, go_on, places
+
+pytestmark = pytest.mark.anyio
+
+PATIENCE = timedelta(minutes=5)
+NONE = timedelta(milliseconds=1)
+
+
+@pytest.fixture(autouse=True)
+async def bounded() -> AsyncGenerator[None]:
+    """A reader that isn't woken fails its test instead of holding it up for as long as its patience lasts."""
+    task = asyncio.current_task()
+    assert task is not None
+    end = asyncio.get_running_loop().call_later(60, task.cancel)
+    yield
+    end.cancel()
+
+
+async def _read(
+    log: SessionLog,
+    session: SessionId,
+    until: int,
+    after: int = 0,
+    patience: timedelta = PATIENCE,
+    *,
+    eager: bool = True,
+) -> list[int]:
+    """What a follower is handed until it has seen `until`."""
+    seen: list[int] = []
+    following = follow(log, session, after, patience, eager=eager)
+    async for events in following:
+        seen += [event.sequence for event in events]
+        if seen and seen[-1] >= until:
+            break
+    await following.aclose()
+    return seen
+
+
+@pytest.mark.parametrize("eager", [True, False])
+async def test_a_reader_is_woken_by_an_append(log: SessionLog, *, eager: bool) -> None:
+    state = await begin(log)
+    with log.watch(state.session_id, eager=eager) as tail:
+        waiting = asyncio.create_task(tail.past(1, PATIENCE))
+        await asyncio.sleep(0)
+
+        await go_on(log, state, delta())
+
+        await waiting
+    assert places(await log.read(state.session_id, 1, 10)) == [2]
+
+
+async def test_an_append_between_watching_and_waiting_is_not_missed(log: SessionLog) -> None:
+    state = await begin(log)
+    with log.watch(state.session_id) as tail:
+        assert await log.read(state.session_id, 1, 10) == []
+        await go_on(log, state, SessionUpdated(changes={"session_name": "now"}))
+
+        await tail.past(1, PATIENCE)
+
+        assert places(await log.read(state.session_id, 1, 10)) == [2]
+
+
+async def test_a_reader_gives_up_when_nothing_comes(log: SessionLog) -> None:
+    state = await begin(log)
+    with log.watch(state.session_id) as tail:
+        assert await tail.past(1, NONE) == ()
+
+
+async def test_what_is_handed_over_follows_the_cursor_without_a_gap(log: SessionLog) -> None:
+    state = await begin(log)
+    with log.watch(state.session_id) as tail:
+        for _ in range(100):
+            state = await go_on(log, state, delta(), delta())
+
+        handed = {after: await tail.past(after, PATIENCE) for after in range(201)}
+
+    for after, chunks in handed.items():
+        if chunks:
+            assert chunks[0].first <= after + 1 <= chunks[0].last
+            assert places(chunks) == list(range(chunks[0].first, 202))
+    assert handed[200]
+
+
+async def test_chunks_acknowledged_out_of_order_are_not_handed_over_with_a_hole(log: SessionLog) -> None:
+    state = await begin(log)
+    with log.watch(state.session_id) as tail:
+        second = chunk(state.session_id, 1, delta())
+        third = chunk(state.session_id, 2, delta())
+        for appended in (third, second, third):
+            await log.append(appended)
+
+        chunks = await tail.past(1, PATIENCE)
+
+        assert not chunks or places(chunks)[0] == 2
+        assert places(await log.read(state.session_id, 1, 10)) == [2, 3]
+
+
+async def test_a_chunk_of_another_process_in_between_is_not_passed_over(log: SessionLog, elsewhere: SessionLog) -> None:
+    state = await begin(log)
+    with log.watch(state.session_id) as tail:
+        for hand in (log, elsewhere, log):
+            state = await go_on(hand, state, delta())
+
+        chunks = await tail.past(1, PATIENCE)
+
+        assert places(chunks) in ([], [2], [2, 3, 4])
+        assert places(await log.read(state.session_id, 1, 10)) == [2, 3, 4]
+
+
+async def test_a_cancelled_reader_leaves_the_others_waiting_for_the_next_chunk(log: SessionLog) -> None:
+    state = await begin(log)
+
+    async def wait(tail: Tail) -> Sequence[Chunk]:
+        return await tail.past(1, PATIENCE)
+
+    with log.watch(state.session_id) as first, log.watch(state.session_id, eager=False) as second:
+        waiting = [asyncio.create_task(wait(tail)) for tail in (first, second, first)]
+        await asyncio.sleep(0.1)
+        for cancelled in waiting[:2]:
+            cancelled.cancel()
+            with suppress(asyncio.CancelledError):
+                await cancelled
+
+        await go_on(log, state, delta())
+
+        await waiting[2]
+
+
+async def test_followers_see_everything_once_from_wherever_they_begin(log: SessionLog) -> None:
+    state = await begin(log)
+    for _ in range(5):
+        state = await go_on(log, state, delta(), delta(), delta())
+    async with asyncio.TaskGroup() as group:
+        reading = {
+            after: group.create_task(_read(log, state.session_id, 46, after)) for after in (0, 1, 5, 15, 16, 30, 45)
+        }
+        for _ in range(10):
+            state = await go_on(log, state, delta(), delta(), delta())
+            await asyncio.sleep(0)
+
+    assert {after: task.result() for after, task in reading.items()} == {
+        after: list(range(after + 1, 47)) for after in reading
+    }
+
+
+async def test_many_readers_see_everything_once(log: SessionLog) -> None:
+    state = await begin(log)
+    async with asyncio.TaskGroup() as group:
+        reading = [group.create_task(_read(log, state.session_id, 21)) for _ in range(100)]
+        for _ in range(10):
+            state = await go_on(log, state, delta(), delta())
+
+    assert all(task.result() == list(range(1, 22)) for task in reading)
+
+
+async def test_a_reader_far_behind_catches_up_and_goes_on(log: SessionLog) -> None:
+    state = await begin(log)
+    slow = follow(log, state.session_id, 0, PATIENCE)
+    seen = [event.sequence for event in await anext(slow)]
+    for _ in range(200):
+        state = await go_on(log, state, delta())
+
+    while seen[-1] < 201:
+        seen += [event.sequence for event in await anext(slow)]
+    await slow.aclose()
+
+    assert seen == list(range(1, 202))
+
+
+@pytest.mark.parametrize("eager", [True, False])
+async def test_followers_see_what_another_process_appends(
+    log: SessionLog, elsewhere: SessionLog, *, eager: bool
+) -> None:
+    state = await begin(log)
+    async with asyncio.TaskGroup() as group:
+        patience = timedelta(milliseconds=100)
+        reading = [
+            group.create_task(_read(log, state.session_id, 11, after, patience, eager=eager)) for after in (0, 1, 4)
+        ]
+        await asyncio.sleep(0.1)
+        await _by_turns(log, elsewhere, state)
+
+    assert [task.result() for task in reading] == [list(range(after + 1, 12)) for after in (0, 1, 4)]
+
+
+async def _by_turns(log: SessionLog, elsewhere: SessionLog, state: SessionState) -> None:
+    for number in range(10):
+        state = await go_on(elsewhere if number % 3 else log, state, delta())
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.needs("hearing others")
+async def test_a_waiting_reader_is_woken_by_another_processs_append(log: SessionLog, elsewhere: SessionLog) -> None:
+    state = await begin(log)
+    with log.watch(state.session_id) as tail:
+        waiting = asyncio.create_task(tail.past(1, PATIENCE))
+        ahead = asyncio.create_task(tail.past(1000, PATIENCE))
+
+        state = await go_on(elsewhere, state, delta(), delta())
+
+        assert places(await waiting) == [2, 3]
+        assert not ahead.done()
+        ahead.cancel()
+
+
+@pytest.mark.needs("hearing others")
+async def test_when_a_reader_leaves_another_one_hears(log: SessionLog, elsewhere: SessionLog) -> None:
+    state = await begin(log)
+    with log.watch(state.session_id) as tail, log.watch(state.session_id, eager=False) as listening:
+        patient = (tail, listening, tail, tail)
+        leaving, late, next_leaving, staying = (asyncio.create_task(each.past(1, PATIENCE)) for each in patient)
+        await asyncio.sleep(0.1)
+        # Both at once: the second may have been told to take over, and goes before it does.
+        leaving.cancel()
+        next_leaving.cancel()
+        await asyncio.sleep(0.1)
+
+        await go_on(elsewhere, state, delta())
+
+        assert places(await staying) == [2]
+        assert places(await late) == [2]
+
+
+async def test_watching_one_session_hears_nothing_of_another(log: SessionLog) -> None:
+    state, other = await begin(log), await begin(log)
+    with log.watch(state.session_id) as tail:
+        await go_on(log, other, delta())
+
+        assert await tail.past(1, NONE) == ()

@@ -1,0 +1,132 @@
+"""Cosmos DB at its worst: 30 % of calls throttled, refused, timed out or cut off, also after they were done.
+
+Reads at Eventual may miss for a second what was written. The server injects the faults, so what is tested is all of
+the client: the SDK with its own retries, and ours.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import TypeVar
+
+import pytest
+
+from shared.domain.errors import SequenceTakenError, StoreUnavailableError
+from shared.domain.events import SessionUpdated
+from shared.domain.ids import SessionId
+from shared.domain.session import fold
+from shared.ports import SessionLog
+from shared.services.stream import follow
+from shared.stores.cosmos.log import CosmosSessionLog
+from tests.contract.building import begin, chunk, delta, places, texts, whole
+from tests.contract.stores import Store, cosmos_store, wire_server
+
+T = TypeVar("T")
+
+pytestmark = pytest.mark.anyio
+
+WRITERS, WORDS = 4, 8
+LAST = 1 + 2 * WRITERS * WORDS
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=["1", "2", "3"])
+async def store(request: pytest.FixtureRequest) -> AsyncGenerator[Store]:
+    with wire_server("--faults", "0.3", "--stale", "1000", "--seed", request.param) as endpoint:
+        async with cosmos_store(endpoint) as store:
+            yield store
+
+
+@pytest.fixture
+async def processes(store: Store) -> AsyncGenerator[list[SessionLog]]:
+    logs = [store.open() for _ in range(2)]
+    yield logs
+    for log in logs:
+        await log.close()
+
+
+async def test_racing_writers_leave_no_gap_and_no_duplicate(processes: list[SessionLog]) -> None:
+    state = await begin(processes[0])
+
+    await asyncio.gather(*(_write(processes[n % 2], state.session_id, n) for n in range(WRITERS)))
+
+    chunks = await whole(processes[0], state.session_id)
+    assert places(chunks) == list(range(1, LAST + 1))
+    for writer in range(WRITERS):
+        own = [text for text in texts(chunks) if text.startswith(f"{writer}.")]
+        assert own == [f"{writer}.{word}" for word in range(WORDS)]
+    assert await processes[1].state(state.session_id) == fold(None, chunks)
+
+
+async def test_followers_are_handed_everything_once(processes: list[SessionLog]) -> None:
+    state = await begin(processes[0])
+
+    async with asyncio.TaskGroup() as group:
+        reading = [group.create_task(_read(log, state.session_id)) for log in processes for _ in range(3)]
+        for writer in range(WRITERS):
+            group.create_task(_write(processes[0], state.session_id, writer))
+
+    assert all(task.result() == list(range(1, LAST + 1)) for task in reading)
+
+
+async def test_a_database_that_was_not_provisioned_is_named_as_the_fault() -> None:
+    with wire_server() as endpoint:
+        log = CosmosSessionLog(endpoint, "nowhere")
+
+        with pytest.raises(StoreUnavailableError, match="provision the database"):
+            await log.check()
+
+        await log.close()
+
+
+async def test_an_account_that_does_not_answer_is_unavailable(free_tcp_port: int) -> None:
+    log = CosmosSessionLog(f"https://127.0.0.1:{free_tcp_port}", "nowhere")
+
+    with pytest.raises(StoreUnavailableError, match="try again"):
+        await log.check()
+
+    await log.close()
+
+
+async def _write(log: SessionLog, session: SessionId, writer: int) -> None:
+    """Append words one after another, each with a change of the state, deciding again when another was first."""
+    for word in range(WORDS):
+        text = f"{writer}.{word}"
+        while not await _is_appended(log, session, text):
+            pass
+
+
+async def _is_appended(log: SessionLog, session: SessionId, text: str) -> bool:
+    state = await _insist(lambda: log.state(session))
+    assert state is not None
+    decided = chunk(session, state.head, SessionUpdated(changes={"session_name": text}), delta(text))
+    try:
+        await _insist(lambda: log.append(decided, fold(state, [decided])))
+    except SequenceTakenError:
+        return False
+    return True
+
+
+async def _insist(call: Callable[[], Awaitable[T]]) -> T:
+    """What a caller may do that was told that the store doesn't answer: the very same again."""
+    while True:
+        with suppress(StoreUnavailableError):
+            return await call()
+
+
+async def _read(log: SessionLog, session: SessionId) -> list[int]:
+    seen: list[int] = []
+    while not seen or seen[-1] < LAST:
+        following = follow(log, session, seen[-1] if seen else 0, timedelta(seconds=2))
+        with suppress(StoreUnavailableError):
+            async for events in following:
+                seen += [event.sequence for event in events]
+                if seen and seen[-1] >= LAST:
+                    break
+        await following.aclose()
+    return seen
