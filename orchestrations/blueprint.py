@@ -6,6 +6,7 @@ import azure.functions as func
 from orchestrations.call_model import call_model
 from orchestrations.finish_turn import finish_turn
 from orchestrations.look import look
+from orchestrations.purge import purge
 from orchestrations.run_tool import run_tool
 from orchestrations.run_turn import run_turn
 from orchestrations.sweep import sweep
@@ -15,6 +16,7 @@ bp = df.Blueprint()
 
 bp.orchestration_trigger(context_name="context")(run_turn)
 
+# An activity's input is annotated `Any`: the worker does not take `dict[str, Any]` for a type, and indexes nothing.
 bp.activity_trigger(input_name="work")(call_model)
 bp.activity_trigger(input_name="work")(run_tool)
 bp.activity_trigger(input_name="work")(bp.durable_client_input(client_name="client")(finish_turn))
@@ -26,3 +28,10 @@ bp.activity_trigger(input_name="looks")(look)
 async def sweep_turns(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:  # noqa: ARG001
     """Repair what died between two lines."""
     await sweep(client)
+
+
+@bp.timer_trigger(arg_name="timer", schedule="0 17 * * * *")
+@bp.durable_client_input(client_name="client")
+async def purge_instances(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:  # noqa: ARG001
+    """Forget the instances of turns that ended long ago."""
+    await purge(client)

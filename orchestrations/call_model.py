@@ -13,7 +13,7 @@ from shared.domain.events import EventData, MessageDelta, MessageStart, TokenUsa
 from shared.domain.ids import call_id
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Standing, standing_of_step, step_completion
-from shared.domain.values import ANSWER_BYTES, Failure, ToolCall, Usage, cut
+from shared.domain.values import ANSWER_BYTES, Failure, ToolCall, Usage, cut, size_of
 from shared.ports import ModelRequest, ModelStream
 from shared.services.answer import Relay
 from shared.services.attempts import Guard, active_message, begin, of_turn
@@ -25,7 +25,7 @@ _CALL_SECONDS = 300.0
 _RETRY_PAUSES = (0.5, 2.0, None)
 
 
-async def call_model(work: dict[str, Any]) -> dict[str, Any]:
+async def call_model(work: Any) -> dict[str, Any]:
     """Begin the attempt in the log, call the model, record its answer.
 
     Run twice, the second execution follows the first and gives the same reply, or `superseded`.
@@ -124,7 +124,7 @@ class _ModelCall:
     async def _record(self, message: Message, rest: str) -> Reply:
         """Append the step's end with its documents; after a cancel, what there is of it."""
         partial = self._stream is None or self._stream.finish_reason is None
-        step = self._step(partial=partial)
+        step = self._step(message, partial=partial)
         usage = self._stream.usage if self._stream is not None else None
         kept = message.model_copy(update={"steps": (*message.steps, step), "usage": message.usage + (usage or Usage())})
 
@@ -138,8 +138,10 @@ class _ModelCall:
 
         return await self._writer.settle(decide)
 
-    def _step(self, *, partial: bool) -> Step:
-        text, truncated = cut(self._stream.text if self._stream else "", ANSWER_BYTES)
+    def _step(self, message: Message, *, partial: bool) -> Step:
+        # All steps of a turn stand in one document: together they get the room of one answer.
+        room = max(0, ANSWER_BYTES - sum(size_of(step.text) for step in message.steps))
+        text, truncated = cut(self._stream.text if self._stream else "", room)
         asked = () if partial or self._stream is None else self._stream.tool_calls
         calls = tuple(
             ToolCall(id=call_id(self._work.turn_id, self._work.step, index), name=call.name, arguments=call.arguments)

@@ -10,7 +10,7 @@ from shared.services.endings import Verdict
 from shared.wiring import services
 
 
-async def finish_turn(work: dict[str, Any], client: df.DurableOrchestrationClient) -> dict[str, Any]:
+async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[str, Any]:
     """End the turn in the log, and start the message that waited longest.
 
     Run twice, the second finds the turn ended; it starts the next one's instance if the first died before that.

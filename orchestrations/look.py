@@ -8,7 +8,7 @@ from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.wiring import Services, services
 
 
-async def look(looks: dict[str, Any]) -> dict[str, Any]:
+async def look(looks: Any) -> dict[str, Any]:
     """Judge each attempt: reads only, so run twice it says the same or something newer."""
     on, wanted = services(), LookInput.model_validate(looks)
     state = await on.log.state(wanted.work[0].session_id)

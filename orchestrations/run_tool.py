@@ -23,7 +23,7 @@ _TOOL_SECONDS = 120.0
 _log = logging.getLogger(__name__)
 
 
-async def run_tool(work: dict[str, Any]) -> dict[str, Any]:
+async def run_tool(work: Any) -> dict[str, Any]:
     """Run the tool and record what it gave.
 
     Run twice, the second execution follows the first. After a death in mid-run a tool declared `idempotent` runs
@@ -119,7 +119,7 @@ class _ToolRun:
 
 
 def _completed(value: Any) -> ToolOutcome:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
     kept, truncated = cut(text, ANSWER_BYTES)
     plain = isinstance(value, str) or truncated
     return ToolOutcome(status="completed", response=kept if plain else json.loads(text), truncated=truncated)

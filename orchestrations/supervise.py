@@ -38,7 +38,7 @@ class _Supervision:
         self._turn = turn
         self._timer: TimerTask | None = None
         self._look: TaskBase | None = None
-        self._looked_at: list[_Job] = []
+        self._looked_at: list[tuple[_Job, int]] = []
 
     def run(self, name: ActivityName, works: Sequence[Work]) -> Generator[Any, Any, list[Reply]]:
         jobs = [_Job(name, work, self._context.call_activity(name, work.dump())) for work in works]
@@ -96,15 +96,16 @@ class _Supervision:
             for job in jobs:
                 job.reply = Reply(outcome="failed", failure=failure)
         elif jobs:
-            self._looked_at = jobs
+            self._looked_at = [(job, job.work.attempt) for job in jobs]
             self._look = self._context.call_activity("look", LookInput(work=[job.work for job in jobs]).dump())
 
     def _judge(self, result: Any) -> None:
         self._look = None
         if isinstance(result, Exception):
             return
-        for job, verdict in zip(self._looked_at, LookReply.model_validate(result).verdicts, strict=True):
-            if job.reply is not None or job.task.is_completed:
+        for (job, attempt), verdict in zip(self._looked_at, LookReply.model_validate(result).verdicts, strict=True):
+            # Of an attempt that ended since, and of one that took its place, this look knows nothing.
+            if job.reply is not None or job.task.is_completed or job.work.attempt != attempt:
                 continue
             job.unbegun = job.unbegun + 1 if verdict == "unbegun" else 0
             if verdict == "dead":

@@ -27,8 +27,12 @@ async def sweep(client: df.DurableOrchestrationClient) -> None:
     """Look at every session that a turn owns or that was deleted. Two sweeps at once do no harm: the log decides."""
     on = services()
     scheduler = DurableTurnScheduler(client, on.settings)
+    repair = _Repair(on, scheduler, on.clock.now())
     for state in await on.log.active(_MOST_SESSIONS):
-        await _Repair(on, scheduler, on.clock.now()).mend(state)
+        try:
+            await repair.mend(state)
+        except Exception:  # noqa: BLE001  # one session that can't be mended must not keep the others from it
+            _log.exception("session %s could not be mended; the next sweep tries again", state.session_id)
     await on.model()  # imported here, off the path of whoever posts the first message
 
 
@@ -60,7 +64,7 @@ class _Repair:
             await self._lose(state, turn)
         elif silence >= patience:
             await self._hand_over(state, turn, deadline)
-        elif not await self._scheduler.exists(turn.instance_id):
+        elif silence >= timings.start_grace and not await self._scheduler.exists(turn.instance_id):
             _log.warning("turn %s: instance %s was never started; starting it", turn.turn_id, turn.instance_id)
             await self._scheduler.start(_start(state, turn, deadline))
 

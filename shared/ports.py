@@ -76,9 +76,19 @@ class SessionLog(Protocol):
     async def get(self, kind: type[D], session_id: SessionId, document_id: str) -> D | None: ...
 
     async def find(
-        self, kind: type[D], session_id: SessionId, *, after: int = 0, limit: int, newest: bool = False
+        self,
+        kind: type[D],
+        session_id: SessionId,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int,
+        newest: bool = False,
     ) -> Sequence[D]:
-        """At most `limit` documents of a kind of an order later than `after`, in order; `newest`: the last ones."""
+        """At most `limit` documents of a kind of an order between `after` and `before`, both excluded, in order.
+
+        `newest`: the last ones of them instead of the first.
+        """
         ...
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 _MAX_EXPRESSION = 200
 _MAX_EXPONENT = 1000
+_MAX_VALUE = 10**1000
 
 
 class ToolError(Exception):
@@ -74,7 +75,7 @@ async def current_time(timezone: str = "UTC") -> str:
     """Tell the date and time in a time zone, given by its IANA name such as Europe/Berlin."""
     try:
         zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # "Europe" is a folder
         raise ToolError(f"There is no time zone {timezone!r}; use an IANA name such as Europe/Berlin.") from error
     return datetime.now(zone).isoformat(timespec="seconds")
 
@@ -84,7 +85,7 @@ async def calculate(expression: str) -> float:
     if len(expression) > _MAX_EXPRESSION:
         raise ToolError(f"The expression is longer than {_MAX_EXPRESSION} characters.")
     try:
-        return _value(ast.parse(expression, mode="eval").body)
+        return _checked(_value(ast.parse(expression.strip(), mode="eval").body))
     except (SyntaxError, ValueError, ArithmeticError, TypeError, RecursionError) as error:
         raise ToolError(f"Can't work out {expression!r}: {error}") from error
 
@@ -98,6 +99,13 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
+
+
+def _checked(value: Any) -> float:
+    """`value`, if JSON can carry it: a root of a negative number is complex, what overflows may be infinite."""
+    if isinstance(value, complex) or not abs(value) <= _MAX_VALUE:
+        raise ValueError("the result is no real number, or too large")
+    return value
 
 
 def _value(node: ast.expr) -> float:

@@ -4,7 +4,8 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from math import isfinite
+from typing import Any, TypeVar, cast
 
 from azurefunctions.extensions.http.fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,7 @@ from shared.services.sessions import IdempotencyKey
 BODY_BYTES = 1024 * 1024
 MOST_WAIT_SECONDS = 200
 _MOST_KEY_LENGTH = 256
+_MOST_LEVELS = 64
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -51,20 +53,11 @@ def parsed(model: type[M], body: bytes) -> M:
     Raises:
         MalformedJsonError: it is no JSON. InvalidRequestError: it doesn't fit, and every field's problem is named.
     """
+    value = _json(body)
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:
-        raise _refused(error) from error
-
-
-def _refused(error: ValidationError) -> InvalidRequestError:
-    found = error.errors(include_url=False)
-    if found[0]["type"] == "json_invalid":
-        reason = found[0]["msg"].removeprefix("Invalid JSON: ")
-        return MalformedJsonError(f"The body is not JSON: {reason}.")
-    problems = tuple(FieldProblem(_pointer(item["loc"]), item["msg"]) for item in found)
-    summary = "; ".join(f"{item.pointer or 'body'}: {item.detail}" for item in problems[:3])
-    return InvalidRequestError(f"The body does not fit: {summary}", problems)
+        raise _refused(error, value) from error
 
 
 def parsed_events(body: bytes, session_id: str) -> list[OutsideEvent]:
@@ -73,22 +66,70 @@ def parsed_events(body: bytes, session_id: str) -> list[OutsideEvent]:
     Raises:
         MalformedJsonError, InvalidRequestError: and which event it is.
     """
+    value = _json(body)
+    listed = isinstance(value, list)
     try:
-        value = from_json(body or b"{}", allow_inf_nan=False)
-        sent = OutsideEvents.model_validate({"events": value if isinstance(value, list) else [value]}).events
+        sent = OutsideEvents.model_validate_json(
+            b'{"events":%b}' % (body if listed else b"[%b]" % (body or b"{}"))
+        ).events
     except ValidationError as error:
-        raise _refused(error) from error
-    except ValueError as error:
-        raise MalformedJsonError(f"The body is not JSON: {error}.") from error
+        raise _refused(error, value, skipped=1 if listed else 2) from error
     for place, event in enumerate(sent):
         if event.fields.get("session_id", session_id) != session_id:
-            problem = FieldProblem(f"/{place}/session_id", "names another session than the path")
+            pointer = f"/{place}/session_id" if listed else "/session_id"
+            problem = FieldProblem(pointer, "names another session than the path")
             raise InvalidRequestError("An event's session_id differs from the path's.", (problem,))
     return sent
 
 
-def _pointer(location: tuple[int | str, ...]) -> str:
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+def _json(body: bytes) -> Any:
+    """What `body` says, once it is known that it can be stored, read again and sent on."""
+    try:
+        value = from_json(body or b"{}", allow_inf_nan=False)
+    except ValueError as error:
+        raise MalformedJsonError(f"The body is not JSON: {error}.") from error
+    _refuse_extremes(value, _MOST_LEVELS)
+    return value
+
+
+def _refuse_extremes(value: Any, levels: int) -> None:
+    match value:
+        case float() if not isfinite(value):
+            raise InvalidRequestError("The body holds a number that is out of range.")
+        # Parsers stop at some depth, and what is stored stands deeper than it was sent.
+        case dict() | list() if not levels:
+            raise InvalidRequestError(f"The body is nested deeper than {_MOST_LEVELS} levels.")
+        case dict():
+            for item in cast("dict[str, Any]", value).values():
+                _refuse_extremes(item, levels - 1)
+        case list():
+            for item in cast("list[Any]", value):
+                _refuse_extremes(item, levels - 1)
+        case _:
+            pass
+
+
+def _refused(error: ValidationError, body: Any, skipped: int = 0) -> InvalidRequestError:
+    """The problems with `body`; the first `skipped` parts of their locations lead to it."""
+    problems = tuple(
+        FieldProblem(_pointer(item["loc"][skipped:], body, is_missing=item["type"] == "missing"), item["msg"])
+        for item in error.errors(include_url=False)
+    )
+    summary = "; ".join(f"{item.pointer or 'body'}: {item.detail}" for item in problems[:3])
+    return InvalidRequestError(f"The body does not fit: {summary}", problems)
+
+
+def _pointer(location: tuple[int | str, ...], body: Any, *, is_missing: bool) -> str:
+    """RFC 6901. A part that is no place in the body is the name of a union's branch, and left out."""
+    parts: list[int | str] = []
+    here = body
+    for part in location:
+        is_place = isinstance(here, list) if isinstance(part, int) else isinstance(here, dict) and part in here
+        if is_place:
+            here = cast("Any", here)[part]
+        if is_place or (is_missing and part is location[-1]):
+            parts.append(part)
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 @dataclass(frozen=True)

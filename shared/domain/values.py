@@ -20,7 +20,7 @@ INLINE_RESPONSE_BYTES = 64 * 1024
 """Tool responses up to this size stand in the event; for larger ones it gives a link."""
 
 ANSWER_BYTES = 512 * 1024
-"""Answers and tool results are cut at this size and marked `truncated`, so that a document stays below 2 MB."""
+"""A turn's answers together, and each tool result, are cut at this size and marked: a document takes 2 MB."""
 
 
 class Frozen(BaseModel):

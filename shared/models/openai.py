@@ -142,6 +142,10 @@ async def _chunks(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
             await _drained(lines)
             return
         chunk = json.loads(payload)
+        if "\\ud" in payload.lower():
+            # A server that cut an emoji in two: half of one is no text that could be stored or sent on.
+            whole = json.dumps(chunk, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            chunk = json.loads(whole)
         if error := chunk.get("error"):
             raise ModelError("model_error", f"The model's server reports: {json.dumps(error)}", transient=True)
         yield chunk
