@@ -1,16 +1,18 @@
-"""Writes docs/events.md from the event vocabulary; `--check` only says whether it is up to date."""
+"""Writes docs/events.md and docs/settings.md from the code; `--check` only says whether they are up to date."""
 
 import sys
 from pathlib import Path
 from typing import get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from shared.api.views import PRIVATE_FIELDS
 from shared.domain.events import EventData, Outside, SessionUpdated
+from shared.settings import Settings
 
-PAGE = Path(__file__).parent / "events.md"
-_HEAD = """# Events
+_HERE = Path(__file__).parent
+_EVENTS_HEAD = """# Events
 
 Generated from `shared/domain/events.py` by `make docs`; do not edit.
 
@@ -22,7 +24,7 @@ not know.
 
 A reader shows every word once if it starts a step's text afresh on `message.start`: see the README.
 """
-_FOOT = """
+_EVENTS_FOOT = """
 ## Not in the log
 
 | frame | data |
@@ -33,9 +35,37 @@ A stream that ends without `done` is to be resumed.
 """
 
 
-def page() -> str:
+_SETTINGS_HEAD = """# Settings
+
+Generated from `shared/settings.py` by `make docs`; do not edit.
+
+Environment variables; on one machine also `Values` in `local.settings.json` (copy `local.settings.example.json`), which
+the environment overrides. An empty one counts as not set. A wrong or missing one stops the start, naming the variable.
+
+| variable | default | |
+| --- | --- | --- |
+"""
+_SETTINGS_FOOT = """| `PORT`, `HOST`, `HOST_MODE` | 7071, 127.0.0.1, what is installed | for `make run`: where it listens; `func` or `local` |
+| `LOG_LEVEL` | INFO | for the local host |
+
+In Azure (`WEBSITE_INSTANCE_ID` is present) the app refuses to start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`, and
+with `AUTH_MODE=none`.
+"""
+
+
+def events_page() -> str:
     types = get_args(get_args(EventData)[0])
-    return _HEAD + "".join(_section(kind) for kind in types if kind is not Outside) + _outside() + _FOOT
+    return _EVENTS_HEAD + "".join(_section(kind) for kind in types if kind is not Outside) + _outside() + _EVENTS_FOOT
+
+
+def settings_page() -> str:
+    return _SETTINGS_HEAD + "".join(map(_row, Settings.model_fields.items())) + _SETTINGS_FOOT
+
+
+def _row(field: tuple[str, FieldInfo]) -> str:
+    name, info = field
+    default = "" if info.default in {None, ()} else str(info.default)
+    return f"| `{name.upper()}` | {default} | {info.description} |\n"
 
 
 def _section(kind: type[BaseModel]) -> str:
@@ -73,11 +103,12 @@ def _type_of(annotation: object) -> str:
 
 
 def main() -> None:
-    text = page()
-    if "--check" not in sys.argv:
-        PAGE.write_text(text, encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        sys.exit("docs/events.md is out of date: run `make docs`.")
+    for name, text in {"events.md": events_page(), "settings.md": settings_page()}.items():
+        page = _HERE / name
+        if "--check" not in sys.argv:
+            page.write_text(text, encoding="utf-8")
+        elif not page.exists() or page.read_text(encoding="utf-8") != text:
+            sys.exit(f"docs/{name} is out of date: run `make docs`.")
 
 
 if __name__ == "__main__":
