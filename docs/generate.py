@@ -45,11 +45,12 @@ the environment overrides. An empty one counts as not set. A wrong or missing on
 | variable | default | |
 | --- | --- | --- |
 """
-_SETTINGS_FOOT = """| `PORT`, `HOST`, `HOST_MODE` | 7071, 127.0.0.1, what is installed | for `make run`: where it listens; `func` or `local` |
+_SETTINGS_FOOT = """| `PORT`, `HOST` | 7071, 127.0.0.1 | where `make run` listens |
+| `HOST_MODE` | what is installed | what `make run` starts: `func` or `local` |
 | `LOG_LEVEL` | INFO | for the local host |
 
-In Azure (`WEBSITE_INSTANCE_ID` is present) the app refuses to start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`, and
-with `AUTH_MODE=none`.
+In Azure (`WEBSITE_INSTANCE_ID` is present) the app refuses to start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`,
+and with `AUTH_MODE=none`.
 """
 
 

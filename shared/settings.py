@@ -72,11 +72,13 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(
         None, description="its key; without one an Azure endpoint is called with the managed identity"
     )
-    model: str = Field("fake-60-30", description="model of turns that name none")
+    model: str = Field("fake-60-30", description="model of messages that name none; to be set with OPENAI_BASE_URL")
     allowed_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma list of what a message may ask for; empty allows any"
     )
-    auth_mode: Literal["none", "easyauth"] = Field("none", description="who callers are: none (local only) | easyauth")
+    auth_mode: Literal["none", "easyauth"] = Field(
+        "none", description="who callers are: `none` (one machine only) or `easyauth`"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma list of origins, or *; honoured by the local host, in Azure set on the platform"
     )

@@ -64,14 +64,16 @@ async def list_messages(req: Request) -> Response:
     """List the session's messages as an array, oldest first; `order=desc` turns it round."""
     query, who, session_id = req.query_params, caller(req), session_id_of(req)
     limit = integer(query, "limit", 50, least=1, most=_MOST_MESSAGES)
-    newest = choice(query, "order", "asc", ("asc", "desc")) == "desc"
+    order = choice(query, "order", "asc", ("asc", "desc"))
     after = MessageId(query["after"]) if "after" in query else None
 
-    messages = await services().turns.messages(who.owner, session_id, after=after, limit=limit, newest=newest)
+    listed = await services().turns.messages(who.owner, session_id, after=after, limit=limit, newest=order == "desc")
 
-    listed = list(reversed(messages)) if newest else messages
-    more = f'</sessions/{session_id}/messages?limit={limit}&after={listed[-1].id}>; rel="next"' if listed else ""
-    return ok([MessageView.of(message) for message in listed], headers={"link": more} if len(listed) == limit else {})
+    headers: dict[str, str] = {}
+    if len(listed) == limit:
+        next_page = f"/sessions/{session_id}/messages?limit={limit}&order={order}&after={listed[-1].id}"
+        headers["link"] = f'<{next_page}>; rel="next"'
+    return ok([MessageView.of(message) for message in listed], headers=headers)
 
 
 @bp.route("messages/{message_id}", methods=["GET"])

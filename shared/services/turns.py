@@ -166,10 +166,18 @@ class Turns:
     async def messages(
         self, owner: str, session_id: SessionId, *, after: MessageId | None, limit: int, newest: bool
     ) -> Sequence[Message]:
-        """At most `limit` messages that follow `after`, oldest first; `newest`: the last ones."""
+        """At most `limit` messages that follow `after`, oldest first; `newest`: that precede it, newest first.
+
+        Raises SessionNotFoundError, MessageNotFoundError.
+        """
         belonging(await self._log.state(session_id), owner, session_id)
-        place = 0 if after is None else (await self.message(owner, after)).order
-        return await self._log.find(Message, session_id, after=place, limit=limit, newest=newest)
+        if after is not None and session_of(after) != session_id:
+            raise MessageNotFoundError(after)
+        place = None if after is None else (await self.message(owner, after)).order
+        if newest:
+            found = await self._log.find(Message, session_id, before=place, limit=limit, newest=True)
+            return list(reversed(found))
+        return await self._log.find(Message, session_id, after=place or 0, limit=limit)
 
     async def responses(self, message: Message) -> Sequence[ModelResponse]:
         """The model calls of a message's turn, in order."""

@@ -93,9 +93,16 @@ class CosmosSessionLog:
         return None if item is None else kind.model_validate_json(item["body"])
 
     async def find(
-        self, kind: type[D], session_id: SessionId, *, after: int = 0, limit: int, newest: bool = False
+        self,
+        kind: type[D],
+        session_id: SessionId,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int,
+        newest: bool = False,
     ) -> Sequence[D]:
-        items = await self._query(queries.documents(session_id, kind, after, newest=newest), limit)
+        items = await self._query(queries.documents(session_id, kind, after, before, newest=newest), limit)
         return [kind.model_validate_json(item["body"]) for item in (reversed(items) if newest else items)]
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:

@@ -32,9 +32,9 @@ def chunks_with(session_id: SessionId, event_type: str) -> Query:
     return _of(session_id, text, type=event_type)
 
 
-def documents(session_id: SessionId, kind: type[Document], after: int, *, newest: bool) -> Query:
+def documents(session_id: SessionId, kind: type[Document], after: int, before: int | None, *, newest: bool) -> Query:
     text = "SELECT * FROM c WHERE c.session_id = @session_id AND c.place >= @from AND c.place < @to ORDER BY c.place"
-    bounds = {"from": place(kind, after + 1), "to": place_after(kind)}
+    bounds = {"from": place(kind, after + 1), "to": place_after(kind) if before is None else place(kind, before)}
     return _of(session_id, f"{text} DESC" if newest else text, **bounds)
 
 

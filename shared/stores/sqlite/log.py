@@ -26,6 +26,7 @@ from shared.stores.sqlite.items import (
 from shared.stores.tails import Tails
 
 _CLEAR_AT_ONCE = 1000
+_BEYOND = 2**63 - 1
 
 
 class SqliteSessionLog:
@@ -86,14 +87,21 @@ class SqliteSessionLog:
         return None if row is None else kind.model_validate_json(row["body"])
 
     async def find(
-        self, kind: type[D], session_id: SessionId, *, after: int = 0, limit: int, newest: bool = False
+        self,
+        kind: type[D],
+        session_id: SessionId,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int,
+        newest: bool = False,
     ) -> Sequence[D]:
         direction = "DESC" if newest else "ASC"
         query = (
-            "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND place > ?"
+            "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND place > ? AND place < ?"
             f" ORDER BY place {direction}, id {direction} LIMIT ?"
         )
-        values = (session_id, kind_name(kind), after, limit)
+        values = (session_id, kind_name(kind), after, _BEYOND if before is None else before, limit)
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [kind.model_validate_json(row["body"]) for row in (reversed(rows) if newest else rows)]
 
