@@ -6,7 +6,7 @@ COSMOS := tests/cosmos_server
 CODE := function_app.py orchestrations shared local bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all check bench docs lock clean
+.PHONY: help install run test test-slow worker check bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,8 +19,12 @@ run: $(VENV)/.run ## serve the app on 127.0.0.1:7071 (PORT, HOST, HOST_MODE=func
 test: install ## run the tests: everything that needs no cloud
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: install ## run the slow tests too: many kills, many reconnections
-	$(BIN)/python -m pytest
+test-slow: install ## run the tests that take minutes: hundreds of kills, a thousand reconnections
+	$(BIN)/python -m pytest -m slow
+
+worker: $(VENV)/.dev ## test the app on the library of Azure's own worker (needs Python 3.13)
+	$(BIN)/python tests/worker/environment.py
+	.venv-worker/bin/python -m pytest --confcutdir tests/worker tests/worker
 
 check: $(VENV)/.dev ## format, lint, types, layers, generated docs
 	$(BIN)/ruff format --check .
@@ -39,9 +43,10 @@ lock: $(VENV)/.dev ## resolve the requirements files anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local -o requirements-local.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local --extra dev -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.13 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra worker -c requirements.txt -o requirements-worker.txt
 
 clean: ## remove what the targets made, and the local data
-	rm -rf $(VENV) .data $(COSMOS)/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-worker .data $(COSMOS)/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }

@@ -69,7 +69,9 @@ def folder(tmp_path: Path) -> Path:
 def refused(folder: Path, *arguments: str, without_port: bool = False, **env: str) -> str:
     """Run a host that must not start, and return the one line that it says."""
     given = [each for each in command(folder) if not (without_port and each in {"--port", "0"})]
-    result = subprocess.run([*given, *arguments], env=environment(**env), capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [*given, *arguments], env=environment(**env), capture_output=True, text=True, check=False, timeout=60
+    )
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1, result.stderr
     return result.stderr
@@ -95,7 +97,7 @@ def test_settings_come_from_the_file_unless_they_are_set(folder: Path) -> None:
 
     assert (seen["GIVEN"], seen["KEPT"]) == ("from the file", "from outside")
     assert (seen["cwd"], seen["PYTHON_ENABLE_INIT_INDEXING"]) == (str(folder), "1")
-    assert [path.name for path in (folder / "kept/here").iterdir() if path.suffix == ".db"] == ["local.taskhub.db"]
+    assert [path.name for path in (folder / "kept/here").iterdir() if path.suffix == ".db"] == ["turnlog.taskhub.db"]
 
 
 def test_host_json_names_prefix_and_task_hub(folder: Path) -> None:
@@ -176,9 +178,9 @@ def test_a_broken_file_is_named(folder: Path, file: str) -> None:
 
 def test_a_file_that_is_no_task_hub_is_named(folder: Path) -> None:
     (folder / ".data").mkdir()
-    (folder / ".data" / "local.taskhub.db").write_text("this is no database, and long enough to be sure of it" * 100)
+    (folder / ".data" / "turnlog.taskhub.db").write_text("this is no database, and long enough to be sure of it" * 100)
 
-    assert "local.taskhub.db cannot be opened" in refused(folder)
+    assert "turnlog.taskhub.db cannot be opened" in refused(folder)
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("LOG_LEVEL", "loud")])

@@ -1,0 +1,48 @@
+"""One worker for all tests of this folder, in the virtual environment that has it; elsewhere `test_worker.py` alone."""
+
+import importlib.util
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+
+from local.modelserver import ModelServer
+from shared.settings import Settings
+from tests.worker.driver import Worker, running_worker
+from tests.worker.extension import Endpoint, durable_endpoint
+
+_HAS_WORKER = importlib.util.find_spec("azure_functions_runtime") is not None
+
+collect_ignore_glob = ["test_worker.py" if _HAS_WORKER else "test_worker_*.py"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """The app's environment: a scripted model of twenty tokens, and a folder of its own."""
+    with pytest.MonkeyPatch.context() as environment, ModelServer() as model:
+        for name in Settings.model_fields:
+            environment.delenv(name.upper(), raising=False)
+        environment.setenv("OPENAI_BASE_URL", model.wait())
+        environment.setenv("OPENAI_API_KEY", "unused")
+        environment.setenv("MODEL", "fake-20-0")
+        environment.setenv("DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        environment.setenv("AZURE_FUNCTIONS_DURABLE_STRICT_TYPING", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+async def worker(anyio_backend: str, settings: None) -> AsyncGenerator[Worker]:
+    async with running_worker(Path(__file__).parents[2]) as worker:
+        yield worker
+
+
+@pytest.fixture
+async def durable(worker: Worker) -> AsyncGenerator[Endpoint]:
+    """What the durable clients of the app's functions talk to."""
+    async with durable_endpoint() as (endpoint, worker.durable_client):
+        yield endpoint

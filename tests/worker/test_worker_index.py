@@ -1,0 +1,92 @@
+"""The worker indexes every function of the app."""
+
+import pytest
+
+from tests.worker.driver import Function, Worker
+
+pytestmark = pytest.mark.anyio
+
+# Histories and running instances name the orchestrator and the activities: these names are forever.
+_DURABLE = {
+    "run_turn": [("orchestrationTrigger", "context")],
+    "call_model": [("activityTrigger", "work")],
+    "run_tool": [("activityTrigger", "work")],
+    "finish_turn": [("activityTrigger", "work"), ("durableClient", "client")],
+    "look": [("activityTrigger", "looks")],
+}
+_TIMERS = {"sweep_turns", "purge_instances"}
+_ROUTES = {
+    "GET health",
+    "GET ready",
+    "GET sessions",
+    "POST sessions",
+    "GET sessions/{session_id}",
+    "PATCH sessions/{session_id}",
+    "DELETE sessions/{session_id}",
+    "GET sessions/{session_id}/status",
+    "GET sessions/{session_id}/result",
+    "GET sessions/{session_id}/messages",
+    "POST sessions/{session_id}/messages",
+    "POST sessions/{session_id}/cancel",
+    "GET sessions/{session_id}/tool_calls/{call_id}",
+    "GET sessions/{session_id}/events",
+    "POST sessions/{session_id}/events",
+    "GET sessions/{session_id}/stream",
+    "GET api/sessions/{session_id}/stream",
+    "GET messages/{message_id}",
+    "GET messages/{message_id}/full",
+}
+
+
+def _with(worker: Worker, trigger: str) -> list[Function]:
+    return [each for each in worker.functions.values() if each.trigger["type"] == trigger]
+
+
+async def test_the_orchestrator_and_its_activities_are_indexed_with_their_bindings(worker: Worker) -> None:
+    indexed = {
+        function.name: sorted((binding["type"], binding["name"]) for binding in function.bindings)
+        for function in [*_with(worker, "orchestrationTrigger"), *_with(worker, "activityTrigger")]
+    }
+
+    assert indexed == _DURABLE
+
+
+async def test_nothing_is_indexed_but_the_durable_functions_timers_and_the_api(worker: Worker) -> None:
+    others = set(worker.functions) - set(_DURABLE) - {function.name for function in _with(worker, "httpTrigger")}
+
+    assert others == _TIMERS
+
+
+async def test_the_api_is_indexed_by_its_routes(worker: Worker) -> None:
+    routes = [
+        f"{method} {each.trigger['route']}"
+        for each in _with(worker, "httpTrigger")
+        for method in each.trigger["methods"]
+    ]
+
+    assert set(routes) >= _ROUTES
+    assert len(routes) == len(set(routes))
+
+
+async def test_an_http_function_takes_a_request_and_returns_a_response_and_may_have_a_durable_client(
+    worker: Worker,
+) -> None:
+    for function in _with(worker, "httpTrigger"):
+        others = [binding for binding in function.bindings if binding["type"] != "durableClient"]
+
+        assert [(each["type"], each["direction"]) for each in others] == [("httpTrigger", "IN"), ("http", "OUT")]
+        assert function.names_of("durableClient") in ([], ["client"])
+
+
+async def test_callers_are_identified_by_the_app_and_not_by_function_keys(worker: Worker) -> None:
+    assert {function.trigger["authLevel"] for function in _with(worker, "httpTrigger")} == {"ANONYMOUS"}
+
+
+async def test_a_timer_has_a_schedule_with_seconds_and_a_durable_client(worker: Worker) -> None:
+    for function in _with(worker, "timerTrigger"):
+        assert function.names_of("durableClient") == ["client"]
+        assert len(function.trigger["schedule"].split()) == 6
+
+
+async def test_the_sweep_runs_at_startup(worker: Worker) -> None:
+    assert worker.functions["sweep_turns"].trigger["runOnStartup"] is True

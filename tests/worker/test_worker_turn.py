@@ -1,0 +1,94 @@
+"""A turn by hand: the worker runs its functions, and the test does what the host and its Durable extension do."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.worker.client import Frame, frames, new_session, post_message
+from tests.worker.driver import FailedError, Message, Worker
+from tests.worker.extension import Asked, Endpoint, Orchestration
+
+pytestmark = pytest.mark.anyio
+
+
+async def _run(worker: Worker, activity: Asked) -> tuple[Asked, Any]:
+    """Run an activity that was asked for; it, with its answer."""
+    assert activity.name is not None
+    return activity, await worker.invoke(activity.name, Message(string=activity.given))
+
+
+async def _begun(worker: Worker, durable: Endpoint, message: dict[str, Any]) -> tuple[Orchestration, list[Asked]]:
+    """The orchestration that the message started, after its first episode."""
+    start = durable.of_turn(message["turn_id"])
+    assert start is not None
+    turn = Orchestration(worker, start)
+    return turn, await turn.begin()
+
+
+async def _streamed(worker: Worker, session_id: str) -> list[Frame]:
+    async with worker.stream("GET", f"/sessions/{session_id}/stream") as response:
+        return [frame async for frame in frames(response)]
+
+
+def _names(asked: list[Asked]) -> list[str | None]:
+    return [each.name for each in asked]
+
+
+async def test_a_message_starts_its_turn_through_the_durable_client(worker: Worker, durable: Endpoint) -> None:
+    session_id = await new_session(worker)
+
+    message = await post_message(worker, session_id, "hello")
+
+    (start,) = durable.started.values()
+    assert start.orchestrator == "run_turn"
+    assert start.given["instance_id"] == start.instance_id
+    assert (start.given["session_id"], start.given["turn_id"]) == (session_id, message["turn_id"])
+
+
+async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(worker: Worker, durable: Endpoint) -> None:
+    session_id = await new_session(worker)
+    message = await post_message(worker, session_id, "hello")
+
+    turn, asked = await _begun(worker, durable, message)
+    assert _names(asked) == ["call_model", None]
+    asked = await turn.completed(await _run(worker, asked[0]))
+    assert _names(asked) == ["finish_turn", None]
+    assert await turn.completed(await _run(worker, asked[0])) == []
+
+    assert (turn.is_done, turn.output["outcome"]) == (True, "done")
+    *_, run_complete, done = stream = await _streamed(worker, session_id)
+    assert (run_complete.event, run_complete.data["status"]) == ("run.complete", "completed")
+    assert (done.event, done.data["reason"]) == ("done", "finished")
+    answer = "".join(frame.data["text"] for frame in stream if frame.event == "message.delta")
+    found = (await worker.request("GET", f"/messages/{message['message_id']}")).json()
+    assert (found["status"], found["answer"]) == ("completed", answer)
+    assert found["usage"]["completion_tokens"] == 20
+
+
+async def test_a_turn_is_looked_after_and_runs_its_tools(worker: Worker, durable: Endpoint) -> None:
+    session_id = await new_session(worker)
+    message = await post_message(worker, session_id, 'call calculate {"expression": "6 * 7"} and use current_time')
+
+    turn, (call, timer) = await _begun(worker, durable, message)
+    looked = await _run(worker, (await turn.fired(timer))[0])
+    assert (looked[0].name, looked[1]) == ("look", {"verdicts": ["unbegun"]})
+    assert await turn.completed(looked) == []
+    *tools, _ = await turn.completed(await _run(worker, call))
+    assert _names(tools) == ["run_tool", "run_tool"]
+    call, _ = await turn.completed(*[await _run(worker, tool) for tool in tools])
+    assert call.name == "call_model"
+    finish, _ = await turn.completed(await _run(worker, call))
+    assert finish.name == "finish_turn"
+    await turn.completed(await _run(worker, finish))
+
+    assert turn.is_done
+    stream = await _streamed(worker, session_id)
+    results = {frame.data["name"]: frame.data for frame in stream if frame.event == "tool_call.complete"}
+    assert results["calculate"]["response"] == 42
+    assert results["current_time"]["status"] == "completed"
+
+
+async def test_an_activity_that_raises_is_reported_to_the_host_as_failed(worker: Worker) -> None:
+    with pytest.raises(FailedError, match="ValidationError"):
+        await worker.invoke("call_model", Message(string=json.dumps({"session_id": "ses_unknown"})))
