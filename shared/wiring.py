@@ -4,7 +4,6 @@ import asyncio
 import importlib
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
-from typing import cast
 
 from shared.ports import ModelClient, SessionLog
 from shared.services.endings import Endings
@@ -58,15 +57,17 @@ class Services:
         return Endings(self.log, self.clock, self.turn_timeout)
 
     async def model(self) -> ModelClient:
-        """The model client. Its first use imports the SDK, on a thread: open streams go on meanwhile."""
-        if self._model is not None:
-            return self._model
-        module = await asyncio.to_thread(importlib.import_module, "shared.models.openai")
-        if self._model is None:  # another call may have been faster
-            key = self.settings.openai_api_key
-            secret = None if key is None else key.get_secret_value()
-            self._model = module.OpenAIModelClient(self.settings.openai_base_url, secret)
-        return cast("ModelClient", self._model)
+        """The model client. Its first use imports the SDK and reads certificates, on a thread: open streams go on."""
+        if self._model is None:
+            made = await asyncio.to_thread(self._new_model)
+            self._model = self._model or made  # another call may have been faster
+        return self._model
+
+    def _new_model(self) -> ModelClient:
+        module = importlib.import_module("shared.models.openai")
+        key = self.settings.openai_api_key
+        secret = None if key is None else key.get_secret_value()
+        return module.OpenAIModelClient(self.settings.openai_base_url, secret)
 
 
 @cache

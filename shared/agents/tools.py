@@ -1,6 +1,7 @@
 """Tools: typed Python functions a model may call, and the ones every agent can use."""
 
 import ast
+import asyncio
 import inspect
 import operator
 from collections.abc import Awaitable, Callable
@@ -74,7 +75,7 @@ def tool(function: Callable[..., Awaitable[Any]], *, idempotent: bool = False) -
 async def current_time(timezone: str = "UTC") -> str:
     """Tell the date and time in a time zone, given by its IANA name such as Europe/Berlin."""
     try:
-        zone = ZoneInfo(timezone)
+        zone = await asyncio.to_thread(ZoneInfo, timezone)  # it is read from a file
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # "Europe" is a folder
         raise ToolError(f"There is no time zone {timezone!r}; use an IANA name such as Europe/Berlin.") from error
     return datetime.now(zone).isoformat(timespec="seconds")

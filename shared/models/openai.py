@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import openai
@@ -114,7 +114,7 @@ class OpenAIModelClient:
         try:
             async with create(stream=True, **options) as response:
                 # Leaving this context closes the connection, which is what stops generation and billing.
-                yield OpenAIStream(response.iter_lines())
+                yield OpenAIStream(_lines(response.iter_bytes()))
         except _ERRORS as error:
             raise _translated(error) from error
 
@@ -126,6 +126,16 @@ class OpenAIModelClient:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+async def _lines(received: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """Lines as event streams mean them: httpx would also end one at U+2028 and its like, which stand in JSON texts."""
+    rest = b""
+    async for piece in received:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
+    yield rest.decode(errors="replace")
 
 
 async def _chunks(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
@@ -141,14 +151,21 @@ async def _chunks(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
         if payload == "[DONE]":
             await _drained(lines)
             return
-        chunk = json.loads(payload)
-        if "\\ud" in payload.lower():
-            # A server that cut an emoji in two: half of one is no text that could be stored or sent on.
-            whole = json.dumps(chunk, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            chunk = json.loads(whole)
+        chunk = _parsed(payload)
         if error := chunk.get("error"):
             raise ModelError("model_error", f"The model's server reports: {json.dumps(error)}", transient=True)
         yield chunk
+
+
+def _parsed(payload: str) -> dict[str, Any]:
+    chunk = json.loads(payload)
+    if "\\ud" in payload.lower():
+        # A server that cut an emoji in two: half of one is no text that could be stored or sent on.
+        whole = json.dumps(chunk, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        chunk = json.loads(whole)
+    if not isinstance(chunk, dict):
+        raise ModelError("model_broke_off", f"The model's stream holds {payload[:100]}: no chunk.", transient=True)
+    return cast("dict[str, Any]", chunk)
 
 
 async def _drained(lines: AsyncIterator[str]) -> None:

@@ -38,11 +38,15 @@ class Relay:
         reading = asyncio.create_task(self._read(pieces))
         try:
             while await self._until_text():
-                if not await write(self._taken()):
+                taken = self._taken()
+                if not await write(taken):
+                    self._pieces.insert(0, taken)  # it was said, and is written with the rest
                     break
                 await self._pause(next(self._pauses) / 1000)
-            if reading.done():
-                reading.result()
+            if reading.done() and (error := reading.exception()) is not None:
+                if self._pieces:  # what came before the break was said
+                    await write(self._taken())
+                raise error
         finally:
             reading.cancel()
             await asyncio.wait([reading])

@@ -15,6 +15,7 @@ from shared.domain.errors import (
     QueueFullError,
     SessionArchivedError,
     SessionFullError,
+    SessionNotFoundError,
     ToolCallNotFoundError,
     TurnInProgressError,
 )
@@ -203,7 +204,10 @@ class Turns:
         return result
 
     async def ended(self, message: Message, at_most: timedelta) -> Message:
-        """The message once its turn has ended, or as it stands when `at_most` has passed."""
+        """The message once its turn has ended, or as it stands when `at_most` has passed.
+
+        Raises SessionNotFoundError: the session is deleted meanwhile.
+        """
         if message.status in {"queued", "running"} and at_most:
             with suppress(TimeoutError):
                 async with asyncio.timeout(at_most.total_seconds()):
@@ -213,7 +217,10 @@ class Turns:
     async def _end_of(self, message: Message, patience: timedelta) -> None:
         async with aclosing(follow(self._log, message.session_id, message.order - 1, patience)) as batches:
             async for events in batches:
-                if any(ends_turn(event, message.turn_id) for event in events):
+                end = next((event for event in events if ends_turn(event, message.turn_id)), None)
+                if end is not None and isinstance(end.data, SessionDeleted):
+                    raise SessionNotFoundError(message.session_id)
+                if end is not None:
                     return
 
     async def cancel(

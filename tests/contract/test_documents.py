@@ -64,6 +64,9 @@ async def test_documents_of_a_kind_are_found_in_order(log: SessionLog) -> None:
     assert await orders(after=110, limit=2) == []
     assert await orders(limit=2, newest=True) == [100, 110]
     assert await orders(after=100, limit=2, newest=True) == [110]
+    assert await orders(before=30, limit=5) == [10, 20]
+    assert await orders(before=90, limit=2, newest=True) == [70, 80]
+    assert await orders(after=20, before=40, limit=5) == [30]
     assert [found.id for found in await log.find(ModelResponse, state.session_id, limit=5)] == ["r"]
 
 

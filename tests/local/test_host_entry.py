@@ -85,7 +85,7 @@ def test_it_says_what_it_serves_and_where(folder: Path) -> None:
     assert "GET,POST       /api/seen" in said
     for names in ("orchestrators  main", "activities     sleep", "timers         nightly (0 0 3 * * *)"):
         assert names in said
-    assert f"data           {folder / '.data'}, task hub local" in said
+    assert f"data           {folder / '.data'}, task hub turnlog" in said
 
 
 def test_settings_come_from_the_file_unless_they_are_set(folder: Path) -> None:
