@@ -1,0 +1,56 @@
+"""The suite's fixtures: one host for all tests, and a client of it for each."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.http.driving import Api, Host, api_of, running_host
+
+QUEUE_LIMIT = 20
+
+
+@contextmanager
+def _sqlite() -> Generator[dict[str, str]]:
+    yield {}
+
+
+@contextmanager
+def _cosmos() -> Generator[dict[str, str]]:
+    from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store  # its SDK is slow to import
+
+    with asyncio.Runner() as runner, cosmos_endpoint() as endpoint:
+        database = cosmos_store(endpoint)
+        store = runner.run(database.__aenter__())
+        assert isinstance(store, CosmosStore)
+        try:
+            yield {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.database, "DELTA_FLUSH_MS": "15"}
+        finally:
+            runner.run(database.__aexit__(None, None, None))
+
+
+# What each store needs of the host's environment, and keeps running meanwhile.
+_STORES: dict[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {"sqlite": _sqlite, "cosmos": _cosmos}
+
+
+@pytest.fixture(scope="session")
+def store_environment() -> Generator[dict[str, str]]:
+    """The settings of the store that `TURNLOG_TEST_STORE` names."""
+    with _STORES[os.environ.get("TURNLOG_TEST_STORE", "sqlite")]() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory, store_environment: dict[str, str]) -> Generator[Host]:
+    data_dir: Path = tmp_path_factory.mktemp("host")
+    with running_host(data_dir, {"QUEUE_LIMIT": str(QUEUE_LIMIT), **store_environment}) as host:
+        yield host
+
+
+@pytest.fixture
+async def api(host: Host) -> AsyncGenerator[Api]:
+    async with api_of(host) as api:
+        yield api

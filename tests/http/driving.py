@@ -1,0 +1,214 @@
+"""Driving the service from outside: a host as a process of its own, its API, its streams, its scripted model.
+
+Other suites use it too: it knows pytest as little as it knows the service's code.
+"""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import httpx2
+
+from tests.http.streaming import JSON, Frame, Stream
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""Seconds after which a state that is waited for will never come; nothing is measured by it."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class Host:
+    """A running host. `url` serves the app, `model_url` the scripted model."""
+
+    url: str
+    model_url: str
+    process: subprocess.Popen[str]
+
+    def kill(self) -> None:
+        """Kill it as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def running_host(data_dir: Path, env: Mapping[str, str] | None = None, port: int = 0) -> Generator[Host]:
+    """Run a host on `data_dir` meanwhile, with the settings `env` and none of this process's own."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    command = [sys.executable, "-m", "local.host", "--port", str(port), "--data-dir", str(data_dir)]
+    with (data_dir / "host.log").open("a") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**kept, "MODEL": "fake-20-0", "LOG_LEVEL": "WARNING", **(env or {})},
+        )
+        try:
+            said = _said_until(process, "listening on ")
+            url = said[-1].removeprefix("listening on ").strip()
+            model = next((line for line in said if line.strip().startswith("model ")), "")
+            yield Host(url, model.partition(" at ")[2].partition("/v1")[0], process)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _said_until(process: subprocess.Popen[str], start: str) -> list[str]:
+    assert process.stdout is not None
+    said: list[str] = []
+    while not said or not said[-1].startswith(start):
+        line = process.stdout.readline()
+        assert line, f"the host ended with {process.wait()}: {''.join(said)}"
+        said.append(line)
+    return said
+
+
+@dataclass
+class Api:
+    """The service's API, the usual requests by a short name; `http` is there for all others."""
+
+    http: httpx2.AsyncClient
+    model: httpx2.AsyncClient
+
+    async def new_session(self, **fields: Any) -> str:
+        """Open a session; its id."""
+        return cast("str", ok(await self.http.post("/sessions", json=fields), 201)["session_id"])
+
+    async def session(self, session_id: str) -> JSON:
+        return ok(await self.http.get(f"/sessions/{session_id}"))
+
+    async def post(self, session_id: str, content: str = "Hello", prefer: str = "", **more: Any) -> httpx2.Response:
+        """Post a message and wait as `prefer` says; a header is given as `headers`."""
+        headers = {**more.pop("headers", {}), **({"prefer": prefer} if prefer else {})}
+        body = {"content": content, **more}
+        return await self.http.post(f"/sessions/{session_id}/messages", json=body, headers=headers)
+
+    async def say(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
+        """Post a message and wait for the end of its turn; the message."""
+        return ok(await self.post(session_id, content, **more))
+
+    async def begin(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
+        """Post a message and leave it at that; the message as it stood then."""
+        return ok(await self.post(session_id, content, prefer="respond-async", **more), 202)
+
+    async def message(self, message_id: str) -> JSON:
+        return ok(await self.http.get(f"/messages/{message_id}"))
+
+    async def cancel(self, session_id: str, **fields: Any) -> httpx2.Response:
+        return await self.http.post(f"/sessions/{session_id}/cancel", json=fields, headers={"prefer": "wait=30"})
+
+    async def append(self, session_id: str, *events: JSON) -> list[int]:
+        """Append outside events; their sequences."""
+        return ok(await self.http.post(f"/sessions/{session_id}/events", json=list(events)), 201)["sequences"]
+
+    async def events(self, session_id: str) -> list[JSON]:
+        """The whole log, page by page."""
+        events: list[JSON] = []
+        cursor = 0
+        while cursor is not None:
+            page = ok(await self.http.get(f"/sessions/{session_id}/events?limit=1000&after={cursor}"))
+            events += page["events"]
+            cursor = page["next_cursor"]
+        return events
+
+    @asynccontextmanager
+    async def stream(self, session_id: str, query: str = "", **headers: str) -> AsyncGenerator[Stream]:
+        """Read the session's stream; `query` as it stands in the URL, headers with `_` for `-`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.http.stream("GET", f"/sessions/{session_id}/stream?{query}", headers=sent) as response:
+            yield Stream(response)
+
+    @asynccontextmanager
+    async def posting(self, session_id: str, content: str = "Hello", **more: Any) -> AsyncGenerator[Stream]:
+        """Post a message and read its turn as a stream."""
+        headers = {"accept": "text/event-stream", **more.pop("headers", {})}
+        body = {"content": content, **more}
+        async with self.http.stream("POST", f"/sessions/{session_id}/messages", json=body, headers=headers) as response:
+            yield Stream(response)
+
+    async def read(self, session_id: str, query: str = "", **headers: str) -> list[Frame]:
+        """The session's stream to its end."""
+        async with self.stream(session_id, query, **headers) as stream:
+            assert stream.response.status_code == 200, await stream.response.aread()
+            return await stream.rest()
+
+    async def wait_for(self, session_id: str, event: str, times: int = 1) -> Frame:
+        """Follow the session until the log holds `times` events of this type."""
+        async with self.stream(session_id, "follow=true") as stream:
+            return await stream.until(event, times)
+
+    async def quiet(self, session_id: str) -> JSON:
+        """Wait until no turn runs or waits; the session then."""
+        return await until(
+            lambda: self.session(session_id), lambda seen: not seen["active_turn"] and not seen["queued"]
+        )
+
+    async def aborted(self, model: str) -> None:
+        """Wait until the model's server saw the client of its one request go away."""
+        await until(lambda: self.stats(model), lambda seen: (seen["aborted"], seen["active"]) == (1, 0))
+
+    async def stats(self, model: str) -> JSON:
+        """What became of the requests for this model; names are the test's own, so that tests don't mix."""
+        counts = ok(await self.model.get("/stats"))["models"].get(model)
+        return counts or {"requests": 0, "started": 0, "finished": 0, "aborted": 0, "tokens_sent": 0, "active": 0}
+
+
+@asynccontextmanager
+async def api_of(host: Host) -> AsyncGenerator[Api]:
+    """A client of `host`, with no limit to its connections."""
+    limits = httpx2.Limits(max_connections=None)
+    async with (
+        httpx2.AsyncClient(base_url=host.url, timeout=PATIENCE, limits=limits, verify=False, trust_env=False) as http,
+        httpx2.AsyncClient(base_url=host.model_url, timeout=PATIENCE, verify=False, trust_env=False) as model,
+    ):
+        yield Api(http, model)
+
+
+async def until(look: Callable[[], Awaitable[T]], good: Callable[[T], object] = bool) -> T:
+    """Look until what is seen is good: for states that no stream tells of."""
+    async with asyncio.timeout(PATIENCE):
+        while not good(seen := await look()):  # noqa: ASYNC110  # nobody is there to set an event
+            await asyncio.sleep(0.01)
+        return seen
+
+
+def ok(response: httpx2.Response, status: int = 200) -> Any:
+    """The body of a response that has this status."""
+    assert response.status_code == status, f"{response.status_code}: {response.text}"
+    return response.json()
+
+
+def refusal(response: httpx2.Response, status: int, code: str) -> JSON:
+    """The body of a problem response, whose form is checked."""
+    assert response.status_code == status, f"{response.status_code}: {response.text}"
+    assert response.headers["content-type"] == "application/problem+json"
+    body: JSON = response.json()
+    assert body.keys() - {"errors"} == {"type", "title", "status", "detail", "code", "retryable", "trace_id"}
+    assert (body["status"], body["code"], body["type"]) == (status, code, f"/problems/{code}")
+    assert body["detail"]
+    assert body["title"]
+    assert body["trace_id"] == response.headers["x-trace-id"]
+    return body
+
+
+def new_id(prefix: str = "test") -> str:
+    """A session id that no other test uses."""
+    return f"{prefix}-{secrets.token_hex(8)}"
+
+
+def types(events: Sequence[JSON]) -> list[str]:
+    return [event["type"] for event in events]
+
+
+def is_gapless(events: Sequence[JSON]) -> bool:
+    return [event["sequence"] for event in events] == list(range(1, len(events) + 1))

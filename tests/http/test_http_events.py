@@ -1,0 +1,264 @@
+"""The log as a resource: pages of it, and events from outside."""
+
+import pytest
+
+from tests.http.driving import JSON, Api, is_gapless, ok, refusal, types, until
+
+pytestmark = pytest.mark.anyio
+
+RESERVED = (
+    "run.start run.complete run.anything session.created session.deleted session.x"
+    " message.queued message.withdrawn user_message status done"
+)
+
+
+async def test_an_event_from_outside_is_kept_as_it_was_sent(api: Api) -> None:
+    session_id = await api.new_session()
+    sent: JSON = {
+        "event_type": "build.finished",
+        "timestamp": "2020-01-01T00:00:00Z",
+        "ok": True,
+        "none": None,
+        "nested": {"a": [1, 2.5, "x", None, {}]},
+        "session_id": session_id,
+    }
+
+    response = await api.http.post(f"/sessions/{session_id}/events", json=sent)
+
+    assert ok(response, 201)["sequences"] == [2]
+    (_, event) = await api.events(session_id)
+    assert event.items() >= sent.items()
+    assert (event["type"], event["origin"], event["sequence"]) == ("build.finished", "outside", 2)
+    assert (event["turn_id"], event["message_id"]) == (None, None)
+    assert event["data"].items() >= {name: sent[name] for name in ("ok", "none", "nested")}.items()
+    assert event["recorded_at"] > "2020-01-01T00:00:00Z"
+
+
+async def test_the_envelopes_own_names_win(api: Api) -> None:
+    session_id = await api.new_session()
+    taken = {
+        "sequence": 99,
+        "type": "liar",
+        "turn_id": "t",
+        "message_id": "m",
+        "trace_id": "x",
+        "data": "mine",
+        "origin": "inside",
+    }
+
+    await api.append(session_id, {"event_type": "honest", **taken})
+
+    (_, event) = await api.events(session_id)
+    assert (event["type"], event["event_type"], event["sequence"], event["origin"]) == (
+        "honest",
+        "honest",
+        2,
+        "outside",
+    )
+    assert (event["turn_id"], event["message_id"]) == (None, None)
+    assert event["trace_id"] != "x"
+    assert event["data"]["data"] == "mine"
+
+
+async def test_a_list_of_events_is_appended_in_order(api: Api) -> None:
+    session_id = await api.new_session()
+
+    sequences = await api.append(session_id, *({"event_type": f"n.{number}"} for number in range(100)))
+
+    assert sequences == list(range(2, 102))
+    assert types(await api.events(session_id))[1:] == [f"n.{number}" for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ([{"event_type": "a"}, {"event_type": "run.complete"}], "/1/event_type"),
+        ([{"event_type": "a"}, {"event_type": "a b"}], "/1/event_type"),
+        ([{"event_type": "a"}, {}], "/1/event_type"),
+        ([{"event_type": "a"}, {"event_type": "a", "session_id": "other"}], "/1/session_id"),
+        ([{"event_type": "a"}, {"event_type": "a", "text": "x" * 65_536}], "/1"),
+        ([{"event_type": "a"}, None], "/1"),
+        ([{"event_type": "a"}] * 101, ""),
+        ([], ""),
+        ({}, "/event_type"),
+        ({"event_type": 5}, "/event_type"),
+        ({"event_type": ""}, "/event_type"),
+        ({"event_type": "x" * 65}, "/event_type"),
+        ({"event_type": "a\n"}, "/event_type"),
+        ({"event_type": "a", "session_id": None}, "/session_id"),
+        ("text", ""),
+    ],
+)
+async def test_events_that_do_not_fit_are_refused_all_of_them(api: Api, body: object, pointer: str) -> None:
+    session_id = await api.new_session()
+
+    refused = refusal(await api.http.post(f"/sessions/{session_id}/events", json=body), 422, "invalid_request")
+
+    assert refused["errors"][0]["pointer"] == pointer
+    assert (await api.session(session_id))["head"] == 1
+
+
+@pytest.mark.parametrize("event_type", RESERVED.split())
+async def test_the_services_own_types_are_reserved(api: Api, event_type: str) -> None:
+    session_id = await api.new_session()
+
+    response = await api.http.post(f"/sessions/{session_id}/events", json={"event_type": event_type})
+
+    assert event_type in refusal(response, 422, "invalid_request")["detail"]
+    assert (await api.session(session_id))["head"] == 1
+
+
+async def test_an_event_takes_up_to_64_kb(api: Api) -> None:
+    session_id = await api.new_session()
+    text = "x" * 65_000
+
+    await api.append(session_id, {"event_type": "x" * 64, "text": text})
+
+    assert (await api.events(session_id))[1]["text"] == text
+
+
+async def test_session_stop_finishes_the_session_and_a_message_opens_it_again(api: Api) -> None:
+    session_id = await api.new_session()
+
+    await api.append(session_id, {"event_type": "session_stop"})
+
+    assert (await api.session(session_id))["status"] == "finished"
+    await api.begin(session_id, model="hang-600")
+    assert (await api.session(session_id))["status"] == "running"
+    await api.cancel(session_id)
+    assert (await api.session(session_id))["status"] == "finished"
+
+
+async def test_session_stop_during_a_turn_waits_for_its_end(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-601")
+
+    await api.append(session_id, {"event_type": "session_stop"})
+
+    assert (await api.session(session_id))["status"] == "running"
+    assert (await api.session(session_id))["state"] == "running"
+    await api.cancel(session_id)
+    assert (await api.session(session_id))["status"] == "finished"
+
+
+async def test_outside_events_do_not_touch_a_running_turn(api: Api) -> None:
+    session_id = await api.new_session()
+    imitations: list[JSON] = [
+        {"event_type": "message.start", "step": 1, "attempt": 9},
+        {"event_type": "message.delta", "step": 1, "attempt": 1, "text": "not mine"},
+        {"event_type": "message.complete", "step": 1, "attempt": 1, "text": "not mine", "partial": False},
+        {"event_type": "tool_call.start", "id": "call_1"},
+        {"event_type": "tool_call.complete", "id": "call_1", "status": "completed", "response": 1},
+        {"event_type": "token_usage", "total_tokens": 10**9},
+        {"event_type": "error", "message": "not mine", "code": "x"},
+        {"event_type": "cancelling"},
+    ]
+    async with api.posting(session_id, model="fake-60-3") as stream:
+        turn = (await stream.until("message.delta")).data["turn_id"]
+        for imitation in imitations:
+            await api.append(session_id, {**imitation, "turn_id": turn})
+        frames = await stream.rest()
+
+    events = await api.events(session_id)
+    assert is_gapless(events)
+    (message,) = ok(await api.http.get(f"/sessions/{session_id}/messages"))
+    assert message["status"] == "completed"
+    assert len(message["answer"].split()) == 60
+    assert "not mine" not in message["answer"]
+    assert message["usage"]["completion_tokens"] == 60
+    own = [event for event in events if event["turn_id"] == turn]
+    assert "".join(event["data"]["text"] for event in own if event["type"] == "message.delta") == message["answer"]
+    assert (frames[-2].event, frames[-2].data["status"]) == ("run.complete", "completed")
+    assert len([event for event in events if event.get("origin") == "outside"]) == len(imitations)
+    session = await api.session(session_id)
+    assert session["usage"] == message["usage"]
+    assert session["diagnosis"] == message["answer"]
+
+
+async def test_outside_errors_answers_and_tool_calls_show_in_the_session(api: Api) -> None:
+    session_id = await api.new_session()
+
+    await api.append(
+        session_id,
+        {"event_type": "tool_call.complete", "id": "c1", "name": "grep", "response": "found"},
+        {"event_type": "message.complete", "text": "the diagnosis"},
+        {"event_type": "error", "message": "it broke"},
+    )
+
+    session = await api.session(session_id)
+    assert (session["diagnosis"], session["error_detail"]) == ("the diagnosis", "it broke")
+    (step,) = session["steps"]
+    assert (step["id"], step["name"], step["response"]) == ("c1", "grep", "found")
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+async def test_the_log_is_read_in_pages_that_meet(api: Api, limit: int) -> None:
+    session_id = await api.new_session()
+    await api.append(session_id, {"event_type": "a"}, {"event_type": "b"}, {"event_type": "c"})
+    await api.say(session_id)
+
+    pages: list[JSON] = []
+    cursor = 0
+    while cursor is not None:
+        pages.append(ok(await api.http.get(f"/sessions/{session_id}/events?limit={limit}&after={cursor}")))
+        cursor = pages[-1]["next_cursor"]
+
+    events = [event for page in pages for event in page["events"]]
+    head = (await api.session(session_id))["head"]
+    assert is_gapless(events)
+    assert len(events) == head
+    assert {page["head"] for page in pages} == {head}
+    assert all(len(page["events"]) == limit for page in pages[:-1])
+
+
+async def test_a_page_after_any_place_begins_right_behind_it(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id)
+    events = await api.events(session_id)
+
+    for place in range(len(events) + 1):
+        page = ok(await api.http.get(f"/sessions/{session_id}/events?after={place}"))
+        assert page["events"] == events[place:]
+
+
+async def test_a_page_from_beyond_the_end_is_empty_and_tells_the_head(api: Api) -> None:
+    session_id = await api.new_session()
+
+    page = ok(await api.http.get(f"/sessions/{session_id}/events?after=999"))
+
+    assert (page["events"], page["next_cursor"], page["head"]) == ([], None, 1)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=1001", "limit=x", "after=-1", "after=x", "after=1.5", "after=%D9%A3", "after=" + "9" * 30],
+)
+async def test_an_event_query_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+    session_id = await api.new_session()
+
+    body = refusal(await api.http.get(f"/sessions/{session_id}/events?{query}"), 422, "invalid_request")
+
+    assert body["errors"][0]["pointer"] == f"?{query.partition('=')[0]}"
+
+
+async def test_a_waiting_reader_hears_outside_events_at_once(api: Api) -> None:
+    session_id = await api.new_session()
+    async with api.stream(session_id) as stream:
+        await stream.until("session.created")
+
+        await api.append(session_id, {"event_type": "news", "text": "hello"})
+
+        frame = await stream.until("news")
+        assert frame.data == {"text": "hello", "session_id": session_id}
+        await api.append(session_id, {"event_type": "session_stop"})
+        assert (await stream.rest())[-1].data["reason"] == "finished"
+
+
+async def test_a_session_that_was_deleted_takes_no_events(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.http.delete(f"/sessions/{session_id}")
+
+    refusal(
+        await api.http.post(f"/sessions/{session_id}/events", json={"event_type": "late"}), 404, "session_not_found"
+    )
+    await until(lambda: api.http.get(f"/sessions/{session_id}/events"), lambda seen: seen.status_code == 404)

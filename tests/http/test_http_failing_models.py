@@ -1,0 +1,115 @@
+"""Models that refuse, break off or talk nonsense: the turn fails with a code, and the session stays usable."""
+
+import asyncio
+
+import pytest
+
+from tests.http.driving import Api, is_gapless, ok, types
+from tests.http.streaming import written
+
+pytestmark = pytest.mark.anyio
+
+ATTEMPTS = 3
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "asked"),
+    [
+        ("fail-403", "model_unauthorized", 1),
+        ("fail-404", "model_not_found", 1),
+        ("fail-422", "model_refused", 1),
+        ("no-such-model", "model_not_found", 0),  # the scripted server counts only models that it knows
+    ],
+)
+async def test_a_refusal_fails_the_turn_at_once(api: Api, model: str, code: str, asked: int) -> None:
+    session_id = await api.new_session()
+
+    message = await api.say(session_id, model=model)
+
+    assert (message["status"], message["answer"], message["finish_reason"]) == ("failed", None, None)
+    assert (message["error"]["code"], message["error"]["retryable"]) == (code, False)
+    events = await api.events(session_id)
+    assert types(events)[-2:] == ["error", "run.complete"]
+    assert (events[-1]["data"]["status"], events[-1]["data"]["error"]) == ("failed", message["error"])
+    assert events[-2]["data"].items() >= message["error"].items()
+    session = await api.session(session_id)
+    assert (session["status"], session["error_detail"]) == ("finished", message["error"]["message"])
+    assert (await api.stats(model))["requests"] == asked
+    assert types(events).count("message.start") == 1
+
+
+async def test_a_server_that_can_not_answer_now_is_asked_three_times(api: Api) -> None:
+    """Two models at once: each takes its pauses."""
+    models = {"fail-503": "model_unavailable", "fail-429": "model_rate_limited"}
+
+    async def failing(model: str) -> None:
+        session_id = await api.new_session()
+        message = await api.say(session_id, model=model)
+        assert (message["status"], message["error"]["code"]) == ("failed", models[model])
+        assert message["error"]["retryable"]
+        assert (await api.stats(model))["requests"] == 3
+        events = await api.events(session_id)
+        assert types(events).count("message.start") == 1
+        assert (await api.say(session_id))["status"] == "completed"
+
+    await asyncio.gather(*(failing(model) for model in models))
+
+
+async def test_a_server_that_recovers_is_no_failure(api: Api) -> None:
+    session_id = await api.new_session()
+
+    message = await api.say(session_id, model="flaky-1-recovers")
+
+    assert (message["status"], message["error"]) == ("completed", None)
+    assert (await api.stats("flaky-1-recovers"))["requests"] == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("cut-5", "model_broke_off"),
+        ("end-6", "model_broke_off"),
+        ("garbage-7", "model_broke_off"),
+        ("error-8", "model_error"),
+    ],
+)
+async def test_an_answer_that_breaks_off_is_tried_again_and_then_fails(api: Api, model: str, code: str) -> None:
+    session_id = await api.new_session()
+
+    message = await api.say(session_id, model=model)
+
+    assert (message["status"], message["error"]["code"], message["error"]["retryable"]) == ("failed", code, True)
+    assert (await api.stats(model))["requests"] == ATTEMPTS
+    events = await api.events(session_id)
+    assert is_gapless(events)
+    starts = [event["data"]["attempt"] for event in events if event["type"] == "message.start"]
+    assert starts == list(range(1, ATTEMPTS + 1))
+    assert types(events).count("run.complete") == 1
+    # What the last attempt had written stays, once, and a reader who begins afresh shows just that.
+    assert len(message["answer"].split()) == int(model.partition("-")[2])
+    assert written(await api.read(session_id)) == message["answer"]
+
+
+async def test_a_session_goes_on_after_a_failed_turn(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id, "one", model="fail-401")
+    await api.say(session_id, "two", model="cut-9")
+
+    message = await api.say(session_id, "three", model="fake-40-0")
+
+    assert message["status"] == "completed"
+    # "one" has no answer, "two" a partial one.
+    assert "given 4 messages" in message["answer"]
+    session = await api.session(session_id)
+    assert session["error_detail"] is None
+    assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == message["answer"]
+
+
+async def test_a_failed_turn_streams_its_end(api: Api) -> None:
+    session_id = await api.new_session()
+
+    async with api.posting(session_id, model="fail-401") as stream:
+        frames = await stream.rest()
+
+    assert [frame.event for frame in frames[-3:]] == ["error", "run.complete", "done"]
+    assert frames[-1].data["reason"] == "finished"

@@ -1,0 +1,194 @@
+"""Idempotency-Key: a retry attaches to what the first request made; another body is refused."""
+
+import asyncio
+
+import pytest
+
+from tests.http.driving import Api, new_id, ok, refusal, types
+from tests.http.streaming import ids, names
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_retried_message_is_the_first_one(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    first = await api.post(session_id, headers=headers)
+
+    second = await api.post(session_id, headers=headers)
+
+    assert ok(second) == ok(first)
+    assert "idempotency-replayed" not in first.headers
+    assert second.headers["idempotency-replayed"] == "true"
+    assert types(await api.events(session_id)).count("user_message") == 1
+
+
+async def test_a_key_with_another_body_is_refused(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    await api.post(session_id, "one", headers=headers)
+
+    refusal(await api.post(session_id, "two", headers=headers), 422, "idempotency_key_reused")
+
+    assert types(await api.events(session_id)).count("user_message") == 1
+
+
+async def test_a_retry_while_the_turn_runs_attaches_in_its_own_way(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    first = await api.begin(session_id, model="hang-300", headers=headers)
+
+    again = await api.post(session_id, model="hang-300", headers=headers, prefer="respond-async")
+    async with api.posting(session_id, model="hang-300", headers=headers) as stream:
+        await stream.until("message.delta")
+        waiting = asyncio.create_task(api.post(session_id, model="hang-300", headers=headers))
+        await api.cancel(session_id)
+        frames = await stream.rest()
+
+    assert ok(again, 202)["message_id"] == first["message_id"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert stream.response.headers["idempotency-replayed"] == "true"
+    assert (frames[0].event, frames[0].id, frames[-1].event) == ("user_message", first["sequence"], "done")
+    assert ok(await waiting)["status"] == "cancelled"
+    assert (await api.stats("hang-300"))["requests"] == 1
+
+
+async def test_a_retry_after_the_end_streams_the_whole_turn_again(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    async with api.posting(session_id, headers=headers) as first:
+        frames = await first.rest()
+    await api.say(session_id, "something later")
+
+    async with api.posting(session_id, headers=headers) as second:
+        assert [frame.text for frame in await second.rest()] == [frame.text for frame in frames]
+
+
+async def test_a_retry_of_a_queued_message_finds_it_in_the_queue(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    await api.begin(session_id, model="hang-301")
+    first = await api.begin(session_id, "queued", headers=headers)
+
+    again = ok(await api.post(session_id, "queued", headers=headers, prefer="respond-async"), 202)
+
+    assert (again["message_id"], again["status"]) == (first["message_id"], "queued")
+    assert (await api.session(session_id))["queued"] == 1
+    await api.cancel(session_id)
+    done = ok(await api.post(session_id, "queued", headers=headers))
+    assert (done["message_id"], done["status"]) == (first["message_id"], "completed")
+
+
+async def test_many_tries_at_once_make_one_message(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+
+    responses = await asyncio.gather(*(api.post(session_id, headers=headers) for _ in range(10)))
+
+    assert len({ok(response)["message_id"] for response in responses}) == 1
+    assert sum("idempotency-replayed" in response.headers for response in responses) == 9
+    assert types(await api.events(session_id)).count("run.complete") == 1
+
+
+async def test_the_same_key_in_another_session_is_another_key(api: Api) -> None:
+    headers = {"idempotency-key": new_id()}
+
+    first, second = [await api.say(await api.new_session(), headers=headers) for _ in range(2)]
+
+    assert first["message_id"] != second["message_id"]
+
+
+async def test_a_refusal_is_not_remembered(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    await api.http.patch(f"/sessions/{session_id}", json={"archived": True})
+    refusal(await api.post(session_id, headers=headers), 409, "session_archived")
+
+    await api.http.patch(f"/sessions/{session_id}", json={"archived": False})
+    response = await api.post(session_id, headers=headers)
+
+    assert ok(response)["status"] == "completed"
+    assert "idempotency-replayed" not in response.headers
+
+
+@pytest.mark.parametrize("key", ["", "x" * 257])
+async def test_a_key_must_be_a_key(api: Api, key: str) -> None:
+    session_id = await api.new_session()
+
+    refusal(await api.post(session_id, headers={"idempotency-key": key}), 422, "invalid_request")
+
+    assert (await api.session(session_id))["head"] == 1
+
+
+async def test_a_retried_create_finds_the_session(api: Api) -> None:
+    headers, body = {"idempotency-key": new_id()}, {"session_name": "one"}
+    first = await api.http.post("/sessions", json=body, headers=headers)
+    await api.say(ok(first, 201)["session_id"])
+
+    second = await api.http.post("/sessions", json=body, headers=headers)
+
+    assert ok(second, second.status_code)["session_id"] == first.json()["session_id"]
+    assert second.headers["idempotency-replayed"] == "true"
+    assert second.json()["head"] > first.json()["head"]
+    other = await api.http.post("/sessions", json={"session_name": "two"}, headers=headers)
+    refusal(other, 422, "idempotency_key_reused")
+
+
+async def test_a_retried_create_with_an_own_id_finds_the_session(api: Api) -> None:
+    headers, body = {"idempotency-key": new_id()}, {"session_id": new_id()}
+    await api.http.post("/sessions", json=body, headers=headers)
+
+    again = await api.http.post("/sessions", json=body, headers=headers)
+
+    assert ok(again, again.status_code)["session_id"] == body["session_id"]
+    refusal(await api.http.post("/sessions", json=body), 409, "session_exists")
+
+
+@pytest.mark.xfail(reason="the key is kept in the session that it opened, so it is not found from another id")
+async def test_a_create_key_with_another_own_id_is_refused(api: Api) -> None:
+    headers = {"idempotency-key": new_id()}
+    ok(await api.http.post("/sessions", json={"session_id": new_id()}, headers=headers), 201)
+
+    again = await api.http.post("/sessions", json={"session_id": new_id()}, headers=headers)
+
+    refusal(again, 422, "idempotency_key_reused")
+
+
+async def test_many_creates_with_one_key_make_one_session(api: Api) -> None:
+    headers = {"idempotency-key": new_id()}
+
+    responses = await asyncio.gather(*(api.http.post("/sessions", json={}, headers=headers) for _ in range(10)))
+
+    assert len({response.json()["session_id"] for response in responses}) == 1
+    assert sum("idempotency-replayed" in response.headers for response in responses) == 9
+
+
+async def test_retried_events_have_the_places_of_the_first_try(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    path, body = f"/sessions/{session_id}/events", [{"event_type": "a"}, {"event_type": "b"}]
+    first = await api.http.post(path, json=body, headers=headers)
+    await api.append(session_id, {"event_type": "c"})
+
+    second = await api.http.post(path, json=body, headers=headers)
+
+    assert ok(first, 201)["sequences"] == ok(second)["sequences"] == [2, 3]
+    assert second.headers["idempotency-replayed"] == "true"
+    refusal(await api.http.post(path, json=body[:1], headers=headers), 422, "idempotency_key_reused")
+    assert types(await api.events(session_id)) == ["session.created", "a", "b", "c"]
+
+
+async def test_keys_of_messages_and_events_do_not_mix(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    await api.http.post(f"/sessions/{session_id}/events", json={"event_type": "a"}, headers=headers)
+
+    message = await api.say(session_id, headers=headers)
+
+    assert message["status"] == "completed"
+
+
+async def test_a_replayed_stream_of_a_queued_message_begins_where_it_was_said(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    await api.begin(session_id, model="hang-302")
+    await api.begin(session_id, "queued", headers=headers)
+    await api.cancel(session_id)
+    message = ok(await api.post(session_id, "queued", headers=headers))
+
+    async with api.posting(session_id, "queued", headers=headers) as stream:
+        frames = await stream.rest()
+
+    assert (frames[0].event, names(frames)[-2:]) == ("user_message", ["run.complete", "done"])
+    assert ids(frames)[0] == message["sequence"]
+    assert {frame.data["turn_id"] for frame in frames[:-1]} == {message["turn_id"]}

@@ -1,0 +1,162 @@
+"""A second message while a turn runs: it waits its turn, or is refused."""
+
+import asyncio
+
+import pytest
+
+from tests.http.conftest import QUEUE_LIMIT
+from tests.http.driving import JSON, Api, is_gapless, ok, refusal, types
+from tests.http.streaming import names
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_message_waits_while_a_turn_runs(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-400")
+
+    response = await api.post(session_id, "second", prefer="respond-async")
+
+    message: JSON = ok(response, 202)
+    session = await api.session(session_id)
+    assert message["status"] == "queued"
+    assert (session["queued"], session["status"], session["state"]) == (1, "running", "running")
+    events = await api.events(session_id)
+    queued = events[int(message["sequence"]) - 1]
+    assert (queued["type"], queued["message_id"]) == ("message.queued", message["message_id"])
+    assert (queued["data"]["content"], queued["data"]["on_busy"]) == ("second", "enqueue")
+    await api.cancel(session_id)
+    await api.quiet(session_id)
+
+
+async def test_waiting_messages_are_answered_in_order(api: Api) -> None:
+    session_id = await api.new_session()
+    first = await api.begin(session_id, "one", model="hang-401")
+    rest = [await api.begin(session_id, text, model="fake-30-0") for text in ("two", "three", "four")]
+
+    await api.cancel(session_id)
+    session = await api.quiet(session_id)
+
+    said = ok(await api.http.get(f"/sessions/{session_id}/messages"))
+    assert [message["message_id"] for message in said] == [first["message_id"], *(each["message_id"] for each in rest)]
+    assert [message["status"] for message in said] == ["cancelled", "completed", "completed", "completed"]
+    assert [message["sequence"] for message in said] == sorted(message["sequence"] for message in said)
+    assert "“four”" in said[-1]["answer"]
+    events = await api.events(session_id)
+    assert is_gapless(events)
+    turns = [event["turn_id"] for event in events if event["type"] in {"run.start", "run.complete"}]
+    assert turns == [message["turn_id"] for message in said for _ in range(2)]
+    assert (session["status"], session["queued"]) == ("finished", 0)
+
+
+async def test_a_waiting_message_knows_nothing_of_those_behind_it(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, "one", model="hang-402")
+    await api.wait_for(session_id, "message.delta")
+    rest = [await api.begin(session_id, text, model="fake-40-0") for text in ("two", "three")]
+    await api.cancel(session_id)
+    await api.quiet(session_id)
+
+    two, three = [(await api.message(each["message_id"]))["answer"] for each in rest]
+
+    # "one" has a partial answer: it counts, "three" doesn't yet.
+    assert "“two”" in two
+    assert "given 3 messages" in two
+    assert "given 5 messages" in three
+
+
+async def test_posting_and_waiting_in_the_queue_gives_the_own_answer(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-403")
+
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(api.post(session_id, "second", model="fake-30-0"))
+        await api.wait_for(session_id, "message.queued")
+        await api.cancel(session_id)
+
+    message = ok(waiting.result())
+    assert message["status"] == "completed"
+    assert "“second”" in message["answer"]
+
+
+async def test_a_stream_of_a_queued_message_runs_to_the_end_of_its_own_turn(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-404")
+
+    async with api.posting(session_id, "second") as stream:
+        queued = await stream.until("message.queued")
+        await api.cancel(session_id)
+        frames = await stream.rest()
+
+    assert frames[0] is queued
+    assert names(frames)[-2:] == ["run.complete", "done"]
+    assert names(frames).count("run.complete") == 2
+    assert frames[-2].data["message_id"] == queued.data["message_id"]
+
+
+async def test_reject_refuses_while_a_turn_runs_and_not_otherwise(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-405")
+    head = (await api.wait_for(session_id, "message.delta")).id
+
+    refusal(await api.post(session_id, on_busy="reject"), 409, "turn_in_progress")
+
+    await api.cancel(session_id)
+    assert "message.queued" not in types(await api.events(session_id))
+    assert head
+    assert (await api.say(session_id, on_busy="reject"))["status"] == "completed"
+
+
+async def test_a_full_queue_refuses_until_there_is_room(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-406")
+    for _ in range(QUEUE_LIMIT):
+        await api.begin(session_id, model="fake-1-0")
+
+    response = await api.post(session_id)
+
+    assert refusal(response, 429, "queue_full")["retryable"]
+    assert int(response.headers["retry-after"]) > 0
+    assert (await api.session(session_id))["queued"] == QUEUE_LIMIT
+    await api.cancel(session_id)
+    await api.quiet(session_id)
+    assert (await api.say(session_id))["status"] == "completed"
+
+
+async def test_the_queue_goes_on_after_a_failed_turn(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-407")
+    failing = await api.begin(session_id, model="fail-401")
+    last = await api.begin(session_id)
+    await api.cancel(session_id)
+    await api.quiet(session_id)
+
+    assert (await api.message(failing["message_id"]))["status"] == "failed"
+    assert (await api.message(last["message_id"]))["status"] == "completed"
+
+
+async def test_an_archived_session_still_answers_what_was_waiting(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-408")
+    waiting = await api.begin(session_id)
+    await api.http.patch(f"/sessions/{session_id}", json={"archived": True})
+
+    refusal(await api.post(session_id), 409, "session_archived")
+    await api.cancel(session_id)
+    await api.quiet(session_id)
+
+    assert (await api.message(waiting["message_id"]))["status"] == "completed"
+
+
+async def test_a_large_message_waits_whole(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-409")
+    prompt = "word " * 20_000
+
+    waiting = await api.begin(session_id, prompt)
+
+    (queued,) = [event for event in await api.events(session_id) if event["type"] == "message.queued"]
+    assert queued["data"]["content"] == prompt
+    await api.cancel(session_id)
+    await api.quiet(session_id)
+    assert (await api.message(waiting["message_id"]))["content"] == prompt

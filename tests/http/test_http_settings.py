@@ -1,0 +1,102 @@
+"""What settings change: a host of its own, with short and narrow ones."""
+
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+
+from tests.http.driving import PATIENCE, Api, Host, api_of, ok, refusal, running_host, types, until
+from tests.http.streaming import ids, names
+
+pytestmark = pytest.mark.anyio
+
+SETTINGS = {
+    "ALLOWED_MODELS": "fake-20-0, hang-1,hang-2",
+    "MESSAGE_WAIT_SECONDS": "0",
+    "QUEUE_LIMIT": "0",
+    "MAX_STEPS": "2",
+    "STREAM_MAX_SECONDS": "1",
+    "TURN_TIMEOUT_SECONDS": "5",
+}
+
+
+@pytest.fixture(scope="module")
+def narrow_host(tmp_path_factory: pytest.TempPathFactory, store_environment: dict[str, str]) -> Generator[Host]:
+    with running_host(tmp_path_factory.mktemp("narrow"), {**SETTINGS, **store_environment}) as host:
+        yield host
+
+
+@pytest.fixture
+async def api(narrow_host: Host) -> AsyncGenerator[Api]:
+    async with api_of(narrow_host) as api:
+        yield api
+
+
+async def test_a_model_that_is_not_allowed_is_refused(api: Api) -> None:
+    session_id = await api.new_session()
+
+    refusal(await api.post(session_id, model="fake-30-0"), 422, "model_not_allowed")
+
+    assert (await api.session(session_id))["head"] == 1
+
+
+async def test_waiting_is_a_setting(api: Api) -> None:
+    session_id = await api.new_session()
+
+    first = await api.post(session_id)
+    await api.quiet(session_id)
+    second = await api.post(session_id, prefer="wait=30")
+
+    assert first.status_code == 202
+    assert ok(second)["status"] == "completed"
+
+
+async def test_without_room_in_the_queue_a_second_message_is_refused(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-1")
+
+    refusal(await api.post(session_id), 429, "queue_full")
+
+    await api.cancel(session_id)
+
+
+async def test_the_step_limit_is_a_setting(api: Api) -> None:
+    session_id = await api.new_session()
+
+    message = await api.say(session_id, "call current_time then call current_time", prefer="wait=30")
+
+    assert (message["status"], len(message["tool_calls"])) == ("completed", 1)
+
+
+async def test_a_planned_end_of_a_stream_is_resumed(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-2")
+
+    first = await api.read(session_id)
+    await api.cancel(session_id)
+    rest = await api.read(session_id, last_event_id=str(first[-1].id))
+
+    assert "done" not in names(first)
+    assert ids(first) + ids(rest) == list(range(1, len(first) + len(rest)))
+    assert rest[-1].event == "done"
+
+
+async def test_a_planned_end_says_how_soon_to_come_back(api: Api) -> None:
+    session_id = await api.new_session()
+
+    text = (await api.http.get(f"/sessions/{session_id}/stream")).text
+
+    assert text.endswith("retry: 500\n\n")
+    assert "event: done" not in text
+
+
+@pytest.mark.slow
+async def test_a_turn_that_takes_too_long_fails_and_the_session_goes_on(api: Api) -> None:
+    session_id = await api.new_session()
+    message = await api.begin(session_id, model="hang-1")
+
+    ended = await until(lambda: api.message(message["message_id"]), lambda seen: seen["status"] != "running")
+
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "turn_timeout")
+    assert ended["answer"]
+    assert types(await api.events(session_id))[-1] == "run.complete"
+    assert (await api.say(session_id, prefer=f"wait={PATIENCE:.0f}"))["status"] == "completed"

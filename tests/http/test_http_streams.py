@@ -1,0 +1,314 @@
+"""Streams: replayed from a cursor, then followed; what they end with, and how they are resumed."""
+
+import asyncio
+import random
+
+import pytest
+
+from tests.http.driving import Api, ok, refusal
+from tests.http.streaming import Frame, ids, names, written
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_stream_is_the_log_as_named_frames(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id, 'call calculate {"expression": "2+3"}')
+
+    frames = await api.read(session_id)
+
+    events = await api.events(session_id)
+    assert [(frame.id, frame.event, frame.data) for frame in frames[:-1]] == [
+        (event["sequence"], event["type"], event["data"]) for event in events
+    ]
+
+
+async def test_enveloped_frames_are_unnamed_and_whole(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.append(session_id, {"event_type": "x", "field": 1})
+    await api.say(session_id)
+
+    frames = await api.read(session_id, "format=envelope")
+
+    assert [frame.data for frame in frames[:-1]] == await api.events(session_id)
+    assert set(names(frames[:-1])) == {None}
+    assert frames[-1].event == "done"
+
+
+async def test_a_streams_headers_keep_proxies_from_holding_it_back(api: Api) -> None:
+    session_id = await api.new_session()
+
+    async with api.stream(session_id) as stream:
+        headers = stream.response.headers
+        first = await anext(stream.response.aiter_bytes())
+
+    assert headers["content-type"].startswith("text/event-stream")
+    assert headers["cache-control"] == "no-cache, no-transform"
+    assert headers["x-accel-buffering"] == "no"
+    assert headers["x-session-id"] == session_id
+    assert first.startswith(b":")
+
+
+@pytest.mark.parametrize(
+    ("types", "wanted"),
+    [
+        ("message.delta", {"message.delta"}),
+        ("run.*", {"run.start", "run.complete"}),
+        ("run.complete,token_usage", {"run.complete", "token_usage"}),
+        ("nothing.at.all", set[str]()),
+        ("*", None),
+        ("", None),
+    ],
+)
+async def test_types_filter_and_done_comes_anyway(api: Api, types: str, wanted: set[str] | None) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id)
+    events = await api.events(session_id)
+
+    frames = await api.read(session_id, f"types={types}")
+
+    expected = [event["sequence"] for event in events if wanted is None or event["type"] in wanted]
+    assert ids(frames) == expected
+    assert (frames[-1].event, frames[-1].id) == ("done", len(events))
+
+
+async def test_the_cursor_is_the_header_before_the_query(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id)
+    head = (await api.session(session_id))["head"]
+
+    assert ids(await api.read(session_id, "after=3")) == list(range(4, head + 1))
+    assert ids(await api.read(session_id, last_event_id="5")) == list(range(6, head + 1))
+    assert ids(await api.read(session_id, "after=3", last_event_id="5")) == list(range(6, head + 1))
+    assert ids(await api.read(session_id, "from=turn", last_event_id="5")) == list(range(6, head + 1))
+
+
+async def test_from_turn_begins_with_the_running_turn(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id)
+    message = await api.begin(session_id, model="hang-700")
+
+    async with api.stream(session_id, "from=turn") as stream:
+        first = await stream.until("user_message")
+        await api.cancel(session_id)
+        frames = await stream.rest()
+
+    assert (frames[0], first.id) == (first, message["sequence"])
+    assert {frame.data["turn_id"] for frame in frames[:-1]} == {message["turn_id"]}
+    assert frames[-1].event == "done"
+
+
+async def test_from_turn_without_a_turn_is_empty(api: Api) -> None:
+    session_id = await api.new_session()
+
+    assert (await api.http.get(f"/sessions/{session_id}/stream?from=turn")).status_code == 204
+    await api.say(session_id)
+    assert (await api.http.get(f"/sessions/{session_id}/stream?from=turn")).status_code == 204
+
+
+async def test_done_ends_a_stream_and_tells_the_head(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id)
+    head = (await api.session(session_id))["head"]
+
+    frames = await api.read(session_id, "types=run.complete")
+
+    assert frames[-1] == Frame(head, "done", frames[-1].text)
+    assert frames[-1].data == {"session_id": session_id, "head": head, "reason": "finished"}
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 10**9])
+async def test_at_the_end_of_a_finished_session_there_is_nothing(api: Api, beyond: int) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id)
+    cursor = (await api.session(session_id))["head"] + beyond
+
+    by_query = await api.http.get(f"/sessions/{session_id}/stream?after={cursor}")
+    by_header = await api.http.get(f"/sessions/{session_id}/stream", headers={"last-event-id": str(cursor)})
+
+    assert (by_query.status_code, by_query.content) == (204, b"")
+    assert (by_header.status_code, by_header.headers["x-session-id"]) == (204, session_id)
+
+
+async def test_one_can_subscribe_before_posting(api: Api) -> None:
+    session_id = await api.new_session()
+    async with api.stream(session_id) as stream:
+        await stream.until("session.created")
+
+        message = await api.say(session_id)
+        frames = await stream.rest()
+
+    assert written(frames) == message["answer"]
+    assert names(frames)[-2:] == ["run.complete", "done"]
+
+
+async def test_a_cursor_beyond_the_end_means_from_now_on(api: Api) -> None:
+    session_id = await api.new_session()
+    async with api.stream(session_id, "after=999") as stream:
+        message = await api.say(session_id)
+        frames = await stream.rest()
+
+    assert ids(frames)[0] == message["sequence"]
+    assert frames[-1].event == "done"
+
+
+async def test_follow_goes_on_to_later_turns(api: Api) -> None:
+    session_id = await api.new_session()
+    async with api.stream(session_id, "follow=true") as stream:
+        first = await api.say(session_id)
+        await stream.until("run.complete")
+        second = await api.say(session_id)
+        end = await stream.until("run.complete")
+        frames = list(stream.seen)
+        await api.http.delete(f"/sessions/{session_id}")
+        await stream.rest()
+
+    assert "done" not in names(frames)
+    assert ids(frames) == list(range(1, len(frames) + 1))
+    assert end.data["message_id"] == second["message_id"] != first["message_id"]
+    assert names(stream.seen)[-2:] == ["session.deleted", "done"]
+    assert stream.seen[-1].data["reason"] == "deleted"
+
+
+async def test_follow_at_the_end_of_a_finished_session_waits(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id)
+    head = (await api.session(session_id))["head"]
+
+    async with api.stream(session_id, f"follow=true&after={head}") as stream:
+        assert stream.response.status_code == 200
+        await api.append(session_id, {"event_type": "later"})
+        frame = await stream.until("later")
+
+    assert (frame.id, len(stream.seen)) == (head + 1, 1)
+
+
+async def test_a_stream_goes_on_while_messages_wait(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-701")
+    await api.begin(session_id)
+
+    async with api.stream(session_id) as stream:
+        await stream.until("message.queued")
+        await api.cancel(session_id)
+        frames = await stream.rest()
+
+    assert names(frames).count("run.complete") == 2
+    assert names(frames).count("done") == 1
+
+
+async def test_the_same_stream_is_under_api(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id)
+
+    plain = await api.http.get(f"/sessions/{session_id}/stream?after=2")
+    under_api = await api.http.get(f"/api/sessions/{session_id}/stream?after=2")
+
+    assert under_api.status_code == 200
+    assert under_api.text == plain.text
+
+
+async def test_several_readers_see_the_same_at_their_own_pace(api: Api) -> None:
+    session_id = await api.new_session()
+    async with api.stream(session_id) as early, api.stream(session_id, "format=envelope") as other:
+        message = await api.say(session_id, model="fake-100-1")
+        late = await api.read(session_id)
+        frames = [await early.rest(), late, await other.rest()]
+
+    assert ids(frames[0]) == ids(frames[1]) == ids(frames[2]) == list(range(1, len(late)))
+    assert written(frames[0]) == written(frames[1]) == message["answer"]
+
+
+@pytest.mark.parametrize("query", ["follow=perhaps", "format=xml", "from=start", "after=x", "after=-1"])
+async def test_a_stream_query_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+    session_id = await api.new_session()
+
+    refusal(await api.http.get(f"/sessions/{session_id}/stream?{query}"), 422, "invalid_request")
+    refusal(
+        await api.http.get(f"/sessions/{session_id}/stream", headers={"last-event-id": "x"}), 422, "invalid_request"
+    )
+
+
+async def test_resuming_at_every_place_loses_and_repeats_nothing(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.say(session_id, 'call calculate {"expression": "2+3"}', model="fake-40-1")
+    whole = await api.read(session_id)
+
+    resumed = await asyncio.gather(*(api.read(session_id, f"after={place}") for place in range(len(whole) - 1)))
+
+    for place, frames in enumerate(resumed):
+        assert frames == whole[place:]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_readers_that_drop_and_come_back_anywhere_lose_and_repeat_nothing(api: Api, seed: int) -> None:
+    """Four readers each, of a turn being written; every connection breaks after a few bytes."""
+    chance = random.Random(seed)
+    session_id = await api.new_session()
+    message = await api.begin(session_id, "tell me", model="fake-120-3")
+
+    readers = await asyncio.gather(
+        *(dropping_reader(api, session_id, random.Random(chance.random())) for _ in range(4))
+    )
+
+    answer = (await api.message(message["message_id"]))["answer"]
+    log = [event["sequence"] for event in await api.events(session_id)]
+    for frames in readers:
+        assert ids(frames) == log
+        assert written(frames) == answer
+
+
+async def dropping_reader(api: Api, session_id: str, chance: random.Random) -> list[Frame]:
+    """Everything that a reader took in by many connections, each of which it drops after some bytes."""
+    frames: list[Frame] = []
+    while not frames or frames[-1].event != "done":
+        cursor = {"last_event_id": str(frames[-1].id)} if frames else {}
+        async with api.stream(session_id, **cursor) as stream:
+            if stream.response.status_code == 204:  # only `done` had been lost
+                return frames
+            taken, enough = b"", chance.randrange(3000)
+            async for piece in stream.response.aiter_bytes():
+                taken += piece
+                if len(taken) > enough:
+                    break
+        # What was cut off in mid-frame was never received, as for an EventSource.
+        frames += complete_frames(taken[:enough] if len(taken) > enough else taken)
+    return frames
+
+
+def complete_frames(received: bytes) -> list[Frame]:
+    frames: list[Frame] = []
+    *blocks, _ = received.decode(errors="ignore").split("\n\n")
+    for block in blocks:
+        parts = [line.partition(": ") for line in block.split("\n") if not line.startswith(":")]
+        fields = {name: value for name, _, value in parts}
+        if "data" in fields:
+            frames.append(Frame(int(fields["id"]), fields.get("event"), fields["data"]))
+    return frames
+
+
+async def test_readers_that_never_read_hold_nobody_up(api: Api) -> None:
+    session_id = await api.new_session()
+    async with asyncio.TaskGroup() as group:
+        opened = [api.stream(session_id) for _ in range(20)]
+        streams = [await stream.__aenter__() for stream in opened]
+
+        message = group.create_task(api.say(session_id, model="fake-3000-0"))
+        assert (await message)["status"] == "completed"
+
+        for stream in opened:
+            await stream.__aexit__(None, None, None)
+    assert len(streams) == 20
+
+
+async def test_a_stream_of_a_session_deleted_before_it_was_read_to_the_end_says_so(api: Api) -> None:
+    session_id = await api.new_session()
+    async with api.stream(session_id) as stream:
+        await stream.until("session.created")
+        await api.http.delete(f"/sessions/{session_id}")
+        frames = await stream.rest()
+
+    assert names(frames) == ["session.created", "session.deleted", "done"]
+    assert frames[-1].data == {"session_id": session_id, "head": 2, "reason": "deleted"}
+    refusal(await api.http.get(f"/sessions/{session_id}/stream"), 404, "session_not_found")
+    assert ok(await api.http.get(f"/sessions/{session_id}/status"))["status"] == "not_existent"

@@ -1,0 +1,286 @@
+"""Plays the host to `run_turn`: its history in the Durable extension's JSON, replayed whole in every episode.
+
+A test says what happens, one call an episode; the SDK's own executor runs the orchestrator, and what it asks for is
+opened as the extension would open it. Where a replay asks for something else than before, the episode fails.
+"""
+
+import json
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import azure.durable_functions as df
+from azure.functions import OrchestrationContext
+
+from local.history import Event, Kind, moment_of, text_of
+from orchestrations.contracts import LookReply, Reply, TurnInput
+from orchestrations.run_turn import run_turn
+from shared.domain.ids import InstanceId, SessionId, TurnId
+
+THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+Action: TypeAlias = dict[str, Any]
+
+_CREATE_TIMER = 5
+_FAILED_STATE = "\n\n$OutOfProcData$:"  # the SDK puts its state behind this into the exception it raises
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the SDK reports of a replay: all that was asked for so far, and how the orchestrator ended, if it has."""
+
+    actions: Sequence[Action]
+    is_done: bool
+    output: Any
+    error: str | None
+
+    @property
+    def kinds(self) -> list[str]:
+        """What DTFx compares between replays: a name for each task, in the order of their ids."""
+        return [action.get("functionName", "timer") for action in self.actions]
+
+    @property
+    def ended(self) -> str | None:
+        """How the instance ended: its outcome, `raised`, or None while it runs."""
+        if self.error is not None:
+            return "raised"
+        return self.output["outcome"] if self.is_done else None
+
+    @property
+    def requests(self) -> list[Action]:
+        """The actions but for what may still change: whether a timer was cancelled."""
+        return [{key: value for key, value in action.items() if key != "isCanceled"} for action in self.actions]
+
+
+@dataclass
+class Task:
+    """An activity, or a timer (without a name), whose end is not in the history."""
+
+    id: int
+    name: str = ""
+    given: dict[str, Any] = field(default_factory=dict[str, Any])
+    fire_at: datetime = THEN
+
+
+def replay(given: dict[str, Any], history: Sequence[Event]) -> Answer:
+    """Run today's orchestrator through the whole of `history`; its last episode is the new one."""
+    started = max(place for place, event in enumerate(history) if event["EventType"] == Kind.ORCHESTRATOR_STARTED)
+    body = {
+        "history": [{**event, "IsPlayed": place < started} for place, event in enumerate(history)],
+        "input": json.dumps(given),
+        "instanceId": given["instance_id"],
+        "isReplaying": started > 0,
+        "parentInstanceId": None,
+        "upperSchemaVersion": 1,
+        "upperSchemaVersionNew": 2,
+        "maximumShortTimerDuration": "6.00:00:00",
+        "longRunningTimerIntervalDuration": "3.00:00:00",
+    }
+    handle = df.Orchestrator.create(run_turn)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Potential duplicate")  # the end of a task that was never asked for
+        try:
+            state = json.loads(handle(OrchestrationContext(json.dumps(body))))
+        except Exception as error:
+            _, marked, text = str(error).rpartition(_FAILED_STATE)
+            if not marked:
+                raise
+            state = json.loads(text)
+    return Answer(list(_flat(state["actions"])), state["isDone"], state.get("output"), state.get("error"))
+
+
+def _flat(actions: list[Any]) -> Generator[Action]:
+    """The single actions, in the order of their tasks' ids."""
+    for action in actions:
+        if isinstance(action, list):
+            yield from _flat(action)  # pyright: ignore[reportUnknownArgumentType]
+        elif "compoundActions" in action:
+            yield from _flat(action["compoundActions"])
+        else:
+            yield action
+
+
+class Turn:
+    """An instance of `run_turn` from its start; every method that says what happens is an episode of its own."""
+
+    def __init__(
+        self, *, max_steps: int = 5, timeout: float = 900, look_after: float = 20, first_attempt: int = 1
+    ) -> None:
+        turn = TurnInput(
+            session_id=SessionId("ses_1"),
+            turn_id=TurnId("turn_1"),
+            instance_id=InstanceId("turn_1"),
+            deadline=THEN + timedelta(seconds=timeout),
+            max_steps=max_steps,
+            look_after_seconds=look_after,
+            first_attempt=first_attempt,
+        )
+        self.given = turn.dump()
+        self.now = THEN
+        self.history: list[Event] = []
+        self.open: dict[int, Task] = {}
+        self._scheduled: list[Task] = []
+        self._answers: dict[int, Answer] = {}
+        self._arrivals: list[Event] | None = None
+        self._happens(
+            Kind.EXECUTION_STARTED,
+            Name="run_turn",
+            Version="",
+            Input=json.dumps(self.given),
+            OrchestrationInstance={"InstanceId": turn.instance_id, "ExecutionId": "0"},
+            ParentInstance=None,
+            Tags=None,
+        )
+
+    # What happens
+
+    def reply(
+        self, name: str, outcome: Any, *, attempt: int | None = None, call: str | None = None, **fields: Any
+    ) -> None:
+        """The activity gives back a reply; of several open ones of that name the one meant is the newest."""
+        self.complete(self._find(name, attempt, call), Reply(outcome=outcome, **fields).dump())
+
+    def look(self, *verdicts: Any) -> None:
+        """The newest look gives its verdicts."""
+        self.complete(self._find("look"), LookReply(verdicts=list(verdicts)).dump())
+
+    def complete(self, task: Task, result: dict[str, Any]) -> None:
+        self._happens(Kind.TASK_COMPLETED, TaskScheduledId=task.id, Result=json.dumps(result))
+
+    def fail(self, name: str, *, attempt: int | None = None, call: str | None = None) -> None:
+        """The activity raises, or its worker process dies."""
+        self.fail_task(self._find(name, attempt, call))
+
+    def fail_task(self, task: Task) -> None:
+        reason = f"Activity function '{task.name}' failed: WorkerProcessExitException"
+        self._happens(Kind.TASK_FAILED, TaskScheduledId=task.id, Reason=reason, Details="")
+
+    def fire(self) -> None:
+        """Nothing happens until the timer fires."""
+        (timer,) = self.timers
+        self.now = max(self.now, timer.fire_at)
+        self._happens(Kind.TIMER_FIRED, TimerId=timer.id, FireAt=text_of(timer.fire_at))
+
+    def later(self, seconds: float) -> None:
+        """Time passes before the next thing happens."""
+        self.now += timedelta(seconds=seconds)
+
+    @contextmanager
+    def at_once(self) -> Generator[None]:
+        """What happens in the body is found by one episode."""
+        self._arrivals = []
+        yield
+        arrivals, self._arrivals = self._arrivals, None
+        self._episode(arrivals)
+
+    # What came of it
+
+    @property
+    def asked(self) -> list[str]:
+        """The activities started so far: `call_model 1#1` is step 1's first attempt."""
+        return [_told(task) for task in self._scheduled if task.name]
+
+    @property
+    def scheduled(self) -> list[tuple[str, dict[str, Any]]]:
+        """The activities started so far, with what they were given."""
+        return [(task.name, task.given) for task in self._scheduled if task.name]
+
+    @property
+    def activities(self) -> list[Task]:
+        return [task for task in self.open.values() if task.name]
+
+    @property
+    def timers(self) -> list[Task]:
+        return [task for task in self.open.values() if not task.name]
+
+    @property
+    def latest(self) -> Answer:
+        return self._answers[max(self._answers)]
+
+    @property
+    def ended(self) -> str | None:
+        return self.latest.ended
+
+    @property
+    def given_to_finish(self) -> dict[str, Any]:
+        """What the newest finish_turn was told."""
+        return next(given for name, given in reversed(self.scheduled) if name == "finish_turn")
+
+    def check_replay(self, end: int) -> None:
+        """A replay that stops behind `end` events of the history has asked for the same as all the others."""
+        again = replay(self.given, self.history[:end])
+        assert again.requests == self.latest.requests[: len(again.requests)]
+        assert again == self._answers.get(end, again)
+
+    # How it is played
+
+    def _find(self, name: str, attempt: int | None = None, call: str | None = None) -> Task:
+        return next(
+            task
+            for task in reversed(self.activities)
+            if task.name == name
+            and attempt in {None, task.given.get("attempt")}
+            and call in {None, task.given.get("call_id")}
+        )
+
+    def _happens(self, kind: Kind, **fields: Any) -> None:
+        arrival = self._event(kind, **fields)
+        if self._arrivals is None:
+            self._episode([arrival])
+        else:
+            self._arrivals.append(arrival)
+
+    def _episode(self, arrivals: Sequence[Event]) -> None:
+        before = self.latest if self._answers else Answer([], is_done=False, output=None, error=None)
+        assert before.ended is None
+        self.history += [self._event(Kind.ORCHESTRATOR_STARTED), *arrivals]
+        for arrival in arrivals:
+            self.open.pop(arrival.get("TaskScheduledId", arrival.get("TimerId", -1)), None)
+        answer = replay(self.given, self.history)
+        assert answer.requests[: len(before.requests)] == before.requests, "non-determinism"
+        self._answers[len(self.history)] = answer
+        for number, action in enumerate(answer.actions):
+            if number >= len(before.actions):
+                self._opens(number, action)
+            if action.get("isCanceled"):
+                self.open.pop(number, None)
+        if answer.ended is not None:
+            status = "Failed" if answer.ended == "raised" else "Completed"
+            result = json.dumps(answer.output)
+            self.history.append(self._event(Kind.EXECUTION_COMPLETED, OrchestrationStatus=status, Result=result))
+        self.history.append(self._event(Kind.ORCHESTRATOR_COMPLETED))
+
+    def _opens(self, number: int, action: Action) -> None:
+        if action["actionType"] == _CREATE_TIMER:
+            task = Task(number, fire_at=moment_of(action["fireAt"]))
+            self.history.append(self._event(Kind.TIMER_CREATED, number, FireAt=text_of(task.fire_at)))
+        else:
+            name, given = action["functionName"], action["input"]
+            task = Task(number, name, json.loads(given))
+            self.history.append(self._event(Kind.TASK_SCHEDULED, number, Name=name, Version="", Input=given))
+        self.open[number] = task
+        self._scheduled.append(task)
+
+    def _event(self, kind: Kind, event_id: int = -1, **fields: Any) -> Event:
+        return {
+            "EventType": int(kind),
+            "EventId": event_id,
+            "IsPlayed": False,
+            "Timestamp": text_of(self.now),
+            **fields,
+        }
+
+
+def _told(task: Task) -> str:
+    match task.name:
+        case "look":
+            return f"look at {', '.join(_attempt(work) for work in task.given['work'])}"
+        case _:
+            return f"{task.name} {_attempt(task.given)}"
+
+
+def _attempt(work: dict[str, Any]) -> str:
+    return f"{work.get('call_id') or work.get('ends') or work['step']}#{work['attempt']}"

@@ -1,0 +1,132 @@
+"""Recorded histories of a release: `python -m tests.replay.recording 1.0.0` records today's.
+
+Instances outlive deployments. A release's folder is recorded once, with its code, and from then on must replay: an
+orchestrator that no longer can needs another name.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.domain.values import Failure
+from tests.replay.harness import Turn
+
+FOLDER = Path(__file__).parent / "histories"
+
+_CUT = Failure(code="model_broke_off", message="The model's stream broke off.", retryable=True)
+
+
+def answered() -> Turn:
+    turn = Turn()
+    turn.reply("call_model", "done")
+    turn.reply("finish_turn", "done")
+    return turn
+
+
+def tools() -> Turn:
+    """Two steps of tools side by side: one fails and is tried again, one dies, one is issued twice."""
+    turn = Turn()
+    turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
+    turn.fail("run_tool", call="b")
+    turn.fire()
+    turn.look("unbegun", "alive", "dead")
+    turn.reply("run_tool", "done", call="b")
+    turn.fire()
+    turn.look("unbegun", "alive")
+    turn.reply("run_tool", "done", call="c", attempt=2)
+    turn.reply("run_tool", "superseded", call="c", attempt=1)
+    turn.reply("run_tool", "done", call="a", attempt=2)
+    turn.reply("call_model", "tools", call_ids=["d"])
+    turn.reply("run_tool", "done")
+    turn.reply("call_model", "done")
+    turn.reply("finish_turn", "done")
+    return turn
+
+
+def broken_off() -> Turn:
+    """The model breaks off, a look is lost, another one fails, and the third attempt answers."""
+    turn = Turn()
+    turn.reply("call_model", "again", failure=_CUT)
+    turn.fire()
+    turn.fire()
+    turn.fail("look")
+    turn.fire()
+    turn.look("dead")
+    with turn.at_once():
+        turn.fire()
+        turn.reply("call_model", "done", attempt=3)
+    turn.fail("finish_turn")
+    turn.reply("finish_turn", "done")
+    return turn
+
+
+def cancelled() -> Turn:
+    turn = Turn()
+    turn.reply("call_model", "tools", call_ids=["a", "b"])
+    turn.reply("run_tool", "cancelled", call="b")
+    turn.reply("run_tool", "cancelled", call="a")
+    turn.reply("finish_turn", "done")
+    return turn
+
+
+def timed_out() -> Turn:
+    turn = Turn(timeout=30)
+    for _ in range(2):
+        turn.fire()
+        turn.look("alive")
+    turn.fire()
+    turn.reply("finish_turn", "done")
+    return turn
+
+
+def step_limit() -> Turn:
+    turn = Turn(max_steps=1)
+    turn.reply("call_model", "tools", call_ids=["a"])
+    turn.reply("run_tool", "done")
+    turn.reply("finish_turn", "done")
+    return turn
+
+
+def superseded() -> Turn:
+    turn = Turn(first_attempt=3)
+    turn.fire()
+    turn.look("alive")
+    turn.reply("call_model", "superseded")
+    return turn
+
+
+def failed() -> Turn:
+    turn = Turn()
+    for _ in range(3):
+        turn.reply("call_model", "again", failure=_CUT)
+    for _ in range(3):
+        turn.fail("finish_turn")
+    return turn
+
+
+SCENARIOS: list[Callable[[], Turn]] = [
+    answered,
+    tools,
+    broken_off,
+    cancelled,
+    timed_out,
+    step_limit,
+    superseded,
+    failed,
+]
+
+
+def record(release: str) -> None:
+    """Write the histories of today's code into the folder of `release`, which must be a new one."""
+    folder = FOLDER / release
+    folder.mkdir(parents=True)
+    for scenario in SCENARIOS:
+        turn = scenario()
+        recorded = {"input": turn.given, "history": turn.history, "ended": turn.ended}
+        text = json.dumps(recorded, indent=1, ensure_ascii=False)
+        (folder / f"{scenario.__name__}.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    record(sys.argv[1])

@@ -1,0 +1,69 @@
+"""Whatever happens in whatever order, a turn ends, and is ended in one way only."""
+
+from collections import defaultdict
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.domain.values import Failure
+from tests.replay.harness import Task, Turn
+
+_FAILURE = Failure(code="model_unavailable", message="The model's server answered 503.", retryable=True)
+_OUTCOMES = {
+    "call_model": ["done", "tools", "tools", "cancelled", "failed", "again", "superseded"],
+    "run_tool": ["done", "done", "done", "cancelled", "failed", "again", "superseded"],
+    "finish_turn": ["done", "superseded"],
+}
+_VERDICTS = st.sampled_from(["alive", "dead", "unbegun"])
+
+
+def _reply(data: st.DataObject, task: Task) -> dict[str, Any]:
+    if task.name == "look":
+        return {"verdicts": [data.draw(_VERDICTS) for _ in task.given["work"]]}
+    outcome = data.draw(st.sampled_from(_OUTCOMES[task.name]))
+    calls = [f"{task.given['step']}{letter}" for letter in "ab"[: data.draw(st.integers(1, 2))]]
+    failure = _FAILURE.model_dump() if outcome in {"failed", "again"} else None
+    return {"outcome": outcome, "call_ids": calls if outcome == "tools" else [], "failure": failure}
+
+
+def _happens(data: st.DataObject, turn: Turn) -> None:
+    """One episode, in which one or two of the open tasks end: abandoned ones too, and the timer before its company."""
+    tasks = st.lists(st.sampled_from(list(turn.open.values())), min_size=1, max_size=2, unique_by=lambda each: each.id)
+    with turn.at_once():
+        for task in data.draw(tasks):
+            if not task.name:
+                turn.fire()
+            elif data.draw(st.booleans()):
+                turn.complete(task, _reply(data, task))
+            else:
+                turn.fail_task(task)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(1, 3), st.sampled_from([40.0, 200.0]), st.integers(1, 3))
+def test_every_schedule_ends_the_turn_in_one_way_only(
+    data: st.DataObject, max_steps: int, timeout: float, first: int
+) -> None:
+    turn = Turn(max_steps=max_steps, timeout=timeout, first_attempt=first)
+    while turn.ended is None:
+        assert len(turn.timers) == 1, "nothing would notice a loss"
+        _happens(data, turn)
+        assert len(turn.history) < 2000, "it never ends"
+
+    attempts: dict[Any, list[int]] = defaultdict(list)
+    verdicts: list[Any] = []
+    for name, work in turn.scheduled:
+        match name:
+            case "look":
+                continue
+            case "finish_turn":
+                verdicts.append((work["ends"], work.get("failure")))
+            case _:
+                assert not verdicts, "a turn that is being ended goes on"
+        attempts[name, work["step"], work.get("call_id")].append(work["attempt"])
+    assert all(verdict == verdicts[0] for verdict in verdicts)
+    assert all(numbers == sorted(set(numbers)) for numbers in attempts.values())
+    assert verdicts or turn.ended == "superseded"
+    assert turn.timers == []
+    turn.check_replay(data.draw(st.integers(2, len(turn.history))))

@@ -1,0 +1,74 @@
+"""The services as a process builds them: SQLite in a folder of the test's own, the scripted model, a clock in hand."""
+
+from collections.abc import AsyncGenerator, Generator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from local.modelserver import ModelServer
+from shared import wiring
+from shared.ports import ModelClient
+from shared.settings import Settings, settings
+from shared.wiring import Services, SystemClock
+
+
+class Clock(SystemClock):
+    """Stands still until a test moves it, and the store's clock with it."""
+
+    def __init__(self) -> None:
+        self.moment = datetime.now(UTC)
+
+    def seconds(self) -> float:
+        return self.moment.timestamp()
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def move(self, by: timedelta) -> None:
+        self.moment += by
+
+
+@pytest.fixture(scope="session")
+def model_url() -> Generator[str]:
+    with ModelServer() as server:
+        yield server.wait()
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The environment without a single setting."""
+    for name in (*Settings.model_fields, "website_instance_id"):
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("time.time", clock.seconds)
+    return clock
+
+
+@pytest.fixture
+async def on(environment: pytest.MonkeyPatch, tmp_path: Path, model_url: str, clock: Clock) -> AsyncGenerator[Services]:
+    """What `services()` gives to the functions under test."""
+    values = {"DATA_DIR": str(tmp_path), "OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "k", "MODEL": "fake-20-0"}
+    for name, value in values.items():
+        environment.setenv(name, value)
+    settings.cache_clear()
+    wiring.services.cache_clear()
+    on = wiring.services()
+    on.clock = clock
+    yield on
+    await on.log.close()
+    wiring.services.cache_clear()
+    settings.cache_clear()
+
+
+@pytest.fixture
+async def model(on: Services) -> AsyncGenerator[ModelClient]:
+    """The model client of `on`, for tests in which something calls it."""
+    model = await on.model()
+    yield model
+    await model.close()

@@ -1,0 +1,131 @@
+"""What the tests are told with: folded states, sessions in a real log, and the work of activities."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from orchestrations.contracts import Reply, Work
+from shared.domain.documents import AnyDocument, Message
+from shared.domain.events import Chunk, Draft, Event, EventData, SessionCreated, sequenced
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
+from shared.domain.session import SessionState, fold
+from shared.domain.turn import Fence
+from shared.services.attempts import of_turn
+from shared.services.turns import NewMessage
+from shared.services.writer import SessionWriter
+from shared.wiring import Services
+
+OWNER = "me"
+TRACE = "0" * 32
+THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
+SESSION = SessionId("ses_1")
+MESSAGE = MessageId("msg_00000000000000000000000001_ses_1")
+TURN = TurnId("turn_00000000000000000000000001")
+FENCE = Fence(TURN, instance_of(TURN, 1))
+
+
+def after(
+    state: SessionState | None,
+    *data: EventData,
+    writer: str = "w1",
+    message: MessageId | None = MESSAGE,
+    turn: TurnId | None = TURN,
+    at: datetime = THEN,
+) -> SessionState:
+    """`state` after `data` in one chunk of `writer`."""
+    drafts = [Draft(data=item, turn_id=turn, message_id=message) for item in data]
+    head = 0 if state is None else state.head
+    folded = fold(state, [Chunk(session_id=SESSION, writer=WriterId(writer), events=sequenced(drafts, head, at))])
+    assert folded is not None
+    return folded
+
+
+def created(**fields: Any) -> SessionState:
+    return after(None, SessionCreated.model_validate({"thread_id": "thread", "owner": OWNER, **fields}))
+
+
+async def opened(on: Services, **fields: Any) -> SessionId:
+    state, _ = await on.sessions.create(OWNER, fields, None, TRACE)
+    return state.session_id
+
+
+async def posted(on: Services, session: SessionId, content: str = "Hello", **fields: Any) -> Message:
+    submission = await on.turns.submit(OWNER, session, NewMessage(content, TRACE, **fields))
+    return submission.message
+
+
+async def cancelled(on: Services, message: Message) -> None:
+    await on.turns.cancel(OWNER, message.session_id, message.turn_id, None, TRACE)
+
+
+async def appended(
+    on: Services, session: SessionId, *data: EventData, documents: Sequence[AnyDocument] = ()
+) -> SessionWriter:
+    """A new writer, which has appended `data` as events of the active turn."""
+    writer = SessionWriter(on.log, on.clock, session)
+    await writer.load()
+    await writer.append(of_turn(writer.state, *data), documents)
+    return writer
+
+
+class Client:
+    """The durable client as far as a turn needs it: what was started is noted, and exists from then on."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.started: list[dict[str, Any]] = []
+        self.known: set[str] = set()
+
+    async def start_new(self, name: str, instance_id: str, payload: dict[str, Any]) -> None:
+        if self.broken:
+            raise RuntimeError("the task hub does not answer")
+        assert (name, payload["instance_id"]) == ("run_turn", instance_id)
+        if instance_id not in self.known:
+            self.known.add(instance_id)
+            self.started.append(payload)
+
+    async def get_status(self, instance_id: str) -> SimpleNamespace:
+        return SimpleNamespace(runtime_status="Running" if instance_id in self.known else None)
+
+
+def work(message: Message, **details: Any) -> dict[str, Any]:
+    """What the orchestrator of the message's turn would give an activity."""
+    given: dict[str, Any] = {
+        "session_id": message.session_id,
+        "turn_id": message.turn_id,
+        "instance_id": instance_of(message.turn_id, 1),
+        "deadline": message.created_at + timedelta(minutes=15),
+        "step": 1,
+        **details,
+    }
+    return Work.model_validate(given).dump()
+
+
+def outcome(reply: dict[str, Any]) -> str:
+    return Reply.model_validate(reply).outcome
+
+
+def fence(message: Message, generation: int = 1) -> Fence:
+    return Fence(message.turn_id, instance_of(message.turn_id, generation))
+
+
+async def state_of(on: Services, session: SessionId) -> SessionState:
+    state = await on.log.state(session)
+    assert state is not None
+    return state
+
+
+async def events_of(on: Services, session: SessionId, event_type: str | None = None) -> list[Event]:
+    chunks = await on.log.read(session, 0, 10_000)
+    return [event for chunk in chunks for event in chunk.events if event_type in {None, event.type}]
+
+
+async def types_of(on: Services, session: SessionId) -> list[str]:
+    return [event.type for event in await events_of(on, session)]
+
+
+async def kept(on: Services, message: Message) -> Message:
+    found = await on.log.get(Message, message.session_id, message.id)
+    assert found is not None
+    return found

@@ -1,0 +1,252 @@
+"""An attempt at a model call: what it records, what it replies, and when it stops."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from orchestrations.call_model import call_model
+from orchestrations.contracts import Reply
+from shared.domain.documents import Message, ModelResponse, response_id
+from shared.domain.events import MessageComplete, MessageDelta, MessageStart, RunHandover, TokenUsage
+from shared.wiring import Services
+from tests.unit.conftest import Clock
+from tests.unit.telling import appended, cancelled, events_of, kept, opened, outcome, posted, state_of, types_of, work
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+CALCULATE = 'call calculate {"expression": "1 + 1"} and use current_time'
+
+
+@pytest.fixture
+async def message(on: Services, request: pytest.FixtureRequest) -> Message:
+    """A turn of the model that `with_model` names; without it, of one that answers at once."""
+    return await posted(on, await opened(on), model=getattr(request, "param", "fake-20-0"))
+
+
+def with_model(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("message", [name], indirect=True)
+
+
+async def said(on: Services, message: Message, attempt: int = 1) -> str:
+    """What readers have of an attempt's text."""
+    deltas = [event.data for event in await events_of(on, message.session_id, "message.delta")]
+    return "".join(data.text for data in deltas if isinstance(data, MessageDelta) and data.attempt == attempt)
+
+
+async def completion(on: Services, message: Message) -> MessageComplete:
+    (event,) = await events_of(on, message.session_id, "message.complete")
+    assert isinstance(event.data, MessageComplete)
+    return event.data
+
+
+async def requests(on: Services, model: str) -> dict[str, int]:
+    """What the model's server counted for `model`."""
+    async with httpx2.AsyncClient() as http:
+        stats = (await http.get(str(on.settings.openai_base_url).removesuffix("/v1") + "/stats")).json()
+    return stats["models"].get(model, {"requests": 0, "aborted": 0, "active": 0})
+
+
+async def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not good(await look()):  # noqa: ASYNC110 - what is waited for tells nobody of a change
+            await asyncio.sleep(0.005)
+
+
+async def test_an_answer_is_written_while_it_comes_and_recorded_whole(on: Services, message: Message) -> None:
+    reply = await call_model(work(message))
+
+    assert reply == Reply(outcome="done").dump()
+    types = await types_of(on, message.session_id)
+    assert types[3] == "message.start"
+    assert set(types[4:-2]) == {"message.delta"}
+    assert types[-2:] == ["message.complete", "token_usage"]
+    complete = await completion(on, message)
+    assert (complete.text, complete.partial, complete.finish_reason) == (await said(on, message), False, "stop")
+    stored = await kept(on, message)
+    assert (stored.answer, stored.status, stored.usage.completion_tokens) == (complete.text, "running", 20)
+    response = await on.log.get(ModelResponse, message.session_id, response_id(message.message_id, 1))
+    assert response is not None
+    assert response.body["choices"][0]["message"]["content"] == complete.text
+    assert response.body["object"] == "chat.completion"
+
+
+async def test_events_carry_their_turn_and_trace(on: Services, message: Message) -> None:
+    await call_model(work(message))
+
+    events = (await events_of(on, message.session_id))[1:]
+    assert {(event.turn_id, event.message_id, event.trace_id) for event in events} == {
+        (message.turn_id, message.id, message.trace_id)
+    }
+
+
+async def test_the_first_words_are_written_before_the_answer_is_whole(on: Services) -> None:
+    message = await posted(on, await opened(on), model="hang-3")
+    running = asyncio.create_task(call_model(work(message)))
+    await until(lambda: said(on, message), bool)
+    await cancelled(on, message)
+
+    assert outcome(await running) == "cancelled"
+
+
+@with_model("fake-7-1")
+async def test_an_attempt_that_is_run_twice_calls_the_model_once_and_replies_the_same(
+    on: Services, message: Message
+) -> None:
+    first = await call_model(work(message))
+
+    assert await call_model(work(message)) == first
+    assert await call_model(work(message, attempt=2)) == first
+    assert (await requests(on, "fake-7-1"))["requests"] == 1
+
+
+@with_model("fake-7-2")
+async def test_an_attempt_that_is_run_by_several_at_once_calls_the_model_once(on: Services, message: Message) -> None:
+    replies = await asyncio.gather(*(call_model(work(message)) for _ in range(5)))
+
+    assert [outcome(reply) for reply in replies] == ["done"] * 5
+    assert (await requests(on, "fake-7-2"))["requests"] == 1
+    assert len(await events_of(on, message.session_id, "message.start")) == 1
+
+
+async def test_tools_that_the_model_asks_for_are_named_by_ids_of_our_own(on: Services) -> None:
+    message = await posted(on, await opened(on), CALCULATE)
+    reply = await call_model(work(message))
+
+    ids = [f"call_{message.turn_id[5:]}_1_{index}" for index in (0, 1)]
+    assert reply == Reply(outcome="tools", call_ids=ids).dump()
+    (step,) = (await kept(on, message)).steps
+    assert [(call.id, call.name, call.arguments) for call in step.tool_calls] == [
+        (ids[0], "calculate", '{"expression": "1 + 1"}'),
+        (ids[1], "current_time", "{}"),
+    ]
+    assert await call_model(work(message)) == reply
+
+
+async def test_in_the_last_step_the_model_answers_in_words(on: Services) -> None:
+    message = await posted(on, await opened(on), CALCULATE)
+
+    assert outcome(await call_model(work(message, last_step=True))) == "done"
+
+
+@with_model("nousage-3")
+async def test_usage_is_recorded_only_where_the_server_gives_it(on: Services, message: Message) -> None:
+    await call_model(work(message))
+
+    assert await events_of(on, message.session_id, "token_usage") == []
+
+
+async def test_usage_says_which_call_of_the_turn_it_was(on: Services, message: Message) -> None:
+    used = TokenUsage(prompt_tokens=1, completion_tokens=1, total_tokens=2, model="m", agent="assistant", iteration=1)
+    await appended(on, message.session_id, used)
+    await call_model(work(message))
+
+    last = (await events_of(on, message.session_id, "token_usage"))[-1].data
+    assert isinstance(last, TokenUsage)
+    assert (last.iteration, last.completion_tokens, last.agent) == (2, 20, "assistant")
+
+
+@with_model("fake-7-3")
+async def test_a_turn_cancelled_before_its_call_never_calls_the_model(on: Services, message: Message) -> None:
+    await cancelled(on, message)
+
+    assert outcome(await call_model(work(message))) == "cancelled"
+    assert (await requests(on, "fake-7-3"))["requests"] == 0
+
+
+@pytest.mark.parametrize("name", ["hang-4", "mute-61"])
+async def test_a_cancel_aborts_the_request_and_keeps_what_was_said(on: Services, name: str) -> None:
+    message = await posted(on, await opened(on), model=name)
+    running = asyncio.create_task(call_model(work(message)))
+    await until(lambda: requests(on, name), lambda stats: stats["active"] == 1)
+    if name == "hang-4":
+        await until(lambda: said(on, message), bool)
+    await cancelled(on, message)
+
+    assert outcome(await running) == "cancelled"
+    await until(lambda: requests(on, name), lambda stats: stats["active"] == 0 and stats["aborted"] == 1)
+    complete = await completion(on, message)
+    assert complete.partial
+    assert complete.text == await said(on, message)
+    assert len(complete.text.split()) == (4 if name == "hang-4" else 0)
+    assert (await kept(on, message)).steps[0].text == complete.text
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("cut-3", "model_broke_off"), ("garbage-3", "model_broke_off"), ("error-3", "model_error")]
+)
+async def test_an_answer_that_breaks_off_is_worth_another_attempt(on: Services, name: str, code: str) -> None:
+    message = await posted(on, await opened(on), model=name)
+    reply = Reply.model_validate(await call_model(work(message)))
+
+    assert reply.failure is not None
+    assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("again", code, True)
+    assert len((await said(on, message)).split()) == 3
+    await call_model(work(message, attempt=2))
+    starts = [event.data for event in await events_of(on, message.session_id, "message.start")]
+    assert starts == [MessageStart(step=1, attempt=attempt) for attempt in (1, 2)]
+
+
+@pytest.mark.parametrize(("name", "code"), [("fail-401", "model_unauthorized"), ("fail-404", "model_not_found")])
+async def test_a_model_that_refuses_fails_the_turn(on: Services, name: str, code: str) -> None:
+    message = await posted(on, await opened(on), model=name)
+    reply = Reply.model_validate(await call_model(work(message)))
+
+    assert reply.failure is not None
+    assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("failed", code, False)
+
+
+@with_model("flaky-1-here")
+async def test_a_server_that_cannot_answer_now_is_asked_again_before_its_first_word(
+    on: Services, message: Message
+) -> None:
+    assert outcome(await call_model(work(message))) == "done"
+
+    assert (await requests(on, "flaky-1-here"))["requests"] == 2
+    assert len(await events_of(on, message.session_id, "message.start")) == 1
+
+
+@with_model("hang-5")
+async def test_a_call_ends_with_its_turns_deadline(on: Services, message: Message, clock: Clock) -> None:
+    deadline = clock.now() + timedelta(seconds=0.1)
+    reply = Reply.model_validate(await call_model(work(message, deadline=deadline)))
+
+    assert reply.failure is not None
+    assert (reply.outcome, reply.failure.code) == ("failed", "turn_timeout")
+    await until(lambda: requests(on, "hang-5"), lambda stats: stats["active"] == 0)
+
+
+@with_model("hang-6")
+async def test_a_call_stops_when_a_later_attempt_begins_and_appends_nothing_after_it(
+    on: Services, message: Message
+) -> None:
+    running = asyncio.create_task(call_model(work(message)))
+    await until(lambda: said(on, message), bool)
+    await appended(on, message.session_id, MessageStart(step=1, attempt=2))
+
+    assert outcome(await running) == "superseded"
+    assert (await types_of(on, message.session_id))[-1] == "message.start"
+    await until(lambda: requests(on, "hang-6"), lambda stats: stats["aborted"] == 1)
+
+
+async def test_an_instance_that_lost_its_turn_calls_nobody(on: Services, message: Message) -> None:
+    await appended(on, message.session_id, RunHandover(instance_id=f"{message.turn_id}~2"))
+
+    assert outcome(await call_model(work(message))) == "superseded"
+    instance = f"{message.turn_id}~2"
+    assert outcome(await call_model(work(message, instance_id=instance))) == "done"
+
+
+async def test_other_producers_events_and_queued_messages_do_not_disturb_a_call(on: Services) -> None:
+    message = await posted(on, await opened(on), model="fake-30-2")
+    running = asyncio.create_task(call_model(work(message)))
+    for number in range(5):
+        await on.events.append("me", message.session_id, [("note", {"number": number})], "trace")
+        await posted(on, message.session_id, f"Next {number}")
+
+    assert outcome(await running) == "done"
+    assert (await completion(on, message)).text == await said(on, message)
+    assert len((await state_of(on, message.session_id)).queue) == 5

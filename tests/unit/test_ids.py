@@ -1,0 +1,90 @@
+"""Identifiers lead to one another, and are what the platform takes for an id."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.domain.ids import (
+    SessionId,
+    TurnId,
+    base32,
+    call_id,
+    instance_of,
+    is_session_id,
+    new_message_id,
+    new_session_id,
+    new_ulid,
+    new_writer_id,
+    session_of,
+    turn_of,
+)
+
+THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def test_ulids_sort_by_the_moment_they_were_made() -> None:
+    made = [new_ulid(THEN + timedelta(milliseconds=step)) for step in (0, 1, 2, 1000, 10**9)]
+
+    assert made == sorted(made)
+    assert {len(ulid) for ulid in made} == {26}
+
+
+def test_ulids_of_one_moment_differ() -> None:
+    assert len({new_ulid(THEN) for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0" * 26), (31, "0" * 25 + "Z"), (32, "0" * 24 + "10"), (2**130 - 1, "Z" * 26)]
+)
+def test_base32_writes_the_lowest_130_bits_in_26_characters(number: int, text: str) -> None:
+    assert base32(number) == text
+    assert base32(number + 2**130) == text
+
+
+@pytest.mark.parametrize("session", ["ses_1", "a.b:c-d_e", "x" * 128])
+def test_a_message_id_leads_to_its_session_and_its_turn(session: str) -> None:
+    message = new_message_id(SessionId(session), THEN)
+
+    assert session_of(message) == session
+    assert turn_of(message) == f"turn_{message[4:30]}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "msg_", "ses_1", f"msg_{'0' * 25}_ses_1", f"msg_{'0' * 26}", f"msg_{'0' * 26}_a/b", f"msg_{'0' * 26}_a\n"],
+)
+def test_what_is_no_message_id_leads_nowhere(text: str) -> None:
+    assert session_of(text) is None
+
+
+@pytest.mark.parametrize("text", ["a", "ses_1", "...", "a.b", "A-Z_0:9", "x" * 128])
+def test_clients_may_name_sessions_with_what_urls_leave_alone(text: str) -> None:
+    assert is_session_id(text)
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "a/b", "a b", "a\n", "é", "a#b", "a?b", "a\\b", "x" * 129, "a\0"])
+def test_what_urls_or_stores_would_change_names_no_session(text: str) -> None:
+    assert not is_session_id(text)
+
+
+def test_a_new_session_has_a_valid_id() -> None:
+    assert is_session_id(new_session_id(THEN))
+
+
+def test_a_call_id_is_the_same_for_the_same_place_and_short_enough_to_be_sent_back_to_the_model() -> None:
+    turn = turn_of(new_message_id(SessionId("ses_1"), THEN))
+    ids = {call_id(turn, step, index) for step in (1, 50) for index in (0, 99)}
+
+    assert len(ids) == 4
+    assert max(map(len, ids)) <= 40
+    assert call_id(turn, 1, 0) == call_id(turn, 1, 0)
+
+
+def test_a_turn_runs_in_an_instance_of_its_own_name_and_after_a_handover_in_a_numbered_one() -> None:
+    turn = TurnId("turn_1")
+
+    assert [instance_of(turn, generation) for generation in (1, 2, 3)] == ["turn_1", "turn_1~2", "turn_1~3"]
+
+
+def test_writers_differ() -> None:
+    assert len({new_writer_id() for _ in range(100)}) == 100

@@ -1,0 +1,195 @@
+"""An answer reaches the log piece by piece: soon, in few writes, and nothing of it twice or never.
+
+Pauses here are either none or longer than any test: what has to happen at once happens at once or hangs.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.services.answer import Relay
+
+pytestmark = pytest.mark.anyio
+
+NEVER = (10**9,)
+AT_ONCE = (0,)
+
+
+class Log:
+    """Takes what is written, and tells the model of it."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.writes: list[str] = []
+        self._refuses = refuses
+        self._grown = asyncio.Condition()
+
+    async def write(self, text: str) -> bool:
+        async with self._grown:
+            self.writes.append(text)
+            self._grown.notify_all()
+        return not self._refuses
+
+    async def has(self, writes: int) -> None:
+        async with self._grown, asyncio.timeout(10):
+            await self._grown.wait_for(lambda: len(self.writes) >= writes)
+
+
+class Model:
+    """Says its pieces; a number among them makes it wait until the log has so many writes. Notes its end."""
+
+    def __init__(self, log: Log, *script: str | int | Exception, hangs: bool = False) -> None:
+        self._log = log
+        self._script = script
+        self._hangs = hangs
+        self.silent = asyncio.Event()
+        self.over = asyncio.Event()
+
+    async def pieces(self) -> AsyncGenerator[str]:
+        try:
+            for part in self._script:
+                match part:
+                    case str():
+                        yield part
+                    case int():
+                        await self._log.has(part)
+                    case _:
+                        raise part
+            self.silent.set()
+            if self._hangs:
+                await asyncio.Event().wait()
+        finally:
+            self.over.set()
+
+
+async def test_the_first_piece_is_written_at_once() -> None:
+    log = Log()
+    rest = await Relay(NEVER, 1000).run(Model(log, "a", 1).pieces(), log.write)
+
+    assert (log.writes, rest) == (["a"], "")
+
+
+async def test_pieces_that_come_during_a_pause_are_written_together_after_it() -> None:
+    log = Log()
+    rest = await Relay(AT_ONCE, 1000).run(Model(log, "a", 1, "b", "c", 2, "d").pieces(), log.write)
+
+    assert (log.writes, rest) == (["a", "bc"], "d")
+
+
+async def test_what_comes_after_the_last_write_is_handed_back() -> None:
+    log = Log()
+    rest = await Relay(NEVER, 1000).run(Model(log, "a", 1, "b", "c").pieces(), log.write)
+
+    assert (log.writes, rest) == (["a"], "bc")
+
+
+@pytest.mark.parametrize("text", ["bcde", "éé"])
+async def test_enough_bytes_are_written_before_the_pause_is_over(text: str) -> None:
+    log = Log()
+    rest = await Relay(NEVER, 4).run(Model(log, "a", 1, *text, 2).pieces(), log.write)
+
+    assert (log.writes, rest) == (["a", text], "")
+
+
+async def test_no_answer_is_no_write() -> None:
+    log = Log()
+
+    assert await Relay(AT_ONCE, 1).run(Model(log).pieces(), log.write) == ""
+    assert log.writes == []
+
+
+async def test_a_stop_ends_a_model_that_has_gone_silent_and_hands_back_what_it_had_said() -> None:
+    log, relay = Log(), Relay(NEVER, 1000)
+    model = Model(log, "a", 1, "b", hangs=True)
+    running = asyncio.create_task(relay.run(model.pieces(), log.write))
+    await model.silent.wait()
+    relay.stop()
+
+    assert await running == "b"
+    assert model.over.is_set()
+
+
+async def test_a_stop_before_the_first_word_ends_the_wait_for_it() -> None:
+    log, relay = Log(), Relay(NEVER, 1000)
+    model = Model(log, hangs=True)
+    running = asyncio.create_task(relay.run(model.pieces(), log.write))
+    await model.silent.wait()
+    relay.stop()
+
+    assert (await running, log.writes) == ("", [])
+    assert model.over.is_set()
+
+
+async def test_a_refused_write_is_the_last_ends_the_model_and_is_handed_back() -> None:
+    log = Log(refuses=True)
+    model = Model(log, "a", hangs=True)
+
+    assert await Relay(AT_ONCE, 1).run(model.pieces(), log.write) == "a"
+    assert log.writes == ["a"]
+    assert model.over.is_set()
+
+
+async def test_what_the_model_raises_is_raised_after_what_it_said_was_written() -> None:
+    log = Log()
+
+    with pytest.raises(LookupError):
+        await Relay(NEVER, 1000).run(Model(log, "a", 1, "b", "c", LookupError()).pieces(), log.write)
+    assert log.writes == ["a", "bc"]
+
+
+async def test_what_a_write_raises_is_raised_and_ends_the_model() -> None:
+    async def write(text: str) -> bool:
+        raise LookupError(text)
+
+    model = Model(Log(), "a", hangs=True)
+    with pytest.raises(LookupError):
+        await Relay(AT_ONCE, 1).run(model.pieces(), write)
+
+    assert model.over.is_set()
+
+
+async def test_a_cancelled_relay_ends_the_model() -> None:
+    log = Log()
+    model = Model(log, "a", hangs=True)
+    running = asyncio.create_task(Relay(NEVER, 1000).run(model.pieces(), log.write))
+    await log.has(1)
+    running.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert model.over.is_set()
+
+
+@settings(deadline=None)
+@given(
+    parts=st.lists(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=5) | st.integers(0, 3)),
+    pauses=st.sampled_from([NEVER, AT_ONCE, (0, 1, 10**9)]),
+    most_bytes=st.integers(1, 12),
+    slow=st.booleans(),
+)
+async def test_nothing_is_lost_or_repeated(
+    parts: Sequence[str | int], pauses: Sequence[int], most_bytes: int, slow: bool
+) -> None:
+    said = [part for part in parts if isinstance(part, str)]
+    writes: list[str] = []
+
+    async def pieces() -> AsyncGenerator[str]:
+        for part in parts:
+            if isinstance(part, str):
+                yield part
+            else:
+                for _ in range(part):
+                    await asyncio.sleep(0)
+
+    async def write(text: str) -> bool:
+        if slow:
+            await asyncio.sleep(0)
+        writes.append(text)
+        return True
+
+    rest = await Relay(pauses, most_bytes).run(pieces(), write)
+
+    assert "".join([*writes, rest]) == "".join(said)
+    assert all(writes)

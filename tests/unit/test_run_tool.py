@@ -1,0 +1,272 @@
+"""An attempt at a tool call: run at most as often as the tool allows, and answered once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from orchestrations.run_tool import run_tool
+from shared.agents.declaration import Agent
+from shared.agents.registry import AGENTS
+from shared.agents.tools import ToolError, calculate, tool
+from shared.domain.documents import Message, Step, ToolResult
+from shared.domain.events import MessageComplete, MessageStart, RunHandover, ToolCallComplete, ToolCallStart
+from shared.domain.values import ANSWER_BYTES, INLINE_RESPONSE_BYTES, ToolCall
+from shared.wiring import Services
+from tests.unit.conftest import Clock
+from tests.unit.telling import appended, cancelled, events_of, opened, outcome, posted, work
+
+pytestmark = pytest.mark.anyio
+
+CALL = "call_a"
+
+
+class Bell:
+    """A tool that counts how often it was rung, and then does what `then` does."""
+
+    def __init__(self, then: Callable[[], Awaitable[Any]]) -> None:
+        self.rings = 0
+        self.rung = asyncio.Event()
+        self._then = then
+
+    async def ring(self) -> Any:
+        self.rings += 1
+        self.rung.set()
+        return await self._then()
+
+
+Asked = Callable[..., Awaitable[tuple[Message, Bell]]]
+
+
+@pytest.fixture
+def asked(on: Services, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Makes a turn whose first step asks for one tool call."""
+
+    async def asked(
+        then: Callable[[], Awaitable[Any]], name: str = "ring", arguments: str = "{}", *, idempotent: bool = False
+    ) -> tuple[Message, Bell]:
+        bell = Bell(then)
+
+        async def ring() -> Any:
+            """Ring the bell."""
+            return await bell.ring()
+
+        tools = (tool(ring, idempotent=idempotent), tool(calculate, idempotent=True))
+        monkeypatch.setitem(AGENTS, "ringer", Agent("ringer", "Rings.", "Ring.", tools))
+        message = await posted(on, await opened(on), agent="ringer")
+        step = Step(text="", tool_calls=(ToolCall(id=CALL, name=name, arguments=arguments),))
+        document = message.model_copy(update={"steps": (step,)})
+        answer = MessageComplete(step=1, attempt=1, text="")
+        await appended(on, message.session_id, MessageStart(step=1, attempt=1), answer, documents=(document,))
+        return document, bell
+
+    return asked
+
+
+async def dong() -> str:
+    return "dong"
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def completion(on: Services, message: Message) -> ToolCallComplete:
+    (event,) = await events_of(on, message.session_id, "tool_call.complete")
+    assert isinstance(event.data, ToolCallComplete)
+    return event.data
+
+
+async def run(message: Message, **details: Any) -> str:
+    return outcome(await run_tool(work(message, call_id=CALL, **details)))
+
+
+async def test_a_tool_runs_and_its_answer_is_recorded(on: Services, asked: Asked) -> None:
+    message, bell = await asked(dong)
+
+    assert await run(message) == "done"
+    assert bell.rings == 1
+    (start,) = await events_of(on, message.session_id, "tool_call.start")
+    assert start.data == ToolCallStart(id=CALL, step=1, attempt=1, name="ring", arguments="{}")
+    complete = await completion(on, message)
+    assert (complete.status, complete.response, complete.overflow) == ("completed", "dong", None)
+    result = await on.log.get(ToolResult, message.session_id, CALL)
+    assert result is not None
+    assert (result.outcome.response, result.order) == ("dong", message.order)
+
+
+async def test_a_call_that_is_run_twice_is_answered_once(asked: Asked) -> None:
+    message, bell = await asked(dong)
+
+    assert [await run(message), await run(message), await run(message, attempt=2)] == ["done"] * 3
+    assert bell.rings == 1
+
+
+async def test_a_call_that_is_run_by_several_at_once_is_run_once(asked: Asked) -> None:
+    message, bell = await asked(dong)
+
+    assert await asyncio.gather(*(run(message) for _ in range(5))) == ["done"] * 5
+    assert bell.rings == 1
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_after_a_death_in_mid_run_only_an_idempotent_tool_runs_again(
+    on: Services, asked: Asked, idempotent: bool
+) -> None:
+    message, bell = await asked(dong, idempotent=idempotent)
+    start = ToolCallStart(id=CALL, step=1, attempt=1, name="ring", arguments="{}")
+    await appended(on, message.session_id, start)
+
+    assert await run(message, attempt=2) == "done"
+    complete = await completion(on, message)
+    if idempotent:
+        assert (bell.rings, complete.response) == (1, "dong")
+    else:
+        assert (bell.rings, complete.status) == (0, "failed")
+        assert "tool_outcome_unknown" in str(complete.response)
+
+
+async def test_what_a_tool_says_no_with_is_the_models_to_read(on: Services, asked: Asked) -> None:
+    async def refuse() -> None:
+        raise ToolError("The rope is torn.")
+
+    message, _ = await asked(refuse)
+
+    assert await run(message) == "done"
+    complete = await completion(on, message)
+    assert (complete.status, complete.response) == ("failed", {"error": "The rope is torn."})
+
+
+async def test_what_a_tool_raises_stays_in_our_logs(on: Services, asked: Asked) -> None:
+    async def crash() -> None:
+        raise LookupError("secret")
+
+    message, _ = await asked(crash)
+
+    assert await run(message) == "done"
+    assert (await completion(on, message)).response == {"error": "ring failed with an internal error."}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "problem"),
+    [
+        ("strike", "{}", "There is no tool 'strike'."),
+        ("ring", '{"loud": true}', "Extra inputs"),
+        ("ring", "{", "Invalid JSON"),
+        ("calculate", '{"expression": "10**10**10"}', "Can't work out"),
+    ],
+)
+async def test_a_call_that_does_not_fit_is_the_models_to_correct(
+    on: Services, asked: Asked, name: str, arguments: str, problem: str
+) -> None:
+    message, bell = await asked(dong, name, arguments)
+
+    assert await run(message) == "done"
+    complete = await completion(on, message)
+    assert (complete.status, complete.name, complete.arguments, bell.rings) == ("failed", name, arguments, 0)
+    assert problem in str(complete.response)
+
+
+@pytest.mark.parametrize(
+    ("value", "response"), [({"é": [1, None]}, {"é": [1, None]}), (7, 7), (None, None), (timedelta(0), "0:00:00")]
+)
+async def test_what_a_tool_gives_is_recorded_as_json(on: Services, asked: Asked, value: Any, response: Any) -> None:
+    async def give() -> Any:
+        return value
+
+    message, _ = await asked(give)
+
+    assert await run(message) == "done"
+    assert (await completion(on, message)).response == response
+
+
+@pytest.mark.parametrize("value", [float("nan"), {"x": [float("inf")]}, "\ud800"])
+async def test_what_no_json_can_carry_is_a_failure_of_the_tool(on: Services, asked: Asked, value: Any) -> None:
+    async def give() -> Any:
+        return value
+
+    message, _ = await asked(give)
+
+    assert await run(message) == "done"
+    assert (await completion(on, message)).status == "failed"
+
+
+async def test_a_large_response_stays_in_its_document_and_is_cut_where_it_is_too_large(
+    on: Services, asked: Asked
+) -> None:
+    async def shout() -> str:
+        return "x" * (ANSWER_BYTES + 1)
+
+    message, _ = await asked(shout)
+
+    assert await run(message) == "done"
+    complete = await completion(on, message)
+    assert (complete.response, complete.overflow, complete.truncated) == (None, CALL, True)
+    result = await on.log.get(ToolResult, message.session_id, CALL)
+    assert result is not None
+    assert INLINE_RESPONSE_BYTES < len(result.outcome.response) == ANSWER_BYTES
+
+
+async def test_a_cancel_stops_a_running_tool_and_answers_its_call(on: Services, asked: Asked) -> None:
+    message, bell = await asked(hang)
+    running = asyncio.create_task(run(message))
+    await bell.rung.wait()
+    await cancelled(on, message)
+
+    assert await running == "cancelled"
+    assert (await completion(on, message)).status == "cancelled"
+
+
+async def test_a_tool_of_a_turn_that_is_to_stop_does_not_begin(on: Services, asked: Asked) -> None:
+    message, bell = await asked(dong)
+    await cancelled(on, message)
+
+    assert await run(message) == "cancelled"
+    assert bell.rings == 0
+
+
+async def test_a_tool_ends_with_its_turns_deadline(on: Services, asked: Asked, clock: Clock) -> None:
+    message, _ = await asked(hang)
+
+    assert await run(message, deadline=clock.now() + timedelta(seconds=0.05)) == "done"
+    assert (await completion(on, message)).response == {"error": "ring did not finish in time."}
+
+
+async def test_a_tool_whose_next_attempt_has_begun_records_nothing(on: Services, asked: Asked) -> None:
+    message, bell = await asked(hang)
+    running = asyncio.create_task(run(message))
+    await bell.rung.wait()
+    await appended(on, message.session_id, ToolCallStart(id=CALL, step=1, attempt=2, name="ring", arguments="{}"))
+
+    assert await running == "superseded"
+    assert await events_of(on, message.session_id, "tool_call.complete") == []
+
+
+async def test_a_tool_of_an_instance_that_lost_its_turn_does_not_begin(on: Services, asked: Asked) -> None:
+    message, bell = await asked(dong)
+    await appended(on, message.session_id, RunHandover(instance_id=f"{message.turn_id}~2"))
+
+    assert await run(message) == "superseded"
+    assert bell.rings == 0
+
+
+async def test_a_host_that_stops_takes_the_tool_with_it_and_leaves_the_call_open(on: Services, asked: Asked) -> None:
+    over = asyncio.Event()
+
+    async def hang() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    message, bell = await asked(hang)
+    running = asyncio.create_task(run(message))
+    await bell.rung.wait()
+    running.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await over.wait()
+    assert await events_of(on, message.session_id, "tool_call.complete") == []

@@ -1,0 +1,167 @@
+"""The environment, read once: what holds when nothing is set, and what is refused."""
+
+import json
+from collections.abc import Generator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from shared.settings import CLOUD, ONE_MACHINE, Settings, SettingsError, Timings, settings
+
+ROOT = Path(__file__).parents[2]
+
+# What the host itself and local/ read; everything else in the file is a setting of the app.
+PLATFORM = {
+    "AzureWebJobsStorage",
+    "FUNCTIONS_WORKER_RUNTIME",
+    "PYTHON_ENABLE_INIT_INDEXING",
+    "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING",
+    "AzureWebJobsDisableHomepage",
+}
+LOCAL = {"PORT", "HOST", "HOST_MODE"}
+IN_AZURE = {
+    "WEBSITE_INSTANCE_ID": "1",
+    "COSMOS_ENDPOINT": "https://x.documents.azure.com",
+    "OPENAI_BASE_URL": "https://x.openai.azure.com/openai/v1/",
+    "MODEL": "gpt",
+    "AUTH_MODE": "easyauth",
+}
+
+
+@pytest.fixture(autouse=True)
+def read_afresh() -> Generator[None]:
+    yield
+    settings.cache_clear()
+
+
+def read(environment: pytest.MonkeyPatch, **values: str) -> Settings:
+    for name, value in values.items():
+        environment.setenv(name, value)
+    settings.cache_clear()
+    return settings()
+
+
+def test_one_machine_needs_no_setting(environment: pytest.MonkeyPatch) -> None:
+    found = read(environment)
+
+    assert (found.cosmos_endpoint, found.data_dir, found.auth_mode) == (None, Path(".data"), "none")
+    assert (found.max_steps, found.turn_timeout_seconds, found.queue_limit) == (10, 900, 20)
+    assert (found.allowed_models, found.cors_origins) == ((), ())
+
+
+def test_they_are_read_once_and_never_change(environment: pytest.MonkeyPatch) -> None:
+    found = read(environment)
+    environment.setenv("MAX_STEPS", "3")
+
+    assert settings() is found
+    with pytest.raises(ValidationError, match="frozen"):
+        found.max_steps = 3
+
+
+def test_an_empty_variable_is_not_set(environment: pytest.MonkeyPatch) -> None:
+    found = read(environment, COSMOS_ENDPOINT="", MAX_STEPS="", DELTA_FLUSH_MS="", ALLOWED_MODELS="")
+
+    assert (found.cosmos_endpoint, found.max_steps, found.delta_flush_ms) == (None, 10, None)
+
+
+def test_lists_are_separated_by_commas(environment: pytest.MonkeyPatch) -> None:
+    found = read(environment, ALLOWED_MODELS="a, b ,c,", CORS_ORIGINS="https://a", DELTA_FLUSH_MS="10, 20")
+
+    assert found.allowed_models == ("a", "b", "c")
+    assert found.cors_origins == ("https://a",)
+    assert found.flush_ms == (10, 20)
+
+
+def test_timings_follow_the_store(environment: pytest.MonkeyPatch) -> None:
+    assert (read(environment).timings, settings().flush_ms) == (ONE_MACHINE, (15,))
+    found = read(environment, COSMOS_ENDPOINT="https://x")
+
+    assert (found.timings, found.flush_ms) == (CLOUD, (100, 200, 400, 500))
+
+
+@pytest.mark.parametrize("timings", [CLOUD, ONE_MACHINE])
+def test_a_working_attempt_says_that_it_lives_before_it_is_taken_for_dead(timings: Timings) -> None:
+    # Half a lease may pass before its renewal is due; the store's clock may run ahead a little.
+    assert timings.lease_after * 1.5 < timings.dead_after
+    assert timings.dead_after < timings.handover_after
+    assert timings.start_grace < timings.handover_after
+
+
+def test_deleted_sessions_outlast_every_function(environment: pytest.MonkeyPatch) -> None:
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
+    longest = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+    assert CLOUD.clear_after > longest
+    assert timedelta(seconds=read(environment, TURN_TIMEOUT_SECONDS="1500").turn_timeout_seconds) < longest
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_STEPS", "0"),
+        ("MAX_STEPS", "many"),
+        ("TURN_TIMEOUT_SECONDS", "4"),
+        ("AUTH_MODE", "maybe"),
+        ("DELTA_FLUSH_MS", "fast"),
+        ("DELTA_FLUSH_MS", "-1"),
+        ("DELTA_FLUSH_MS", ","),
+        ("DELTA_FLUSH_BYTES", "0"),
+        ("QUEUE_LIMIT", "-1"),
+        ("MESSAGE_WAIT_SECONDS", "1000"),
+        ("TASKHUB_NAME", "no-dashes"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_variables_name(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read(environment, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["COSMOS_ENDPOINT", "OPENAI_BASE_URL", "AUTH_MODE"])
+def test_in_azure_the_app_does_not_start_on_what_is_meant_for_one_machine(
+    environment: pytest.MonkeyPatch, name: str
+) -> None:
+    assert read(environment, **IN_AZURE).timings is CLOUD
+
+    with pytest.raises(SettingsError, match=name):
+        read(environment, **{name: ""})
+
+
+def test_an_endpoint_needs_a_key_and_a_model(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
+        read(environment, OPENAI_BASE_URL="https://api.example.com/v1", MODEL="m")
+    with pytest.raises(SettingsError, match="MODEL"):
+        read(environment, OPENAI_API_KEY="k", MODEL="")
+
+    assert read(environment, MODEL="m").openai_api_key == SecretStr("k")
+
+
+def test_an_azure_endpoint_can_be_called_without_a_key(environment: pytest.MonkeyPatch) -> None:
+    found = read(environment, OPENAI_BASE_URL="https://x.openai.azure.com/openai/v1/", MODEL="m")
+
+    assert (found.calls_azure, found.openai_api_key) == (True, None)
+
+
+def test_a_key_is_not_shown(environment: pytest.MonkeyPatch) -> None:
+    found = read(environment, OPENAI_BASE_URL="https://x/v1", OPENAI_API_KEY="sk-secret", MODEL="m")
+
+    assert "sk-secret" not in f"{found!r} {found}"
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_example_names_every_variable_and_nothing_else() -> None:
+    example = json.loads((ROOT / "local.settings.example.json").read_text(encoding="utf-8"))
+
+    assert set(example["Values"]) == {name.upper() for name in Settings.model_fields} | PLATFORM | LOCAL
+
+
+def test_the_example_holds_what_holds_without_it(environment: pytest.MonkeyPatch) -> None:
+    plain = read(environment)
+    example = json.loads((ROOT / "local.settings.example.json").read_text(encoding="utf-8"))
+
+    assert read(environment, **example["Values"]) == plain

@@ -1,0 +1,311 @@
+"""What died between two lines is repaired, and what lives is left alone."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from orchestrations.sweep import sweep
+from shared.domain.documents import Lease, Message
+from shared.domain.events import (
+    Chunk,
+    Draft,
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    Outside,
+    RunStart,
+    UserMessage,
+    sequenced,
+)
+from shared.domain.ids import MessageId, TurnId, new_writer_id
+from shared.domain.session import fold
+from shared.services.attempts import of_turn
+from shared.services.writer import SessionWriter
+from shared.settings import ONE_MACHINE
+from shared.wiring import Services
+from tests.unit.conftest import Clock
+from tests.unit.telling import (
+    OWNER,
+    TRACE,
+    Client,
+    appended,
+    cancelled,
+    events_of,
+    kept,
+    opened,
+    posted,
+    state_of,
+    types_of,
+)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+GRACE = ONE_MACHINE.start_grace
+PATIENCE = ONE_MACHINE.handover_after
+START = MessageStart(step=1, attempt=1)
+WORD = MessageDelta(step=1, attempt=1, text="word")
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+async def swept(client: Client) -> None:
+    await sweep(client)  # pyright: ignore[reportArgumentType]
+
+
+def instances(client: Client) -> list[str]:
+    return [payload["instance_id"] for payload in client.started]
+
+
+async def running(on: Services, client: Client) -> Message:
+    """A turn whose instance was started as it should be."""
+    message = await posted(on, await opened(on))
+    client.known.add(message.turn_id)
+    return message
+
+
+async def test_a_turn_that_was_claimed_but_never_started_is_started(on: Services, client: Client, clock: Clock) -> None:
+    message = await posted(on, await opened(on))
+    before = await types_of(on, message.session_id)
+    clock.move(GRACE)
+    await swept(client)
+    await swept(client)
+
+    assert client.started == [
+        {
+            "session_id": message.session_id,
+            "turn_id": message.turn_id,
+            "instance_id": message.turn_id,
+            "deadline": (message.created_at + on.turn_timeout).isoformat(),
+            "max_steps": on.settings.max_steps,
+            "look_after_seconds": ONE_MACHINE.look_after.total_seconds(),
+            "first_attempt": 1,
+        }
+    ]
+    assert await types_of(on, message.session_id) == before
+
+
+async def test_a_turn_that_was_claimed_just_now_is_left_to_who_claimed_it(on: Services, client: Client) -> None:
+    await posted(on, await opened(on))
+    await swept(client)
+
+    assert client.started == []
+
+
+async def test_a_start_that_fails_is_made_by_the_next_sweep(on: Services, client: Client, clock: Clock) -> None:
+    message = await posted(on, await opened(on))
+    clock.move(GRACE)
+    client.broken = True
+    await swept(client)
+    client.broken = False
+    await swept(client)
+
+    assert instances(client) == [message.turn_id]
+
+
+async def test_a_turn_that_lives_is_not_touched(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    before = await types_of(on, message.session_id)
+    clock.move(PATIENCE - timedelta(seconds=1))
+    await swept(client)
+
+    assert client.started == []
+    assert await types_of(on, message.session_id) == before
+
+
+async def test_a_turn_that_is_being_answered_lives_however_old_its_checkpoint_is(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message = await running(on, client)
+    writer = await appended(on, message.session_id, START)
+    clock.move(3 * PATIENCE)
+    await writer.append(of_turn(writer.state, WORD))
+    await swept(client)
+
+    assert await events_of(on, message.session_id, "run.handover") == []
+
+
+async def test_a_turn_whose_attempt_renews_its_lease_lives(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    writer = await appended(on, message.session_id, START)
+    clock.move(3 * PATIENCE)
+    await on.log.put(message.session_id, Lease(id=writer.id))
+    await swept(client)
+
+    assert await events_of(on, message.session_id, "run.handover") == []
+
+
+async def test_a_silent_turn_is_handed_to_another_instance(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    for attempt in (1, 2):
+        await appended(on, message.session_id, MessageStart(step=1, attempt=attempt))
+    clock.move(PATIENCE)
+    await swept(client)
+
+    turn = (await state_of(on, message.session_id)).active_turn
+    assert turn is not None
+    assert (turn.instance_id, turn.generation) == (f"{message.turn_id}~2", 2)
+    (started,) = client.started
+    assert (started["instance_id"], started["first_attempt"]) == (turn.instance_id, 3)
+    assert started["deadline"] == (message.created_at + on.turn_timeout).isoformat()
+
+
+async def test_patience_with_a_silent_turn_doubles(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    handovers: list[int] = []
+    for second in range(1, 8 * int(PATIENCE.total_seconds())):
+        clock.move(timedelta(seconds=1))
+        before = len(client.started)
+        await swept(client)
+        handovers += [second] if len(client.started) > before else []
+
+    assert handovers == [10, 30, 70]
+    assert instances(client) == [f"{message.turn_id}~{generation}" for generation in (2, 3, 4)]
+
+
+async def test_a_handover_whose_instance_was_not_started_is_not_handed_over_again(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message = await running(on, client)
+    clock.move(PATIENCE)
+    client.broken = True
+    await swept(client)
+    client.broken = False
+    clock.move(GRACE)
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]
+    assert len(await events_of(on, message.session_id, "run.handover")) == 1
+
+
+async def test_a_parked_turn_waits_for_as_long_as_it_takes(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    state = await state_of(on, message.session_id)
+    assert state.active_turn is not None
+    events = sequenced([Draft(data=Outside(event_type="approval.requested"))], state.head, clock.now())
+    chunk = Chunk(session_id=message.session_id, writer=new_writer_id(), events=events)
+    after = fold(state, [chunk])
+    assert after is not None
+    parked = after.model_copy(update={"active_turn": state.active_turn.model_copy(update={"parked": True})})
+    await on.log.append(chunk, parked)
+    clock.move(timedelta(days=3))
+    await swept(client)
+
+    assert client.started == []
+    assert (await types_of(on, message.session_id))[-1] == "approval.requested"
+
+
+async def test_a_turn_that_stood_still_beyond_its_deadline_is_lost_and_the_next_begins(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message = await running(on, client)
+    following = await posted(on, message.session_id, "Next")
+    clock.move(on.turn_timeout + PATIENCE + timedelta(seconds=1))
+    await swept(client)
+
+    lost = await kept(on, message)
+    assert lost.error is not None
+    assert (lost.status, lost.error.code) == ("failed", "turn_lost")
+    assert instances(client) == [following.turn_id]
+    assert client.started[0]["deadline"] == (clock.now() + on.turn_timeout).isoformat()
+
+
+async def test_a_turn_that_was_to_stop_is_lost_as_cancelled(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    await cancelled(on, message)
+    clock.move(on.turn_timeout + PATIENCE + timedelta(seconds=1))
+    await swept(client)
+
+    assert (await kept(on, message)).status == "cancelled"
+
+
+async def test_an_overdue_turn_that_lives_ends_itself(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    writer = await appended(on, message.session_id, START)
+    clock.move(on.turn_timeout + PATIENCE + timedelta(seconds=1))
+    await on.log.put(message.session_id, Lease(id=writer.id))
+    await swept(client)
+
+    assert await events_of(on, message.session_id, "run.complete") == []
+
+
+async def test_a_deleted_session_is_cleared_but_for_its_mark(on: Services, client: Client) -> None:
+    message = await running(on, client)
+    await on.sessions.delete(OWNER, message.session_id, TRACE)
+    await swept(client)
+
+    assert await on.log.read(message.session_id, 0, 10) == []
+    assert await on.log.get(Message, message.session_id, message.id) is None
+    assert (await state_of(on, message.session_id)).deleted
+    assert await on.log.active(10) == []
+
+
+async def test_sessions_in_which_nothing_runs_are_left_alone(on: Services, client: Client, clock: Clock) -> None:
+    session = await opened(on)
+    clock.move(timedelta(days=1))
+    await swept(client)
+
+    assert client.started == []
+    assert await types_of(on, session) == ["session.created"]
+
+
+async def test_of_two_sweeps_at_once_one_hands_a_turn_over(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    clock.move(PATIENCE)
+    await asyncio.gather(*(swept(client) for _ in range(4)))
+
+    assert len(await events_of(on, message.session_id, "run.handover")) == 1
+    assert instances(client) == [f"{message.turn_id}~2"]
+
+
+async def test_two_sweeps_at_once_start_a_turn_once_and_lose_one_once(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    lost = await running(on, client)
+    clock.move(on.turn_timeout + PATIENCE + timedelta(seconds=1))
+    claimed = await posted(on, await opened(on))
+    clock.move(GRACE)
+    await asyncio.gather(*(swept(client) for _ in range(4)))
+
+    assert instances(client) == [claimed.turn_id]
+    assert len(await events_of(on, lost.session_id, "run.complete")) == 1
+
+
+async def test_a_turn_that_answers_while_the_sweep_looks_is_not_handed_over(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message = await running(on, client)
+    await appended(on, message.session_id, START)
+    clock.move(PATIENCE)
+    append = on.log.append
+
+    async def answered_first(chunk: Chunk, *rest: object) -> None:
+        on.log.append = append  # pyright: ignore[reportAttributeAccessIssue]
+        await appended(on, message.session_id, MessageComplete(step=1, attempt=1, text="Hi"))
+        await append(chunk, *rest)  # pyright: ignore[reportArgumentType]
+
+    on.log.append = answered_first  # pyright: ignore[reportAttributeAccessIssue]
+    await swept(client)
+
+    assert (await types_of(on, message.session_id))[-1] == "message.complete"
+    assert client.started == []
+
+
+async def test_a_session_that_cannot_be_mended_does_not_keep_the_others_from_it(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    broken = await opened(on)
+    writer = SessionWriter(on.log, on.clock, broken)
+    await writer.load()
+    turn, missing = TurnId("turn_x"), MessageId(f"msg_{'0' * 26}_{broken}")
+    beginning = [UserMessage(content="Hello"), RunStart(agent="assistant", model="m")]
+    await writer.append([Draft(data=data, turn_id=turn, message_id=missing) for data in beginning])
+    clock.move(on.turn_timeout)
+    message = await posted(on, await opened(on))
+    clock.move(PATIENCE + timedelta(seconds=1))
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]
