@@ -24,6 +24,7 @@ HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 _OPEN = b": open\n\n"
 _BEAT = b": still here\n\n"
 _RESUME = b"retry: 500\n\n"
+_LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,17 @@ def _framed(session_id: SessionId, events: Sequence[Event], options: StreamOptio
 def frame(session_id: SessionId, event: Event, *, whole: bool) -> bytes:
     """One event as a frame: named by its type, or `whole` and unnamed for clients that read only `data`."""
     if whole:
-        return b"id: %d\ndata: %b\n\n" % (event.sequence, as_json(envelope(session_id, event)))
-    data = as_json(event_data(session_id, event))
+        return b"id: %d\ndata: %b\n\n" % (event.sequence, _one_line(as_json(envelope(session_id, event))))
+    data = _one_line(as_json(event_data(session_id, event)))
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.sequence, event.type.encode(), data)
+
+
+def _one_line(data: bytes) -> bytes:
+    """`data` on one line for every client: some end a line at U+0085, U+2028 and U+2029 too."""
+    if b"\xc2\x85" in data or b"\xe2\x80" in data:
+        for character, escaped in _LINE_ENDS:
+            data = data.replace(character, escaped)
+    return data
 
 
 def done(session_id: SessionId, head: int, reason: str) -> bytes:

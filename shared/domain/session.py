@@ -4,7 +4,6 @@ fold(all events) = fold(a checkpoint) then fold(the rest), wherever the cut: a s
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Literal, TypeAlias, assert_never, cast
 
 from pydantic import AwareDatetime, JsonValue
@@ -104,7 +103,7 @@ class SessionState(Frozen):
     queue: tuple[MessageId, ...] = ()
     diagnosis: str | None = None
     diagnosis_overflow: str | None = None
-    outside_result: str | None = None
+    result_at: Count = 0
     run_meta: dict[str, Any] | None = None
     error_detail: str | None = None
     usage: Usage = Usage()
@@ -202,7 +201,8 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
             return {
                 "diagnosis": complete.text,
                 "diagnosis_overflow": complete.overflow,
-                "outside_result": None,
+                # A step may end without a word: the answer before it is then still the last one.
+                **({"result_at": event.sequence} if complete.text or complete.overflow else {}),
                 **_turn(state, _turn_changes(state.active_turn, event, writer)),
             }
         case TokenUsage() as used:
@@ -211,7 +211,7 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
         case ErrorRaised(message=text):
             return {"error_detail": text}
         case Outside() as outside:
-            return _outside_changes(state, outside, event.timestamp)
+            return _outside_changes(state, outside, event.sequence)
         case RunHandover() | MessageStart() | MessageDelta() | ToolCallStart() | ToolCallComplete() | Status():
             return _turn(state, _turn_changes(state.active_turn, event, writer))
         case _ as never:
@@ -264,19 +264,19 @@ def _turn_changes(turn: ActiveTurn | None, event: Event, writer: WriterId) -> di
             return {}
 
 
-def _outside_changes(state: SessionState, outside: Outside, at: datetime) -> dict[str, Any]:
+def _outside_changes(state: SessionState, outside: Outside, sequence: int) -> dict[str, Any]:
     match outside.event_type:
         case "session_stop" if state.active_turn is None and not state.queue:
             return {"status": "finished"}
         case "message" if outside.fields.get("role") == "assistant":
-            return {"outside_result": text_of(outside.fields.get("content"))}
+            return {"result_at": sequence}
         case "message.complete":
             text = text_of(outside.fields.get("text"))
-            return {"diagnosis": text, "diagnosis_overflow": None, "outside_result": None}
+            return {"diagnosis": text, "diagnosis_overflow": None, **({"result_at": sequence} if text else {})}
         case "error":
             return {"error_detail": text_of(outside.fields.get("message"))}
         case _:
-            return {"updated_at": at}
+            return {}
 
 
 def text_of(content: Any) -> str:

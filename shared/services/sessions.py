@@ -20,9 +20,18 @@ from shared.domain.errors import (
     SessionExistsError,
     SessionNotFoundError,
 )
-from shared.domain.events import Draft, Event, MessageComplete, SessionCreated, SessionDeleted, SessionUpdated, Status
+from shared.domain.events import (
+    Draft,
+    Event,
+    MessageComplete,
+    Outside,
+    SessionCreated,
+    SessionDeleted,
+    SessionUpdated,
+    Status,
+)
 from shared.domain.ids import SessionId, base32, new_session_id
-from shared.domain.session import METADATA_BYTES, SessionState
+from shared.domain.session import METADATA_BYTES, SessionState, text_of
 from shared.ports import Clock, SessionFilter, SessionLog, listing_key
 from shared.services.reading import filled_in, text_behind
 from shared.services.writer import Decision, SessionWriter
@@ -122,12 +131,19 @@ class Sessions:
         state = await self.get(owner, session_id)
         if state.status != "finished":
             raise NotFinishedError("The session is still running: ask again when its status is finished.")
-        if state.outside_result is not None:
-            return state.outside_result
-        answer = await self.diagnosis(state)
-        if not answer:  # empty: the turn ended before the model's first word
-            raise NoResultError("The session has no assistant message.")
-        return answer
+        chunks = await self._log.read(session_id, state.result_at - 1, 1) if state.result_at else ()
+        events = [event for chunk in chunks for event in chunk.events if event.sequence == state.result_at]
+        for event in await filled_in(self._log, session_id, events):
+            match event.data:
+                case MessageComplete(text=text):
+                    return text
+                case Outside(event_type="message", fields=fields):
+                    return text_of(fields.get("content"))
+                case Outside(fields=fields):
+                    return text_of(fields.get("text"))
+                case _:
+                    break
+        raise NoResultError("The session has no assistant message.")
 
     async def diagnosis(self, state: SessionState) -> str | None:
         """The text of the last `message.complete`."""

@@ -337,6 +337,14 @@ async def test_a_turn_that_failed_before_its_first_word_leaves_no_result(api: Ap
     refusal(await api.http.get(f"/sessions/{session_id}/result"), 404, "no_result")
 
 
+async def test_a_turn_that_failed_before_its_first_word_leaves_the_earlier_result(api: Api) -> None:
+    session_id = await api.new_session()
+    answered = await api.say(session_id)
+    await api.say(session_id, model="fail-401")
+
+    assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == answered["answer"]
+
+
 async def test_an_outside_assistant_message_counts_as_the_result_until_the_next_answer(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id)

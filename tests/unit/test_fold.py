@@ -281,10 +281,11 @@ def test_another_producers_stop_finishes_a_session_that_nothing_runs_in() -> Non
 
 def test_another_producers_assistant_message_is_the_result_until_our_own_answer() -> None:
     state = after(created(), outside("message", role="assistant", content=[{"type": "text", "text": "Done"}]))
-    assert state.outside_result == "Done"
-    assert after(state, outside("message", role="user", content="Hm")).outside_result == "Done"
+    assert state.result_at == state.head
+    assert after(state, outside("message", role="user", content="Hm")).result_at == state.result_at
 
-    assert after(state, *START, call(), answer("Ours")).outside_result is None
+    ours = after(state, *START, call(), answer("Ours"))
+    assert ours.result_at == ours.head
 
 
 def test_another_producers_answer_and_error_show_like_ours() -> None:
