@@ -199,7 +199,27 @@ async def test_a_model_that_refuses_fails_the_turn(on: Services, name: str, code
     assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("failed", code, False)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that can't answer is asked again at once."""
+    monkeypatch.setattr("orchestrations.call_model._RETRY_PAUSES", (0.0, 0.0, None))
+
+
+@with_model("fail-503")
+@pytest.mark.usefixtures("impatient")
+async def test_a_server_that_still_cannot_answer_at_the_third_time_fails_the_turn(
+    on: Services, message: Message
+) -> None:
+    before = (await requests(on, "fail-503"))["requests"]
+    reply = Reply.model_validate(await call_model(work(message)))
+
+    assert reply.failure is not None
+    assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("failed", "model_unavailable", True)
+    assert (await requests(on, "fail-503"))["requests"] == before + 3
+
+
 @with_model("flaky-1-here")
+@pytest.mark.usefixtures("impatient")
 async def test_a_server_that_cannot_answer_now_is_asked_again_before_its_first_word(
     on: Services, message: Message
 ) -> None:

@@ -128,6 +128,17 @@ async def test_a_turn_that_is_being_answered_lives_however_old_its_checkpoint_is
     assert await events_of(on, message.session_id, "run.handover") == []
 
 
+async def test_a_turn_that_is_being_answered_is_not_started_again_though_nobody_knows_its_instance(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message = await posted(on, await opened(on))
+    clock.move(3 * GRACE)
+    await appended(on, message.session_id, START)
+    await swept(client)
+
+    assert client.started == []
+
+
 async def test_a_turn_whose_attempt_renews_its_lease_lives(on: Services, client: Client, clock: Clock) -> None:
     message = await running(on, client)
     writer = await appended(on, message.session_id, START)

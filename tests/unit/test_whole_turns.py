@@ -1,5 +1,6 @@
 """All activities of a turn, one after the other, as its orchestrator calls them."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from orchestrations.finish_turn import finish_turn
 from orchestrations.run_tool import run_tool
 from shared.domain.documents import Message
 from shared.domain.events import ToolCallComplete
+from shared.models.openai import OpenAIModelClient
 from shared.ports import ModelClient
 from shared.wiring import Services
 from tests.unit.telling import Client, events_of, kept, opened, posted, types_of, work
@@ -70,9 +72,20 @@ async def test_a_turn_never_blocks_the_loop_that_streams_others(on: Services, mo
     assert [call.status for call in called if isinstance(call, ToolCallComplete)] == ["completed"] * 4
 
 
-async def test_making_the_model_client_does_not_block_the_loop(on: Services) -> None:
-    with blockbuster_ctx():
-        model = await on.model()
+async def test_the_model_client_is_made_on_a_thread_because_it_reads_certificates(
+    on: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    class Noting(OpenAIModelClient):
+        def __init__(self, base_url: str | None, api_key: str | None) -> None:
+            threads.append(threading.current_thread())
+            super().__init__(base_url, api_key)
+
+    monkeypatch.setattr("shared.models.openai.OpenAIModelClient", Noting)
+    model = await on.model()
 
     assert await on.model() is model
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
     await model.close()
