@@ -4,9 +4,18 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from orchestrations.blueprint import bp as orchestrations
-from shared.api import events, health, messages, sessions
+from shared.api import events, flat_events, health, messages, queue, reference, sessions
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
-for blueprint in (orchestrations, sessions.bp, messages.bp, events.bp, health.bp):
+for blueprint in (
+    orchestrations,
+    sessions.bp,
+    messages.bp,
+    queue.bp,
+    events.bp,
+    flat_events.bp,
+    health.bp,
+    reference.bp,
+):
     app.register_functions(blueprint)

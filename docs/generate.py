@@ -1,4 +1,4 @@
-"""Writes docs/events.md and docs/settings.md from the code; `--check` only says whether they are up to date."""
+"""Writes the generated pages of docs from the code; `--check` only says whether they are up to date."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from docs.api_page import api_page
 from shared.api.views import PRIVATE_FIELDS
 from shared.domain.events import EventData, Outside, SessionUpdated
 from shared.settings import Settings
@@ -104,7 +105,8 @@ def _type_of(annotation: object) -> str:
 
 
 def main() -> None:
-    for name, text in {"events.md": events_page(), "settings.md": settings_page()}.items():
+    pages = {"api.md": api_page(), "events.md": events_page(), "settings.md": settings_page()}
+    for name, text in pages.items():
         page = _HERE / name
         if "--check" not in sys.argv:
             page.write_text(text, encoding="utf-8")

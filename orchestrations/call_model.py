@@ -10,7 +10,7 @@ from shared.agents.registry import agent_named
 from shared.domain.documents import Message, ModelResponse, Step, response_id
 from shared.domain.errors import ModelError
 from shared.domain.events import EventData, MessageDelta, MessageStart, TokenUsage
-from shared.domain.ids import call_id
+from shared.domain.ids import MessageId, call_id
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Standing, standing_of_step, step_completion
 from shared.domain.values import ANSWER_BYTES, Failure, ToolCall, Usage, cut, size_of
@@ -81,7 +81,7 @@ class _ModelCall:
         agent = agent_named(message.agent)
         request = ModelRequest(
             model=message.model,
-            messages=await conversation(self._on.log, self._work.session_id, agent, message),
+            messages=await conversation(self._on.log, self._work.session_id, agent, message, self._reading),
             tools=[tool.schema for tool in agent.tools],
             timeout=timedelta(seconds=_CALL_SECONDS),
             may_call_tools=not self._work.last_step,
@@ -90,6 +90,12 @@ class _ModelCall:
         async with guard.over_work(self._may_go_on, self._relay.stop):
             rest = await self._relay.run(self._pieces(request), self._write)
             return await self._record(message, rest)
+
+    @property
+    def _reading(self) -> tuple[MessageId, ...]:
+        """The messages put into the turn that this step is the first to read: those there were when it began."""
+        turn = self._work.fence.holds(self._writer.state)
+        return () if turn is None else turn.reading
 
     def _may_go_on(self, state: SessionState) -> bool:
         return self._standing(state) is Standing.MINE
@@ -148,7 +154,8 @@ class _ModelCall:
             for index, call in enumerate(asked)
         )
         finish_reason = self._stream.finish_reason if self._stream else None
-        return Step(text=text, tool_calls=calls, finish_reason=finish_reason, truncated=truncated)
+        read = self._reading
+        return Step(text=text, read=read, tool_calls=calls, finish_reason=finish_reason, truncated=truncated)
 
     def _events(
         self, turn: ActiveTurn, step: Step, rest: str, usage: Usage | None, *, partial: bool

@@ -35,7 +35,10 @@ class TurnInput(_Payload):
 
 
 class Work(_Payload):
-    """One attempt of one activity of a turn. `call_id` names the tool call; `ends` is what finish_turn is to record."""
+    """One attempt of one activity of a turn. `call_id` names the tool call; `ends` is what finish_turn is to record.
+
+    `goes_on_after`: the step after which finish_turn may let the turn go on instead; absent where no step may follow.
+    """
 
     session_id: SessionId
     turn_id: TurnId
@@ -46,6 +49,7 @@ class Work(_Payload):
     last_step: bool = False
     call_id: str | None = None
     ends: TurnOutcome | None = None
+    goes_on_after: int | None = None
     failure: Failure | None = None
 
     @property
@@ -72,9 +76,10 @@ class Reply(_Payload):
 
     `done`: recorded. `tools`: recorded, and these calls are to be run. `cancelled`: the turn is to stop. `failed`: for
     good, with the reason. `again`: this attempt failed, another may not. `superseded`: not this instance's any more.
+    `goes_on`: the turn is not to end yet, a message was put into it that the next step is to read.
     """
 
-    outcome: Literal["done", "tools", "cancelled", "failed", "again", "superseded"]
+    outcome: Literal["done", "tools", "cancelled", "failed", "again", "superseded", "goes_on"]
     call_ids: list[str] = []
     failure: Failure | None = None
 

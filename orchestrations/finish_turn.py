@@ -11,13 +11,15 @@ from shared.wiring import services
 
 
 async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[str, Any]:
-    """End the turn in the log, and start the message that waited longest.
+    """End the turn in the log, and start the next waiting message; or let the turn go on with one put into it.
 
-    Run twice, the second finds the turn ended; it starts the next one's instance if the first died before that.
+    Run twice, the second finds the turn ended; it starts the next one's instance if the first died before that. One
+    that is late finds that the turn has gone on, and leaves it alone.
     """
     on, wanted = services(), Work.model_validate(work)
-    verdict = Verdict(wanted.ends or "failed", wanted.failure)
-    following = await on.endings.end(wanted.session_id, wanted.fence, verdict)
-    if following is not None:
-        await DurableTurnScheduler(client, on.settings).start(following)
-    return Reply(outcome="done").dump()
+    has_time = wanted.time_left(on.clock.now()) > 0
+    verdict = Verdict(wanted.ends or "failed", wanted.failure, wanted.goes_on_after, has_time)
+    end = await on.endings.end(wanted.session_id, wanted.fence, verdict)
+    if end.following is not None:
+        await DurableTurnScheduler(client, on.settings).start(end.following)
+    return Reply(outcome="goes_on" if end.goes_on else "done").dump()

@@ -96,9 +96,9 @@ class _Repair:
     async def _lose(self, state: SessionState, turn: ActiveTurn) -> None:
         _log.error("turn %s of session %s is lost", turn.turn_id, state.session_id)
         verdict = Verdict("failed", _LOST)
-        following = await self._on.endings.end(state.session_id, Fence(turn.turn_id, turn.instance_id), verdict)
-        if following is not None:
-            await self._scheduler.start(following)
+        end = await self._on.endings.end(state.session_id, Fence(turn.turn_id, turn.instance_id), verdict)
+        if end.following is not None:
+            await self._scheduler.start(end.following)
 
 
 def _start(state: SessionState, turn: ActiveTurn, deadline: datetime) -> TurnStart:

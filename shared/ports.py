@@ -58,8 +58,21 @@ class SessionLog(Protocol):
         """The session as its whole log says, read strongly; None if there is none. A deleted one stays as a mark."""
         ...
 
-    async def read(self, session_id: SessionId, after: int, limit: int) -> Sequence[Chunk]:
-        """At most `limit` chunks that hold events later than `after`, oldest first, read strongly."""
+    async def read(
+        self,
+        session_id: SessionId,
+        after: int,
+        limit: int,
+        *,
+        before: int | None = None,
+        newest: bool = False,
+        telling: bool = False,
+    ) -> Sequence[Chunk]:
+        """At most `limit` chunks that hold events between `after` and `before`, both excluded, oldest first.
+
+        Read strongly. `newest`: the last ones of them instead of the first. `telling`: only those that hold more than
+        deltas, which are found without reading the others.
+        """
         ...
 
     async def newest(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:

@@ -6,8 +6,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
 from shared.ports import ModelClient, SessionLog
+from shared.services.control import Control
 from shared.services.endings import Endings
 from shared.services.events import Events
+from shared.services.export import Exports
+from shared.services.history import History
+from shared.services.messages import Messages
 from shared.services.sessions import Sessions
 from shared.services.turns import TurnLimits, Turns
 from shared.settings import Settings, settings
@@ -43,6 +47,14 @@ class Services:
         return Events(self.log, self.clock)
 
     @cached_property
+    def exports(self) -> Exports:
+        return Exports(self.log, self.clock)
+
+    @cached_property
+    def history(self) -> History:
+        return History(self.log)
+
+    @cached_property
     def turns(self) -> Turns:
         limits = TurnLimits(
             timeout=self.turn_timeout,
@@ -51,6 +63,14 @@ class Services:
             allowed_models=self.settings.allowed_models,
         )
         return Turns(self.log, self.clock, limits)
+
+    @cached_property
+    def messages(self) -> Messages:
+        return Messages(self.log)
+
+    @cached_property
+    def control(self) -> Control:
+        return Control(self.log, self.clock)
 
     @cached_property
     def endings(self) -> Endings:

@@ -1,5 +1,6 @@
 """The request bodies: one model each, from which the API's description is made."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -21,7 +22,7 @@ PROMPT_BYTES = 256 * 1024
 EVENT_BYTES = 64 * 1024
 MOST_EVENTS = 100
 _EVENT_TYPE = r"^[A-Za-z0-9_.:\-]{1,64}$"
-_RESERVED = frozenset({"message.queued", "message.withdrawn", "user_message", "status", "done"})
+_RESERVED = r"^(run\..*|session\..*|message\.queued|message\.withdrawn|user_message|status|done)$"
 
 
 def _within_metadata_limit(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -37,17 +38,27 @@ def _not_dots(value: str) -> str:
 
 
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_within_metadata_limit)]
-OwnSessionId = Annotated[str, Field(pattern=SESSION_ID_PATTERN), AfterValidator(_not_dots)]
+OwnSessionId = Annotated[
+    str,
+    Field(pattern=SESSION_ID_PATTERN, json_schema_extra={"not": {"enum": [".", ".."]}}),
+    AfterValidator(_not_dots),
+]
 Name = Annotated[str, Field(max_length=256)]
 
 
 class Body(BaseModel):
-    """A request body. Unknown fields are refused: a typo must not pass for a wish that was granted."""
+    """A request body. Unknown fields are refused: a typo must not pass for a wish that was granted, nor 1 for true."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _example(**fields: JsonValue) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 class CreateSession(Body):
+    model_config = _example(session_id="demo", session_name="A first conversation")
+
     session_id: OwnSessionId | None = Field(None, description="your own id; made when absent")
     session_name: Name | None = None
     project_id: Name | None = None
@@ -60,6 +71,8 @@ class CreateSession(Body):
 class UpdateSession(Body):
     """RFC 7396: what is absent stays, null clears, objects merge."""
 
+    model_config = _example(session_name="Renamed", metadata={"topic": "stories"})
+
     session_name: Name | None = None
     agent_name: Name | None = None
     metadata: Metadata | None = None
@@ -71,7 +84,22 @@ class TextPart(Body):
     text: str
 
 
+def _name_content_in_three_ways(schema: dict[str, Any]) -> None:
+    """Say in the schema what `PostMessage` does: one of three names, and not blank."""
+    content = schema["properties"]["content"]
+    text, parts = content["anyOf"]
+    text["pattern"] = r"\S"
+    parts["contains"] = {"type": "object", "properties": {"text": {"pattern": r"\S"}}}
+    names = ("content", "prompt", "text")
+    schema["properties"] |= {name: {**content, "description": "the same as `content`"} for name in names[1:]}
+    schema["required"] = []
+    schema["oneOf"] = [{"required": [name]} for name in names]
+    schema["examples"] = [{"content": "Tell me a story"}]
+
+
 class PostMessage(Body):
+    model_config = ConfigDict(json_schema_extra=_name_content_in_three_ways)
+
     content: str | list[TextPart] = Field(description="the message; `prompt` and `text` are accepted names for it")
     agent: Name | None = None
     model: Name | None = None
@@ -108,21 +136,28 @@ class PostMessage(Body):
 
 
 class Cancel(Body):
+    model_config = _example(reason="no longer needed")
+
     turn_id: TurnId | None = None
+    queue: Literal["keep", "clear"] = Field("keep", description="`clear`: withdraw the waiting messages, too")
     reason: Annotated[str, Field(max_length=1024)] | None = None
 
 
 class OutsideEvent(BaseModel):
     """An event another producer appends: `event_type`, and any further fields, kept as they come."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        json_schema_extra={"examples": [{"event_type": "deployment", "service": "web", "outcome": "succeeded"}]},
+    )
 
-    event_type: str = Field(pattern=_EVENT_TYPE)
+    event_type: str = Field(pattern=_EVENT_TYPE, json_schema_extra={"not": {"pattern": _RESERVED}})
 
     @field_validator("event_type")
     @classmethod
     def _not_reserved(cls, value: str) -> str:
-        if value in _RESERVED or value.startswith(("run.", "session.")):
+        if re.match(_RESERVED, value):
             raise ValueError(f"{value} is reserved: only this service appends it")
         return value
 
@@ -141,3 +176,16 @@ class OutsideEvents(Body):
     """A list of events as it was sent, or one event in a list of its own."""
 
     events: Annotated[list[OutsideEvent], Field(min_length=1, max_length=MOST_EVENTS)]
+
+
+class FlatEvent(OutsideEvent):
+    """An event in its older form, which names its session. `session_start` may say what that session is to be."""
+
+    model_config = _example(event_type="session_start", session_id="demo", session_name="A first conversation")
+
+    session_id: OwnSessionId
+
+    @property
+    def describing(self) -> dict[str, Any]:
+        """What of the event describes the session."""
+        return {name: value for name, value in self.fields.items() if name in CreateSession.model_fields}

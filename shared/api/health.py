@@ -7,7 +7,9 @@ from typing import Any
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
+from shared.api.describing import Answer, describes
 from shared.api.principal import trace_id_of
+from shared.api.receipts import Health, Readiness
 from shared.api.responses import ok
 from shared.domain.errors import TurnlogError
 from shared.wiring import services
@@ -18,6 +20,7 @@ _PATIENCE_SECONDS = 5.0
 
 
 @bp.route("health", methods=["GET"])
+@describes(Answer(200, "It does", Health), is_open=True)
 async def get_health(req: Request) -> Response:
     """The process answers."""
     return _told({"status": "ok"}, req)
@@ -25,6 +28,7 @@ async def get_health(req: Request) -> Response:
 
 @bp.route("ready", methods=["GET"])
 @bp.durable_client_input(client_name="client")
+@describes(Answer(200, "All answer", Readiness), Answer(503, "Some don't", Readiness), is_open=True)
 async def get_ready(req: Request, client: df.DurableOrchestrationClient) -> Response:
     """Store, task hub and model answer: 200, or 503 naming what doesn't."""
     on = services()

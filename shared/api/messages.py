@@ -6,27 +6,73 @@ import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.api.bodies import Cancel, PostMessage
+from shared.api.describing import EVENT_STREAM, Answer, describes
 from shared.api.endpoint import endpoint
+from shared.api.parameters import (
+    IDEMPOTENCY_KEY,
+    LOCATION,
+    NEXT_PAGE,
+    PREFER,
+    PREFERENCE_APPLIED,
+    REPLAYED,
+    Choice,
+    Text,
+    WholeNumber,
+)
 from shared.api.principal import caller
-from shared.api.requests import choice, idempotency_key, integer, parsed, preferences, read_body, read_bytes
+from shared.api.receipts import CancelReceipt, ToolCallResult
+from shared.api.requests import idempotency_key, parsed, preferences, read_body, read_bytes
 from shared.api.responses import ok
 from shared.api.sessions import session_id_of
-from shared.api.sse import StreamOptions, event_stream
+from shared.api.sse import EXAMPLE, StreamOptions, event_stream
 from shared.api.views import FullResponseView, MessageView
+from shared.domain.errors import (
+    AgentNotFoundError,
+    IdempotencyKeyReusedError,
+    MessageNotFoundError,
+    ModelNotAllowedError,
+    QueueFullError,
+    SessionArchivedError,
+    SessionFullError,
+    SessionNotFoundError,
+    ToolCallNotFoundError,
+    TurnInProgressError,
+)
 from shared.domain.ids import MessageId, SessionId
 from shared.scheduler import DurableTurnScheduler
-from shared.services.turns import NewMessage, Submission, ends_turn
+from shared.services.control import CancelWish
+from shared.services.messages import EndOf
+from shared.services.turns import NewMessage, Submission
 from shared.wiring import services
 
 bp = df.Blueprint()
 
-_MOST_MESSAGES = 200
+_LIMIT = WholeNumber("limit", "how many at most", default=50, least=1, most=200)
+_ORDER = Choice("order", "`desc`: newest first", allowed=("asc", "desc"), default="asc")
+_AFTER = Text("after", "the `message_id` after which, in this order, to list")
 _UNFINISHED = frozenset({"queued", "running", "requires_action"})
 
 
 @bp.route("sessions/{session_id}/messages", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @endpoint
+@describes(
+    Answer(200, "The message with its answer", MessageView, headers=(PREFERENCE_APPLIED, REPLAYED)),
+    Answer(200, "The turn, as it goes", media_type=EVENT_STREAM, headers=(REPLAYED,), example=EXAMPLE),
+    Answer(202, "The turn goes on", MessageView, headers=(LOCATION, PREFERENCE_APPLIED, REPLAYED)),
+    takes=PostMessage,
+    reads=(PREFER, IDEMPOTENCY_KEY),
+    refuses=(
+        SessionNotFoundError,
+        SessionArchivedError,
+        SessionFullError,
+        TurnInProgressError,
+        QueueFullError,
+        AgentNotFoundError,
+        ModelNotAllowedError,
+        IdempotencyKeyReusedError,
+    ),
+)
 async def post_message(req: Request, client: df.DurableOrchestrationClient) -> Response:
     """Accept a message and start its turn; then wait for the answer, stream it, or leave it to the session's stream."""
     body = await read_bytes(req)
@@ -45,11 +91,11 @@ async def _answer(req: Request, submission: Submission) -> Response:
     headers = {"idempotency-replayed": "true"} if submission.replayed else {}
     if asked.stream:
         lasting = timedelta(seconds=settings.stream_max_seconds)
-        options = StreamOptions(submission.after, lasting, until=lambda event: ends_turn(event, message.turn_id))
+        options = StreamOptions(submission.after, lasting, until=EndOf(message))
         return event_stream(services().log, message.session_id, options, headers)
 
     wait = timedelta(seconds=asked.waits(settings.message_wait_seconds))
-    message = await services().turns.ended(message, wait)
+    message = await services().messages.ended(message, wait)
 
     headers |= asked.applied
     if message.status not in _UNFINISHED:
@@ -60,14 +106,18 @@ async def _answer(req: Request, submission: Submission) -> Response:
 
 @bp.route("sessions/{session_id}/messages", methods=["GET"])
 @endpoint
+@describes(
+    Answer(200, "The messages", list[MessageView], headers=(NEXT_PAGE,)),
+    reads=(_LIMIT, _AFTER, _ORDER),
+    refuses=(SessionNotFoundError, MessageNotFoundError),
+)
 async def list_messages(req: Request) -> Response:
     """List the session's messages as an array, oldest first; `order=desc` turns it round."""
     query, who, session_id = req.query_params, caller(req), session_id_of(req)
-    limit = integer(query, "limit", 50, least=1, most=_MOST_MESSAGES)
-    order = choice(query, "order", "asc", ("asc", "desc"))
+    limit, order = _LIMIT.of(query), _ORDER.of(query)
     after = MessageId(query["after"]) if "after" in query else None
 
-    listed = await services().turns.messages(who.owner, session_id, after=after, limit=limit, newest=order == "desc")
+    listed = await services().messages.list(who.owner, session_id, after=after, limit=limit, newest=order == "desc")
 
     headers: dict[str, str] = {}
     if len(listed) == limit:
@@ -78,49 +128,68 @@ async def list_messages(req: Request) -> Response:
 
 @bp.route("messages/{message_id}", methods=["GET"])
 @endpoint
+@describes(Answer(200, "The message", MessageView), refuses=(MessageNotFoundError,))
 async def get_message(req: Request) -> Response:
     """One message with its answer as it stands."""
-    message = await services().turns.message(caller(req).owner, MessageId(req.path_params["message_id"]))
+    message = await services().messages.get(caller(req).owner, MessageId(req.path_params["message_id"]))
 
     return ok(MessageView.of(message))
 
 
 @bp.route("messages/{message_id}/full", methods=["GET"])
 @endpoint
+@describes(Answer(200, "The responses", FullResponseView), refuses=(MessageNotFoundError,))
 async def get_full_response(req: Request) -> Response:
     """The message with everything the model's server answered."""
-    message = await services().turns.message(caller(req).owner, MessageId(req.path_params["message_id"]))
-    responses = await services().turns.responses(message)
+    message = await services().messages.get(caller(req).owner, MessageId(req.path_params["message_id"]))
+    responses = await services().messages.responses(message)
 
     return ok(FullResponseView.of(message, responses))
 
 
 @bp.route("sessions/{session_id}/cancel", methods=["POST"])
 @endpoint
+@describes(
+    Answer(200, "The turn has ended, or there was nothing to do", CancelReceipt, headers=(PREFERENCE_APPLIED,)),
+    Answer(202, "The turn is stopping", CancelReceipt, headers=(PREFERENCE_APPLIED,)),
+    takes=Cancel,
+    reads=(PREFER,),
+    refuses=(SessionNotFoundError,),
+)
 async def cancel_turn(req: Request) -> Response:
     """Ask the running turn to stop, keeping what was written; `Prefer: wait` answers with its end."""
     who, session_id = caller(req), session_id_of(req)
     command, asked = await read_body(req, Cancel), preferences(req)
 
-    receipt = await services().turns.cancel(who.owner, session_id, command.turn_id, command.reason, who.trace_id)
+    wish = CancelWish(who.trace_id, command.turn_id, command.reason, clears_queue=command.queue == "clear")
+    receipt = await services().control.cancel(who.owner, session_id, wish)
 
-    body = {"session_id": session_id, "turn_id": receipt.turn_id, "status": receipt.status, "trace_id": who.trace_id}
+    body: CancelReceipt = {
+        "session_id": session_id,
+        "turn_id": receipt.turn_id,
+        "status": receipt.status,
+        "trace_id": who.trace_id,
+    }
     if receipt.message_id is None:
         return ok(body)
-    message = await services().turns.message(who.owner, receipt.message_id)
-    ended = await services().turns.ended(message, timedelta(seconds=asked.wait or 0))
+    message = await services().messages.get(who.owner, receipt.message_id)
+    ended = await services().messages.ended(message, timedelta(seconds=asked.wait or 0))
     if ended.status in _UNFINISHED:
         return ok(body, 202, asked.applied)
-    return ok(body | {"status": ended.status, "message": MessageView.of(ended)}, 200, asked.applied)
+    stopped_at = await services().messages.model_stopped_at(ended)
+    body["status"], body["message"] = ended.status, MessageView.of(ended)
+    body["model_stopped_at"], body["usage"] = stopped_at, ended.usage
+    return ok(body, 200, asked.applied)
 
 
 @bp.route("sessions/{session_id}/tool_calls/{call_id}", methods=["GET"])
 @endpoint
+@describes(Answer(200, "The tool call", ToolCallResult), refuses=(SessionNotFoundError, ToolCallNotFoundError))
 async def get_tool_call(req: Request) -> Response:
     """A tool call with its whole response, where that was too large for its event."""
     who, session_id = caller(req), SessionId(req.path_params["session_id"])
 
-    result = await services().turns.tool_result(who.owner, session_id, req.path_params["call_id"])
+    result = await services().messages.tool_result(who.owner, session_id, req.path_params["call_id"])
 
     fields = result.model_dump(include={"id", "message_id", "step", "name", "arguments", "duration_ms"})
     outcome = result.outcome.model_dump()

@@ -1,12 +1,13 @@
 """Errors as RFC 9457 problem responses."""
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 
 from azurefunctions.extensions.http.fastapi import Response
 from pydantic_core import to_json
 
+from shared.api.receipts import FieldError, Problem
 from shared.domain.errors import (
     AgentNotFoundError,
     ConflictError,
@@ -14,6 +15,7 @@ from shared.domain.errors import (
     InvalidRequestError,
     ModelNotAllowedError,
     NotFoundError,
+    ProducerFencedError,
     QueueFullError,
     StoreUnavailableError,
     TooLargeError,
@@ -34,6 +36,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (QueueFullError, 429),
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),
+    (ProducerFencedError, 403),
     (StoreUnavailableError, 503),
 )
 
@@ -53,6 +56,11 @@ class UnsupportedMediaTypeError(InvalidRequestError):
 _OWN_STATUSES: dict[type[TurnlogError], int] = {MalformedJsonError: 400, UnsupportedMediaTypeError: 415}
 
 
+def status_of(kind: type[TurnlogError]) -> int:
+    """The HTTP status of an error of this kind."""
+    return _OWN_STATUSES.get(kind) or next((code for base, code in _STATUSES if issubclass(kind, base)), 500)
+
+
 def problem(error: Exception, trace_id: str) -> Response:
     """The problem response for `error`; of what isn't ours, nothing leaks but the trace id."""
     if not isinstance(error, TurnlogError):
@@ -60,15 +68,16 @@ def problem(error: Exception, trace_id: str) -> Response:
         return _response(
             500, "internal_error", "Something went wrong here; the trace id finds it in the logs.", trace_id
         )
-    status = _OWN_STATUSES.get(type(error)) or next((code for kind, code in _STATUSES if isinstance(error, kind)), 500)
-    extra: dict[str, Any] = {}
-    if isinstance(error, InvalidRequestError) and error.problems:
-        extra["errors"] = [{"pointer": item.pointer, "detail": item.detail} for item in error.problems]
-    return _response(status, error.code, str(error), trace_id, retryable=error.retryable, **extra)
+    status = status_of(type(error))
+    problems = error.problems if isinstance(error, InvalidRequestError) else ()
+    errors: list[FieldError] = [{"pointer": item.pointer, "detail": item.detail} for item in problems]
+    return _response(status, error.code, str(error), trace_id, errors, retryable=error.retryable)
 
 
-def _response(status: int, code: str, detail: str, trace_id: str, *, retryable: bool = False, **extra: Any) -> Response:
-    body = {
+def _response(
+    status: int, code: str, detail: str, trace_id: str, errors: Sequence[FieldError] = (), *, retryable: bool = False
+) -> Response:
+    body: Problem = {
         "type": f"/problems/{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -76,7 +85,8 @@ def _response(status: int, code: str, detail: str, trace_id: str, *, retryable: 
         "code": code,
         "retryable": retryable,
         "trace_id": trace_id,
-        **extra,
     }
+    if errors:
+        body["errors"] = list(errors)
     headers = {"retry-after": _RETRY_AFTER_SECONDS} if retryable else None
     return Response(to_json(body), status, headers, "application/problem+json")

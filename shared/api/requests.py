@@ -1,8 +1,7 @@
-"""Bytes to values: bodies, query parameters, and the headers that steer a request."""
+"""Bytes to values: bodies, and the headers that steer a request."""
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TypeVar, cast
@@ -12,14 +11,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from shared.api.bodies import OutsideEvent, OutsideEvents
+from shared.api.parameters import IDEMPOTENCY_KEY, MOST_KEY_LENGTH, MOST_WAIT_SECONDS
 from shared.api.principal import caller
 from shared.api.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
 from shared.services.sessions import IdempotencyKey
 
 BODY_BYTES = 1024 * 1024
-MOST_WAIT_SECONDS = 200
-_MOST_KEY_LENGTH = 256
 _MOST_LEVELS = 64
 
 M = TypeVar("M", bound=BaseModel)
@@ -170,49 +168,10 @@ def idempotency_key(req: Request, body: bytes) -> IdempotencyKey | None:
     Raises:
         InvalidRequestError: it is empty or too long.
     """
-    key = req.headers.get("idempotency-key")
+    key = IDEMPOTENCY_KEY.of(req.headers)
     if key is None:
         return None
-    if not key.strip() or len(key) > _MOST_KEY_LENGTH:
-        raise InvalidRequestError(f"Idempotency-Key takes 1 to {_MOST_KEY_LENGTH} characters.")
+    if not key.strip() or len(key) > MOST_KEY_LENGTH:
+        raise InvalidRequestError(f"Idempotency-Key takes 1 to {MOST_KEY_LENGTH} characters.")
     scope = "\n".join((caller(req).owner, req.method, req.url.path.rstrip("/"), key))
     return IdempotencyKey(hashlib.sha256(scope.encode()).hexdigest(), hashlib.sha256(body).hexdigest())
-
-
-def integer(query: Mapping[str, str], name: str, default: int, *, most: int, least: int = 0) -> int:
-    """A whole number from the query.
-
-    Raises:
-        InvalidRequestError: it is none, or out of range.
-    """
-    text = query.get(name)
-    if text is None:
-        return default
-    if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or not least <= int(text) <= most:
-        detail = f"{name} takes a whole number from {least} to {most}"
-        raise InvalidRequestError(f"{detail}.", (FieldProblem(f"?{name}", detail),))
-    return int(text)
-
-
-def cursor(values: Mapping[str, str], name: str) -> int:
-    """A place in a log: the sequence after which to read; 0 is the beginning."""
-    return integer(values, name, 0, most=10**15 - 1)
-
-
-def choice(query: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
-    """One of `allowed` from the query.
-
-    Raises:
-        InvalidRequestError: it is something else.
-    """
-    text = query.get(name, default)
-    if text not in allowed:
-        detail = f"{name} takes one of {', '.join(allowed)}"
-        raise InvalidRequestError(f"{detail}.", (FieldProblem(f"?{name}", detail),))
-    return text
-
-
-def flag(query: Mapping[str, str], name: str) -> bool | None:
-    """`true` or `false` from the query; None if it is absent."""
-    text = choice(query, name, "", ("", "true", "false"))
-    return None if text == "" else text == "true"

@@ -6,11 +6,22 @@ import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.api.bodies import CreateSession, UpdateSession
+from shared.api.describing import Answer, describes
 from shared.api.endpoint import endpoint
+from shared.api.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED, Choice, CommaList, Flag, Text, WholeNumber
 from shared.api.principal import caller
-from shared.api.requests import choice, flag, idempotency_key, integer, parsed, read_body, read_bytes
+from shared.api.receipts import SessionPage, SessionResult, SessionStatus
+from shared.api.requests import idempotency_key, parsed, read_body, read_bytes
 from shared.api.responses import no_content, ok
 from shared.api.views import SessionView, envelope, event_data
+from shared.domain.errors import (
+    IdempotencyKeyReusedError,
+    NoResultError,
+    NotFinishedError,
+    SessionDeletedError,
+    SessionExistsError,
+    SessionNotFoundError,
+)
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionFilter
@@ -18,8 +29,16 @@ from shared.wiring import services
 
 bp = df.Blueprint()
 
-_MOST_LISTED = 200
 _MOST_EVENTS = 1000
+
+_PROJECT = Text("project_id", "only sessions of this project")
+_STATUS = Choice("status", "only sessions of this status", allowed=("running", "finished"))
+_AGENT = Text("agent_name", "only sessions with this agent")
+_ARCHIVED = Flag("archived", "only archived ones, or only others")
+_METADATA = Text("metadata.<key>", "only sessions whose metadata holds this text under the key")
+_LIMIT = WholeNumber("limit", "how many at most", default=50, least=1, most=200)
+_CURSOR = Text("cursor", "the `next_cursor` of the page before")
+_INCLUDE = CommaList("include", f"`event_log`: also the newest {_MOST_EVENTS} events")
 
 
 def session_id_of(req: Request) -> SessionId:
@@ -28,6 +47,12 @@ def session_id_of(req: Request) -> SessionId:
 
 @bp.route("sessions", methods=["POST"])
 @endpoint
+@describes(
+    Answer(201, "The session", SessionView, headers=(LOCATION, REPLAYED)),
+    takes=CreateSession,
+    reads=(IDEMPOTENCY_KEY,),
+    refuses=(SessionExistsError, SessionDeletedError, IdempotencyKeyReusedError),
+)
 async def create_session(req: Request) -> Response:
     """Open a session; a retry with the same Idempotency-Key finds the one it opened."""
     body = await read_bytes(req)
@@ -44,31 +69,37 @@ async def create_session(req: Request) -> Response:
 
 @bp.route("sessions", methods=["GET"])
 @endpoint
+@describes(
+    Answer(200, "A page of sessions", SessionPage),
+    reads=(_PROJECT, _STATUS, _AGENT, _ARCHIVED, _METADATA, _LIMIT, _CURSOR),
+)
 async def list_sessions(req: Request) -> Response:
     """List the caller's sessions, newest first."""
     query, who = req.query_params, caller(req)
     wanted = SessionFilter(
         owner=who.owner,
-        project_id=query.get("project_id"),
-        status=choice(query, "status", "", ("", "running", "finished")) or None,
-        agent_name=query.get("agent_name"),
-        archived=flag(query, "archived"),
+        project_id=_PROJECT.of(query),
+        status=_STATUS.of(query),
+        agent_name=_AGENT.of(query),
+        archived=_ARCHIVED.of(query),
         metadata={name[9:]: value for name, value in query.items() if name.startswith("metadata.")},
     )
-    limit = integer(query, "limit", 50, least=1, most=_MOST_LISTED)
+    limit = _LIMIT.of(query)
 
-    page = await services().sessions.list(wanted, query.get("cursor"), limit)
+    page = await services().sessions.list(wanted, _CURSOR.of(query), limit)
 
     views = [await _view(state) for state in page.sessions]
-    return ok({"sessions": views, "next_cursor": page.next_cursor, "trace_id": who.trace_id})
+    body: SessionPage = {"sessions": views, "next_cursor": page.next_cursor, "trace_id": who.trace_id}
+    return ok(body)
 
 
 @bp.route("sessions/{session_id}", methods=["GET"])
 @endpoint
+@describes(Answer(200, "The session", SessionView), reads=(_INCLUDE,), refuses=(SessionNotFoundError,))
 async def get_session(req: Request) -> Response:
     """The session as it is now, with the tool calls of its log and, if asked for, the log's newest events."""
     who = caller(req)
-    wants_log = "event_log" in req.query_params.get("include", "").split(",")
+    wants_log = "event_log" in _INCLUDE.of(req.query_params)
 
     state = await services().sessions.get(who.owner, session_id_of(req))
     calls = await services().sessions.newest_events(state.session_id, "tool_call.complete", _MOST_EVENTS)
@@ -81,6 +112,7 @@ async def get_session(req: Request) -> Response:
 
 @bp.route("sessions/{session_id}", methods=["PATCH"])
 @endpoint
+@describes(Answer(200, "The session, changed", SessionView), takes=UpdateSession, refuses=(SessionNotFoundError,))
 async def update_session(req: Request) -> Response:
     """Change name, agent, metadata or archived (RFC 7396)."""
     who = caller(req)
@@ -93,6 +125,7 @@ async def update_session(req: Request) -> Response:
 
 @bp.route("sessions/{session_id}", methods=["DELETE"])
 @endpoint
+@describes(Answer(204, "It is deleted"), refuses=(SessionNotFoundError,))
 async def delete_session(req: Request) -> Response:
     """End what runs and clear the conversation; the session is not found from now on."""
     who = caller(req)
@@ -104,24 +137,28 @@ async def delete_session(req: Request) -> Response:
 
 @bp.route("sessions/{session_id}/status", methods=["GET"])
 @endpoint
+@describes(Answer(200, "The status", SessionStatus))
 async def get_session_status(req: Request) -> Response:
     """`running`, `finished` or `not_existent`: always 200."""
     who, session_id = caller(req), session_id_of(req)
 
     status = await services().sessions.status(who.owner, session_id)
 
-    return ok({"session_id": session_id, "status": status, "trace_id": who.trace_id})
+    body: SessionStatus = {"session_id": session_id, "status": status, "trace_id": who.trace_id}
+    return ok(body)
 
 
 @bp.route("sessions/{session_id}/result", methods=["GET"])
 @endpoint
+@describes(Answer(200, "The result", SessionResult), refuses=(SessionNotFoundError, NotFinishedError, NoResultError))
 async def get_session_result(req: Request) -> Response:
     """The text of the last assistant message."""
     who, session_id = caller(req), session_id_of(req)
 
     result = await services().sessions.result(who.owner, session_id)
 
-    return ok({"session_id": session_id, "result": result, "trace_id": who.trace_id})
+    body: SessionResult = {"session_id": session_id, "result": result, "trace_id": who.trace_id}
+    return ok(body)
 
 
 async def _view(state: SessionState, **more: Any) -> SessionView:

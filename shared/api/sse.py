@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
-from fnmatch import fnmatchcase
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
 from shared.api.views import as_json, envelope, event_data
 from shared.domain.events import Event, MessageDelta, SessionDeleted
+from shared.domain.history import is_wanted
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
@@ -21,6 +21,20 @@ HEARTBEAT = timedelta(seconds=15)
 """Below the 230 s after which Azure's load balancer drops an idle connection, with room for proxies."""
 
 HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
+EXAMPLE = """: open
+
+id: 3
+event: message.start
+data: {"step":1,"attempt":1,"session_id":"demo","turn_id":"turn_01","message_id":"msg_01_demo"}
+
+id: 4
+event: message.delta
+data: {"step":1,"attempt":1,"text":"Once upon","session_id":"demo","turn_id":"turn_01","message_id":"msg_01_demo"}
+
+id: 7
+event: done
+data: {"session_id":"demo","head":7,"reason":"finished"}
+"""
 _OPEN = b": open\n\n"
 _BEAT = b": still here\n\n"
 _RESUME = b"retry: 500\n\n"
@@ -119,12 +133,12 @@ def _framed(session_id: SessionId, events: Sequence[Event], options: StreamOptio
 def frame(session_id: SessionId, event: Event, *, whole: bool) -> bytes:
     """One event as a frame: named by its type, or `whole` and unnamed for clients that read only `data`."""
     if whole:
-        return b"id: %d\ndata: %b\n\n" % (event.sequence, _one_line(as_json(envelope(session_id, event))))
-    data = _one_line(as_json(event_data(session_id, event)))
+        return b"id: %d\ndata: %b\n\n" % (event.sequence, one_line(as_json(envelope(session_id, event))))
+    data = one_line(as_json(event_data(session_id, event)))
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.sequence, event.type.encode(), data)
 
 
-def _one_line(data: bytes) -> bytes:
+def one_line(data: bytes) -> bytes:
     """`data` on one line for every client: some end a line at U+0085, U+2028 and U+2029 too."""
     if b"\xc2\x85" in data or b"\xe2\x80" in data:
         for character, escaped in _LINE_ENDS:
@@ -145,7 +159,3 @@ def ending(state: SessionState | None, position: int, *, follow: bool) -> str | 
     if follow or state.is_open or state.head > position:
         return None
     return "finished"
-
-
-def is_wanted(event: Event, types: Sequence[str]) -> bool:
-    return not types or any(fnmatchcase(event.type, wanted) for wanted in types)

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from shared.domain.documents import Message, ModelResponse
 from shared.domain.events import Event, MessageDelta, Outside, SessionUpdated, ToolCallComplete, UserMessage
+from shared.domain.history import Entry
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.session import SessionState, UiState
 from shared.domain.values import Failure, MessageStatus, Usage
@@ -187,6 +188,21 @@ def envelope(session_id: SessionId, event: Event) -> dict[str, Any]:
         "timestamp": sent.get("timestamp", own["timestamp"]),
     }
     return {**sent, **own, **outside}
+
+
+def entry_view(session_id: SessionId, entry: Entry) -> dict[str, Any]:
+    """An event as pages list it; a joined delta says which is the first that it stands for."""
+    view = envelope(session_id, entry.event)
+    return view if entry.first is None else {**view, "first_sequence": entry.first}
+
+
+def flat_event(state: SessionState, event: Event) -> dict[str, Any]:
+    """The event in its older form: its fields beside its type and its session."""
+    data = event_data(state.session_id, event)
+    own = {"event_type": event.type, "session_id": state.session_id}
+    sent = data if isinstance(event.data, Outside) else {}
+    named = {"session_name": state.session_name, "timestamp": timestamp(event.timestamp)}
+    return {**data, **own, **{name: sent.get(name, value) for name, value in named.items()}}
 
 
 def as_json(value: Any) -> bytes:

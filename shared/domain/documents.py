@@ -22,20 +22,29 @@ class Document(Frozen):
 
 
 class Step(Frozen):
-    """One model call as the conversation remembers it: its text and the tools it asked for."""
+    """One model call as the conversation remembers it: its text and the tools it asked for.
+
+    `read` are the messages put into the turn that this call was the first to read.
+    """
 
     text: str
+    read: tuple[MessageId, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str | None = None
     truncated: bool = False
 
 
 class Message(Document):
-    """A user message and, once its turn has ended, the answer. `prompt` and `steps` are the conversation's memory."""
+    """A user message and, once its turn has ended, the answer. `prompt` and `steps` are the conversation's memory.
+
+    `steers` is the message whose turn this one was put into: the answer stands there. What has become of one that waits
+    or steers, the log says: see `shared.domain.standing`.
+    """
 
     kind: Literal["message"] = "message"
     session_id: SessionId
     turn_id: TurnId
+    steers: MessageId | None = None
     trace_id: str | None = None
     prompt: str
     steps: tuple[Step, ...] = ()
@@ -57,6 +66,11 @@ class Message(Document):
     def answer(self) -> str | None:
         """The last text the model wrote; None before there is one."""
         return next((step.text for step in reversed(self.steps) if step.text), None)
+
+    @property
+    def read(self) -> frozenset[MessageId]:
+        """The messages put into this one's turn that its recorded steps have read."""
+        return frozenset(message_id for step in self.steps for message_id in step.read)
 
 
 class ToolResult(Document):
@@ -89,6 +103,23 @@ class IdempotencyRecord(Document):
     expires_after = 24 * 3600
 
 
+class Receipt(Frozen):
+    """Where a producer's request stands in the log, and what it was by a hash of its body."""
+
+    first: Count
+    count: Count
+    body_hash: str
+
+
+class Producer(Document):
+    """How far an outside producer has come. `id` is a hash of its name; the newest receipt is that of `seq`."""
+
+    kind: Literal["producer"] = "producer"
+    epoch: Count
+    seq: Count
+    receipts: tuple[Receipt, ...]
+
+
 class Lease(Document):
     """That a writer which has been silent for a while is alive. `id` is the writer's."""
 
@@ -96,7 +127,7 @@ class Lease(Document):
     expires_after = 3600
 
 
-AnyDocument: TypeAlias = Message | ToolResult | ModelResponse | IdempotencyRecord | Lease
+AnyDocument: TypeAlias = Message | ToolResult | ModelResponse | IdempotencyRecord | Producer | Lease
 
 
 def response_id(message_id: MessageId, step: int) -> str:

@@ -2,7 +2,8 @@
 
 TurnlogError
 ├── InvalidRequestError          invalid_request      what was sent can't be understood; `problems` says where
-│   └── IdempotencyKeyReusedError  idempotency_key_reused
+│   ├── IdempotencyKeyReusedError  idempotency_key_reused
+│   └── ProducerSeqReusedError   producer_seq_reused
 ├── NotFoundError
 │   ├── SessionNotFoundError     session_not_found    also for another owner's session
 │   ├── MessageNotFoundError     message_not_found
@@ -14,12 +15,15 @@ TurnlogError
 │   ├── SessionDeletedError      session_deleted
 │   ├── SessionArchivedError     session_archived
 │   ├── SessionFullError         session_full
-│   └── TurnInProgressError      turn_in_progress
+│   ├── TurnInProgressError      turn_in_progress
+│   ├── NotWaitingError          not_waiting
+│   └── ProducerGapError         producer_gap         a request before this one is missing
 ├── AgentNotFoundError           agent_not_found
 ├── ModelNotAllowedError         model_not_allowed
 ├── TooLargeError                too_large
 ├── QueueFullError               queue_full           try again later
 ├── ForbiddenError               forbidden
+├── ProducerFencedError          producer_fenced      another instance of the producer has taken over
 ├── UnauthenticatedError         unauthenticated
 ├── StoreUnavailableError        store_unavailable    try again later
 ├── SequenceTakenError           sequence_taken       another writer was first: read on and decide again
@@ -57,6 +61,10 @@ class InvalidRequestError(TurnlogError):
 
 class IdempotencyKeyReusedError(InvalidRequestError):
     code = "idempotency_key_reused"
+
+
+class ProducerSeqReusedError(InvalidRequestError):
+    code = "producer_seq_reused"
 
 
 class NotFoundError(TurnlogError):
@@ -113,6 +121,14 @@ class TurnInProgressError(ConflictError):
     code = "turn_in_progress"
 
 
+class NotWaitingError(ConflictError):
+    code = "not_waiting"
+
+
+class ProducerGapError(ConflictError):
+    code = "producer_gap"
+
+
 class AgentNotFoundError(TurnlogError):
     code = "agent_not_found"
 
@@ -136,6 +152,10 @@ class UnauthenticatedError(TurnlogError):
 
 class ForbiddenError(TurnlogError):
     code = "forbidden"
+
+
+class ProducerFencedError(TurnlogError):
+    code = "producer_fenced"
 
 
 class StoreUnavailableError(TurnlogError):

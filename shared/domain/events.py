@@ -43,7 +43,10 @@ class SessionDeleted(Frozen):
 
 
 class UserMessage(Frozen):
-    """A message enters the conversation."""
+    """A message enters the conversation: it starts a turn, or is put into the running one, whose `turn_id` it has.
+
+    A message that no model call of that turn read comes once more, as the start of its own turn.
+    """
 
     type: Literal["user_message"] = "user_message"
     content: str
@@ -51,12 +54,22 @@ class UserMessage(Frozen):
 
 
 class MessageQueued(Frozen):
-    """A message waits for the running turn to end."""
+    """A message waits for its own turn: behind the others (`enqueue`), or ahead of them.
+
+    `interrupt`: ahead of all. `steer`: no model call of the running turn will read it, so that it is next, behind those
+    that are ahead already.
+    """
 
     type: Literal["message.queued"] = "message.queued"
     content: str
     on_busy: OnBusy = "enqueue"
     overflow: str | None = None
+
+
+class MessageWithdrawn(Frozen):
+    """A waiting message was taken back: it will have no turn."""
+
+    type: Literal["message.withdrawn"] = "message.withdrawn"
 
 
 class RunStart(Frozen):
@@ -186,6 +199,7 @@ EventData: TypeAlias = Annotated[
     | SessionDeleted
     | UserMessage
     | MessageQueued
+    | MessageWithdrawn
     | RunStart
     | RunHandover
     | MessageStart

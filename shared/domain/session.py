@@ -16,6 +16,7 @@ from shared.domain.events import (
     MessageDelta,
     MessageQueued,
     MessageStart,
+    MessageWithdrawn,
     Outside,
     RunComplete,
     RunHandover,
@@ -30,6 +31,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, instance_of
+from shared.domain.queue import joined, left
 from shared.domain.values import Count, Frozen, Ordinal, Usage, size_of
 
 UiState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
@@ -53,7 +55,9 @@ class Attempt(Frozen):
 class ActiveTurn(Frozen):
     """The one turn that owns the session now.
 
-    `step` is the newest step begun and `call` its newest attempt; `tools` are the tool calls begun in that step.
+    `step` is the newest step begun and `call` its newest attempt; `tools` are the tool calls begun in that step. Of the
+    messages put into the turn, `reading` are those that the newest step is the first to read, and `unread` those that
+    came after its newest attempt had begun.
     """
 
     turn_id: TurnId
@@ -70,6 +74,8 @@ class ActiveTurn(Frozen):
     step: Count = 0
     call: Attempt | None = None
     tools: dict[str, Attempt] = {}
+    reading: tuple[MessageId, ...] = ()
+    unread: tuple[MessageId, ...] = ()
     usage: Usage = Usage()
     model_calls: Count = 0
 
@@ -101,6 +107,7 @@ class SessionState(Frozen):
     status: Literal["running", "finished"] = "running"
     active_turn: ActiveTurn | None = None
     queue: tuple[MessageId, ...] = ()
+    queued_ahead: Count = 0
     diagnosis: str | None = None
     diagnosis_overflow: str | None = None
     result_at: Count = 0
@@ -175,19 +182,12 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
         case SessionUpdated(changes=changes):
             return {name: value for name, value in changes.items() if name in UPDATABLE}
         case SessionDeleted():
-            return {"deleted": True, "active_turn": None, "queue": (), "status": "finished"}
-        case UserMessage():
-            return {
-                "queue": tuple(queued for queued in state.queue if queued != event.message_id),
-                "status": "running",
-                "last_resumed_at": event.timestamp,
-            }
-        case MessageQueued():
-            return {
-                "queue": (*state.queue, event.message_id),
-                "status": "running",
-                "last_resumed_at": event.timestamp,
-            }
+            return {"deleted": True, "active_turn": None, "queue": (), "queued_ahead": 0, "status": "finished"}
+        case UserMessage() | MessageQueued():
+            resumed = {"status": "running", "last_resumed_at": event.timestamp}
+            return {**resumed, **_place_changes(state, event)}
+        case MessageWithdrawn():
+            return _place_changes(state, event)
         case RunStart() as start:
             return {"active_turn": _begun(start, event)}
         case RunComplete() as end:
@@ -218,6 +218,19 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
             assert_never(never)
 
 
+def _place_changes(state: SessionState, event: Event) -> dict[str, Any]:
+    """Where a message is after `event`: in the queue, in the running turn and not read yet, or in neither."""
+    message_id, turn = event.message_id, state.active_turn
+    queue = left((state.queue, state.queued_ahead), message_id)
+    unread = () if turn is None else tuple(each for each in turn.unread if each != message_id)
+    if message_id is not None and isinstance(event.data, MessageQueued):
+        queue = joined(queue, message_id, event.data.on_busy)
+    elif message_id is not None and turn is not None and isinstance(event.data, UserMessage):
+        unread = (*unread, message_id) if event.turn_id == turn.turn_id else unread
+    waiting, ahead = queue
+    return {"queue": waiting, "queued_ahead": ahead, **_turn(state, {"unread": unread})}
+
+
 def _begun(start: RunStart, event: Event) -> ActiveTurn:
     if event.turn_id is None or event.message_id is None:
         raise ValueError("run.start without its turn")
@@ -245,8 +258,9 @@ def _turn_changes(turn: ActiveTurn | None, event: Event, writer: WriterId) -> di
         case RunHandover(instance_id=instance_id):
             return {"instance_id": InstanceId(instance_id), "generation": turn.generation + 1}
         case MessageStart(step=step, attempt=number):
-            tools = turn.tools if step == turn.step else {}
-            return {"step": step, "call": Attempt(number=number, writer=writer), "tools": tools}
+            tools, read = (turn.tools, turn.reading) if step == turn.step else ({}, ())
+            call = Attempt(number=number, writer=writer)
+            return {"step": step, "call": call, "tools": tools, "reading": (*read, *turn.unread), "unread": ()}
         case MessageComplete() if turn.call is not None:
             return {"call": turn.call.model_copy(update={"done": True})}
         case TokenUsage() as used:
@@ -300,7 +314,9 @@ def _usage(used: TokenUsage) -> Usage:
 def _size(event: Event) -> int:
     """About what `event` takes in the store: enough to know when a partition fills up."""
     match event.data:
-        case MessageDelta(text=text) | MessageComplete(text=text) | UserMessage(content=text):
+        case MessageDelta(text=text) | MessageComplete(text=text):
+            return _EVENT_OVERHEAD_BYTES + size_of(text)
+        case UserMessage(content=text) | MessageQueued(content=text):
             return _EVENT_OVERHEAD_BYTES + size_of(text)
         case Outside(fields=fields):
             return _EVENT_OVERHEAD_BYTES + size_of(str(fields))

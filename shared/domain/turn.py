@@ -1,5 +1,6 @@
 """A turn's rules: who may act on it, and what is appended when it begins and ends. Pure decisions over the state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -10,17 +11,21 @@ from shared.domain.events import (
     ErrorRaised,
     EventData,
     MessageComplete,
+    MessageQueued,
+    MessageWithdrawn,
     RunComplete,
     RunStart,
+    Status,
     ToolCallComplete,
     UserMessage,
 )
-from shared.domain.ids import InstanceId, MessageId, TurnId, WriterId
+from shared.domain.ids import InstanceId, MessageId, TurnId, WriterId, turn_of
 from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.values import (
     INLINE_RESPONSE_BYTES,
     INLINE_TEXT_BYTES,
     Failure,
+    OnBusy,
     ToolOutcome,
     TurnOutcome,
     size_of,
@@ -90,22 +95,53 @@ def _standing(turn: ActiveTurn, begun: Attempt | None, attempt: int, writer: Wri
 
 def beginning(message: Message) -> list[Draft]:
     """The events with which `message` starts its turn."""
+    return [said(message), _draft(message, RunStart(agent=message.agent, model=message.model))]
+
+
+def said(message: Message) -> Draft:
+    """The event with which `message` enters the conversation."""
     content, overflow = inlined(message.prompt, message.id)
-    return [
-        _draft(message, UserMessage(content=content, overflow=overflow)),
-        _draft(message, RunStart(agent=message.agent, model=message.model)),
-    ]
+    return _draft(message, UserMessage(content=content, overflow=overflow))
+
+
+def queued(message: Message, on_busy: OnBusy) -> Draft:
+    """The event with which `message` waits for its own turn."""
+    content, overflow = inlined(message.prompt, message.id)
+    waiting = MessageQueued(content=content, on_busy=on_busy, overflow=overflow)
+    turn_id = turn_of(message.message_id)
+    return Draft(data=waiting, turn_id=turn_id, message_id=message.message_id, trace_id=message.trace_id)
+
+
+def stopping(turn: ActiveTurn, unread: Sequence[Message], reason: str | None, trace_id: str) -> list[Draft]:
+    """The events that ask `turn` to stop; none if it was asked before.
+
+    No model call follows: what was put into the turn and not read waits for turns of its own from here on.
+    """
+    if turn.cancelling:
+        return []
+    stop = Status(status="cancelling", reason=reason)
+    draft = Draft(data=stop, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=trace_id)
+    return [draft, *(queued(message, "steer") for message in unread)]
+
+
+def withdrawn(message_id: MessageId, trace_id: str) -> Draft:
+    """The event with which a waiting message is taken back."""
+    return Draft(data=MessageWithdrawn(), turn_id=turn_of(message_id), message_id=message_id, trace_id=trace_id)
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a turn ends. `unfinished` is what an interrupted step had written; `dangling` the calls without an answer."""
+    """How a turn ends. `unfinished` is what an interrupted step had written; `dangling` the calls without an answer.
+
+    `unread` are the messages put into the turn that no model call read: each gets a turn of its own.
+    """
 
     status: TurnOutcome
     at: datetime
     failure: Failure | None = None
     unfinished: Step | None = None
     dangling: tuple[ToolResult, ...] = ()
+    unread: tuple[Message, ...] = ()
 
     def drafts(self, turn: ActiveTurn, message: Message) -> list[Draft]:
         """The turn's last events: what was left open is closed first, so that the next model call is a valid one."""
@@ -118,17 +154,17 @@ class Ending:
         closing += [tool_completion(result) for result in self.dangling]
         if self.failure is not None:
             closing.append(ErrorRaised(**self.failure.model_dump()))
-        closing.append(
-            RunComplete(
-                status=self.status,
-                steps=steps,
-                usage=turn.usage.model_dump(),
-                duration_ms=max(0, int((self.at - turn.started_at).total_seconds() * 1000)),
-                model=turn.model,
-                error=self.failure,
-            )
+        end = RunComplete(
+            status=self.status,
+            steps=steps,
+            usage=turn.usage.model_dump(),
+            duration_ms=max(0, int((self.at - turn.started_at).total_seconds() * 1000)),
+            model=turn.model,
+            error=self.failure,
         )
-        return [_draft(message, data) for data in closing]
+        # Who waits for a message that was not read hears of its own turn before this one's end.
+        waiting = [queued(unread, "steer") for unread in self.unread]
+        return [*(_draft(message, data) for data in closing), *waiting, _draft(message, end)]
 
     def message(self, turn: ActiveTurn, message: Message) -> Message:
         """The message as it is kept: what an interrupted step had written is part of its answer."""

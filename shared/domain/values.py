@@ -9,7 +9,7 @@ MessageStatus: TypeAlias = Literal[
     "queued", "running", "requires_action", "completed", "failed", "cancelled", "withdrawn"
 ]
 ToolStatus: TypeAlias = Literal["completed", "failed", "cancelled", "denied"]
-OnBusy: TypeAlias = Literal["enqueue", "reject"]
+OnBusy: TypeAlias = Literal["enqueue", "reject", "interrupt", "steer"]
 Count = Annotated[int, Field(ge=0)]
 Ordinal = Annotated[int, Field(ge=1)]
 

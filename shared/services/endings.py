@@ -6,21 +6,48 @@ from datetime import timedelta
 
 from shared.domain.documents import AnyDocument, Message, ModelResponse, Step, ToolResult, response_id
 from shared.domain.events import MessageDelta
-from shared.domain.ids import SessionId, TurnId, instance_of
+from shared.domain.ids import SessionId, TurnId, instance_of, turn_of
+from shared.domain.queue import joined
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Ending, Fence, beginning, cancelled_call
 from shared.domain.values import ANSWER_BYTES, Failure, TurnOutcome, cut
 from shared.ports import Clock, SessionLog, TurnStart
+from shared.services.messages import kept
 from shared.services.stream import follow
 from shared.services.writer import Decision, SessionWriter
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a turn is to end. A turn whose log says `cancelling` ends as cancelled, whatever it still brought about."""
+    """How a turn is to end. A turn whose log says `cancelling` ends as cancelled, whatever it still brought about.
+
+    `goes_on_after`: the last step made, if the turn may make another one; if there is time, it then does for a message
+    that was put into it and that no model call has read.
+    """
 
     status: TurnOutcome
     failure: Failure | None = None
+    goes_on_after: int | None = None
+    has_time: bool = True
+
+    def lets_go_on(self, turn: ActiveTurn) -> bool:
+        if self.goes_on_after is None:
+            return False
+        # Who is late, or took the turn over, may find that it has gone on already.
+        has_gone_on = turn.step > self.goes_on_after
+        may_go_on = self.has_time and self.status == "completed" and not turn.cancelling
+        return has_gone_on or (may_go_on and bool(turn.unread))
+
+
+@dataclass(frozen=True)
+class TurnEnd:
+    """What came of ending a turn. `following` is the turn that is to be started now.
+
+    `goes_on`: nothing was appended, there is a message yet to be read.
+    """
+
+    following: TurnStart | None = None
+    goes_on: bool = False
 
 
 class Endings:
@@ -29,24 +56,26 @@ class Endings:
         self._clock = clock
         self._turn_timeout = turn_timeout
 
-    async def end(self, session_id: SessionId, fence: Fence, verdict: Verdict) -> TurnStart | None:
-        """Append the turn's end, and take the next waiting message with it.
+    async def end(self, session_id: SessionId, fence: Fence, verdict: Verdict) -> TurnEnd:
+        """Append the turn's end, and take the next waiting message with it; or find that the turn is to go on.
 
-        Run twice, the second finds the turn ended and appends nothing. Returns the turn that is to be started now:
-        also when an earlier run died between its append and that start.
+        Run twice, the second finds the turn ended and appends nothing; the turn that is to be started now it returns,
+        too, since the first may have died between its append and that start.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
         await writer.load()
 
-        async def decide(state: SessionState) -> Decision[TurnStart | None]:
+        async def decide(state: SessionState) -> Decision[TurnEnd]:
             turn = fence.holds(state)
             if turn is None:
-                return Decision(self._unbegun(state))
+                return Decision(TurnEnd(self._unbegun(state)))
+            if verdict.lets_go_on(turn):
+                return Decision(TurnEnd(goes_on=True))
             return await self._decided(state, turn, verdict)
 
         return await writer.settle(decide)
 
-    async def _decided(self, state: SessionState, turn: ActiveTurn, verdict: Verdict) -> Decision[TurnStart | None]:
+    async def _decided(self, state: SessionState, turn: ActiveTurn, verdict: Verdict) -> Decision[TurnEnd]:
         message = await self._log.get(Message, state.session_id, turn.message_id)
         if message is None:
             raise ValueError(f"session {state.session_id}: the active turn's message {turn.message_id} is missing")
@@ -55,13 +84,11 @@ class Endings:
         documents: list[AnyDocument] = [ending.message(turn, message), *ending.dangling]
         if ending.unfinished is not None:
             documents.append(_partial_response(message, turn, ending.unfinished))
-        following = None
-        if state.queue:
-            begun = await self._next(state, state.head + len(drafts) + 1)
-            drafts += beginning(begun)
-            documents.append(begun)
-            following = self._start_of(begun.session_id, begun.turn_id)
-        return Decision(following, drafts, documents)
+        begun = await self._next(state, ending, state.head + len(drafts) + 1)
+        if begun is None:
+            return Decision(TurnEnd(), drafts, documents)
+        following = self._start_of(begun.session_id, begun.turn_id)
+        return Decision(TurnEnd(following), [*drafts, *beginning(begun)], [*documents, begun])
 
     async def _ending(self, turn: ActiveTurn, message: Message, verdict: Verdict) -> Ending:
         return Ending(
@@ -70,6 +97,7 @@ class Endings:
             failure=None if turn.cancelling else verdict.failure,
             unfinished=await self._unfinished(message, turn),
             dangling=_dangling(message, turn),
+            unread=tuple(await kept(self._log, message.session_id, turn.unread)),
         )
 
     async def _unfinished(self, message: Message, turn: ActiveTurn) -> Step | None:
@@ -90,13 +118,19 @@ class Endings:
                     and (event.data.step, event.data.attempt) == (turn.step, turn.call.number)
                 ]
         text, truncated = cut("".join(pieces), ANSWER_BYTES)
-        return Step(text=text, truncated=truncated)
+        return Step(text=text, read=turn.reading, truncated=truncated)
 
-    async def _next(self, state: SessionState, sequence: int) -> Message:
-        queued = await self._log.get(Message, state.session_id, state.queue[0])
-        if queued is None:
-            raise ValueError(f"session {state.session_id}: the queued message {state.queue[0]} is missing")
-        return queued.model_copy(update={"status": "running", "order": sequence})
+    async def _next(self, state: SessionState, ending: Ending, sequence: int) -> Message | None:
+        queue = (state.queue, state.queued_ahead)
+        for unread in ending.unread:
+            queue = joined(queue, unread.message_id, "steer")
+        if not queue[0]:
+            return None
+        following = await self._log.get(Message, state.session_id, queue[0][0])
+        if following is None:
+            raise ValueError(f"session {state.session_id}: the queued message {queue[0][0]} is missing")
+        own = {"turn_id": turn_of(following.message_id), "steers": None}
+        return following.model_copy(update={**own, "status": "running", "order": sequence})
 
     def _unbegun(self, state: SessionState) -> TurnStart | None:
         """The active turn if nothing shows yet that its instance runs; starting one that runs does nothing."""

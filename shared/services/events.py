@@ -1,29 +1,24 @@
-"""The log as a resource: pages of it, and events appended from outside."""
+"""Events of other producers, appended to a session's log."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.documents import IdempotencyRecord
-from shared.domain.errors import SessionArchivedError
-from shared.domain.events import Draft, Event, Outside
+from shared.domain.documents import AnyDocument, IdempotencyRecord, Producer
+from shared.domain.errors import (
+    SequenceTakenError,
+    SessionArchivedError,
+    SessionDeletedError,
+    SessionExistsError,
+)
+from shared.domain.events import Draft, Outside, SessionCreated
 from shared.domain.ids import SessionId
+from shared.domain.producers import ProducerClaim
 from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.reading import filled_in
 from shared.services.sessions import IdempotencyKey, belonging
 from shared.services.writer import Decision, SessionWriter
-
-_PAGE_CHUNKS = 100
-
-
-@dataclass(frozen=True)
-class EventPage:
-    """`next_cursor` is None when the page reaches the head."""
-
-    events: Sequence[Event]
-    next_cursor: int | None
-    head: int
 
 
 @dataclass(frozen=True)
@@ -39,47 +34,86 @@ class Events:
         self._log = log
         self._clock = clock
 
-    async def page(self, owner: str, session_id: SessionId, after: int, limit: int) -> EventPage:
-        """At most `limit` events later than `after`, oldest first."""
-        state = belonging(await self._log.state(session_id), owner, session_id)
-        events: list[Event] = []
-        position = after
-        while len(events) < limit and (chunks := await self._log.read(session_id, position, _PAGE_CHUNKS)):
-            events += [event for chunk in chunks for event in chunk.events if event.sequence > position]
-            position = chunks[-1].last
-        events = events[:limit]
-        last = events[-1].sequence if events else state.head
-        head = max(state.head, last)
-        return EventPage(await filled_in(self._log, session_id, events), last if last < head else None, head)
-
     async def append(
         self,
         owner: str,
         session_id: SessionId,
         events: Sequence[tuple[str, dict[str, Any]]],
         trace_id: str,
-        key: IdempotencyKey | None = None,
+        key: IdempotencyKey | ProducerClaim | None = None,
     ) -> Appended:
-        """Append events of other producers, all of them or none.
+        """Append events of other producers, all of them or none, and once for a key or a producer's request.
 
         They belong to no turn: the running one neither sees nor minds them.
+
+        Raises:
+            SessionNotFoundError, SessionArchivedError, IdempotencyKeyReusedError
+            ProducerFencedError, ProducerGapError, ProducerSeqReusedError
         """
         writer = SessionWriter(self._log, self._clock, session_id)
         await writer.load()
-        drafts = [
-            Draft(data=Outside(event_type=event_type, fields=fields), trace_id=trace_id)
-            for event_type, fields in events
-        ]
+        drafts = [_draft(event_type, fields, trace_id) for event_type, fields in events]
 
         async def decide(state: SessionState) -> Decision[Appended]:
             belonging(state, owner, session_id)
-            known = None if key is None else await self._log.get(IdempotencyRecord, session_id, key.id)
-            if key is not None and (first := key.replayed(known)) is not None:
-                return Decision(Appended(range(int(first), int(first) + len(drafts)), replayed=True))
+            before, record = await self._known(session_id, key, state.head + 1, len(drafts))
+            if before is not None:
+                return Decision(Appended(before, replayed=True))
             if state.archived:
                 raise SessionArchivedError("The session is archived: PATCH it with archived=false to go on.")
             sequences = range(state.head + 1, state.head + 1 + len(drafts))
-            documents = () if key is None else (key.record(str(sequences[0])),)
-            return Decision(Appended(sequences), drafts, documents)
+            return Decision(Appended(sequences), drafts, () if record is None else (record,))
 
         return await writer.settle(decide)
+
+    async def _known(
+        self, session_id: SessionId, key: IdempotencyKey | ProducerClaim | None, first: int, count: int
+    ) -> tuple[range | None, AnyDocument | None]:
+        """Where an earlier request with `key` put its events, or what is to be written with them from `first` on."""
+        match key:
+            case None:
+                return None, None
+            case IdempotencyKey():
+                record = await self._log.get(IdempotencyRecord, session_id, key.id)
+                made = key.replayed(record)
+                return (None, key.record(str(first))) if made is None else (range(int(made), int(made) + count), None)
+            case ProducerClaim():
+                producer = await self._log.get(Producer, session_id, key.document_id)
+                receipt = key.replayed(producer)
+                if receipt is None:
+                    return None, key.carried_out(producer, first, count)
+                return range(receipt.first, receipt.first + receipt.count), None
+
+    async def start(
+        self,
+        owner: str,
+        session_id: SessionId,
+        fields: dict[str, Any],
+        event: tuple[str, dict[str, Any]],
+        trace_id: str,
+        *,
+        key: IdempotencyKey | ProducerClaim | None = None,
+    ) -> Appended:
+        """Open a session together with the event that asks for it; to one that is open that event is appended.
+
+        Raises:
+            SessionExistsError: it is another owner's. SessionDeletedError, and what `append` raises.
+        """
+        writer = SessionWriter(self._log, self._clock, session_id)
+        if await writer.load() is None:
+            created = SessionCreated(thread_id=f"thread_{session_id}", owner=owner, **fields)
+            _, record = await self._known(session_id, key, 2, 1)
+            drafts = [Draft(data=created, trace_id=trace_id), _draft(*event, trace_id)]
+            with suppress(SequenceTakenError):  # somebody else opened it meanwhile
+                await writer.append(drafts, () if record is None else (record,))
+                return Appended((2,))
+            await writer.load()
+        if writer.state.deleted:
+            raise SessionDeletedError(f"The session {session_id!r} was deleted; its id is not given out again.")
+        if writer.state.owner != owner:
+            raise SessionExistsError(f"There is a session {session_id!r} already: take another id.")
+        return await self.append(owner, session_id, [event], trace_id, key)
+
+
+def _draft(event_type: str, fields: dict[str, Any], trace_id: str) -> Draft:
+    return Draft(data=Outside(event_type=event_type, fields=fields), trace_id=trace_id)

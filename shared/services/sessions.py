@@ -5,7 +5,7 @@ import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic_core import to_json
 
@@ -115,8 +115,7 @@ class Sessions:
         """
         return belonging(await self._log.state(session_id), owner, session_id)
 
-    async def status(self, owner: str, session_id: SessionId) -> str:
-        """`running`, `finished`, or `not_existent`."""
+    async def status(self, owner: str, session_id: SessionId) -> Literal["running", "finished", "not_existent"]:
         try:
             return (await self.get(owner, session_id)).status
         except SessionNotFoundError:

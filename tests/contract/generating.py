@@ -15,6 +15,7 @@ from shared.domain.events import (
     MessageDelta,
     MessageQueued,
     MessageStart,
+    MessageWithdrawn,
     Outside,
     RunComplete,
     RunHandover,
@@ -59,7 +60,10 @@ _changes = st.fixed_dictionaries(
 _later: dict[type, st.SearchStrategy[Any]] = {
     SessionUpdated: _of(SessionUpdated, changes=_changes),
     UserMessage: _of(UserMessage, content=_texts),
-    MessageQueued: _of(MessageQueued, content=_texts),
+    MessageQueued: _of(
+        MessageQueued, content=_texts, on_busy=st.sampled_from(("enqueue", "reject", "interrupt", "steer"))
+    ),
+    MessageWithdrawn: _of(MessageWithdrawn),
     RunStart: _of(RunStart, agent=_texts, model=_texts),
     RunHandover: _of(RunHandover, instance_id=_texts),
     MessageStart: _of(MessageStart, step=_numbers, attempt=_numbers),

@@ -6,7 +6,8 @@ from typing import Any
 import anyio
 import pytest
 
-from shared.domain.documents import IdempotencyRecord, Lease, Message, ModelResponse, ToolResult
+from shared.domain.documents import IdempotencyRecord, Lease, Message, ModelResponse, Producer, Receipt, ToolResult
+from shared.domain.errors import SequenceTakenError
 from shared.domain.events import MessageComplete
 from shared.domain.ids import new_writer_id
 from shared.domain.values import ToolOutcome
@@ -34,6 +35,18 @@ async def test_a_document_is_found_by_its_kind_and_id(log: SessionLog) -> None:
     assert await log.get(ModelResponse, here, "same") == response
     assert await log.get(Lease, here, "same") is None
     assert await log.get(ModelResponse, session_id(), "same") is None
+
+
+async def test_a_producer_comes_with_its_chunk_or_not_at_all(log: SessionLog) -> None:
+    state = await begin(log)
+    receipt = Receipt(first=2, count=1, body_hash="hash")
+    producer = Producer(id="p", epoch=1, seq=0, receipts=(receipt,))
+    await go_on(log, state, delta(), documents=[producer])
+
+    with pytest.raises(SequenceTakenError):
+        await go_on(log, state, delta(), documents=[producer.model_copy(update={"seq": 1})])
+
+    assert await log.get(Producer, state.session_id, "p") == producer
 
 
 async def test_a_document_put_again_is_replaced(log: SessionLog) -> None:

@@ -1,5 +1,7 @@
 """Reading from a cursor, and the state as the whole log says."""
 
+from typing import Any
+
 import pytest
 
 from shared.domain.events import MessageStart, Outside, SessionUpdated, UserMessage
@@ -45,6 +47,46 @@ async def test_more_chunks_than_one_answer_holds_come_in_order(log: SessionLog) 
         state = await go_on(log, state, delta(str(number)))
 
     assert places(await whole(log, state.session_id)) == list(range(1, 132))
+
+
+async def test_a_window_is_read_from_either_end(log: SessionLog) -> None:
+    state = await begin(log)
+    for _ in range(4):
+        state = await go_on(log, state, delta(), delta())
+
+    async def read(after: int, before: int | None, limit: int, *, newest: bool) -> list[int]:
+        return places(await log.read(state.session_id, after, limit, before=before, newest=newest))
+
+    assert await read(0, None, 2, newest=True) == [6, 7, 8, 9]
+    assert await read(0, 9, 2, newest=True) == [6, 7, 8, 9]
+    assert await read(0, 8, 2, newest=True) == [4, 5, 6, 7]
+    assert await read(4, 8, 9, newest=True) == [4, 5, 6, 7]
+    assert await read(5, 8, 9, newest=True) == [6, 7]
+    assert await read(0, 2, 9, newest=True) == [1]
+    assert await read(0, 1, 9, newest=True) == []
+    assert await read(9, None, 9, newest=True) == []
+    assert await read(1, 5, 9, newest=False) == [2, 3, 4, 5]
+    assert await read(1, 5, 1, newest=False) == [2, 3]
+
+
+async def test_chunks_that_tell_more_than_deltas_are_found_among_the_many(log: SessionLog) -> None:
+    state = await begin(log)
+    for number in range(1, 4):
+        state = await go_on(log, state, MessageStart(step=1, attempt=number))
+        for _ in range(5):
+            state = await go_on(log, state, delta(), delta())
+        state = await go_on(log, state, delta(), Outside(event_type="x"))
+
+    async def told(after: int, limit: int, **window: Any) -> list[int]:
+        return [chunk.first for chunk in await log.read(state.session_id, after, limit, telling=True, **window)]
+
+    assert await told(0, 99) == [1, 2, 13, 15, 26, 28, 39]
+    assert await told(0, 2) == [1, 2]
+    assert await told(2, 99, before=39) == [13, 15, 26, 28]
+    assert await told(13, 1) == [13]
+    assert await told(0, 2, newest=True) == [28, 39]
+    assert await told(0, 2, before=28, newest=True) == [15, 26]
+    assert await told(40, 99) == []
 
 
 async def test_the_newest_chunks_with_an_event_of_a_type_are_found(log: SessionLog) -> None:

@@ -116,7 +116,7 @@ class Api:
         events: list[JSON] = []
         cursor = 0
         while cursor is not None:
-            page = ok(await self.http.get(f"/sessions/{session_id}/events?limit=1000&after={cursor}"))
+            page = ok(await self.http.get(f"/sessions/{session_id}/events?coalesce=false&limit=1000&after={cursor}"))
             events += page["events"]
             cursor = page["next_cursor"]
         return events

@@ -200,7 +200,9 @@ async def test_the_log_is_read_in_pages_that_meet(api: Api, limit: int) -> None:
     pages: list[JSON] = []
     cursor = 0
     while cursor is not None:
-        pages.append(ok(await api.http.get(f"/sessions/{session_id}/events?limit={limit}&after={cursor}")))
+        pages.append(
+            ok(await api.http.get(f"/sessions/{session_id}/events?coalesce=false&limit={limit}&after={cursor}"))
+        )
         cursor = pages[-1]["next_cursor"]
 
     events = [event for page in pages for event in page["events"]]
@@ -217,7 +219,7 @@ async def test_a_page_after_any_place_begins_right_behind_it(api: Api) -> None:
     events = await api.events(session_id)
 
     for place in range(len(events) + 1):
-        page = ok(await api.http.get(f"/sessions/{session_id}/events?after={place}"))
+        page = ok(await api.http.get(f"/sessions/{session_id}/events?coalesce=false&after={place}"))
         assert page["events"] == events[place:]
 
 
@@ -231,7 +233,19 @@ async def test_a_page_from_beyond_the_end_is_empty_and_tells_the_head(api: Api) 
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=1001", "limit=x", "after=-1", "after=x", "after=1.5", "after=%D9%A3", "after=" + "9" * 30],
+    [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "before=x",
+        "order=up",
+        "coalesce=1",
+        "after=-1",
+        "after=x",
+        "after=1.5",
+        "after=%D9%A3",
+        "after=" + "9" * 30,
+    ],
 )
 async def test_an_event_query_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
     session_id = await api.new_session()
@@ -239,6 +253,50 @@ async def test_an_event_query_that_makes_no_sense_is_refused(api: Api, query: st
     body = refusal(await api.http.get(f"/sessions/{session_id}/events?{query}"), 422, "invalid_request")
 
     assert body["errors"][0]["pointer"] == f"?{query.partition('=')[0]}"
+
+
+async def test_a_history_is_read_joined_from_either_end(api: Api) -> None:
+    session_id = await api.new_session()
+    message = await api.say(session_id, model="fake-40-1")
+    await api.append(session_id, {"event_type": "x"})
+    log = await api.events(session_id)
+    places = [event["sequence"] for event in log if event["type"] == "message.delta"]
+
+    async def listed(query: str) -> list[JSON]:
+        return ok(await api.http.get(f"/sessions/{session_id}/events?{query}"))["events"]
+
+    joined = await listed("")
+    (delta,) = [event for event in joined if event["type"] == "message.delta"]
+    assert (delta["first_sequence"], delta["sequence"]) == (places[0], places[-1])
+    assert delta["data"]["text"] == message["answer"]
+    assert [event for event in joined if event != delta] == [event for event in log if event["type"] != "message.delta"]
+    assert await listed("order=desc") == joined[::-1]
+    assert await listed(f"order=desc&limit=2&before={log[-1]['sequence']}") == joined[-3:-1][::-1]
+    assert await listed("coalesce=false&order=desc&limit=1000") == log[::-1]
+    assert types(await listed("types=run.*,x")) == ["run.start", "run.complete", "x"]
+    assert types(await listed("types=run.*,x&order=desc&limit=1")) == ["x"]
+    assert await listed("types=message.delta") == [delta]
+
+
+@pytest.mark.parametrize("query", ["order=desc", "types=message.*,x", "order=desc&coalesce=false", "coalesce=true"])
+async def test_a_cursor_goes_on_where_the_page_ended(api: Api, query: str) -> None:
+    session_id = await api.new_session()
+    for _ in range(2):
+        await api.say(session_id)
+        await api.append(session_id, {"event_type": "x"})
+    place = "before" if "desc" in query else "after"
+    whole = ok(await api.http.get(f"/sessions/{session_id}/events?{query}&limit=1000"))
+
+    events: list[JSON] = []
+    cursor = ""
+    while cursor is not None:
+        page = ok(
+            await api.http.get(f"/sessions/{session_id}/events?{query}&limit=2" + (cursor and f"&{place}={cursor}"))
+        )
+        events += page["events"]
+        cursor = page["next_cursor"]
+
+    assert [event["sequence"] for event in events] == [event["sequence"] for event in whole["events"]]
 
 
 async def test_a_waiting_reader_hears_outside_events_at_once(api: Api) -> None:

@@ -80,6 +80,25 @@ def timed_out() -> Turn:
     return turn
 
 
+def steered() -> Turn:
+    """Twice the end finds a message yet to be read: the first time as the second attempt at the end says."""
+    turn = Turn()
+    turn.reply("call_model", "tools", call_ids=["a"])
+    turn.reply("run_tool", "done")
+    turn.reply("call_model", "done")
+    turn.fail("finish_turn")
+    turn.reply("finish_turn", "goes_on")
+    turn.fire()
+    turn.look("alive")
+    turn.reply("call_model", "done")
+    turn.reply("finish_turn", "goes_on")
+    turn.reply("call_model", "tools", call_ids=["b"])
+    turn.reply("run_tool", "done")
+    turn.reply("call_model", "done")
+    turn.reply("finish_turn", "done")
+    return turn
+
+
 def step_limit() -> Turn:
     turn = Turn(max_steps=1)
     turn.reply("call_model", "tools", call_ids=["a"])
@@ -111,6 +130,7 @@ SCENARIOS: list[Callable[[], Turn]] = [
     broken_off,
     cancelled,
     timed_out,
+    steered,
     step_limit,
     superseded,
     failed,

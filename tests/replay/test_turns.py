@@ -399,3 +399,72 @@ def test_an_instance_that_takes_a_turn_over_counts_on_from_the_attempts_before_i
         "call_model 2#5",
         "finish_turn completed#1",
     ]
+
+
+def test_a_turn_with_a_message_yet_to_be_read_goes_on_with_another_step(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "done")
+    assert turn.given_to_finish["goes_on_after"] == 1
+    turn.reply("finish_turn", "goes_on")
+    turn.reply("call_model", "tools", call_ids=["a"])
+    turn.reply("run_tool", "done")
+    turn.reply("call_model", "done")
+    assert turn.given_to_finish["goes_on_after"] == 3
+    turn.reply("finish_turn", "done")
+
+    assert turn.asked == [
+        "call_model 1#1",
+        "finish_turn completed#1",
+        "call_model 2#1",
+        "run_tool a#1",
+        "call_model 3#1",
+        "finish_turn completed#1",
+    ]
+    assert turn.ended == "done"
+
+
+def test_a_turn_may_not_go_on_after_its_last_step(begin: Begin) -> None:
+    turn = begin(max_steps=2)
+    turn.reply("call_model", "done")
+    turn.reply("finish_turn", "goes_on")
+    turn.reply("call_model", "done")
+
+    assert [task["last_step"] for task in _given(turn, "call_model")] == [False, True]
+    assert "goes_on_after" not in turn.given_to_finish
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "failed"])
+def test_a_turn_that_was_stopped_or_failed_may_not_go_on(begin: Begin, outcome: str) -> None:
+    turn = begin()
+    turn.reply("call_model", outcome, failure=DOWN if outcome == "failed" else None)
+
+    assert "goes_on_after" not in turn.given_to_finish
+
+
+def test_a_turn_that_goes_on_is_cancelled_and_superseded_like_any_other(begin: Begin) -> None:
+    for outcome, ended in (("cancelled", "finish_turn cancelled#1"), ("superseded", "call_model 2#1")):
+        turn = begin()
+        turn.reply("call_model", "done")
+        turn.reply("finish_turn", "goes_on")
+        turn.reply("call_model", outcome)
+
+        assert turn.asked[-1] == ended
+
+
+def test_a_deadline_that_passes_before_a_turn_goes_on_ends_it(begin: Begin) -> None:
+    turn = begin(timeout=30, look_after=60)
+    turn.reply("call_model", "done")
+    turn.later(31)
+    turn.reply("finish_turn", "goes_on")
+
+    assert turn.asked[-1] == "finish_turn failed#1"
+    assert failure_of(turn) == "turn_timeout"
+    assert "goes_on_after" not in turn.given_to_finish
+
+
+def test_an_instance_that_takes_over_a_turn_that_went_on_finds_its_later_steps(begin: Begin) -> None:
+    turn = begin(first_attempt=2)
+    turn.reply("call_model", "done")
+    turn.reply("finish_turn", "goes_on")
+
+    assert turn.asked[-1] == "call_model 2#2"

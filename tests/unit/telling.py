@@ -12,6 +12,7 @@ from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_o
 from shared.domain.session import SessionState, fold
 from shared.domain.turn import Fence
 from shared.services.attempts import of_turn
+from shared.services.control import CancelWish
 from shared.services.turns import NewMessage
 from shared.services.writer import SessionWriter
 from shared.wiring import Services
@@ -56,7 +57,7 @@ async def posted(on: Services, session: SessionId, content: str = "Hello", **fie
 
 
 async def cancelled(on: Services, message: Message) -> None:
-    await on.turns.cancel(OWNER, message.session_id, message.turn_id, None, TRACE)
+    await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE, message.turn_id))
 
 
 async def appended(

@@ -159,3 +159,54 @@ async def test_the_newest_form_of_the_current_message_is_the_one_given(on: Servi
     current = stored.model_copy(update={"steps": (Step(text="Thinking."),)})
 
     assert await told(on, current) == [("user", "Do it"), ("assistant", "Thinking.")]
+
+
+async def put(on: Services, number: int, prompt: str, into: int) -> MessageId:
+    """A message put into the turn of the one at place `into`."""
+    message = await said(on, number, prompt, status="running")
+    lead = MessageId(f"msg_{into:026}_{SESSION}")
+    await on.log.put(SESSION, message.model_copy(update={"steers": lead, "turn_id": TurnId(f"turn_{into:026}")}))
+    return message.message_id
+
+
+async def test_a_message_put_into_a_turn_is_told_before_the_step_that_was_the_first_to_read_it(on: Services) -> None:
+    read = (await put(on, 2, "Shorter", 1), await put(on, 3, "In French", 1))
+    await answered(on, 1, "a", 7)
+    await said(on, 1, "One", calling("a"), Step(text="Un", read=read), Step(text="Fin"))
+    current = await said(on, 5, "Two", status="running")
+
+    assert await told(on, current) == [
+        ("user", "One"),
+        called("a"),
+        {"role": "tool", "tool_call_id": "a", "content": "7"},
+        ("user", "Shorter"),
+        ("user", "In French"),
+        ("assistant", "Un"),
+        ("assistant", "Fin"),
+        ("user", "Two"),
+    ]
+
+
+async def test_what_a_call_is_the_first_to_read_is_told_last_and_what_came_later_not_at_all(on: Services) -> None:
+    read, _later = await put(on, 2, "Shorter", 1), await put(on, 3, "Later", 1)
+    current = await said(on, 1, "One", Step(text="First"), status="running")
+
+    messages = await conversation(on.log, SESSION, ASSISTANT, current, (read,))
+
+    assert [entry["content"] for entry in messages[1:]] == ["One", "First", "Shorter"]
+
+
+async def test_a_message_that_no_step_of_its_turn_read_was_not_said(on: Services) -> None:
+    await put(on, 2, "Unread", 1)
+    await said(on, 1, "One", Step(text="First"), status="cancelled")
+    current = await said(on, 5, "Two", status="running")
+
+    assert await told(on, current) == [("user", "One"), ("assistant", "First"), ("user", "Two")]
+
+
+async def test_a_message_read_by_a_step_that_said_nothing_is_told(on: Services) -> None:
+    read = (await put(on, 2, "Shorter", 1),)
+    await said(on, 1, "One", Step(text="First"), Step(text="", read=read), status="cancelled")
+    current = await said(on, 5, "Two", status="running")
+
+    assert ("user", "Shorter") in await told(on, current)

@@ -51,7 +51,7 @@ async def end(
     status: Literal["completed", "failed", "cancelled"] = "completed",
     failure: Failure | None = None,
 ) -> TurnStart | None:
-    return await on.endings.end(message.session_id, fence(message), Verdict(status, failure))
+    return (await on.endings.end(message.session_id, fence(message), Verdict(status, failure))).following
 
 
 async def asked_for_tools(on: Services, message: Message) -> Message:

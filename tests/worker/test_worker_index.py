@@ -31,10 +31,16 @@ _ROUTES = {
     "GET sessions/{session_id}/tool_calls/{call_id}",
     "GET sessions/{session_id}/events",
     "POST sessions/{session_id}/events",
+    "GET sessions/{session_id}/export",
+    "POST events",
+    "GET events/{session_id}",
     "GET sessions/{session_id}/stream",
     "GET api/sessions/{session_id}/stream",
     "GET messages/{message_id}",
     "GET messages/{message_id}/full",
+    "GET api/openapi.json",
+    "GET api/docs",
+    "GET api/docs/{asset}",
 }
 
 

@@ -19,6 +19,7 @@ SESSIONS_INDEXING_POLICY: dict[str, Any] = {
         for field in (
             "session_id",
             "last",
+            "telling",
             "writer",
             "types/[]",
             "place",

@@ -9,7 +9,16 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from shared.domain.documents import AnyDocument, Document, IdempotencyRecord, Lease, Message, ModelResponse, ToolResult
+from shared.domain.documents import (
+    AnyDocument,
+    Document,
+    IdempotencyRecord,
+    Lease,
+    Message,
+    ModelResponse,
+    Producer,
+    ToolResult,
+)
 from shared.domain.events import Chunk, Event
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.session import SessionState
@@ -23,6 +32,7 @@ _PREFIXES: dict[type[Document], str] = {
     ToolResult: "t",
     ModelResponse: "r",
     IdempotencyRecord: "q",
+    Producer: "p",
     Lease: "l",
 }
 
@@ -36,6 +46,8 @@ def chunk_id(first: int, epoch: int = 1) -> str:
 
 
 def chunk_item(chunk: Chunk) -> dict[str, Any]:
+    """A chunk. `telling` is where it ends if it holds more than deltas: an index of the few among the many."""
+    telling = {} if chunk.types == ("message.delta",) else {"telling": chunk.last}
     return {
         "id": chunk_id(chunk.first, chunk.epoch),
         "session_id": chunk.session_id,
@@ -44,6 +56,7 @@ def chunk_item(chunk: Chunk) -> dict[str, Any]:
         "first": chunk.first,
         "last": chunk.last,
         "types": chunk.types,
+        **telling,
         "writer": chunk.writer,
         "events": _EVENTS.dump_json(chunk.events, exclude_none=True).decode(),
     }

@@ -78,8 +78,19 @@ class CosmosSessionLog:
             return fold(checkpoint, map(chunk_of, rest))
         return await self._checkpoint(session_id)  # it is being cleared, and now says so
 
-    async def read(self, session_id: SessionId, after: int, limit: int) -> Sequence[Chunk]:
-        return [chunk_of(item) for item in await self._query(queries.chunks(session_id, after), limit)]
+    async def read(
+        self,
+        session_id: SessionId,
+        after: int,
+        limit: int,
+        *,
+        before: int | None = None,
+        newest: bool = False,
+        telling: bool = False,
+    ) -> Sequence[Chunk]:
+        query = queries.chunks(session_id, after, before, newest=newest, telling=telling)
+        items = await self._query(query, limit)
+        return [chunk_of(item) for item in (reversed(items) if newest else items)]
 
     async def newest(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
         items = await self._query(queries.chunks_with(session_id, event_type), limit)

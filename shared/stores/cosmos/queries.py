@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from shared.domain.documents import Document
 from shared.domain.ids import SessionId, WriterId
 from shared.ports import SessionFilter
-from shared.stores.cosmos.items import label, place, place_after
+from shared.stores.cosmos.items import chunk_id, label, place, place_after
 
 
 class Query(TypedDict):
@@ -20,10 +20,18 @@ class Query(TypedDict):
     partition_key: str | None
 
 
-def chunks(session_id: SessionId, after: int) -> Query:
-    """Chunks with events later than `after`. They don't overlap: by their last event is by their first."""
-    text = "SELECT * FROM c WHERE c.session_id = @session_id AND c.last > @after ORDER BY c.last"
-    return _of(session_id, text, after=after)
+def chunks(
+    session_id: SessionId, after: int, before: int | None = None, *, newest: bool = False, telling: bool = False
+) -> Query:
+    """Chunks with events between `after` and `before`. They don't overlap: by their last event is by their first."""
+    field = "telling" if telling else "last"
+    values, upto = dict[str, Any](after=after), ""
+    if before is not None:
+        # By their ids, which are indexed as they are and tell where chunks begin.
+        values["before"], upto = chunk_id(before), " AND c.id < @before"
+    order = f"ORDER BY c.{field}{' DESC' if newest else ''}"
+    text = " ".join(("SELECT * FROM c WHERE c.session_id = @session_id AND", f"c.{field} > @after{upto}", order))
+    return _of(session_id, text, **values)
 
 
 def chunks_with(session_id: SessionId, event_type: str) -> Query:

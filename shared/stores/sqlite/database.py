@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS chunks (
     epoch INTEGER NOT NULL, writer TEXT NOT NULL, recorded_at REAL NOT NULL, types TEXT NOT NULL,
     events TEXT NOT NULL, PRIMARY KEY (session_id, first)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS chunks_telling ON chunks (session_id, first) WHERE types <> ' message.delta ';
 CREATE TABLE IF NOT EXISTS states (
     session_id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, status TEXT NOT NULL,
     agent_name TEXT, archived INTEGER NOT NULL, deleted INTEGER NOT NULL, attention INTEGER NOT NULL,

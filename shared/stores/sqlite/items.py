@@ -13,6 +13,12 @@ from shared.domain.ids import SessionId, WriterId
 from shared.domain.session import SessionState
 from shared.ports import SessionFilter, listing_key
 
+BEYOND = 2**63 - 1
+"""A place after every other."""
+
+ONLY_TELLING = " AND types <> ' message.delta '"
+"""The condition of the index `chunks_telling`, in its words: SQLite has to recognise it."""
+
 _EVENTS = TypeAdapter(tuple[Event, ...])
 _FILTERS = {"owner": "owner", "project_id": "project_id", "status": "status", "agent_name": "agent_name"}
 
@@ -83,15 +89,25 @@ def upsert_document(connection: sqlite3.Connection, session_id: SessionId, docum
     )
 
 
-def read_chunks(connection: sqlite3.Connection, session_id: SessionId, after: int, limit: int) -> list[Chunk]:
+def read_chunks(
+    connection: sqlite3.Connection,
+    session_id: SessionId,
+    after: int,
+    limit: int,
+    before: int = BEYOND,
+    *,
+    newest: bool = False,
+    telling: bool = False,
+) -> list[Chunk]:
     # The chunk that holds `after` begins at or before it: start there, and pass over it if it ends there.
+    source = "chunks INDEXED BY chunks_telling" if telling else "chunks"
     rows = connection.execute(
-        "SELECT epoch, writer, events FROM chunks WHERE session_id = ?1 AND last > ?2 AND first >="
+        f"SELECT epoch, writer, events FROM {source} WHERE session_id = ?1 AND last > ?2 AND first < ?3 AND first >="
         " coalesce((SELECT max(first) FROM chunks WHERE session_id = ?1 AND first <= ?2), 0)"
-        " ORDER BY first LIMIT ?3",
-        (session_id, after, limit),
-    )
-    return [chunk_of(session_id, row) for row in rows]
+        f"{ONLY_TELLING if telling else ''} ORDER BY first{' DESC' if newest else ''} LIMIT ?4",
+        (session_id, after, before, limit),
+    ).fetchall()
+    return [chunk_of(session_id, row) for row in (reversed(rows) if newest else rows)]
 
 
 def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:

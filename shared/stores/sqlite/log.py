@@ -14,6 +14,7 @@ from shared.domain.session import SessionState, fold
 from shared.ports import D, SessionFilter, Tail
 from shared.stores.sqlite.database import Database
 from shared.stores.sqlite.items import (
+    BEYOND,
     chunk_of,
     conditions,
     insert_chunk,
@@ -26,7 +27,6 @@ from shared.stores.sqlite.items import (
 from shared.stores.tails import Tails
 
 _CLEAR_AT_ONCE = 1000
-_BEYOND = 2**63 - 1
 
 
 class SqliteSessionLog:
@@ -62,8 +62,20 @@ class SqliteSessionLog:
 
         return await self._database.read(work)
 
-    async def read(self, session_id: SessionId, after: int, limit: int) -> Sequence[Chunk]:
-        return await self._database.read(lambda connection: read_chunks(connection, session_id, after, limit))
+    async def read(
+        self,
+        session_id: SessionId,
+        after: int,
+        limit: int,
+        *,
+        before: int | None = None,
+        newest: bool = False,
+        telling: bool = False,
+    ) -> Sequence[Chunk]:
+        upto = BEYOND if before is None else before
+        return await self._database.read(
+            lambda connection: read_chunks(connection, session_id, after, limit, upto, newest=newest, telling=telling)
+        )
 
     async def newest(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
         query = (
@@ -101,7 +113,7 @@ class SqliteSessionLog:
             "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND place > ? AND place < ?"
             f" ORDER BY place {direction}, id {direction} LIMIT ?"
         )
-        values = (session_id, kind_name(kind), after, _BEYOND if before is None else before, limit)
+        values = (session_id, kind_name(kind), after, BEYOND if before is None else before, limit)
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [kind.model_validate_json(row["body"]) for row in (reversed(rows) if newest else rows)]
 

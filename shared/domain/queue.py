@@ -1,0 +1,28 @@
+"""The order of waiting messages: those that are ahead, then the others as they came."""
+
+from typing import TypeAlias
+
+from shared.domain.ids import MessageId
+from shared.domain.values import OnBusy
+
+Queue: TypeAlias = tuple[tuple[MessageId, ...], int]
+"""The messages in the order in which they will run, and how many of them are ahead of those that were enqueued."""
+
+
+def joined(queue: Queue, message_id: MessageId, on_busy: OnBusy) -> Queue:
+    """The queue with a message at the place that `on_busy` gives it."""
+    waiting, ahead = queue
+    match on_busy:
+        case "interrupt":
+            return (message_id, *waiting), ahead + 1
+        case "steer":
+            return (*waiting[:ahead], message_id, *waiting[ahead:]), ahead + 1
+        case "enqueue" | "reject":
+            return (*waiting, message_id), ahead
+
+
+def left(queue: Queue, message_id: MessageId | None) -> Queue:
+    """The queue without a message, which need not be in it."""
+    waiting, ahead = queue
+    leading = tuple(each for each in waiting[:ahead] if each != message_id)
+    return (*leading, *(each for each in waiting[ahead:] if each != message_id)), len(leading)

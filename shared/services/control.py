@@ -1,0 +1,82 @@
+"""Turn control: asking the running turn to stop, and taking back what waits."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.domain.errors import NotWaitingError
+from shared.domain.events import Draft
+from shared.domain.ids import MessageId, SessionId, TurnId
+from shared.domain.session import SessionState
+from shared.domain.turn import stopping, withdrawn
+from shared.ports import Clock, SessionLog
+from shared.services.messages import Messages, kept
+from shared.services.sessions import belonging
+from shared.services.writer import Decision, SessionWriter
+
+
+@dataclass(frozen=True)
+class CancelWish:
+    """What is asked of a cancel. `turn_id`: that turn and no other. `clears_queue`: withdraw what waits, too."""
+
+    trace_id: str
+    turn_id: TurnId | None = None
+    reason: str | None = None
+    clears_queue: bool = False
+
+
+@dataclass(frozen=True)
+class CancelReceipt:
+    """`idle`: nothing was running, or not the turn that was named, and nothing was done."""
+
+    status: Literal["cancelling", "idle"]
+    turn_id: TurnId | None = None
+    message_id: MessageId | None = None
+
+
+class Control:
+    def __init__(self, log: SessionLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._messages = Messages(log)
+
+    async def cancel(self, owner: str, session_id: SessionId, wish: CancelWish) -> CancelReceipt:
+        """Ask a turn to stop: the one named, or the one active at first sight, and never the one after it."""
+        writer = SessionWriter(self._log, self._clock, session_id)
+        active = belonging(await writer.load(), owner, session_id).active_turn
+        wanted = wish.turn_id or (active.turn_id if active else None)
+
+        async def decide(state: SessionState) -> Decision[CancelReceipt]:
+            turn = belonging(state, owner, session_id).active_turn
+            if turn is None or turn.turn_id != wanted:
+                return Decision(CancelReceipt("idle"))
+            receipt = CancelReceipt("cancelling", turn.turn_id, turn.message_id)
+            return Decision(receipt, await self._stops(state, wish))
+
+        return await writer.settle(decide)
+
+    async def _stops(self, state: SessionState, wish: CancelWish) -> list[Draft]:
+        turn = state.active_turn
+        if turn is None:
+            return []
+        unread = () if wish.clears_queue else await kept(self._log, state.session_id, turn.unread)
+        drafts = stopping(turn, unread, wish.reason, wish.trace_id)
+        cleared = (*turn.unread, *state.queue) if wish.clears_queue else ()
+        return [*drafts, *(withdrawn(message_id, wish.trace_id) for message_id in cleared)]
+
+    async def withdraw(self, owner: str, session_id: SessionId, message_id: MessageId, trace_id: str) -> None:
+        """Take back a waiting message.
+
+        Raises:
+            SessionNotFoundError, MessageNotFoundError
+            NotWaitingError: its turn has begun, or it was withdrawn before.
+        """
+        writer = SessionWriter(self._log, self._clock, session_id)
+        await writer.load()
+
+        async def decide(state: SessionState) -> Decision[None]:
+            if message_id not in belonging(state, owner, session_id).queue:
+                message = await self._messages.at(state, message_id)
+                raise NotWaitingError(f"The message is {message.status}: only one that waits can be withdrawn.")
+            return Decision(None, [withdrawn(message_id, trace_id)])
+
+        await writer.settle(decide)

@@ -1,0 +1,145 @@
+"""Messages as they stand: one, a page of them, those that wait; their responses, and waiting for an end."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing, suppress
+from datetime import datetime, timedelta
+
+from shared.domain.documents import Message, ModelResponse, ToolResult, response_id
+from shared.domain.errors import MessageNotFoundError, SessionNotFoundError, ToolCallNotFoundError
+from shared.domain.events import Event, MessageQueued, MessageWithdrawn, RunComplete, SessionDeleted, UserMessage
+from shared.domain.ids import MessageId, SessionId, session_of
+from shared.domain.messages import as_it_stands
+from shared.domain.session import SessionState
+from shared.ports import SessionLog
+from shared.services.sessions import belonging
+from shared.services.stream import follow
+
+_NEWEST_STEPS = 100
+
+
+class Messages:
+    def __init__(self, log: SessionLog) -> None:
+        self._log = log
+
+    async def get(self, owner: str, message_id: MessageId) -> Message:
+        """Raises MessageNotFoundError, also for another owner's."""
+        session_id = session_of(message_id)
+        state = None if session_id is None else await self._log.state(session_id)
+        if state is None or state.deleted or state.owner != owner:
+            raise MessageNotFoundError(message_id)
+        return await self.at(state, message_id)
+
+    async def at(self, state: SessionState, message_id: MessageId) -> Message:
+        """A message of the session whose `state` was just read. Raises MessageNotFoundError."""
+        # The lead last: once the state has let go of a message, its lead's document says for good who was read.
+        message = await self._log.get(Message, state.session_id, message_id)
+        if message is None or session_of(message_id) != state.session_id:
+            raise MessageNotFoundError(message_id)
+        lead = None if message.steers is None else await self._log.get(Message, state.session_id, message.steers)
+        return as_it_stands(message, state, lead)
+
+    async def list(
+        self, owner: str, session_id: SessionId, *, after: MessageId | None, limit: int, newest: bool
+    ) -> Sequence[Message]:
+        """At most `limit` messages that follow `after`, oldest first; `newest`: that precede it, newest first.
+
+        Raises SessionNotFoundError, MessageNotFoundError.
+        """
+        state = belonging(await self._log.state(session_id), owner, session_id)
+        place = None if after is None else (await self.at(state, after)).order
+        if newest:
+            found = await self._log.find(Message, session_id, before=place, limit=limit, newest=True)
+            found = list(reversed(found))
+        else:
+            found = await self._log.find(Message, session_id, after=place or 0, limit=limit)
+        steered = {message.steers for message in found if message.steers is not None}
+        leads = {lead.message_id: lead for lead in await kept(self._log, session_id, steered)}
+        return [as_it_stands(message, state, leads.get(message.steers or message.message_id)) for message in found]
+
+    async def waiting(self, owner: str, session_id: SessionId) -> Sequence[Message]:
+        """The messages that wait for their turns, in the order in which they will run."""
+        state = belonging(await self._log.state(session_id), owner, session_id)
+        waiting = await kept(self._log, session_id, state.queue)
+        stand = [as_it_stands(message, state) for message in waiting]
+        return [message for message in stand if message.status == "queued"]
+
+    async def responses(self, message: Message) -> Sequence[ModelResponse]:
+        """The model calls of a message's turn, in order."""
+        lead = message.steers or message.message_id
+        steps = range(1, len(message.steps) + 1)
+        found = [await self._log.get(ModelResponse, message.session_id, response_id(lead, step)) for step in steps]
+        return [response for response in found if response is not None]
+
+    async def start_of(self, state: SessionState) -> int:
+        """The cursor from which the active turn's events are read."""
+        turn = state.active_turn
+        message = None if turn is None else await self._log.get(Message, state.session_id, turn.message_id)
+        return state.head if message is None else message.order - 1
+
+    async def tool_result(self, owner: str, session_id: SessionId, call_id: str) -> ToolResult:
+        """Raises SessionNotFoundError, ToolCallNotFoundError."""
+        belonging(await self._log.state(session_id), owner, session_id)
+        result = await self._log.get(ToolResult, session_id, call_id)
+        if result is None:
+            raise ToolCallNotFoundError(f"There is no answered tool call {call_id!r} in this session.")
+        return result
+
+    async def ended(self, message: Message, at_most: timedelta) -> Message:
+        """The message once its turn has ended or it was withdrawn, or as it stands when `at_most` has passed.
+
+        Raises SessionNotFoundError: the session is deleted meanwhile.
+        """
+        if message.status in {"queued", "running"} and at_most:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(at_most.total_seconds()):
+                    await self._end_of(message, at_most)
+        state = await self._log.state(message.session_id)
+        return message if state is None or state.deleted else await self.at(state, message.message_id)
+
+    async def _end_of(self, message: Message, patience: timedelta) -> None:
+        is_end = EndOf(message)
+        async with aclosing(follow(self._log, message.session_id, message.order - 1, patience)) as batches:
+            async for events in batches:
+                end = next((event for event in events if is_end(event)), None)
+                if end is not None and isinstance(end.data, SessionDeleted):
+                    raise SessionNotFoundError(message.session_id)
+                if end is not None:
+                    return
+
+    async def model_stopped_at(self, message: Message) -> datetime | None:
+        """When the newest model call of the message's turn was over; None if the turn made none."""
+        chunks = await self._log.newest(message.session_id, "message.complete", _NEWEST_STEPS)
+        events = [event for chunk in chunks for event in chunk.events if event.type == "message.complete"]
+        return next((event.timestamp for event in reversed(events) if event.turn_id == message.turn_id), None)
+
+
+class EndOf:
+    """Says of each event from a message's own on whether nothing of that message follows.
+
+    A message may change its turn: one that steered gets a turn of its own if no model call has read it.
+    """
+
+    def __init__(self, message: Message) -> None:
+        self._message_id = message.message_id
+        self._turn_id = message.turn_id
+
+    def __call__(self, event: Event) -> bool:
+        match event.data:
+            case UserMessage() | MessageQueued() if event.message_id == self._message_id:
+                self._turn_id = event.turn_id or self._turn_id
+                return False
+            case MessageWithdrawn():
+                return event.message_id == self._message_id
+            case RunComplete():
+                return event.turn_id == self._turn_id
+            case SessionDeleted():
+                return True
+            case _:
+                return False
+
+
+async def kept(log: SessionLog, session_id: SessionId, message_ids: Iterable[MessageId]) -> Sequence[Message]:
+    """The documents of messages, in the order of the ids."""
+    found = [await log.get(Message, session_id, message_id) for message_id in message_ids]
+    return [message for message in found if message is not None]

@@ -1,0 +1,279 @@
+"""Pages of a log: whatever is filtered and joined, going from page to page loses and repeats nothing."""
+
+from collections.abc import AsyncGenerator, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.domain.events import (
+    EventData,
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    Outside,
+    RunComplete,
+    RunStart,
+    UserMessage,
+)
+from shared.domain.history import Entry
+from shared.domain.ids import MessageId, SessionId, TurnId
+from shared.ports import SessionLog
+from shared.services import history
+from shared.services.history import EventPage, History, PageQuery
+from shared.stores.sqlite.log import SqliteSessionLog
+from tests.contract.building import begin, go_on
+
+pytestmark = pytest.mark.anyio
+
+OUTSIDE = Outside(event_type="x")
+END = RunComplete(status="completed", steps=1, usage={}, duration_ms=1, model="fake")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncGenerator[SessionLog]:
+    log = SqliteSessionLog(tmp_path / "sessions.db")
+    yield log
+    await log.close()
+
+
+def start(attempt: int = 1, step: int = 1) -> MessageStart:
+    return MessageStart(step=step, attempt=attempt)
+
+
+def delta(text: str, attempt: int = 1, step: int = 1) -> MessageDelta:
+    return MessageDelta(step=step, attempt=attempt, text=text)
+
+
+def complete(text: str, attempt: int = 1, step: int = 1) -> MessageComplete:
+    return MessageComplete(step=step, attempt=attempt, text=text)
+
+
+async def told(log: SessionLog, *data: EventData) -> SessionId:
+    """A session with a chunk for each of `data`, in the turn it is begun with."""
+    state = await begin(log, SessionId(f"ses_{uuid4().hex}"))
+    state = await go_on(log, state, UserMessage(content="Hello"), RunStart(agent="assistant", model="fake"))
+    for item in data:
+        state = await go_on(log, state, item)
+    return state.session_id
+
+
+async def pages(log: SessionLog, session: SessionId, **wanted: Any) -> list[EventPage]:
+    """All pages of a listing, each from where the one before said."""
+    found: list[EventPage] = []
+    cursor = None
+    while not found or cursor is not None:
+        place: dict[str, Any] = {} if cursor is None else {"before" if wanted.get("newest") else "after": cursor}
+        found.append(await History(log).page("owner", session, PageQuery(**{**wanted, **place})))
+        assert cursor is None or found[-1].next_cursor != cursor, "the cursor stands still"
+        cursor = found[-1].next_cursor
+    return found
+
+
+async def listed(log: SessionLog, session: SessionId, **wanted: Any) -> list[Any]:
+    """A listing of the turn in short, all its pages: deltas as their place and text, others as their type."""
+    return [_short(entry) for page in await pages(log, session, after=3, **wanted) for entry in page.entries]
+
+
+def _short(entry: Entry) -> Any:
+    data = entry.event.data
+    if isinstance(data, MessageDelta):
+        return (entry.first, entry.event.sequence, data.text)
+    return entry.event.type
+
+
+async def test_deltas_are_joined_per_step_and_attempt(log: SessionLog) -> None:
+    session = await told(
+        log, start(), delta("a"), delta("b"), complete("ab"), start(step=2), delta("c", step=2), delta("d", step=2)
+    )
+
+    steps = ["message.start", (5, 6, "ab"), "message.complete", "message.start", (9, 10, "cd")]
+    assert await listed(log, session) == steps
+    assert await listed(log, session, newest=True) == steps[::-1]
+
+
+async def test_a_listing_that_is_not_coalesced_shows_the_log_as_it_is(log: SessionLog) -> None:
+    session = await told(log, start(), delta("a"), start(2), delta("b", 2))
+
+    listing = ["message.start", (None, 5, "a"), "message.start", (None, 7, "b")]
+    assert await listed(log, session, coalesce=False) == listing
+    assert await listed(log, session, coalesce=False, newest=True) == listing[::-1]
+
+
+@pytest.mark.parametrize("newest", [False, True])
+@pytest.mark.parametrize("limit", [1, 2, 3, 9])
+@pytest.mark.parametrize("ends", [True, False])
+async def test_void_attempts_are_left_out_wherever_pages_meet(
+    log: SessionLog, *, newest: bool, limit: int, ends: bool
+) -> None:
+    attempts = [start(), delta("a"), OUTSIDE, delta("b"), start(2), delta("c", 2), start(3), delta("d", 3)]
+    session = await told(log, *attempts, delta("e", 3), *((complete("de", 3), END) if ends else ()))
+
+    listing = await listed(log, session, newest=newest, limit=limit)
+
+    whole: list[Any] = ["x", "message.start", (11, 12, "de"), *(("message.complete", "run.complete") if ends else ())]
+    assert listing == (whole[::-1] if newest else whole)
+
+
+@pytest.mark.parametrize("before", range(5, 14))
+async def test_an_attempt_is_void_though_only_what_follows_the_window_says_so(log: SessionLog, before: int) -> None:
+    session = await told(
+        log, start(), delta("a"), delta("b"), OUTSIDE, OUTSIDE, OUTSIDE, start(2), delta("c", 2), complete("c", 2)
+    )
+
+    for newest in (False, True):
+        listing = await listed(log, session, before=before, newest=newest)
+        assert all(entry == "x" or before > 10 for entry in listing)
+
+
+async def test_a_delta_that_others_interrupt_stays_one(log: SessionLog) -> None:
+    session = await told(log, start(), delta("a"), OUTSIDE, delta("b"), OUTSIDE, delta("c"))
+
+    assert await listed(log, session) == ["message.start", "x", "x", (5, 9, "abc")]
+    assert await listed(log, session, newest=True) == [(5, 9, "abc"), "x", "x", "message.start"]
+    assert await listed(log, session, limit=1) == ["message.start", (5, 5, "a"), "x", (7, 7, "b"), "x", (9, 9, "c")]
+    assert await listed(log, session, types=("message.delta",)) == [(5, 9, "abc")]
+
+
+async def test_a_running_steps_tail_goes_on_where_the_page_ended(log: SessionLog) -> None:
+    session = await told(log, start(), delta("a"), delta("b"))
+    (page,) = await pages(log, session, after=4)
+    state = await log.state(session)
+    assert state is not None
+    await go_on(log, state, delta("c"))
+
+    assert [_short(entry) for entry in page.entries] == [(5, 6, "ab")]
+    (following,) = await pages(log, session, after=page.entries[-1].event.sequence)
+    assert [_short(entry) for entry in following.entries] == [(7, 7, "c")]
+
+
+async def test_imitations_from_outside_are_neither_joined_nor_void(log: SessionLog) -> None:
+    imitations = [
+        Outside(event_type=event_type, fields={"step": 1, "attempt": 9, "text": "no"})
+        for event_type in ("message.start", "message.delta", "message.delta", "message.complete")
+    ]
+    session = await told(log, start(), delta("a"), *imitations, delta("b"))
+
+    kept = ["message.start", "message.start", "message.delta", "message.delta", "message.complete", (5, 10, "ab")]
+    assert [entry if isinstance(entry, tuple) else str(entry) for entry in await listed(log, session)] == kept
+
+
+async def test_a_filtered_listing_moves_past_what_it_leaves_out(log: SessionLog) -> None:
+    data: list[EventData] = [*(delta(str(number)) for number in range(40)), OUTSIDE]
+    session = await told(log, *data, *data, *data)
+
+    first, second, third = await pages(log, session, types=("x",), limit=1)
+
+    assert [first.next_cursor, second.next_cursor, third.next_cursor] == [84, 125, None]
+    assert [len(page.entries) for page in (first, second, third)] == [1, 1, 1]
+
+
+async def test_a_page_ends_after_so_much_work_and_the_next_one_goes_on(
+    log: SessionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_MOST_WALKED", 10)
+    session = await told(log, start(), *(delta(str(number % 10)) for number in range(25)), complete(""), END)
+
+    found = await pages(log, session, after=4, types=("message.delta",), limit=3)
+    assert [_short(entry) for page in found for entry in page.entries] == [
+        (5, 14, "0123456789"),
+        (15, 24, "0123456789"),
+        (25, 29, "01234"),
+    ]
+    (told_apart,) = await pages(log, session, types=("run.*",), newest=True)
+    assert [entry.event.type for entry in told_apart.entries] == ["run.complete", "run.start"]
+
+
+async def test_a_window_without_a_place_is_empty(log: SessionLog) -> None:
+    session = await told(log, OUTSIDE)
+
+    for window in ({"after": 4}, {"before": 1}, {"after": 2, "before": 3}, {"after": 99}, {"before": 0}):
+        for newest in (False, True):
+            (page,) = await pages(log, session, newest=newest, **window)
+            assert (page.entries, page.next_cursor, page.head) == ([], None, 4)
+
+
+_pieces = st.lists(st.one_of(st.text("abc", max_size=2), st.none()), max_size=5)
+_steps = st.lists(st.lists(_pieces, min_size=1, max_size=3), min_size=1, max_size=3)
+
+
+def _of_turn(steps: Sequence[Sequence[Sequence[str | None]]], *, ends: bool) -> list[EventData]:
+    """A turn of these steps, each with attempts of which the last is completed; where no piece is, others speak."""
+    data: list[EventData] = []
+    for step, attempts in enumerate(steps, start=1):
+        for attempt, pieces in enumerate(attempts, start=1):
+            data.append(start(attempt, step))
+            data += [OUTSIDE if piece is None else delta(piece, attempt, step) for piece in pieces]
+        data.append(complete("all", len(attempts), step))
+    return [*data, END] if ends else data[:-1]
+
+
+async def _in_chunks(log: SessionLog, data: Sequence[EventData], sizes: Sequence[int]) -> SessionId:
+    session = SessionId(f"ses_{uuid4().hex}")
+    state = await begin(log, session)
+    state = await go_on(log, state, RunStart(agent="assistant", model="fake"))
+    left, size = list(data), cycle(sizes)
+    while left:
+        many = next(size)
+        state = await go_on(log, state, *left[:many])
+        left = left[many:]
+    return session
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=_steps,
+    ends=st.booleans(),
+    sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    limit=st.integers(1, 5),
+    newest=st.booleans(),
+    coalesce=st.booleans(),
+    types=st.sampled_from([(), ("message.delta",), ("x", "message.s*"), ("nothing",), ("message.*",)]),
+    walked=st.integers(1, 12),
+)
+async def test_pages_together_say_what_one_large_page_says(
+    log: SessionLog,
+    steps: Sequence[Sequence[Sequence[str | None]]],
+    *,
+    sizes: Sequence[int],
+    limit: int,
+    walked: int,
+    types: tuple[str, ...],
+    ends: bool,
+    newest: bool,
+    coalesce: bool,
+) -> None:
+    session = await _in_chunks(log, _of_turn(steps, ends=ends), sizes)
+    wanted = {"types": types, "coalesce": coalesce, "newest": newest}
+    (whole,) = await pages(log, session, limit=1000, **wanted)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "_MOST_WALKED", walked)
+        parts = await pages(log, session, limit=limit, **wanted)
+
+    assert all(len(page.entries) <= limit for page in parts)
+    entries = [entry for page in parts for entry in page.entries]
+    sequences = [entry.event.sequence for entry in entries]
+    assert len(set(sequences)) == len(sequences)
+    assert _texts(entries) == _texts(whole.entries)
+    others = [[each.event for each in found if each.first is None] for found in (entries, whole.entries)]
+    assert others[0] == others[1]
+
+
+def _texts(entries: Sequence[Entry]) -> dict[tuple[TurnId | None, MessageId | None, int, int], str]:
+    """What each attempt wrote, its parts in their order."""
+    texts: dict[tuple[TurnId | None, MessageId | None, int, int], str] = {}
+    for event in sorted((entry.event for entry in entries), key=lambda event: event.sequence):
+        if isinstance(event.data, MessageDelta):
+            key = (event.turn_id, event.message_id, event.data.step, event.data.attempt)
+            texts[key] = texts.get(key, "") + event.data.text
+    return texts
