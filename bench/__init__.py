@@ -1,0 +1,1 @@
+"""Measures what docs/performance.md reports: `make bench`, or `python -m bench --help`."""

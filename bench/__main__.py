@@ -1,0 +1,80 @@
+"""Measures the figures and prints them as a table: `python -m bench`."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.client import AnswerError
+from bench.driving import Bench
+from bench.figures import SUBJECTS
+from bench.report import Figure, load, machine, plain, table
+from bench.servers import StartError, host, model_server
+
+_SUBJECT_SECONDS = 120
+_FAILURES = (AnswerError, StartError, EOFError, OSError)
+
+
+def main() -> None:
+    arguments = _arguments()
+    began, load_before = time.monotonic(), load()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            figures, failed = runner.run(_measured(arguments.only or list(SUBJECTS), quick=arguments.quick))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            sys.exit(130)
+    taken = time.monotonic() - began
+    where = f"{machine()}. Load {load_before} before, {load()} after; {taken:.0f} s{', quick' * arguments.quick}."
+    said = f"{where} Medians, unless said otherwise.\n\n{table(figures)}\n"
+    if arguments.write:
+        arguments.write.write_text(said)
+    print(json.dumps({"machine": where, "figures": plain(figures)}, indent=2) if arguments.json else said)
+    if failed:
+        sys.exit(f"could not measure {', '.join(failed)}: see above")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(SUBJECTS), help="this subject; may be given repeatedly")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions and shorter histories")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table there too")
+    return parser.parse_args()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - it does not exist for Windows
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _measured(subjects: list[str], *, quick: bool) -> tuple[list[Figure], list[str]]:
+    """Start what is measured, measure, and end it, whatever happens; subjects that fail are named, the others go on."""
+    task = asyncio.current_task()
+    if task is not None and sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    figures: list[Figure] = []
+    failed: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="turnlog-bench-") as scratch:
+        async with model_server() as model, host(model.url, Path(scratch) / "host") as server:
+            bench = Bench(model, server, Path(scratch), quick)
+            for subject in subjects:
+                print(f"measuring {subject} …", file=sys.stderr, flush=True)
+                try:
+                    async with asyncio.timeout(_SUBJECT_SECONDS):
+                        figures += await SUBJECTS[subject](bench)
+                except* _FAILURES as errors:
+                    print(f"{subject} failed: {errors.exceptions!r}", file=sys.stderr, flush=True)
+                    failed.append(subject)
+    return figures, failed
+
+
+if __name__ == "__main__":
+    main()

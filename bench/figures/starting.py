@@ -1,0 +1,56 @@
+"""The start: until the app is imported, until the host listens, and the memory it then takes."""
+
+import asyncio
+import statistics
+import sys
+from asyncio.subprocess import PIPE
+
+from bench.client import AnswerError, connected
+from bench.driving import Bench, open_session, run_turn
+from bench.report import Figure
+from bench.servers import ROOT, environment, host
+
+_IMPORT = "import time; began = time.perf_counter(); import function_app; print(time.perf_counter() - began)"
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    """Processes that start from nothing, their bytecode compiled and in the system's cache."""
+    imports = [await _import_seconds() for _ in range(bench.times(7, 3))]
+    starts = [await _start_seconds(bench, number) for number in range(bench.times(7, 3))]
+    figures = [
+        Figure("import function_app", statistics.median(imports), "s", at_most=0.8),
+        Figure("start → listening, with its own model", statistics.median(starts), "s", at_most=2),
+    ]
+    return figures + await _memory(bench)
+
+
+async def _import_seconds() -> float:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _IMPORT, stdout=PIPE, cwd=ROOT, env=environment("http://127.0.0.1:9/v1")
+    )
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode:
+        raise AnswerError("function_app could not be imported")
+    return float(said)
+
+
+async def _start_seconds(bench: Bench, number: int) -> float:
+    async with host("", bench.scratch / f"starting-{number}") as server:
+        return server.ready - server.started
+
+
+async def _memory(bench: Bench) -> list[Figure]:
+    async with host(bench.model.url, bench.scratch / "memory") as server, connected(server.origin) as connection:
+        idle = server.memory_bytes()
+        await run_turn(connection, await open_session(connection))
+        warm = server.memory_bytes()
+    if idle is None or warm is None:
+        return []
+    return [
+        Figure("idle memory after the start", idle / 1024**2, "MB", at_most=120),
+        Figure("idle memory after one turn", warm / 1024**2, "MB", at_most=120),
+    ]

@@ -1,0 +1,89 @@
+"""What was measured, and how it is shown: one table, and the machine it was measured on."""
+
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+_CPUS = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table. A goal is a bound from above (`at_most`) or from below (`at_least`), or there is none."""
+
+    name: str
+    value: float
+    unit: str
+    p95: float | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met; None when there is none."""
+        if self.at_most is not None:
+            return self.value <= self.at_most
+        return None if self.at_least is None else self.value >= self.at_least
+
+    @property
+    def goal(self) -> str:
+        bounds = (("≤", self.at_most), ("≥", self.at_least))
+        return next((f"{sign} {_number(bound)} {self.unit}".strip() for sign, bound in bounds if bound is not None), "")
+
+    @property
+    def measured(self) -> str:
+        beside = [f"p95 {_number(self.p95)}"] if self.p95 is not None else []
+        beside += [self.note] if self.note else []
+        return f"{_number(self.value)} {self.unit}".strip() + (f" ({'; '.join(beside)})" if beside else "")
+
+
+def summary(name: str, values: Sequence[float], unit: str, **more: Any) -> Figure:
+    """Return the median of `values`, with their 95th percentile where there are enough of them to say."""
+    return Figure(name, statistics.median(values), unit, p95=_p95(values), **more)
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """Return the figures as Markdown."""
+    marks = {True: "yes", False: "**no**", None: ""}
+    rows = [("figure", "measured", "goal", "met?"), ("---", "---", "---", "---")]
+    rows += [(figure.name, figure.measured, figure.goal, marks[figure.met]) for figure in figures]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def plain(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    """Return the figures for JSON."""
+    return [asdict(figure) | {"met": figure.met} for figure in figures]
+
+
+def machine() -> str:
+    """Return what the figures depend on beside the code."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{cores} cores of {_processor()}, {platform.system()}, {python}"
+
+
+def load() -> str:
+    """Return how busy the machine is: the mean number of runnable processes in the last minute."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def _p95(values: Sequence[float]) -> float | None:
+    return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) >= 20 else None
+
+
+def _number(value: float) -> str:
+    if abs(value) >= 100:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.2f}" if abs(value) < 3 else f"{value:.1f}"
+
+
+def _processor() -> str:
+    if not _CPUS.is_file():
+        return platform.processor() or platform.machine()
+    named = (line.partition(":")[2].strip() for line in _CPUS.read_text().splitlines() if line.startswith("model name"))
+    return next(named, platform.machine())
