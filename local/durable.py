@@ -233,6 +233,7 @@ class Engine:
                 return
             self._hub.mark_running(execution.instance.id, task.id)
             ended = await self._activities.run(task)
+            await asyncio.sleep(0)  # who was woken by what the activity wrote goes first, an episode takes its time
         if not execution.over:
             execution.inbox.append(ended)
             await self._drive(execution)

@@ -6,6 +6,7 @@ orchestration triggers and the durable client. What it does not serve it refuses
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -87,6 +88,9 @@ def _serve(options: Options, model: ModelServer | None, began: float) -> None:
         use(model.wait())
         notes.append(f"  model          scripted, at {os.environ['OPENAI_BASE_URL']} (OPENAI_BASE_URL is not set)")
     app = load(Path())
+    # What was imported stays; to walk through it again and again costs a tenth of a turn.
+    gc.collect()
+    gc.freeze()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(app, options, notes, began))
 

@@ -9,7 +9,18 @@ from datetime import timedelta
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
 from shared.api.views import as_json, envelope, event_data
-from shared.domain.events import Event, MessageDelta, SessionDeleted
+from shared.domain.events import (
+    Event,
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    RunStart,
+    SessionDeleted,
+    TokenUsage,
+    ToolCallComplete,
+    ToolCallStart,
+    UserMessage,
+)
 from shared.domain.history import is_wanted
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
@@ -39,6 +50,19 @@ _OPEN = b": open\n\n"
 _BEAT = b": still here\n\n"
 _RESUME = b"retry: 500\n\n"
 _LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
+
+
+# A turn that is doing this goes on: no need to ask whether the session has ended.
+_GOES_ON = (
+    UserMessage,
+    RunStart,
+    MessageStart,
+    MessageDelta,
+    MessageComplete,
+    TokenUsage,
+    ToolCallStart,
+    ToolCallComplete,
+)
 
 
 @dataclass(frozen=True)
@@ -92,19 +116,23 @@ class _Delivery:
         self._position = options.after
         # Whether something has happened, since we last asked, that may have been the last thing to happen.
         self._may_have_ended = True
+        self._is_silent = False
 
     async def events(self, events: Sequence[Event]) -> bytes:
         wanted = events[: self._last_wanted(events)]
         self._position = wanted[-1].sequence
-        self._may_have_ended |= any(not isinstance(event.data, MessageDelta) for event in events)
+        self._is_silent = False
+        self._may_have_ended |= any(not isinstance(event.data, _GOES_ON) for event in events)
         frames = _framed(self._session_id, await filled_in(self._log, self._session_id, wanted), self._options)
         if not self.over:
             return frames
         return frames + self._done("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
 
     async def caught_up(self) -> bytes:
+        # To have caught up is no silence yet: only to have caught up again says that time has passed.
+        was_silent, self._is_silent = self._is_silent, True
         if not self._may_have_ended:
-            return _BEAT
+            return _BEAT if was_silent else b""
         self._may_have_ended = False
         reason = ending(await self._log.state(self._session_id), self._position, follow=self._options.follow)
         return b"" if reason is None else self._done(reason)

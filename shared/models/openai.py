@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, cast
 
 import httpx2
@@ -101,20 +101,20 @@ class OpenAIModelClient:
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncGenerator[OpenAIStream]:
-        options: dict[str, Any] = {
-            "model": request.model,
-            "messages": request.messages,
-            "stream_options": {"include_usage": True},
-            "timeout": openai.Timeout(request.timeout.total_seconds(), connect=_CONNECT_SECONDS),
-        }
-        if request.tools:
-            options["tools"] = request.tools
-            options["tool_choice"] = "auto" if request.may_call_tools else "none"
-        create = self._client.chat.completions.with_streaming_response.create
+        timeout = openai.Timeout(request.timeout.total_seconds(), connect=_CONNECT_SECONDS)
         try:
-            async with create(stream=True, **options) as response:
-                # Leaving this context closes the connection, which is what stops generation and billing.
-                yield OpenAIStream(_lines(response.iter_bytes()))
+            # The SDK's way to a bare response: its `create` walks through every message to check what is plain already.
+            response = await self._client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                body=_body(request),
+                options={"timeout": timeout},
+                stream=True,
+                stream_cls=openai.AsyncStream[Any],
+            )
+            # Leaving this context closes the connection, which is what stops generation and billing.
+            async with aclosing(cast("httpx2.Response", response)) as stream:
+                yield OpenAIStream(_lines(stream.aiter_bytes()))
         except _ERRORS as error:
             raise _translated(error) from error
 
@@ -126,6 +126,18 @@ class OpenAIModelClient:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _body(request: ModelRequest) -> dict[str, Any]:
+    body = {
+        "model": request.model,
+        "messages": request.messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if not request.tools:
+        return body
+    return {**body, "tools": request.tools, "tool_choice": "auto" if request.may_call_tools else "none"}
 
 
 async def _lines(received: AsyncIterator[bytes]) -> AsyncIterator[str]:

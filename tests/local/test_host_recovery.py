@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +132,22 @@ async def logged(folder: Path, *lines: str) -> None:
     await until(look, lambda seen: seen == list(lines))
 
 
+async def marked_as_running(folder: Path) -> None:
+    """Wait until the task hub has it in writing that an activity runs: it notes that beside the activity's start."""
+
+    async def look() -> int:
+        (hub,) = folder.rglob("*.taskhub.db")
+        with closing(sqlite3.connect(hub)) as connection:
+            return connection.execute("SELECT count(*) FROM running").fetchone()[0]
+
+    await until(look)
+
+
 async def test_an_activity_that_ran_is_reported_failed_and_not_run_again(folder: Path) -> None:
     async with host_in(folder) as (process, caller):
         await caller.start("one", "x")
         await logged(folder, "one")
+        await marked_as_running(folder)
         process.kill()
 
     async with host_in(folder) as (_, caller):
@@ -149,6 +162,7 @@ async def test_a_retried_activity_runs_again(folder: Path) -> None:
     async with host_in(folder) as (process, caller):
         await caller.start("retried", "x")
         await logged(folder, "retried")
+        await marked_as_running(folder)
         process.kill()
 
     (folder / "go").touch()
