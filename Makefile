@@ -6,7 +6,7 @@ COSMOS := tests/cosmos_server
 CODE := function_app.py orchestrations shared local bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow worker check bench docs lock clean
+.PHONY: help install run test test-slow test-cosmos worker check bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,10 +17,13 @@ run: $(VENV)/.run ## serve the app on 127.0.0.1:7071 (PORT, HOST, HOST_MODE=func
 	@exec $(BIN)/python -m local.run
 
 test: install ## run the tests: everything that needs no cloud
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: install ## run the tests that take minutes: hundreds of kills, a thousand reconnections
 	$(BIN)/python -m pytest -m slow
+
+test-cosmos: install ## run the HTTP tests on the Cosmos DB store, against a server that speaks its protocol
+	TURNLOG_TEST_STORE=cosmos $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile tests/http
 
 worker: $(VENV)/.dev ## test the app on the library of Azure's own worker (needs Python 3.13)
 	$(BIN)/python tests/worker/environment.py
