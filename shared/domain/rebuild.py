@@ -17,9 +17,10 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
+from shared.domain.fold import fold
 from shared.domain.ids import MessageId, SessionId, turn_of
 from shared.domain.messages import as_it_stands
-from shared.domain.session import SessionState, fold
+from shared.domain.session import SessionState
 from shared.domain.values import ToolCall, Usage
 
 

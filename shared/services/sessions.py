@@ -30,8 +30,9 @@ from shared.domain.events import (
     SessionUpdated,
     Status,
 )
+from shared.domain.fold import text_of
 from shared.domain.ids import SessionId, base32, new_session_id
-from shared.domain.session import METADATA_BYTES, SessionState, text_of
+from shared.domain.session import METADATA_BYTES, SessionState
 from shared.ports import Clock, SessionFilter, SessionLog, listing_key
 from shared.services.reading import filled_in, text_behind
 from shared.services.writer import Decision, SessionWriter

@@ -7,8 +7,9 @@ from typing import Generic, TypeVar
 from shared.domain.documents import AnyDocument
 from shared.domain.errors import SequenceTakenError, SessionNotFoundError
 from shared.domain.events import Chunk, Draft, Event, sequenced
+from shared.domain.fold import fold, is_checkpointed
 from shared.domain.ids import SessionId, new_writer_id
-from shared.domain.session import SessionState, fold, is_checkpointed
+from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
 
 R = TypeVar("R")

@@ -8,8 +8,9 @@ from uuid import uuid4
 from shared.domain.documents import AnyDocument, Message
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import Chunk, Draft, EventData, MessageDelta, RunStart, SessionCreated, sequenced
+from shared.domain.fold import fold, is_checkpointed
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, new_writer_id
-from shared.domain.session import SessionState, fold, is_checkpointed
+from shared.domain.session import SessionState
 from shared.ports import SessionLog
 
 THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)

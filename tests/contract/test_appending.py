@@ -5,8 +5,8 @@ import pytest
 from shared.domain.documents import ModelResponse, ToolResult
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import MessageComplete, Outside, SessionUpdated, UserMessage
+from shared.domain.fold import fold
 from shared.domain.ids import SessionId, new_writer_id
-from shared.domain.session import fold
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog
 from tests.contract.building import MESSAGE, RUN, THEN, begin, chunk, delta, go_on, message, session_id, texts, whole

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.domain.events import Chunk
+from shared.domain.fold import fold, is_checkpointed
 from shared.domain.ids import SessionId
-from shared.domain.session import SessionState, fold, is_checkpointed
+from shared.domain.session import SessionState
 from shared.ports import SessionLog
 from tests.contract.building import begin, delta, places, settle, texts, whole
 from tests.contract.generating import EVENT_TYPES, GENERATED, logs, upto

@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import SessionUpdated
-from shared.domain.session import fold
+from shared.domain.fold import fold
 from shared.ports import SessionLog
 from tests.contract.building import begin, delta, places, session_id, settle, texts, whole
 

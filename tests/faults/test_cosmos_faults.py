@@ -14,8 +14,8 @@ import pytest
 
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.events import SessionUpdated
+from shared.domain.fold import fold
 from shared.domain.ids import SessionId
-from shared.domain.session import fold
 from shared.ports import SessionLog
 from shared.services.stream import follow
 from shared.stores.cosmos.log import CosmosSessionLog

@@ -8,8 +8,9 @@ from typing import Any
 from orchestrations.contracts import Reply, Work
 from shared.domain.documents import AnyDocument, Message
 from shared.domain.events import Chunk, Draft, Event, EventData, SessionCreated, sequenced
+from shared.domain.fold import fold
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
-from shared.domain.session import SessionState, fold
+from shared.domain.session import SessionState
 from shared.domain.turn import Fence
 from shared.services.attempts import of_turn
 from shared.services.control import CancelWish

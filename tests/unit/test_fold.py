@@ -28,8 +28,9 @@ from shared.domain.events import (
     UserMessage,
     sequenced,
 )
+from shared.domain.fold import fold, is_checkpointed, text_of
 from shared.domain.ids import MessageId, TurnId, WriterId
-from shared.domain.session import ActiveTurn, Attempt, SessionState, fold, is_checkpointed, text_of
+from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.values import Usage
 from tests.unit.telling import MESSAGE, SESSION, THEN, TURN, after, created
 

@@ -18,8 +18,8 @@ from shared.domain.events import (
     UserMessage,
     sequenced,
 )
+from shared.domain.fold import fold
 from shared.domain.ids import MessageId, TurnId, new_writer_id
-from shared.domain.session import fold
 from shared.services.attempts import of_turn
 from shared.services.writer import SessionWriter
 from shared.settings import ONE_MACHINE

@@ -18,8 +18,9 @@ from azure.cosmos.exceptions import (
 from shared.domain.documents import AnyDocument, ModelResponse
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.events import Chunk
+from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
-from shared.domain.session import SessionState, fold
+from shared.domain.session import SessionState
 from shared.domain.values import size_of
 from shared.ports import D, SessionFilter, Tail
 from shared.stores.cosmos import queries

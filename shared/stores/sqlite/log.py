@@ -9,8 +9,9 @@ from pathlib import Path
 
 from shared.domain.documents import AnyDocument, Lease
 from shared.domain.events import Chunk
+from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
-from shared.domain.session import SessionState, fold
+from shared.domain.session import SessionState
 from shared.ports import D, SessionFilter, Tail
 from shared.stores.sqlite.database import Database
 from shared.stores.sqlite.items import (

@@ -1,0 +1,231 @@
+"""Folding a session's log into its state.
+
+fold(all events) = fold(a checkpoint) then fold(the rest), wherever the cut: a stored state is only a shortcut.
+"""
+
+from collections.abc import Iterable
+from typing import Any, assert_never, cast
+
+from shared.domain.events import (
+    Chunk,
+    ErrorRaised,
+    Event,
+    MessageComplete,
+    MessageDelta,
+    MessageQueued,
+    MessageStart,
+    MessageWithdrawn,
+    Outside,
+    RunComplete,
+    RunHandover,
+    RunStart,
+    SessionCreated,
+    SessionDeleted,
+    SessionUpdated,
+    Status,
+    TokenUsage,
+    ToolCallComplete,
+    ToolCallStart,
+    UserMessage,
+)
+from shared.domain.ids import InstanceId, WriterId, instance_of
+from shared.domain.queue import joined, left
+from shared.domain.session import ActiveTurn, Attempt, SessionState
+from shared.domain.values import Usage, size_of
+
+UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
+_EVENT_OVERHEAD_BYTES = 256
+_UNCHECKPOINTED = (MessageStart, MessageDelta, ToolCallStart)
+
+
+def is_checkpointed(chunk: Chunk) -> bool:
+    """Whether `chunk` changes what lists and decisions look up, so that the state is stored with it.
+
+    Starts and deltas are left to be folded again: a flush stays one small write.
+    """
+    return not all(isinstance(event.data, _UNCHECKPOINTED) for event in chunk.events)
+
+
+def fold(state: SessionState | None, chunks: Iterable[Chunk]) -> SessionState | None:
+    """`state` after `chunks`, which follow it without a gap; what `state` already holds is passed over."""
+    for chunk in chunks:
+        for event in chunk.events:
+            if state is None or event.sequence > state.head:
+                state = _after(state, event, chunk)
+    return state
+
+
+def _after(state: SessionState | None, event: Event, chunk: Chunk) -> SessionState:
+    if state is None:
+        if not isinstance(event.data, SessionCreated):
+            raise ValueError(f"session {chunk.session_id}: the log begins with {event.type}, not session.created")
+        return _created(event.data, event, chunk)
+    if event.sequence != state.head + 1:
+        raise ValueError(f"session {state.session_id}: event {event.sequence} follows {state.head}")
+    changes = _changes(state, event, chunk.writer)
+    if not isinstance(event.data, _UNCHECKPOINTED):
+        changes["updated_at"] = event.timestamp
+    return state.model_copy(update={"head": event.sequence, "size_bytes": state.size_bytes + _size(event), **changes})
+
+
+def _created(data: SessionCreated, event: Event, chunk: Chunk) -> SessionState:
+    return SessionState(
+        session_id=chunk.session_id,
+        epoch=chunk.epoch,
+        head=event.sequence,
+        created_at=event.timestamp,
+        updated_at=event.timestamp,
+        size_bytes=_size(event),
+        **data.model_dump(exclude={"type"}),
+    )
+
+
+def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, Any]:  # noqa: C901, PLR0912
+    match event.data:
+        case SessionCreated():
+            raise ValueError(f"session {state.session_id}: created twice")
+        case SessionUpdated(changes=changes):
+            return {name: value for name, value in changes.items() if name in UPDATABLE}
+        case SessionDeleted():
+            return {"deleted": True, "active_turn": None, "queue": (), "queued_ahead": 0, "status": "finished"}
+        case UserMessage() | MessageQueued():
+            resumed = {"status": "running", "last_resumed_at": event.timestamp}
+            return {**resumed, **_place_changes(state, event)}
+        case MessageWithdrawn():
+            return _place_changes(state, event)
+        case RunStart() as start:
+            return {"active_turn": _begun(start, event)}
+        case RunComplete() as end:
+            return {
+                "active_turn": None,
+                "status": "running" if state.queue else "finished",
+                "run_meta": end.model_dump(mode="json", exclude={"type"}),
+                **({"error_detail": None} if end.status == "completed" else {}),
+            }
+        case MessageComplete() as complete:
+            return {
+                "diagnosis": complete.text,
+                "diagnosis_overflow": complete.overflow,
+                # A step may end without a word: the answer before it is then still the last one.
+                **({"result_at": event.sequence} if complete.text or complete.overflow else {}),
+                **_turn(state, _turn_changes(state.active_turn, event, writer)),
+            }
+        case TokenUsage() as used:
+            usage = _usage(used)
+            return {"usage": state.usage + usage, **_turn(state, _turn_changes(state.active_turn, event, writer))}
+        case ErrorRaised(message=text):
+            return {"error_detail": text}
+        case Outside() as outside:
+            return _outside_changes(state, outside, event.sequence)
+        case RunHandover() | MessageStart() | MessageDelta() | ToolCallStart() | ToolCallComplete() | Status():
+            return _turn(state, _turn_changes(state.active_turn, event, writer))
+        case _ as never:
+            assert_never(never)
+
+
+def _place_changes(state: SessionState, event: Event) -> dict[str, Any]:
+    """Where a message is after `event`: in the queue, in the running turn and not read yet, or in neither."""
+    message_id, turn = event.message_id, state.active_turn
+    queue = left((state.queue, state.queued_ahead), message_id)
+    unread = () if turn is None else tuple(each for each in turn.unread if each != message_id)
+    if message_id is not None and isinstance(event.data, MessageQueued):
+        queue = joined(queue, message_id, event.data.on_busy)
+    elif message_id is not None and turn is not None and isinstance(event.data, UserMessage):
+        unread = (*unread, message_id) if event.turn_id == turn.turn_id else unread
+    waiting, ahead = queue
+    return {"queue": waiting, "queued_ahead": ahead, **_turn(state, {"unread": unread})}
+
+
+def _begun(start: RunStart, event: Event) -> ActiveTurn:
+    if event.turn_id is None or event.message_id is None:
+        raise ValueError("run.start without its turn")
+    return ActiveTurn(
+        turn_id=event.turn_id,
+        message_id=event.message_id,
+        instance_id=instance_of(event.turn_id, 1),
+        trace_id=event.trace_id,
+        agent=start.agent,
+        model=start.model,
+        started_at=event.timestamp,
+    )
+
+
+def _turn(state: SessionState, changes: dict[str, Any]) -> dict[str, Any]:
+    if state.active_turn is None or not changes:
+        return {}
+    return {"active_turn": state.active_turn.model_copy(update=changes)}
+
+
+def _turn_changes(turn: ActiveTurn | None, event: Event, writer: WriterId) -> dict[str, Any]:
+    if turn is None or event.turn_id != turn.turn_id:
+        return {}
+    match event.data:
+        case RunHandover(instance_id=instance_id):
+            return {"instance_id": InstanceId(instance_id), "generation": turn.generation + 1}
+        case MessageStart(step=step, attempt=number):
+            tools, read = (turn.tools, turn.reading) if step == turn.step else ({}, ())
+            call = Attempt(number=number, writer=writer)
+            return {"step": step, "call": call, "tools": tools, "reading": (*read, *turn.unread), "unread": ()}
+        case MessageComplete() if turn.call is not None:
+            return {"call": turn.call.model_copy(update={"done": True})}
+        case TokenUsage() as used:
+            return {"usage": turn.usage + _usage(used), "model_calls": turn.model_calls + 1}
+        case ToolCallStart(id=call, attempt=number):
+            return {"tools": {**turn.tools, call: Attempt(number=number, writer=writer)}}
+        case ToolCallComplete(id=call):
+            begun = turn.tools.get(call, Attempt(number=1, writer=writer))
+            return {"tools": {**turn.tools, call: begun.model_copy(update={"done": True})}}
+        case Status(status="cancelling"):
+            return {"cancelling": True}
+        case Status(status="stalled"):
+            return {"stalled": True}
+        case _:
+            return {}
+
+
+def _outside_changes(state: SessionState, outside: Outside, sequence: int) -> dict[str, Any]:
+    match outside.event_type:
+        case "session_stop" if state.active_turn is None and not state.queue:
+            return {"status": "finished"}
+        case "message" if outside.fields.get("role") == "assistant":
+            return {"result_at": sequence}
+        case "message.complete":
+            text = text_of(outside.fields.get("text"))
+            return {"diagnosis": text, "diagnosis_overflow": None, **({"result_at": sequence} if text else {})}
+        case "error":
+            return {"error_detail": text_of(outside.fields.get("message"))}
+        case _:
+            return {}
+
+
+def text_of(content: Any) -> str:
+    """The text of `content`: a string, or a list of `{"type": "text", "text": …}` parts; else nothing."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = [cast("dict[str, Any]", part) for part in cast("list[Any]", content) if isinstance(part, dict)]
+    return "".join(str(part.get("text", "")) for part in parts)
+
+
+def _usage(used: TokenUsage) -> Usage:
+    return Usage(
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        total_tokens=used.total_tokens,
+    )
+
+
+def _size(event: Event) -> int:
+    """About what `event` takes in the store: enough to know when a partition fills up."""
+    match event.data:
+        case MessageDelta(text=text) | MessageComplete(text=text):
+            return _EVENT_OVERHEAD_BYTES + size_of(text)
+        case UserMessage(content=text) | MessageQueued(content=text):
+            return _EVENT_OVERHEAD_BYTES + size_of(text)
+        case Outside(fields=fields):
+            return _EVENT_OVERHEAD_BYTES + size_of(str(fields))
+        case ToolCallComplete(response=response, arguments=arguments):
+            return _EVENT_OVERHEAD_BYTES + size_of(arguments) + size_of(str(response))
+        case _:
+            return _EVENT_OVERHEAD_BYTES
