@@ -1,0 +1,123 @@
+"""A server that is killed again and again, beside one scripted model server that outlives it."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.http.driving import ROOT
+
+PATIENCE = 90.0
+"""Seconds after which a state that is waited for will never come; nothing is measured by it."""
+
+_SAYS = "listening on "
+_RAISED = re.compile(r"[\w.]*(?:Error|Exception)\b")
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    """None of this process's own settings."""
+    return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **more}
+
+
+@contextmanager
+def model_server() -> Generator[str]:
+    """Run the scripted model server meanwhile; its base URL."""
+    command = [sys.executable, "-m", "local.model", "--port", "0", "--exit-on-stdin-eof"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, env=_environment({})) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith(_SAYS), f"the model server ended with {process.wait()}"
+        try:
+            yield line.removeprefix(_SAYS).strip()
+        finally:
+            process.kill()
+
+
+@dataclass
+class MortalHost:
+    """A host on `data_dir`, started and killed at will. `deaths` are the times of its deaths, by the events' clock."""
+
+    data_dir: Path
+    model_url: str
+    module: str = "local.host"
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    deaths: list[float] = field(default_factory=list[float])
+    url: str = ""
+    process: asyncio.subprocess.Process | None = None
+    _up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def log(self) -> Path:
+        return self.data_dir / "host.log"
+
+    async def spawn(self) -> None:
+        """Start its process, without waiting until it serves."""
+        settings = {
+            "MODEL": "fake-40-10",
+            "OPENAI_BASE_URL": self.model_url,
+            "OPENAI_API_KEY": "unused",
+            "LOG_LEVEL": "WARNING",
+        }
+        with self.log.open("a") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", self.module, "--port", "0", "--data-dir", str(self.data_dir)),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment({**settings, **self.env}),
+            )
+
+    async def start(self) -> None:
+        """Start it, and return once it serves."""
+        await self.spawn()
+        assert self.process is not None
+        assert self.process.stdout is not None
+        line = ""
+        while not line.startswith(_SAYS):
+            line = (await self.process.stdout.readline()).decode()
+            assert line, f"the host ended with {await self.process.wait()}: {self.log.read_text()[-2000:]}"
+        self.url = line.removeprefix(_SAYS).strip()
+        self._up.set()
+
+    async def serving(self) -> str:
+        """Its URL, as soon as it has one."""
+        await self._up.wait()
+        return self.url
+
+    async def kill(self) -> None:
+        """Kill it as a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        await self.died()
+
+    async def died(self) -> None:
+        """Wait for its death."""
+        assert self.process is not None
+        async with asyncio.timeout(PATIENCE):
+            assert await self.process.wait() == -9
+        self._up.clear()
+        # Everything it recorded is earlier than this, everything its successor records is later.
+        self.deaths.append(time.time())
+
+
+@asynccontextmanager
+async def mortal_host(host: MortalHost) -> AsyncGenerator[MortalHost]:
+    """Have `host` served from here on; at the end nothing of it is left, and nothing went wrong in it unnoticed."""
+    await host.start()
+    try:
+        yield host
+    finally:
+        if host.process is not None and host.process.returncode is None:
+            host.process.kill()
+            await host.process.wait()
+    # An instance whose finish_turn died three times ends with this; the sweep gives its turn to another one.
+    raised = {line for line in host.log.read_text().splitlines() if _RAISED.match(line)}
+    assert not {line for line in raised if not line.startswith("RuntimeError: finish_turn failed")}, raised

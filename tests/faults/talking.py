@@ -1,0 +1,362 @@
+"""Clients of a server that dies: they ask again with the same key, read on from their cursor, and keep receipts."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import httpx2
+
+from tests.faults.crashing import PATIENCE, MortalHost
+from tests.http.driving import ok
+from tests.http.streaming import JSON, Frame, Stream, frames_of
+
+Way = Literal["async", "wait", "stream"]
+WAYS: tuple[Way, ...] = ("async", "wait", "stream")
+TOOLS = 'call calculate {"expression": "1+1"} then call current_time'
+_called: set[str] = set()
+"""The models of all clients: their one server counts by name."""
+_HEADERS: dict[Way, dict[str, str]] = {
+    "async": {"prefer": "respond-async"},
+    "wait": {"prefer": "wait=60"},
+    "stream": {"accept": "text/event-stream"},
+}
+
+
+@dataclass
+class Posted:
+    """A message a client posted. `message_id` is known once the server has acknowledged it."""
+
+    session_id: str
+    body: JSON
+    key: str | None
+    message_id: str | None = None
+
+
+@dataclass
+class Ledger:
+    """What clients asked for, and what the server acknowledged of it."""
+
+    posted: list[Posted] = field(default_factory=list[Posted])
+    cancelled: list[str] = field(default_factory=list[str])
+    """Turns whose cancel was acknowledged as `cancelling`."""
+    appended: list[tuple[str, int, str]] = field(default_factory=list[tuple[str, int, str]])
+    """Session, sequence and text of the acknowledged outside events."""
+
+
+@dataclass
+class Seen:
+    """An event as a reader got it."""
+
+    sequence: int
+    type: str
+    data: JSON
+
+
+def shown(seen: Iterable[Seen]) -> dict[tuple[str, int], str]:
+    """What a reader shows who follows the README's one rule: the text of each message's steps."""
+    steps: dict[tuple[str, int], str] = {}
+    for event in seen:
+        key = (event.data.get("message_id", ""), event.data.get("step", 0))
+        if event.type == "message.start":
+            steps[key] = ""
+        if event.type == "message.delta":
+            steps[key] += event.data["text"]
+    return steps
+
+
+@asynccontextmanager
+async def client_of(host: MortalHost, seed: int) -> AsyncGenerator["Client"]:
+    """A client of `host`, with no limit to its connections."""
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(timeout=PATIENCE, limits=limits, verify=False, trust_env=False) as http:
+        yield Client(host, http, seed)
+
+
+class Client:
+    """Talks to whichever server is up."""
+
+    def __init__(self, host: MortalHost, http: httpx2.AsyncClient, seed: int) -> None:
+        self.host = host
+        self.http = http
+        self.ledger = Ledger()
+        self.random = random.Random(seed)
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Ask until there is an answer: only for what may be asked twice."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(httpx2.TransportError):
+                    return await self.http.request(method, await self.host.serving() + path, **options)
+                await asyncio.sleep(0.02)
+
+    async def get(self, path: str) -> Any:
+        return ok(await self.request("GET", path))
+
+    async def new_session(self, session_id: str) -> str:
+        headers = {"idempotency-key": session_id}
+        ok(await self.request("POST", "/sessions", json={"session_id": session_id}, headers=headers), 201)
+        return session_id
+
+    def new_message(self, session_id: str, content: str = "", **fields: Any) -> Posted:
+        """A message whose text and whose model's name are its own, which makes both countable."""
+        body = {"content": f"{content} {secrets.token_hex(4)}", "model": self.new_model(), **fields}
+        posted = Posted(session_id, body, secrets.token_hex(8))
+        self.ledger.posted.append(posted)
+        return posted
+
+    def new_model(self, tokens: tuple[int, int] = (5, 40), delay: tuple[int, int] = (0, 10)) -> str:
+        """A scripted model nobody has called yet: zeros before a number change its name and nothing else."""
+        draw = self.random
+        while True:
+            name = f"fake-{draw.randint(*tokens):0{draw.randint(1, 6)}d}-{draw.randint(*delay):0{draw.randint(1, 6)}d}"
+            if name not in _called:
+                _called.add(name)
+                return name
+
+    async def post(self, message: Posted, way: Way = "async") -> JSON | None:
+        """Post a message until it is acknowledged; waits for its end unless `async`. None: a stream told its end."""
+        if way == "stream":
+            await self._post_stream(message)
+            return None
+        while True:
+            response = await self._post_once(message, way)
+            if response.status_code in {200, 202}:
+                body = response.json()
+                message.message_id = body["message_id"]
+                return body
+            assert response.status_code == 429, response.text
+            await asyncio.sleep(0.2)
+
+    async def post_once(self, message: Posted) -> None:
+        """Post a message without a key, and leave it at that, whatever becomes of it."""
+        message.key = None
+        with suppress(httpx2.TransportError):
+            response = await self._send(message, "async")
+            if response.status_code == 202:
+                message.message_id = response.json()["message_id"]
+
+    async def _post_once(self, message: Posted, way: Way) -> httpx2.Response:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(httpx2.TransportError):
+                    return await self._send(message, way)
+                await asyncio.sleep(0.02)
+
+    async def _send(self, message: Posted, way: Way) -> httpx2.Response:
+        url = f"{await self.host.serving()}/sessions/{message.session_id}/messages"
+        return await self.http.post(url, json=message.body, headers=self._headers(message, way))
+
+    def _headers(self, message: Posted, way: Way) -> dict[str, str]:
+        return {**_HEADERS[way], **({"idempotency-key": message.key} if message.key else {})}
+
+    async def _post_stream(self, message: Posted) -> None:
+        """Post and read the turn; when that breaks off, either post again or take up the session's stream."""
+        seen: list[Frame] = []
+        async with asyncio.timeout(PATIENCE):
+            while not any(_ends(frame, message) for frame in seen):
+                with suppress(httpx2.TransportError):
+                    if seen and self.random.random() < 0.5:
+                        await self._read_on(message, seen)
+                    else:
+                        await self._post_again(message, seen)
+                await asyncio.sleep(0.02)
+        assert _ends(seen[-1], message)
+
+    async def _post_again(self, message: Posted, seen: list[Frame]) -> None:
+        url = f"{await self.host.serving()}/sessions/{message.session_id}/messages"
+        headers = self._headers(message, "stream")
+        async with self.http.stream("POST", url, json=message.body, headers=headers) as response:
+            if response.status_code == 429:
+                return
+            assert response.status_code == 200, await response.aread()
+            async for frame in Stream(response):
+                if seen and frame.id == seen[-1].id and frame.event == "done":
+                    return
+                message.message_id = message.message_id or frame.data["message_id"]
+                # A retry shows the turn from its beginning: a queued one's is later than where its wait began.
+                if seen and (frame.id or 0) > (seen[-1].id or 0) + 1:
+                    assert frame.data["message_id"] == message.message_id
+                    seen.clear()
+                _see(seen, frame)
+
+    async def _read_on(self, message: Posted, seen: list[Frame]) -> None:
+        headers = {"last-event-id": str(seen[-1].id)}
+        url = f"{await self.host.serving()}/sessions/{message.session_id}/stream"
+        async with self.http.stream("GET", url, headers=headers) as response:
+            async for frame in Stream(response):
+                _see(seen, frame)
+                if _ends(frame, message):
+                    return
+
+    async def cancel_running(self, session_id: str, *, wait: bool) -> JSON | None:
+        """Cancel the turn that runs now, by its name; the receipt, if there was one to cancel."""
+        active = (await self.get(f"/sessions/{session_id}"))["active_turn"]
+        if active is None:
+            return None
+        headers = {"prefer": "wait=60"} if wait else {}
+        body = {"turn_id": active["turn_id"]}
+        response = await self.request("POST", f"/sessions/{session_id}/cancel", json=body, headers=headers)
+        assert response.status_code in {200, 202}, response.text
+        receipt = response.json()
+        if receipt["status"] == "cancelling":
+            self.ledger.cancelled.append(receipt["turn_id"])
+        return receipt
+
+    async def append(self, session_id: str, filling: str = "") -> None:
+        """Append an outside event, once."""
+        text = secrets.token_hex(4)
+        headers = {"idempotency-key": text}
+        event = {"event_type": "note", "note": text, "filling": filling}
+        response = await self.request("POST", f"/sessions/{session_id}/events", json=event, headers=headers)
+        assert response.status_code in {200, 201}, response.text
+        self.ledger.appended.append((session_id, response.json()["sequences"][0], text))
+
+    async def quiet(self, session_id: str) -> JSON:
+        """Wait until no turn runs or waits; the session then."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                seen = await self.get(f"/sessions/{session_id}")
+                if not seen["active_turn"] and not seen["queued"]:
+                    return seen
+                await asyncio.sleep(0.05)
+
+    async def events(self, session_id: str) -> list[Seen]:
+        """The whole log."""
+        return [Seen(each["sequence"], each["type"], each["data"]) for each in await self.envelopes(session_id)]
+
+    async def envelopes(self, session_id: str) -> list[JSON]:
+        """The whole log, page by page."""
+        events: list[JSON] = []
+        cursor: int | None = 0
+        while cursor is not None:
+            page = await self.get(f"/sessions/{session_id}/events?coalesce=false&limit=1000&after={cursor}")
+            events += page["events"]
+            cursor = page["next_cursor"]
+        return events
+
+    async def messages(self, session_id: str) -> list[JSON]:
+        messages: list[JSON] = []
+        while True:
+            after = f"&after={messages[-1]['message_id']}" if messages else ""
+            page = await self.get(f"/sessions/{session_id}/messages?limit=200{after}")
+            messages += page
+            if len(page) < 200:
+                return messages
+
+
+@dataclass
+class Reader:
+    """Follows a session over everything that breaks, by its cursor alone.
+
+    `once`: a stream that says `done` is the end; otherwise the reader goes on to later turns, by `follow=true` or by
+    coming back. `budget` says, at each connection, after how many bytes the reader itself hangs up.
+    """
+
+    client: Client
+    session_id: str
+    envelope: bool = False
+    follow: bool = False
+    once: bool = False
+    types: str = ""
+    budget: Callable[[], int] | None = None
+    seen: list[Seen] = field(default_factory=list[Seen])
+    drops: int = 0
+
+    @property
+    def cursor(self) -> int:
+        return self.seen[-1].sequence if self.seen else 0
+
+    async def run(self) -> None:
+        """Read until `done` if that is the end, else until cancelled."""
+        over = False
+        while not over:
+            over = await self._connection() and self.once
+            await asyncio.sleep(0.01)
+
+    async def reaches(self, head: int) -> None:
+        """Wait until everything up to `head` was seen."""
+        await self.finds(lambda: self.cursor >= head)
+
+    async def finds(self, good: Callable[[], bool]) -> None:
+        """Wait until what was seen is good."""
+        async with asyncio.timeout(PATIENCE):
+            while not good():  # noqa: ASYNC110  # nobody is there to set an event
+                await asyncio.sleep(0.01)
+
+    async def _connection(self) -> bool:
+        """One connection; whether it said `done`."""
+        query = f"format={'envelope' if self.envelope else 'named'}&follow={str(self.follow).lower()}"
+        url = f"{await self.client.host.serving()}/sessions/{self.session_id}/stream?{query}&types={self.types}"
+        try:
+            async with self.client.http.stream("GET", url, headers={"last-event-id": str(self.cursor)}) as response:
+                if response.status_code in {204, 404}:  # there is nothing more, or the session was deleted
+                    return True
+                assert response.status_code == 200, await response.aread()
+                async for frame in frames_of(self._lines(response)):
+                    if self._is_done(frame):
+                        return True
+        except httpx2.TransportError:
+            pass
+        self.drops += 1
+        return False
+
+    def _is_done(self, frame: Frame) -> bool:
+        if frame.event == "done":
+            assert frame.data["head"] == frame.id
+            assert self.types or frame.id == self.cursor
+            return True
+        assert frame.id is not None
+        data = frame.data
+        if self.envelope:
+            assert frame.event is None
+            assert data["sequence"] == frame.id
+            self.seen.append(Seen(frame.id, data["type"], data["data"]))
+        else:
+            self.seen.append(Seen(frame.id, frame.event or "", data))
+        return False
+
+    async def _lines(self, response: httpx2.Response) -> AsyncGenerator[str]:
+        """The response's whole lines, cut off wherever the budget ends: in a frame, a line, a character."""
+        left = self.budget() if self.budget else None
+        rest = b""
+        async for part in response.aiter_bytes():
+            rest += part if left is None else part[:left]
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                yield line.decode()
+            if left is not None:
+                left -= len(part)
+                if left <= 0:
+                    return
+
+
+@asynccontextmanager
+async def reading(readers: Iterable[Reader]) -> AsyncGenerator[None]:
+    """Have them read meanwhile."""
+    tasks = [asyncio.create_task(reader.run()) for reader in readers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+
+
+def _ends(frame: Frame, message: Posted) -> bool:
+    return frame.event == "run.complete" and frame.data["message_id"] == message.message_id
+
+
+def _see(seen: list[Frame], frame: Frame) -> None:
+    """Add `frame` if it comes next; a frame that was seen before must look the same."""
+    assert frame.id is not None
+    place = frame.id - (seen[0].id or 0) if seen else 0
+    if place < len(seen):
+        assert frame == seen[place]
+    else:
+        assert place == len(seen)
+        seen.append(frame)

@@ -1,0 +1,115 @@
+"""`kill -9` at random points of many turns: nothing acknowledged is lost, and everything goes on where it was."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tests.faults.crashing import MortalHost, mortal_host
+from tests.faults.promises import check
+from tests.faults.talking import TOOLS, WAYS, Client, Reader, client_of, reading
+from tests.http.driving import ok
+
+pytestmark = pytest.mark.anyio
+
+SESSIONS = 4
+TALKERS = 2
+
+
+@pytest.fixture
+async def another_client(tmp_path_factory: pytest.TempPathFactory, model_url: str, seed: int) -> AsyncGenerator[Client]:
+    """One of another host: two that are killed side by side take half the time."""
+    host = MortalHost(tmp_path_factory.mktemp("another"), model_url)
+    async with mortal_host(host), client_of(host, seed + 1) as client:
+        yield client
+
+
+async def test_kills_at_random_points_lose_and_repeat_nothing(client: Client) -> None:
+    sessions = await _round(client, "quick", kills=8)
+
+    await _check_it_works(client, sessions)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_two_hundred_kills_lose_and_repeat_nothing(client: Client, another_client: Client) -> None:
+    await asyncio.gather(_storm(client), _storm(another_client))
+
+    assert len(client.host.deaths) + len(another_client.host.deaths) >= 200
+
+
+async def _storm(client: Client) -> None:
+    sessions = [session for number in range(5) for session in await _round(client, f"round-{number}", kills=20)]
+    await _check_it_works(client, sessions)
+
+
+async def _round(client: Client, name: str, kills: int) -> list[str]:
+    """Talk in new sessions while the server is killed; once all is quiet, check them."""
+    sessions = [f"{name}-{number}" for number in range(SESSIONS)]
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        killing = group.create_task(_kill(client, kills))
+        await asyncio.gather(*(client.new_session(session) for session in sessions))
+        # Two readers of each session: one stays for later turns, the other one comes back for them.
+        pairs = {name: [Reader(client, name, follow=True), Reader(client, name, envelope=True)] for name in sessions}
+        async with reading(reader for pair in pairs.values() for reader in pair):
+            talking = [group.create_task(_talk(client, session, over)) for session in sessions for _ in range(TALKERS)]
+            await killing
+            over.set()
+            await asyncio.gather(*talking)
+            for session in sessions:
+                await check(client, session, pairs[session])
+    return sessions
+
+
+async def _kill(client: Client, kills: int) -> None:
+    """Kill the server after more or less time, now and then before it serves."""
+    draw, host = client.random, client.host
+    for _ in range(kills):
+        await asyncio.sleep(draw.random() * draw.choice([0.1, 0.4, 1, 1.5]))
+        await host.kill()
+        if draw.random() < 0.1:
+            await host.spawn()
+            await asyncio.sleep(draw.random() * 0.8)
+            await host.kill()
+        await host.start()
+
+
+async def _talk(client: Client, session: str, over: asyncio.Event) -> None:
+    draw = client.random
+    while not over.is_set():
+        match draw.choice(["say", "say", "say", "tools", "queue", "cancel", "cancel", "note", "careless"]):
+            case "say":
+                await client.post(client.new_message(session), draw.choice(WAYS))
+            case "tools":
+                await client.post(client.new_message(session, TOOLS), draw.choice(WAYS))
+            case "queue":
+                messages = [client.new_message(session) for _ in range(3)]
+                await asyncio.gather(*(client.post(message, draw.choice(WAYS)) for message in messages))
+            case "cancel":
+                message = client.new_message(session, model=client.new_model(tokens=(60, 90), delay=(8, 10)))
+                await client.post(message)
+                await asyncio.sleep(draw.random() * 0.3)
+                await client.cancel_running(session, wait=draw.random() < 0.5)
+            case "note":
+                await client.append(session)
+            case _:
+                await client.post_once(client.new_message(session))
+        await asyncio.sleep(draw.random() * 0.1)
+
+
+async def _check_it_works(client: Client, sessions: list[str]) -> None:
+    """Every session goes on, and so does a new one; what was posted before is recognised still."""
+    for session in [*sessions, await client.new_session("after")]:
+        message = await client.post(client.new_message(session), "wait")
+        assert message is not None
+        assert message["status"] == "completed"
+    known = [posted for posted in client.ledger.posted if posted.key]
+    for posted in client.random.sample(known, min(20, len(known))):
+        headers = {"idempotency-key": posted.key}
+        path = f"/sessions/{posted.session_id}/messages"
+        response = await client.request("POST", path, json=posted.body, headers=headers)
+        assert ok(response)["message_id"] == posted.message_id
+        assert response.headers["idempotency-replayed"] == "true"
+    for session in sessions:
+        await check(client, session)
