@@ -9,7 +9,7 @@ CODE := function_app.py orchestrations shared local bench tests
 .PHONY: help install run test test-slow test-cosmos worker check bench docs lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(VENV)/.dev $(COSMOS)/node_modules/.installed ## set up everything that development needs
 

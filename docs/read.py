@@ -1,6 +1,6 @@
-import http.client, json, sys, time, urllib.request
+import http.client, json, sys, time, urllib.error, urllib.request
 
-url, steps, last, done = sys.argv[1] + "/stream", {}, "0", False
+url, steps, last, done = sys.argv[1].rstrip("/") + "/stream", {}, "0", False
 while not done:  # a stream that ends without `done` is to be resumed
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers={"last-event-id": last})) as stream:
@@ -11,7 +11,8 @@ while not done:  # a stream that ends without `done` is to be resumed
                 event, data = frame.get("event", ""), json.loads(frame.get("data", "{}"))
                 key = (data.get("message_id"), data.get("step"))
                 if event == "message.start": steps[key] = ""  # begins, or begins afresh
-                if event == "message.delta": steps[key] += data["text"]
+                if event == "message.delta": steps[key] = steps.get(key, "") + data["text"]
                 last, done, frame = frame.get("id", last), event == "done", {}
+    except urllib.error.HTTPError as refusal: sys.exit(f"{url}: {refusal}")
     except (OSError, http.client.HTTPException): time.sleep(0.5)  # the server is away: come back to where we were
 print("\n\n".join(filter(None, steps.values())))

@@ -15,9 +15,12 @@ def locked(directory: Path) -> Generator[None]:
     """Hold `directory`, made when it is missing.
 
     Raises:
-        LockedError: another process holds it.
+        LockedError: another process holds it, or it can't be made.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LockedError(f"{directory} can't be made: {error}; choose another one with DATA_DIR") from error
     path = directory / "host.lock"
     with path.open("a+") as file:
         try:
@@ -25,7 +28,7 @@ def locked(directory: Path) -> Generator[None]:
         except OSError as error:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            text = f"{directory} is in use by another host (process {holder}): stop it, or choose another --data-dir"
+            text = f"{directory} is in use by another host (process {holder}): stop it, or choose another DATA_DIR"
             raise LockedError(text) from error
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -54,5 +54,5 @@ class ModelServer:
 def use(url: str) -> None:
     """Make `url` the app's model endpoint; a key is needed for form's sake, and a model that it serves."""
     os.environ["OPENAI_BASE_URL"] = url
-    os.environ.setdefault("OPENAI_API_KEY", "unused")
-    os.environ.setdefault("MODEL", DEFAULT_MODEL)
+    for name, value in (("OPENAI_API_KEY", "unused"), ("MODEL", DEFAULT_MODEL)):
+        os.environ[name] = os.environ.get(name) or value  # an empty one counts as not set

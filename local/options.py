@@ -16,6 +16,8 @@ PLATFORM_SETTINGS = {
 }
 """What every host of this app sets; host.json names the task hub by the last one."""
 
+_MOST_PORT = 65535
+
 
 @dataclass(frozen=True)
 class Options:
@@ -62,8 +64,8 @@ def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path
 
 def _port() -> int:
     text = os.environ.get("PORT", str(Options.port))
-    if not text.isdigit():
-        raise RefusedError(f"PORT must be a number, not {text!r}")
+    if not text.isdigit() or int(text) > _MOST_PORT:
+        raise RefusedError(f"PORT must be a number from 0 to {_MOST_PORT}, not {text!r}")
     return int(text)
 
 

@@ -23,13 +23,12 @@ _FUNC_SETTINGS = {
 
 def main() -> None:
     """Serve by the host that HOST_MODE names: `func`, `local`, or by default the first that is there."""
-    load_settings(Path())
-    mode = os.environ.get("HOST_MODE") or ("func" if shutil.which("func") else "local")
-    if mode == "local":
-        host.main()
-        return
     try:
-        sys.exit(_func(mode))
+        load_settings(Path())
+        mode = os.environ.get("HOST_MODE") or ("func" if shutil.which("func") else "local")
+        if mode != "local":
+            sys.exit(_func(mode))
+        host.main()
     except HostError as error:
         sys.exit(f"cannot start: {error}")
     except KeyboardInterrupt:

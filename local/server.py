@@ -28,7 +28,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.close()
         if error.errno == errno.EADDRINUSE:
             raise AddressError(
-                f"port {port} is in use: stop what listens there, or choose another with --port"
+                f"port {port} is in use: stop what listens there, or choose another one with PORT"
             ) from error
         raise AddressError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return bound

@@ -110,6 +110,13 @@ class Settings(BaseSettings):
             raise ValueError("takes milliseconds separated by commas, such as 100,200,400,500")
         return value
 
+    @field_validator("cosmos_endpoint", "openai_base_url")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError(f"takes a URL such as https://example.com/, not {value!r}")
+        return value
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if "WEBSITE_INSTANCE_ID" in os.environ:
@@ -141,6 +148,11 @@ class Settings(BaseSettings):
         return self.delta_flush_ms or self.timings.flush_ms
 
 
+def _problem(location: tuple[int | str, ...], text: str) -> str:
+    name = str(location[0]).upper() if location else ""
+    return f"{name} {text.removeprefix('Value error, ')}".strip()
+
+
 class SettingsError(Exception):
     """A setting is wrong or missing; the text names the variable and says what to do."""
 
@@ -155,5 +167,5 @@ def settings() -> Settings:
     try:
         return Settings()  # pyright: ignore[reportCallIssue]  # fields come from the environment
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, item['loc'])).upper()} {item['msg']}".strip() for item in error.errors()]
+        problems = [_problem(item["loc"], item["msg"]) for item in error.errors()]
         raise SettingsError("Settings can't be used: " + "; ".join(problems)) from error

@@ -110,11 +110,15 @@ def _refuse_extremes(value: Any, levels: int) -> None:
 def _refused(error: ValidationError, body: Any, skipped: int = 0) -> InvalidRequestError:
     """The problems with `body`; the first `skipped` parts of their locations lead to it."""
     problems = tuple(
-        FieldProblem(_pointer(item["loc"][skipped:], body, is_missing=item["type"] == "missing"), item["msg"])
+        FieldProblem(_pointer(item["loc"][skipped:], body, is_missing=item["type"] == "missing"), _said(item["msg"]))
         for item in error.errors(include_url=False)
     )
     summary = "; ".join(f"{item.pointer or 'body'}: {item.detail}" for item in problems[:3])
     return InvalidRequestError(f"The body does not fit: {summary}", problems)
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
 
 
 def _pointer(location: tuple[int | str, ...], body: Any, *, is_missing: bool) -> str:

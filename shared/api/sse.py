@@ -134,7 +134,12 @@ class _Delivery:
         if not self._may_have_ended:
             return _BEAT if was_silent else b""
         self._may_have_ended = False
-        reason = ending(await self._log.state(self._session_id), self._position, follow=self._options.follow)
+        state = await self._log.state(self._session_id)
+        if state is not None and state.deleted and await self._log.read(self._session_id, self._position, 1):
+            # Deleted between two looks: its last events are still there, and are delivered first.
+            self._may_have_ended = True
+            return b""
+        reason = ending(state, self._position, follow=self._options.follow)
         return b"" if reason is None else self._done(reason)
 
     def _last_wanted(self, events: Sequence[Event]) -> int:

@@ -7,7 +7,7 @@ from shared.domain.events import Chunk, Event
 from shared.domain.ids import SessionId
 from shared.ports import SessionLog
 
-_PAGE = 50
+_PAGE = 20  # chunks, each up to a posted body's size: what a reader that never reads may hold
 
 
 async def follow(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.register_assert_rewrite("tests.faults.talking", "tests.faults.promises")
+pytest.register_assert_rewrite("tests.faults.talking", "tests.faults.reading", "tests.faults.promises")
 
 if TYPE_CHECKING:
     from tests.faults.talking import Client

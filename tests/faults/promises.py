@@ -7,7 +7,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import cast
 
-from tests.faults.talking import Client, Posted, Reader, Seen, shown
+from tests.faults.reading import Reader, Seen, shown
+from tests.faults.talking import Client, Posted
 from tests.http.driving import ok
 from tests.http.streaming import JSON
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,7 +12,7 @@ import httpx2
 
 from tests.faults.crashing import PATIENCE, MortalHost
 from tests.http.driving import ok
-from tests.http.streaming import JSON, Frame, Stream, frames_of
+from tests.http.streaming import JSON, Frame, Stream
 
 Way = Literal["async", "wait", "stream"]
 WAYS: tuple[Way, ...] = ("async", "wait", "stream")
@@ -45,27 +45,6 @@ class Ledger:
     """Turns whose cancel was acknowledged as `cancelling`."""
     appended: list[tuple[str, int, str]] = field(default_factory=list[tuple[str, int, str]])
     """Session, sequence and text of the acknowledged outside events."""
-
-
-@dataclass
-class Seen:
-    """An event as a reader got it."""
-
-    sequence: int
-    type: str
-    data: JSON
-
-
-def shown(seen: Iterable[Seen]) -> dict[tuple[str, int], str]:
-    """What a reader shows who follows the README's one rule: the text of each message's steps."""
-    steps: dict[tuple[str, int], str] = {}
-    for event in seen:
-        key = (event.data.get("message_id", ""), event.data.get("step", 0))
-        if event.type == "message.start":
-            steps[key] = ""
-        if event.type == "message.delta":
-            steps[key] += event.data["text"]
-    return steps
 
 
 @asynccontextmanager
@@ -224,10 +203,6 @@ class Client:
                     return seen
                 await asyncio.sleep(0.05)
 
-    async def events(self, session_id: str) -> list[Seen]:
-        """The whole log."""
-        return [Seen(each["sequence"], each["type"], each["data"]) for each in await self.envelopes(session_id)]
-
     async def envelopes(self, session_id: str) -> list[JSON]:
         """The whole log, page by page."""
         events: list[JSON] = []
@@ -246,105 +221,6 @@ class Client:
             messages += page
             if len(page) < 200:
                 return messages
-
-
-@dataclass
-class Reader:
-    """Follows a session over everything that breaks, by its cursor alone.
-
-    `once`: a stream that says `done` is the end; otherwise the reader goes on to later turns, by `follow=true` or by
-    coming back. `budget` says, at each connection, after how many bytes the reader itself hangs up.
-    """
-
-    client: Client
-    session_id: str
-    envelope: bool = False
-    follow: bool = False
-    once: bool = False
-    types: str = ""
-    budget: Callable[[], int] | None = None
-    seen: list[Seen] = field(default_factory=list[Seen])
-    drops: int = 0
-
-    @property
-    def cursor(self) -> int:
-        return self.seen[-1].sequence if self.seen else 0
-
-    async def run(self) -> None:
-        """Read until `done` if that is the end, else until cancelled."""
-        over = False
-        while not over:
-            over = await self._connection() and self.once
-            await asyncio.sleep(0.01)
-
-    async def reaches(self, head: int) -> None:
-        """Wait until everything up to `head` was seen."""
-        await self.finds(lambda: self.cursor >= head)
-
-    async def finds(self, good: Callable[[], bool]) -> None:
-        """Wait until what was seen is good."""
-        async with asyncio.timeout(PATIENCE):
-            while not good():  # noqa: ASYNC110  # nobody is there to set an event
-                await asyncio.sleep(0.01)
-
-    async def _connection(self) -> bool:
-        """One connection; whether it said `done`."""
-        query = f"format={'envelope' if self.envelope else 'named'}&follow={str(self.follow).lower()}"
-        url = f"{await self.client.host.serving()}/sessions/{self.session_id}/stream?{query}&types={self.types}"
-        try:
-            async with self.client.http.stream("GET", url, headers={"last-event-id": str(self.cursor)}) as response:
-                if response.status_code in {204, 404}:  # there is nothing more, or the session was deleted
-                    return True
-                assert response.status_code == 200, await response.aread()
-                async for frame in frames_of(self._lines(response)):
-                    if self._is_done(frame):
-                        return True
-        except httpx2.TransportError:
-            pass
-        self.drops += 1
-        return False
-
-    def _is_done(self, frame: Frame) -> bool:
-        if frame.event == "done":
-            assert frame.data["head"] == frame.id
-            assert self.types or frame.id == self.cursor
-            return True
-        assert frame.id is not None
-        data = frame.data
-        if self.envelope:
-            assert frame.event is None
-            assert data["sequence"] == frame.id
-            self.seen.append(Seen(frame.id, data["type"], data["data"]))
-        else:
-            self.seen.append(Seen(frame.id, frame.event or "", data))
-        return False
-
-    async def _lines(self, response: httpx2.Response) -> AsyncGenerator[str]:
-        """The response's whole lines, cut off wherever the budget ends: in a frame, a line, a character."""
-        left = self.budget() if self.budget else None
-        rest = b""
-        async for part in response.aiter_bytes():
-            rest += part if left is None else part[:left]
-            *lines, rest = rest.split(b"\n")
-            for line in lines:
-                yield line.decode()
-            if left is not None:
-                left -= len(part)
-                if left <= 0:
-                    return
-
-
-@asynccontextmanager
-async def reading(readers: Iterable[Reader]) -> AsyncGenerator[None]:
-    """Have them read meanwhile."""
-    tasks = [asyncio.create_task(reader.run()) for reader in readers]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-    assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
 
 
 def _ends(frame: Frame, message: Posted) -> bool:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.faults.crashing import MortalHost, mortal_host
 from tests.faults.promises import Record, check
-from tests.faults.talking import Client, Posted, Reader, Way, client_of, reading
+from tests.faults.reading import Reader, reading
+from tests.faults.talking import Client, Posted, Way, client_of
 from tests.http.driving import new_id, ok
 from tests.http.streaming import JSON
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.faults.crashing import MortalHost, mortal_host
 from tests.faults.promises import check
-from tests.faults.talking import TOOLS, WAYS, Client, Reader, client_of, reading
+from tests.faults.reading import Reader, reading
+from tests.faults.talking import TOOLS, WAYS, Client, client_of
 from tests.http.driving import ok
 
 pytestmark = pytest.mark.anyio

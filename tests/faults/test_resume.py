@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.promises import check
-from tests.faults.talking import TOOLS, WAYS, Client, Reader, Seen, reading
+from tests.faults.reading import Reader, Seen, reading
+from tests.faults.talking import TOOLS, WAYS, Client
 
 pytestmark = pytest.mark.anyio
 

@@ -152,7 +152,7 @@ def test_a_port_in_use_is_told_in_one_line(folder: Path) -> None:
         said = refused(folder, "--port", str(port))
 
     assert f"port {port} is in use" in said
-    assert "--port" in said
+    assert "PORT" in said
 
 
 def test_two_hosts_do_not_share_their_data(folder: Path) -> None:
