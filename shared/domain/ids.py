@@ -11,7 +11,6 @@ MessageId = NewType("MessageId", str)
 InstanceId = NewType("InstanceId", str)
 CallId = NewType("CallId", str)
 WriterId = NewType("WriterId", str)
-TraceId = NewType("TraceId", str)
 
 SESSION_ID_PATTERN = r"^[A-Za-z0-9._:\-]{1,128}$"
 
