@@ -9,7 +9,11 @@ from pydantic.fields import FieldInfo
 
 from docs.api_page import api_page
 from shared.api.views import PRIVATE_FIELDS
-from shared.domain.events import EventData, Outside, SessionUpdated
+from shared.domain.events import (
+    EventData,
+    Outside,
+    SessionUpdated,
+)
 from shared.settings import Settings
 
 _HERE = Path(__file__).parent

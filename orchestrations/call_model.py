@@ -9,7 +9,12 @@ from orchestrations.contracts import Reply, Work
 from shared.agents.registry import agent_named
 from shared.domain.documents import Message, ModelResponse, Step, response_id
 from shared.domain.errors import ModelError
-from shared.domain.events import EventData, MessageDelta, MessageStart, TokenUsage
+from shared.domain.events import (
+    EventData,
+    MessageDelta,
+    MessageStart,
+    TokenUsage,
+)
 from shared.domain.ids import MessageId, call_id
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Standing, standing_of_step, step_completion

@@ -10,7 +10,10 @@ from orchestrations.contracts import Reply, Work
 from shared.agents.registry import agent_named
 from shared.agents.tools import Tool, ToolError
 from shared.domain.documents import Message, ToolResult
-from shared.domain.events import EventData, ToolCallStart
+from shared.domain.events import (
+    EventData,
+    ToolCallStart,
+)
 from shared.domain.session import SessionState
 from shared.domain.turn import Standing, cancelled_call, standing_of_tool, tool_completion
 from shared.domain.values import ANSWER_BYTES, ToolCall, ToolOutcome, cut

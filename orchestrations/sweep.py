@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 
 import azure.durable_functions as df
 
-from shared.domain.events import RunHandover
+from shared.domain.events import (
+    RunHandover,
+)
 from shared.domain.ids import instance_of
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Fence
@@ -102,6 +104,4 @@ class _Repair:
 
 
 def _start(state: SessionState, turn: ActiveTurn, deadline: datetime) -> TurnStart:
-    attempts = [*turn.tools.values(), *([] if turn.call is None else [turn.call])]
-    first = max((attempt.number for attempt in attempts), default=0) + 1
-    return TurnStart(state.session_id, turn.turn_id, turn.instance_id, deadline, first_attempt=first)
+    return TurnStart(state.session_id, turn.turn_id, turn.instance_id, deadline, first_attempt=turn.first_attempt)

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+from shared.domain.chunks import (
+    Chunk,
+)
 from shared.domain.documents import AnyDocument, Document
-from shared.domain.events import Chunk
-from shared.domain.ids import InstanceId, SessionId, TurnId, WriterId
+from shared.domain.ids import InstanceId, ProjectId, SessionId, TurnId, WriterId
+from shared.domain.project import Project
 from shared.domain.session import SessionState
 from shared.domain.values import ToolCall, Usage
 
@@ -212,6 +215,30 @@ class TurnScheduler(Protocol):
         ...
 
     async def exists(self, instance_id: InstanceId) -> bool: ...
+
+
+class ProjectStore(Protocol):
+    """The projects. Every method raises StoreUnavailableError when the store doesn't answer."""
+
+    async def create(self, project: Project) -> None:
+        """Raises ProjectExistsError: the id is taken, and not by this very write."""
+        ...
+
+    async def get(self, project_id: ProjectId) -> Project | None:
+        """The project as it is now, read strongly. A deleted one stays as a mark."""
+        ...
+
+    async def replace(self, project: Project) -> None:
+        """Write `project`, whose revision follows the stored one, in place of that.
+
+        Raises:
+            RevisionTakenError: another change was first; read on and decide again.
+        """
+        ...
+
+    async def list(self, owner: str, *, before: str | None, limit: int) -> Sequence[Project]:
+        """An owner's projects that are not deleted, newest first; `before` is the id of the last one before."""
+        ...
 
 
 class Clock(Protocol):

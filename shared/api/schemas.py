@@ -8,7 +8,12 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
 from shared.api.views import PRIVATE_FIELDS
-from shared.domain.events import EventData, Outside, SessionUpdated, UserMessage
+from shared.domain.events import (
+    EventData,
+    Outside,
+    SessionUpdated,
+    UserMessage,
+)
 
 Schema: TypeAlias = dict[str, Any]
 Use: TypeAlias = tuple[JsonSchemaMode, Any]

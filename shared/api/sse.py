@@ -9,8 +9,10 @@ from datetime import timedelta
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
 from shared.api.views import as_json, envelope, event_data
-from shared.domain.events import (
+from shared.domain.chunks import (
     Event,
+)
+from shared.domain.events import (
     MessageComplete,
     MessageDelta,
     MessageStart,

@@ -7,8 +7,17 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, JsonValue
 from pydantic_core import to_json
 
+from shared.domain.chunks import (
+    Event,
+)
 from shared.domain.documents import Message, ModelResponse
-from shared.domain.events import Event, MessageDelta, Outside, SessionUpdated, ToolCallComplete, UserMessage
+from shared.domain.events import (
+    MessageDelta,
+    Outside,
+    SessionUpdated,
+    ToolCallComplete,
+    UserMessage,
+)
 from shared.domain.history import Entry
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.session import SessionState, UiState

@@ -38,7 +38,8 @@ class Message(Document):
     """A user message and, once its turn has ended, the answer. `prompt` and `steps` are the conversation's memory.
 
     `steers` is the message whose turn this one was put into: the answer stands there. What has become of one that waits
-    or steers, the log says: see `shared.domain.standing`.
+    or steers, the log says: see `shared.domain.messages`. `patch` is what the turn did to its project's document, and
+    `project_revision` the revision that this made.
     """
 
     kind: Literal["message"] = "message"
@@ -54,6 +55,8 @@ class Message(Document):
     model: str
     usage: Usage = Usage()
     finish_reason: str | None = None
+    patch: list[dict[str, Any]] | None = None
+    project_revision: Count | None = None
     metadata: dict[str, JsonValue] = {}
     created_at: AwareDatetime
     completed_at: AwareDatetime | None = None

@@ -8,6 +8,7 @@ TurnlogError
 │   ├── SessionNotFoundError     session_not_found    also for another owner's session
 │   ├── MessageNotFoundError     message_not_found
 │   ├── ToolCallNotFoundError    tool_call_not_found
+│   ├── ProjectNotFoundError     project_not_found    also for another owner's project
 │   ├── NotFinishedError         not_finished
 │   └── NoResultError            no_result
 ├── ConflictError
@@ -17,6 +18,9 @@ TurnlogError
 │   ├── SessionFullError         session_full
 │   ├── TurnInProgressError      turn_in_progress
 │   ├── NotWaitingError          not_waiting
+│   ├── AlreadyDecidedError      already_decided      the call is approved, denied or answered
+│   ├── ProjectExistsError       project_exists
+│   ├── RevisionTakenError       revision_taken       the project was changed meanwhile: read it and decide again
 │   └── ProducerGapError         producer_gap         a request before this one is missing
 ├── AgentNotFoundError           agent_not_found
 ├── ModelNotAllowedError         model_not_allowed
@@ -89,6 +93,13 @@ class ToolCallNotFoundError(NotFoundError):
     code = "tool_call_not_found"
 
 
+class ProjectNotFoundError(NotFoundError):
+    code = "project_not_found"
+
+    def __init__(self, project_id: str) -> None:
+        super().__init__(f"There is no project {project_id!r}.")
+
+
 class NotFinishedError(NotFoundError):
     code = "not_finished"
 
@@ -123,6 +134,18 @@ class TurnInProgressError(ConflictError):
 
 class NotWaitingError(ConflictError):
     code = "not_waiting"
+
+
+class AlreadyDecidedError(ConflictError):
+    code = "already_decided"
+
+
+class ProjectExistsError(ConflictError):
+    code = "project_exists"
+
+
+class RevisionTakenError(ConflictError):
+    code = "revision_taken"
 
 
 class ProducerGapError(ConflictError):

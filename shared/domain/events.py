@@ -5,14 +5,30 @@ the document that holds a text too large for its event; the reading side fills i
 `docs/events.md` is generated from this module.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
-from shared.domain.values import Count, Failure, Frozen, OnBusy, Ordinal, ToolStatus, TurnOutcome
+from shared.domain.ids import SessionId
+from shared.domain.values import (
+    ActionDecision,
+    ActionKind,
+    Count,
+    Failure,
+    Frozen,
+    OnBusy,
+    Ordinal,
+    ToolStatus,
+    TurnOutcome,
+    Usage,
+)
+
+
+class ForkedFrom(Frozen):
+    """The session whose log was copied, and its last event that was."""
+
+    session_id: SessionId
+    sequence: Ordinal
 
 
 class SessionCreated(Frozen):
@@ -27,6 +43,7 @@ class SessionCreated(Frozen):
     owner: str = Field(repr=False)
     project_dir: str | None = None
     metadata: dict[str, JsonValue] = {}
+    forked_from: ForkedFrom | None = None
 
 
 class SessionUpdated(Frozen):
@@ -155,6 +172,36 @@ class ToolCallComplete(Frozen):
     overflow: str | None = None
 
 
+class ToolCallActionRequired(Frozen):
+    """The turn waits: for somebody to approve the call, or for the client to run it. At `expires_at` it is denied."""
+
+    type: Literal["tool_call.action_required"] = "tool_call.action_required"
+    id: str
+    kind: ActionKind
+    name: str
+    arguments: str
+    expires_at: AwareDatetime
+
+
+class ToolCallAction(Frozen):
+    """What the turn waited for came: the call is approved, denied, or was run by the client (`result`)."""
+
+    type: Literal["tool_call.action"] = "tool_call.action"
+    id: str
+    decision: ActionDecision
+    by: str
+    reason: str | None = None
+
+
+class VibecodeResponse(Frozen):
+    """What a VibeCoder turn did to its project: the patch (RFC 6902), or null when it changed nothing."""
+
+    type: Literal["vibecode_response"] = "vibecode_response"
+    patch: list[dict[str, Any]] | None
+    token_usage: Usage
+    project_revision: Count
+
+
 class Status(Frozen):
     """The turn was asked to stop (`cancelling`): this entry is the whole mechanism of a cancel."""
 
@@ -208,73 +255,12 @@ EventData: TypeAlias = Annotated[
     | TokenUsage
     | ToolCallStart
     | ToolCallComplete
+    | ToolCallActionRequired
+    | ToolCallAction
+    | VibecodeResponse
     | Status
     | ErrorRaised
     | RunComplete
     | Outside,
     Field(discriminator="type"),
 ]
-
-
-class Event(Frozen):
-    """One recorded fact at its place in a session's log.
-
-    `timestamp` is when it was recorded (UTC). `turn_id` and `message_id` say whose turn it belongs to; events of the
-    session itself, and outside events, have neither. `trace_id` is that of the request that caused it.
-    """
-
-    sequence: Ordinal
-    timestamp: AwareDatetime
-    turn_id: TurnId | None = None
-    message_id: MessageId | None = None
-    trace_id: str | None = None
-    data: EventData
-
-    @property
-    def type(self) -> str:
-        return self.data.event_type if isinstance(self.data, Outside) else self.data.type
-
-
-class Draft(Frozen):
-    """An event before it has its place: what a decision wants appended."""
-
-    data: EventData
-    turn_id: TurnId | None = None
-    message_id: MessageId | None = None
-    trace_id: str | None = None
-
-
-class Chunk(Frozen):
-    """Events written in one go: the unit of appending, and of ownership by one `writer`."""
-
-    session_id: SessionId
-    epoch: Ordinal = 1
-    writer: WriterId
-    events: tuple[Event, ...] = Field(min_length=1)
-
-    @property
-    def first(self) -> int:
-        return self.events[0].sequence
-
-    @property
-    def last(self) -> int:
-        return self.events[-1].sequence
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(event.type for event in self.events))
-
-
-def sequenced(drafts: Sequence[Draft], after: int, at: datetime) -> tuple[Event, ...]:
-    """Give `drafts` the places that follow `after`."""
-    return tuple(
-        Event(
-            sequence=after + place,
-            timestamp=at,
-            turn_id=draft.turn_id,
-            message_id=draft.message_id,
-            trace_id=draft.trace_id,
-            data=draft.data,
-        )
-        for place, draft in enumerate(drafts, start=1)
-    )

@@ -4,8 +4,13 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, JsonValue
 
+from shared.domain.chunks import (
+    Event,
+)
 from shared.domain.documents import Message
-from shared.domain.events import Event, EventData
+from shared.domain.events import (
+    EventData,
+)
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
 from shared.domain.values import Count, Frozen, Ordinal
 

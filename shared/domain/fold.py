@@ -6,10 +6,12 @@ fold(all events) = fold(a checkpoint) then fold(the rest), wherever the cut: a s
 from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
-from shared.domain.events import (
+from shared.domain.chunks import (
     Chunk,
-    ErrorRaised,
     Event,
+)
+from shared.domain.events import (
+    ErrorRaised,
     MessageComplete,
     MessageDelta,
     MessageQueued,
@@ -24,14 +26,18 @@ from shared.domain.events import (
     SessionUpdated,
     Status,
     TokenUsage,
+    ToolCallAction,
+    ToolCallActionRequired,
     ToolCallComplete,
     ToolCallStart,
     UserMessage,
+    VibecodeResponse,
 )
-from shared.domain.ids import InstanceId, WriterId, instance_of
+from shared.domain.ids import WriterId
 from shared.domain.queue import joined, left
-from shared.domain.session import ActiveTurn, Attempt, SessionState
-from shared.domain.values import Usage, size_of
+from shared.domain.session import SessionState
+from shared.domain.turn_fold import begun, turn_changes, usage_of
+from shared.domain.values import UsageRow, size_of
 
 UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
 _EVENT_OVERHEAD_BYTES = 256
@@ -94,7 +100,7 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
         case MessageWithdrawn():
             return _place_changes(state, event)
         case RunStart() as start:
-            return {"active_turn": _begun(start, event)}
+            return {"active_turn": begun(start, event)}
         case RunComplete() as end:
             return {
                 "active_turn": None,
@@ -108,17 +114,30 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
                 "diagnosis_overflow": complete.overflow,
                 # A step may end without a word: the answer before it is then still the last one.
                 **({"result_at": event.sequence} if complete.text or complete.overflow else {}),
-                **_turn(state, _turn_changes(state.active_turn, event, writer)),
+                **_turn(state, turn_changes(state.active_turn, event, writer)),
             }
         case TokenUsage() as used:
-            usage = _usage(used)
-            return {"usage": state.usage + usage, **_turn(state, _turn_changes(state.active_turn, event, writer))}
+            return {
+                **_usage_changes(state, used, event.sequence),
+                **_turn(state, turn_changes(state.active_turn, event, writer)),
+            }
         case ErrorRaised(message=text):
             return {"error_detail": text}
         case Outside() as outside:
             return _outside_changes(state, outside, event.sequence)
-        case RunHandover() | MessageStart() | MessageDelta() | ToolCallStart() | ToolCallComplete() | Status():
-            return _turn(state, _turn_changes(state.active_turn, event, writer))
+        case VibecodeResponse():
+            return {}
+        case (
+            RunHandover()
+            | MessageStart()
+            | MessageDelta()
+            | ToolCallStart()
+            | ToolCallComplete()
+            | ToolCallActionRequired()
+            | ToolCallAction()
+            | Status()
+        ):
+            return _turn(state, turn_changes(state.active_turn, event, writer))
         case _ as never:
             assert_never(never)
 
@@ -136,51 +155,22 @@ def _place_changes(state: SessionState, event: Event) -> dict[str, Any]:
     return {"queue": waiting, "queued_ahead": ahead, **_turn(state, {"unread": unread})}
 
 
-def _begun(start: RunStart, event: Event) -> ActiveTurn:
-    if event.turn_id is None or event.message_id is None:
-        raise ValueError("run.start without its turn")
-    return ActiveTurn(
-        turn_id=event.turn_id,
-        message_id=event.message_id,
-        instance_id=instance_of(event.turn_id, 1),
-        trace_id=event.trace_id,
-        agent=start.agent,
-        model=start.model,
-        started_at=event.timestamp,
-    )
+def _usage_changes(state: SessionState, used: TokenUsage, sequence: int) -> dict[str, Any]:
+    """Sums of tokens; what a fork took over was counted in the session it comes from."""
+    if state.forked_from is not None and sequence <= state.forked_from.sequence:
+        return {}
+    usage = usage_of(used)
+    row = next((row for row in state.usage_rows if (row.agent, row.model) == (used.agent, used.model)), None)
+    row = row or UsageRow(agent=used.agent, model=used.model)
+    others = tuple(other for other in state.usage_rows if (other.agent, other.model) != (used.agent, used.model))
+    added = UsageRow(agent=row.agent, model=row.model, calls=row.calls + 1, **(row + usage).model_dump())
+    return {"usage": state.usage + usage, "usage_rows": (*others, added)}
 
 
 def _turn(state: SessionState, changes: dict[str, Any]) -> dict[str, Any]:
     if state.active_turn is None or not changes:
         return {}
     return {"active_turn": state.active_turn.model_copy(update=changes)}
-
-
-def _turn_changes(turn: ActiveTurn | None, event: Event, writer: WriterId) -> dict[str, Any]:
-    if turn is None or event.turn_id != turn.turn_id:
-        return {}
-    match event.data:
-        case RunHandover(instance_id=instance_id):
-            return {"instance_id": InstanceId(instance_id), "generation": turn.generation + 1}
-        case MessageStart(step=step, attempt=number):
-            tools, read = (turn.tools, turn.reading) if step == turn.step else ({}, ())
-            call = Attempt(number=number, writer=writer)
-            return {"step": step, "call": call, "tools": tools, "reading": (*read, *turn.unread), "unread": ()}
-        case MessageComplete() if turn.call is not None:
-            return {"call": turn.call.model_copy(update={"done": True})}
-        case TokenUsage() as used:
-            return {"usage": turn.usage + _usage(used), "model_calls": turn.model_calls + 1}
-        case ToolCallStart(id=call, attempt=number):
-            return {"tools": {**turn.tools, call: Attempt(number=number, writer=writer)}}
-        case ToolCallComplete(id=call):
-            begun = turn.tools.get(call, Attempt(number=1, writer=writer))
-            return {"tools": {**turn.tools, call: begun.model_copy(update={"done": True})}}
-        case Status(status="cancelling"):
-            return {"cancelling": True}
-        case Status(status="stalled"):
-            return {"stalled": True}
-        case _:
-            return {}
 
 
 def _outside_changes(state: SessionState, outside: Outside, sequence: int) -> dict[str, Any]:
@@ -208,14 +198,6 @@ def text_of(content: Any) -> str:
     return "".join(str(part.get("text", "")) for part in parts)
 
 
-def _usage(used: TokenUsage) -> Usage:
-    return Usage(
-        prompt_tokens=used.prompt_tokens,
-        completion_tokens=used.completion_tokens,
-        total_tokens=used.total_tokens,
-    )
-
-
 def _size(event: Event) -> int:
     """About what `event` takes in the store: enough to know when a partition fills up."""
     match event.data:
@@ -225,6 +207,10 @@ def _size(event: Event) -> int:
             return _EVENT_OVERHEAD_BYTES + size_of(text)
         case Outside(fields=fields):
             return _EVENT_OVERHEAD_BYTES + size_of(str(fields))
+        case VibecodeResponse(patch=patch):
+            return _EVENT_OVERHEAD_BYTES + size_of(str(patch))
+        case ToolCallActionRequired(arguments=arguments):
+            return _EVENT_OVERHEAD_BYTES + size_of(arguments)
         case ToolCallComplete(response=response, arguments=arguments):
             return _EVENT_OVERHEAD_BYTES + size_of(arguments) + size_of(str(response))
         case _:

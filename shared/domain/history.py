@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from shared.domain.events import (
+from shared.domain.chunks import (
     Event,
+)
+from shared.domain.events import (
     MessageComplete,
     MessageDelta,
     MessageStart,

@@ -9,6 +9,7 @@ SessionId = NewType("SessionId", str)
 TurnId = NewType("TurnId", str)
 MessageId = NewType("MessageId", str)
 InstanceId = NewType("InstanceId", str)
+ProjectId = NewType("ProjectId", str)
 CallId = NewType("CallId", str)
 WriterId = NewType("WriterId", str)
 
@@ -31,6 +32,10 @@ def base32(number: int) -> str:
 
 def new_session_id(at: datetime) -> SessionId:
     return SessionId(f"ses_{new_ulid(at)}")
+
+
+def new_project_id(at: datetime) -> ProjectId:
+    return ProjectId(f"prj_{new_ulid(at)}")
 
 
 def new_message_id(session_id: SessionId, at: datetime) -> MessageId:

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.documents import Message, Step
-from shared.domain.events import (
+from shared.domain.chunks import (
     Chunk,
     Event,
+)
+from shared.domain.documents import Message, Step
+from shared.domain.events import (
     MessageComplete,
     MessageQueued,
     RunComplete,

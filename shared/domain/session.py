@@ -1,11 +1,13 @@
 """The state of a session: what it is after an event."""
 
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, JsonValue
 
+from shared.domain.events import ForkedFrom
 from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId
-from shared.domain.values import Count, Frozen, Ordinal, Usage
+from shared.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordinal, Usage, UsageRow
 
 UiState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
 
@@ -21,12 +23,23 @@ class Attempt(Frozen):
     done: bool = False
 
 
+class Action(Frozen):
+    """What a tool call waits for from outside, and what was decided."""
+
+    kind: ActionKind
+    name: str
+    arguments: str
+    expires_at: AwareDatetime
+    decision: ActionDecision | None = None
+
+
 class ActiveTurn(Frozen):
     """The one turn that owns the session now.
 
     `step` is the newest step begun and `call` its newest attempt; `tools` are the tool calls begun in that step. Of the
     messages put into the turn, `reading` are those that the newest step is the first to read, and `unread` those that
-    came after its newest attempt had begun.
+    came after its newest attempt had begun. A parked turn has no instance: it waits for `open_actions`, and goes on
+    under another one. `runs_since` and `runs_as` are the moment and the generation in which it last began to run.
     """
 
     turn_id: TurnId
@@ -37,12 +50,15 @@ class ActiveTurn(Frozen):
     agent: str
     model: str
     started_at: AwareDatetime
+    runs_since: AwareDatetime
+    runs_as: Ordinal = 1
     cancelling: bool = False
     stalled: bool = False
     parked: bool = False
     step: Count = 0
     call: Attempt | None = None
     tools: dict[str, Attempt] = {}
+    actions: dict[str, Action] = {}
     reading: tuple[MessageId, ...] = ()
     unread: tuple[MessageId, ...] = ()
     usage: Usage = Usage()
@@ -52,6 +68,17 @@ class ActiveTurn(Frozen):
     def steps_done(self) -> int:
         """How many steps have their whole text in the log."""
         return self.step if self.call is None or self.call.done else self.step - 1
+
+    @property
+    def open_actions(self) -> dict[str, Action]:
+        """The calls that wait for a decision, by their ids."""
+        return {call_id: action for call_id, action in self.actions.items() if action.decision is None}
+
+    @property
+    def first_attempt(self) -> int:
+        """A number above those of all attempts in the log: what another instance begins with."""
+        attempts = [*self.tools.values(), *([] if self.call is None else [self.call])]
+        return max((attempt.number for attempt in attempts), default=0) + 1
 
 
 class SessionState(Frozen):
@@ -83,6 +110,8 @@ class SessionState(Frozen):
     run_meta: dict[str, Any] | None = None
     error_detail: str | None = None
     usage: Usage = Usage()
+    usage_rows: tuple[UsageRow, ...] = ()
+    forked_from: ForkedFrom | None = None
     size_bytes: Count = 0
 
     @property
@@ -95,6 +124,14 @@ class SessionState(Frozen):
         if turn.parked:
             return "requires_action"
         return "stalled" if turn.stalled else "running"
+
+    @property
+    def look_at(self) -> datetime | None:
+        """From when on the sweep is to look at the session; None while there is nothing to repair, ever."""
+        turn = self.active_turn
+        if turn is not None and turn.parked and turn.open_actions:
+            return min(action.expires_at for action in turn.open_actions.values())
+        return self.updated_at if self.deleted or turn is not None or self.queue else None
 
     @property
     def is_open(self) -> bool:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
+from shared.domain.chunks import (
+    Draft,
+)
 from shared.domain.documents import Message, Step, ToolResult, response_id
 from shared.domain.events import (
-    Draft,
     ErrorRaised,
     EventData,
     MessageComplete,

@@ -9,6 +9,8 @@ MessageStatus: TypeAlias = Literal[
     "queued", "running", "requires_action", "completed", "failed", "cancelled", "withdrawn"
 ]
 ToolStatus: TypeAlias = Literal["completed", "failed", "cancelled", "denied"]
+ActionKind: TypeAlias = Literal["approval", "client_tool"]
+ActionDecision: TypeAlias = Literal["approve", "deny", "result"]
 OnBusy: TypeAlias = Literal["enqueue", "reject", "interrupt", "steer"]
 Count = Annotated[int, Field(ge=0)]
 Ordinal = Annotated[int, Field(ge=1)]
@@ -50,6 +52,14 @@ class Usage(Frozen):
             completion_tokens=self.completion_tokens + other.completion_tokens,
             total_tokens=self.total_tokens + other.total_tokens,
         )
+
+
+class UsageRow(Usage):
+    """What one agent used of one model, in `calls` model calls."""
+
+    agent: str
+    model: str
+    calls: Count = 0
 
 
 class ToolCall(Frozen):

@@ -5,9 +5,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 
+from shared.domain.chunks import (
+    Draft,
+)
 from shared.domain.documents import Lease, Message
 from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import Draft, EventData, MessageDelta
+from shared.domain.events import (
+    EventData,
+    MessageDelta,
+)
 from shared.domain.session import SessionState
 from shared.domain.turn import Fence, Standing
 from shared.ports import Clock, SessionLog

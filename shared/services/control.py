@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.domain.chunks import (
+    Draft,
+)
 from shared.domain.errors import NotWaitingError
-from shared.domain.events import Draft
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.session import SessionState
 from shared.domain.turn import stopping, withdrawn

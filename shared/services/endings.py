@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.domain.documents import AnyDocument, Message, ModelResponse, Step, ToolResult, response_id
-from shared.domain.events import MessageDelta
+from shared.domain.events import (
+    MessageDelta,
+)
 from shared.domain.ids import SessionId, TurnId, instance_of, turn_of
 from shared.domain.queue import joined
 from shared.domain.session import ActiveTurn, SessionState

@@ -5,6 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from shared.domain.chunks import (
+    Draft,
+)
 from shared.domain.documents import AnyDocument, IdempotencyRecord, Producer
 from shared.domain.errors import (
     SequenceTakenError,
@@ -12,7 +15,10 @@ from shared.domain.errors import (
     SessionDeletedError,
     SessionExistsError,
 )
-from shared.domain.events import Draft, Outside, SessionCreated
+from shared.domain.events import (
+    Outside,
+    SessionCreated,
+)
 from shared.domain.ids import SessionId
 from shared.domain.producers import ProducerClaim
 from shared.domain.session import SessionState

@@ -2,9 +2,18 @@
 
 from collections.abc import AsyncGenerator
 
+from shared.domain.chunks import (
+    Chunk,
+    Event,
+)
 from shared.domain.documents import Message, ToolResult
 from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import Chunk, Event, MessageQueued, RunComplete, ToolCallComplete, UserMessage
+from shared.domain.events import (
+    MessageQueued,
+    RunComplete,
+    ToolCallComplete,
+    UserMessage,
+)
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState

@@ -5,7 +5,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
-from shared.domain.events import Event, MessageStart
+from shared.domain.chunks import (
+    Event,
+)
+from shared.domain.events import (
+    MessageStart,
+)
 from shared.domain.history import DELTA, AttemptAt, Entry, Walk, attempt_of, decides, wants
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState

@@ -5,9 +5,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 
+from shared.domain.chunks import (
+    Event,
+)
 from shared.domain.documents import Message, ModelResponse, ToolResult, response_id
 from shared.domain.errors import MessageNotFoundError, SessionNotFoundError, ToolCallNotFoundError
-from shared.domain.events import Event, MessageQueued, MessageWithdrawn, RunComplete, SessionDeleted, UserMessage
+from shared.domain.events import (
+    MessageQueued,
+    MessageWithdrawn,
+    RunComplete,
+    SessionDeleted,
+    UserMessage,
+)
 from shared.domain.ids import MessageId, SessionId, session_of
 from shared.domain.messages import as_it_stands
 from shared.domain.session import SessionState

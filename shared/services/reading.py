@@ -2,8 +2,15 @@
 
 from collections.abc import Sequence
 
+from shared.domain.chunks import (
+    Event,
+)
 from shared.domain.documents import Message, ModelResponse
-from shared.domain.events import Event, MessageComplete, MessageQueued, UserMessage
+from shared.domain.events import (
+    MessageComplete,
+    MessageQueued,
+    UserMessage,
+)
 from shared.domain.ids import SessionId
 from shared.ports import SessionLog
 

@@ -9,6 +9,10 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
+from shared.domain.chunks import (
+    Draft,
+    Event,
+)
 from shared.domain.documents import IdempotencyRecord
 from shared.domain.errors import (
     IdempotencyKeyReusedError,
@@ -21,8 +25,6 @@ from shared.domain.errors import (
     SessionNotFoundError,
 )
 from shared.domain.events import (
-    Draft,
-    Event,
     MessageComplete,
     Outside,
     SessionCreated,

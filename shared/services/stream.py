@@ -3,7 +3,10 @@
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 
-from shared.domain.events import Chunk, Event
+from shared.domain.chunks import (
+    Chunk,
+    Event,
+)
 from shared.domain.ids import SessionId
 from shared.ports import SessionLog
 

@@ -6,6 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from shared.agents.registry import agent_named
+from shared.domain.chunks import (
+    Draft,
+)
 from shared.domain.documents import IdempotencyRecord, Message
 from shared.domain.errors import (
     ModelNotAllowedError,
@@ -14,7 +17,6 @@ from shared.domain.errors import (
     SessionFullError,
     TurnInProgressError,
 )
-from shared.domain.events import Draft
 from shared.domain.ids import MessageId, SessionId, instance_of, new_message_id, turn_of
 from shared.domain.session import SessionState
 from shared.domain.turn import beginning, queued, said, stopping

@@ -4,9 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from shared.domain.chunks import (
+    Chunk,
+    Draft,
+    Event,
+    sequenced,
+)
 from shared.domain.documents import AnyDocument
 from shared.domain.errors import SequenceTakenError, SessionNotFoundError
-from shared.domain.events import Chunk, Draft, Event, sequenced
 from shared.domain.fold import fold, is_checkpointed
 from shared.domain.ids import SessionId, new_writer_id
 from shared.domain.session import SessionState

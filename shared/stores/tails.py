@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from shared.domain.events import Chunk
+from shared.domain.chunks import (
+    Chunk,
+)
 from shared.domain.ids import SessionId
 
 _RECENT_CHUNKS = 32

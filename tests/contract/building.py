@@ -5,9 +5,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from shared.domain.chunks import (
+    Chunk,
+    Draft,
+    sequenced,
+)
 from shared.domain.documents import AnyDocument, Message
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import Chunk, Draft, EventData, MessageDelta, RunStart, SessionCreated, sequenced
+from shared.domain.events import (
+    EventData,
+    MessageDelta,
+    RunStart,
+    SessionCreated,
+)
 from shared.domain.fold import fold, is_checkpointed
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, new_writer_id
 from shared.domain.session import SessionState

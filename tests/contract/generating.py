@@ -6,9 +6,12 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from shared.domain.events import (
+from shared.domain.chunks import (
     Chunk,
     Draft,
+    sequenced,
+)
+from shared.domain.events import (
     ErrorRaised,
     EventData,
     MessageComplete,
@@ -25,12 +28,15 @@ from shared.domain.events import (
     SessionUpdated,
     Status,
     TokenUsage,
+    ToolCallAction,
+    ToolCallActionRequired,
     ToolCallComplete,
     ToolCallStart,
     UserMessage,
-    sequenced,
+    VibecodeResponse,
 )
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
+from shared.domain.values import Usage
 from tests.contract.building import THEN
 
 EVENT_TYPES: tuple[type, ...] = get_args(get_args(EventData)[0])
@@ -49,7 +55,7 @@ _objects = st.dictionaries(_texts, _json, max_size=2)
 _calls = st.sampled_from(("call_1", "call_2"))
 
 
-def _of(kind: type, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def _of(kind: type, /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **fields)
 
 
@@ -88,6 +94,23 @@ _later: dict[type, st.SearchStrategy[Any]] = {
         status=st.sampled_from(("completed", "failed", "cancelled", "denied")),
         response=_json,
         duration_ms=_counts,
+    ),
+    ToolCallActionRequired: _of(
+        ToolCallActionRequired,
+        id=_calls,
+        kind=st.sampled_from(("approval", "client_tool")),
+        name=_texts,
+        arguments=_texts,
+        expires_at=st.just(THEN),
+    ),
+    ToolCallAction: _of(
+        ToolCallAction, id=_calls, decision=st.sampled_from(("approve", "deny", "result")), by=_texts, reason=_texts
+    ),
+    VibecodeResponse: _of(
+        VibecodeResponse,
+        patch=st.none() | st.lists(st.fixed_dictionaries({"op": _texts, "path": _texts, "value": _json}), max_size=2),
+        token_usage=st.builds(Usage, prompt_tokens=_counts),
+        project_revision=_counts,
     ),
     Status: _of(Status, status=st.sampled_from(("cancelling", "cancelled", "stalled")), reason=st.none() | _texts),
     ErrorRaised: _of(ErrorRaised, message=_texts, code=_texts),

@@ -4,7 +4,12 @@ import pytest
 
 from shared.domain.documents import ModelResponse, ToolResult
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import MessageComplete, Outside, SessionUpdated, UserMessage
+from shared.domain.events import (
+    MessageComplete,
+    Outside,
+    SessionUpdated,
+    UserMessage,
+)
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, new_writer_id
 from shared.domain.values import ToolOutcome

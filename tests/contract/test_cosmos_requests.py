@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.events import UserMessage
+from shared.domain.events import (
+    UserMessage,
+)
 from shared.ports import SessionLog
 from tests.contract.building import RUN, begin, delta, go_on, message
 from tests.contract.stores import cosmos_store

@@ -4,7 +4,10 @@ import pytest
 
 from shared.domain.documents import IdempotencyRecord, Lease, Message
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import SessionDeleted, UserMessage
+from shared.domain.events import (
+    SessionDeleted,
+    UserMessage,
+)
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
 from tests.contract.building import RUN, begin, delta, go_on, message, places, whole

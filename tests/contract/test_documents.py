@@ -8,7 +8,9 @@ import pytest
 
 from shared.domain.documents import IdempotencyRecord, Lease, Message, ModelResponse, Producer, Receipt, ToolResult
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import MessageComplete
+from shared.domain.events import (
+    MessageComplete,
+)
 from shared.domain.ids import new_writer_id
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog

@@ -6,7 +6,13 @@ from uuid import uuid4
 
 import pytest
 
-from shared.domain.events import MessageQueued, RunComplete, SessionDeleted, SessionUpdated, UserMessage
+from shared.domain.events import (
+    MessageQueued,
+    RunComplete,
+    SessionDeleted,
+    SessionUpdated,
+    UserMessage,
+)
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionFilter, SessionLog, listing_key

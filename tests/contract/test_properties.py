@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.events import Chunk
+from shared.domain.chunks import (
+    Chunk,
+)
 from shared.domain.fold import fold, is_checkpointed
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState

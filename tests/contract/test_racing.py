@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import SessionUpdated
+from shared.domain.events import (
+    SessionUpdated,
+)
 from shared.domain.fold import fold
 from shared.ports import SessionLog
 from tests.contract.building import begin, delta, places, session_id, settle, texts, whole

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from shared.domain.events import MessageStart, Outside, SessionUpdated, UserMessage
+from shared.domain.events import (
+    MessageStart,
+    Outside,
+    SessionUpdated,
+    UserMessage,
+)
 from shared.ports import SessionLog
 from tests.contract.building import RUN, begin, delta, go_on, places, whole
 

@@ -7,7 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.events import Chunk, SessionUpdated
+from shared.domain.chunks import (
+    Chunk,
+)
+from shared.domain.events import (
+    SessionUpdated,
+)
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog, Tail

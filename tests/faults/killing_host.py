@@ -22,8 +22,10 @@ from local.taskhub import Change, TaskHub
 from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS
 from shared.agents.tools import tool
+from shared.domain.chunks import (
+    Chunk,
+)
 from shared.domain.documents import AnyDocument
-from shared.domain.events import Chunk
 from shared.domain.session import SessionState
 from shared.models.assembly import Assembly
 from shared.ports import TurnStart

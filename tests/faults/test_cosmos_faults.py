@@ -13,7 +13,9 @@ from typing import TypeVar
 import pytest
 
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
-from shared.domain.events import SessionUpdated
+from shared.domain.events import (
+    SessionUpdated,
+)
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId
 from shared.ports import SessionLog

@@ -21,7 +21,9 @@ from shared.api.openapi import VERSION, document
 from shared.api.schemas import event_types, type_name
 from shared.api.views import PRIVATE_FIELDS
 from shared.domain import errors
-from shared.domain.events import SessionUpdated
+from shared.domain.events import (
+    SessionUpdated,
+)
 from tests.http.driving import ROOT, Api, Host, new_id, ok, running_host
 from tests.http.streaming import JSON
 

@@ -6,8 +6,17 @@ from types import SimpleNamespace
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
+from shared.domain.chunks import (
+    Chunk,
+    Draft,
+    Event,
+    sequenced,
+)
 from shared.domain.documents import AnyDocument, Message
-from shared.domain.events import Chunk, Draft, Event, EventData, SessionCreated, sequenced
+from shared.domain.events import (
+    EventData,
+    SessionCreated,
+)
 from shared.domain.fold import fold
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
 from shared.domain.session import SessionState

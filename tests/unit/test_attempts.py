@@ -9,7 +9,11 @@ import pytest
 
 from shared.domain.documents import Lease, Message
 from shared.domain.errors import SessionNotFoundError
-from shared.domain.events import MessageComplete, MessageDelta, MessageStart
+from shared.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+)
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.domain.turn import Standing, standing_of_step

@@ -11,7 +11,13 @@ import pytest
 from orchestrations.call_model import call_model
 from orchestrations.contracts import Reply
 from shared.domain.documents import Message, ModelResponse, response_id
-from shared.domain.events import MessageComplete, MessageDelta, MessageStart, RunHandover, TokenUsage
+from shared.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    RunHandover,
+    TokenUsage,
+)
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import appended, cancelled, events_of, kept, opened, outcome, posted, state_of, types_of, work

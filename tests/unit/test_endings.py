@@ -6,10 +6,12 @@ from typing import Literal
 
 import pytest
 
+from shared.domain.chunks import (
+    Draft,
+)
 from shared.domain.documents import Message, ModelResponse, Step, ToolResult, response_id
 from shared.domain.errors import SessionNotFoundError
 from shared.domain.events import (
-    Draft,
     ErrorRaised,
     MessageComplete,
     MessageDelta,

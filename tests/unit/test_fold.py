@@ -5,9 +5,12 @@ from typing import Any, Literal
 
 import pytest
 
-from shared.domain.events import (
+from shared.domain.chunks import (
     Chunk,
     Draft,
+    sequenced,
+)
+from shared.domain.events import (
     ErrorRaised,
     EventData,
     MessageComplete,
@@ -26,7 +29,6 @@ from shared.domain.events import (
     ToolCallComplete,
     ToolCallStart,
     UserMessage,
-    sequenced,
 )
 from shared.domain.fold import fold, is_checkpointed, text_of
 from shared.domain.ids import MessageId, TurnId, WriterId

@@ -6,7 +6,13 @@ import pytest
 
 from orchestrations.look import look
 from shared.domain.documents import Lease, Message
-from shared.domain.events import MessageComplete, MessageDelta, MessageStart, RunHandover, ToolCallStart
+from shared.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    RunHandover,
+    ToolCallStart,
+)
 from shared.services.attempts import of_turn
 from shared.services.endings import Verdict
 from shared.settings import ONE_MACHINE

@@ -5,7 +5,14 @@ from typing import Any, get_args
 import pytest
 
 from shared.api.bodies import OutsideEvent
-from shared.domain.events import EventData, MessageStart, Outside, RunStart, ToolCallStart, UserMessage
+from shared.domain.events import (
+    EventData,
+    MessageStart,
+    Outside,
+    RunStart,
+    ToolCallStart,
+    UserMessage,
+)
 from shared.domain.history import Walk, attempt_of, decides
 from shared.domain.ids import WriterId
 from shared.domain.session import SessionState

@@ -12,7 +12,13 @@ from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS
 from shared.agents.tools import ToolError, calculate, tool
 from shared.domain.documents import Message, Step, ToolResult
-from shared.domain.events import MessageComplete, MessageStart, RunHandover, ToolCallComplete, ToolCallStart
+from shared.domain.events import (
+    MessageComplete,
+    MessageStart,
+    RunHandover,
+    ToolCallComplete,
+    ToolCallStart,
+)
 from shared.domain.values import ANSWER_BYTES, INLINE_RESPONSE_BYTES, ToolCall
 from shared.wiring import Services
 from tests.unit.conftest import Clock

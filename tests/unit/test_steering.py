@@ -11,7 +11,14 @@ from orchestrations.run_tool import run_tool
 from shared.agents.assistant import ASSISTANT
 from shared.domain.documents import Message, Step
 from shared.domain.errors import MessageNotFoundError, NotWaitingError, QueueFullError
-from shared.domain.events import MessageComplete, MessageDelta, MessageQueued, MessageStart, RunHandover, ToolCallStart
+from shared.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageQueued,
+    MessageStart,
+    RunHandover,
+    ToolCallStart,
+)
 from shared.domain.ids import MessageId, turn_of
 from shared.domain.values import Failure, OnBusy, ToolCall
 from shared.ports import ModelClient, TurnStart

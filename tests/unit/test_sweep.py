@@ -6,17 +6,19 @@ from datetime import timedelta
 import pytest
 
 from orchestrations.sweep import sweep
-from shared.domain.documents import Lease, Message
-from shared.domain.events import (
+from shared.domain.chunks import (
     Chunk,
     Draft,
+    sequenced,
+)
+from shared.domain.documents import Lease, Message
+from shared.domain.events import (
     MessageComplete,
     MessageDelta,
     MessageStart,
     Outside,
     RunStart,
     UserMessage,
-    sequenced,
 )
 from shared.domain.fold import fold
 from shared.domain.ids import MessageId, TurnId, new_writer_id

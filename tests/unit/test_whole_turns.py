@@ -11,7 +11,9 @@ from orchestrations.contracts import Reply
 from orchestrations.finish_turn import finish_turn
 from orchestrations.run_tool import run_tool
 from shared.domain.documents import Message
-from shared.domain.events import ToolCallComplete
+from shared.domain.events import (
+    ToolCallComplete,
+)
 from shared.models.openai import OpenAIModelClient
 from shared.ports import ModelClient
 from shared.wiring import Services

@@ -9,6 +9,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from shared.domain.chunks import (
+    Chunk,
+    Event,
+)
 from shared.domain.documents import (
     AnyDocument,
     Document,
@@ -19,7 +23,6 @@ from shared.domain.documents import (
     Producer,
     ToolResult,
 )
-from shared.domain.events import Chunk, Event
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.session import SessionState
 from shared.ports import listing_key

@@ -15,9 +15,11 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
+from shared.domain.chunks import (
+    Chunk,
+)
 from shared.domain.documents import AnyDocument, ModelResponse
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
-from shared.domain.events import Chunk
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.session import SessionState

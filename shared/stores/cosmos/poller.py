@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from shared.domain.events import Chunk
+from shared.domain.chunks import (
+    Chunk,
+)
 from shared.domain.ids import SessionId
 from shared.stores.tails import TailedSession, Tails
 

@@ -6,9 +6,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from shared.domain.chunks import (
+    Chunk,
+    Event,
+)
 from shared.domain.documents import AnyDocument, Document
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import Chunk, Event
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.session import SessionState
 from shared.ports import SessionFilter, listing_key

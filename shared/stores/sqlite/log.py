@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
+from shared.domain.chunks import (
+    Chunk,
+)
 from shared.domain.documents import AnyDocument, Lease
-from shared.domain.events import Chunk
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.session import SessionState

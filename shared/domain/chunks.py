@@ -1,0 +1,74 @@
+"""Events at their places in a session's log, and the chunks in which they are written."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import AwareDatetime, Field
+
+from shared.domain.events import EventData, Outside
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
+from shared.domain.values import Frozen, Ordinal
+
+
+class Event(Frozen):
+    """One recorded fact at its place in a session's log.
+
+    `timestamp` is when it was recorded (UTC). `turn_id` and `message_id` say whose turn it belongs to; events of the
+    session itself, and outside events, have neither. `trace_id` is that of the request that caused it.
+    """
+
+    sequence: Ordinal
+    timestamp: AwareDatetime
+    turn_id: TurnId | None = None
+    message_id: MessageId | None = None
+    trace_id: str | None = None
+    data: EventData
+
+    @property
+    def type(self) -> str:
+        return self.data.event_type if isinstance(self.data, Outside) else self.data.type
+
+
+class Draft(Frozen):
+    """An event before it has its place: what a decision wants appended."""
+
+    data: EventData
+    turn_id: TurnId | None = None
+    message_id: MessageId | None = None
+    trace_id: str | None = None
+
+
+class Chunk(Frozen):
+    """Events written in one go: the unit of appending, and of ownership by one `writer`."""
+
+    session_id: SessionId
+    epoch: Ordinal = 1
+    writer: WriterId
+    events: tuple[Event, ...] = Field(min_length=1)
+
+    @property
+    def first(self) -> int:
+        return self.events[0].sequence
+
+    @property
+    def last(self) -> int:
+        return self.events[-1].sequence
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(event.type for event in self.events))
+
+
+def sequenced(drafts: Sequence[Draft], after: int, at: datetime) -> tuple[Event, ...]:
+    """Give `drafts` the places that follow `after`."""
+    return tuple(
+        Event(
+            sequence=after + place,
+            timestamp=at,
+            turn_id=draft.turn_id,
+            message_id=draft.message_id,
+            trace_id=draft.trace_id,
+            data=draft.data,
+        )
+        for place, draft in enumerate(drafts, start=1)
+    )

@@ -1,0 +1,34 @@
+"""A project: a JSON document that its sessions' agents work on, revision by revision."""
+
+from typing import Any
+
+from pydantic import AwareDatetime
+
+from shared.domain.ids import MessageId, ProjectId, WriterId
+from shared.domain.values import Frozen, Ordinal
+
+MOST_APPLIED = 50
+"""How many applied patches a project remembers, so that each is applied once."""
+
+
+class AppliedPatch(Frozen):
+    """That a message's turn changed the document, by which tool call, and the revision this made."""
+
+    message_id: MessageId
+    call_id: str
+    revision: Ordinal
+
+
+class Project(Frozen):
+    """A project as it is stored. `revision` counts its changes; `changed_by` tells a change from an equal one."""
+
+    id: ProjectId
+    owner: str
+    name: str
+    document: dict[str, Any]
+    revision: Ordinal = 1
+    applied: tuple[AppliedPatch, ...] = ()
+    changed_by: WriterId
+    deleted: bool = False
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
