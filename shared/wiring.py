@@ -10,6 +10,7 @@ from shared.services.control import Control
 from shared.services.endings import Endings
 from shared.services.events import Events
 from shared.services.export import Exports
+from shared.services.fork import Forks
 from shared.services.history import History
 from shared.services.messages import Messages
 from shared.services.sessions import Sessions
@@ -49,6 +50,10 @@ class Services:
     @cached_property
     def exports(self) -> Exports:
         return Exports(self.log, self.clock)
+
+    @cached_property
+    def forks(self) -> Forks:
+        return Forks(self.log, self.clock)
 
     @cached_property
     def history(self) -> History:

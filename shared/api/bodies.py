@@ -79,6 +79,15 @@ class UpdateSession(Body):
     archived: bool | None = None
 
 
+class ForkSession(Body):
+    model_config = _example(session_name="Another way on")
+
+    at_sequence: Annotated[int, Field(ge=1, description="the last event that may be copied; the log's end")] | None = (
+        None
+    )
+    session_name: Name | None = None
+
+
 class TextPart(Body):
     type: Literal["text"]
     text: str

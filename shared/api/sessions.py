@@ -5,7 +5,7 @@ from typing import Any
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.bodies import CreateSession, UpdateSession
+from shared.api.bodies import CreateSession, ForkSession, UpdateSession
 from shared.api.describing import Answer, describes
 from shared.api.endpoint import endpoint
 from shared.api.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED, Choice, CommaList, Flag, Text, WholeNumber
@@ -25,6 +25,7 @@ from shared.domain.errors import (
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionFilter
+from shared.services.fork import ForkWish
 from shared.wiring import services
 
 bp = df.Blueprint()
@@ -62,9 +63,7 @@ async def create_session(req: Request) -> Response:
     session_id = None if wanted.session_id is None else SessionId(wanted.session_id)
     state, replayed = await services().sessions.create(who.owner, fields, session_id, who.trace_id, key)
 
-    headers = {"location": f"/sessions/{state.session_id}", "x-session-id": state.session_id}
-    headers |= {"idempotency-replayed": "true"} if replayed else {}
-    return ok(await _view(state, trace_id=who.trace_id), 201, headers)
+    return ok(await _view(state, trace_id=who.trace_id), 201, _made(state, replayed=replayed))
 
 
 @bp.route("sessions", methods=["GET"])
@@ -159,6 +158,33 @@ async def get_session_result(req: Request) -> Response:
 
     body: SessionResult = {"session_id": session_id, "result": result, "trace_id": who.trace_id}
     return ok(body)
+
+
+@bp.route("sessions/{session_id}/fork", methods=["POST"])
+@endpoint
+@describes(
+    Answer(201, "The new session", SessionView, headers=(LOCATION, REPLAYED)),
+    takes=ForkSession,
+    reads=(IDEMPOTENCY_KEY,),
+    refuses=(SessionNotFoundError, SessionExistsError, SessionDeletedError, IdempotencyKeyReusedError),
+)
+async def fork_session(req: Request) -> Response:
+    """Open a session with the same past: the log up to the end of the last turn, or of the last before `at_sequence`.
+
+    Sequences and times stay; the ids of session, turns and messages are new; what was used is not counted again.
+    """
+    body = await read_bytes(req)
+    wanted, who, key = parsed(ForkSession, body), caller(req), idempotency_key(req, body)
+
+    wish = ForkWish(who.trace_id, wanted.at_sequence, wanted.session_name)
+    state, replayed = await services().forks.fork(who.owner, session_id_of(req), wish, key)
+
+    return ok(await _view(state, trace_id=who.trace_id), 201, _made(state, replayed=replayed))
+
+
+def _made(state: SessionState, *, replayed: bool) -> dict[str, str]:
+    headers = {"location": f"/sessions/{state.session_id}", "x-session-id": state.session_id}
+    return {**headers, "idempotency-replayed": "true"} if replayed else headers
 
 
 async def _view(state: SessionState, **more: Any) -> SessionView:

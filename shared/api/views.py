@@ -12,6 +12,7 @@ from shared.domain.chunks import (
 )
 from shared.domain.documents import Message, ModelResponse
 from shared.domain.events import (
+    ForkedFrom,
     MessageDelta,
     Outside,
     SessionUpdated,
@@ -53,7 +54,7 @@ class SessionView(BaseModel):
     run_meta: dict[str, Any] | None
     error_detail: str | None
     usage: Usage
-    forked_from: str | None = None
+    forked_from: ForkedFrom | None = None
     steps: list[dict[str, Any]] | None = None
     event_log: list[dict[str, Any]] | None = None
     trace_id: str | None = None

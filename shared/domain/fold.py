@@ -98,7 +98,10 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
             resumed = {"status": "running", "last_resumed_at": event.timestamp}
             return {**resumed, **_place_changes(state, event)}
         case MessageWithdrawn():
-            return _place_changes(state, event)
+            changes = _place_changes(state, event)
+            # Nothing will run, and no turn is there whose end would say so.
+            is_last = bool(state.queue) and not changes["queue"] and state.active_turn is None
+            return {**changes, **({"status": "finished"} if is_last else {})}
         case RunStart() as start:
             return {"active_turn": begun(start, event)}
         case RunComplete() as end:
@@ -157,7 +160,7 @@ def _place_changes(state: SessionState, event: Event) -> dict[str, Any]:
 
 def _usage_changes(state: SessionState, used: TokenUsage, sequence: int) -> dict[str, Any]:
     """Sums of tokens; what a fork took over was counted in the session it comes from."""
-    if state.forked_from is not None and sequence <= state.forked_from.sequence:
+    if state.took_over(sequence):
         return {}
     usage = usage_of(used)
     row = next((row for row in state.usage_rows if (row.agent, row.model) == (used.agent, used.model)), None)

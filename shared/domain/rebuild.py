@@ -114,7 +114,7 @@ def _changes(message: Message, state: SessionState, event: Event, facts: Message
             read = () if turn is None else turn.reading
             step = Step(text=text, read=read, finish_reason=reason, truncated=truncated)
             return {"steps": (*message.steps, step)}
-        case TokenUsage() as used:
+        case TokenUsage() as used if not state.took_over(event.sequence):
             return {"usage": message.usage + Usage(**used.model_dump(include=set(Usage.model_fields)))}
         case ToolCallStart() | ToolCallComplete() as call:
             return {"steps": _with_call(message.steps, call)}

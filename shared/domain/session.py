@@ -133,6 +133,10 @@ class SessionState(Frozen):
             return min(action.expires_at for action in turn.open_actions.values())
         return self.updated_at if self.deleted or turn is not None or self.queue else None
 
+    def took_over(self, sequence: int) -> bool:
+        """Whether the event `sequence` was copied from the session that this one is a fork of."""
+        return self.forked_from is not None and sequence <= self.forked_from.sequence
+
     @property
     def is_open(self) -> bool:
         """Whether more events are to be expected without anybody asking for them."""

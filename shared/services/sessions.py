@@ -91,17 +91,18 @@ class Sessions:
         """
         if session_id is None:
             # A retry must find what the first try made, so the key decides the id.
-            session_id = new_session_id(self._clock.now()) if key is None else _session_id_for(key)
+            session_id = new_session_id(self._clock.now()) if key is None else session_id_for(key)
         created = SessionCreated(thread_id=f"thread_{session_id}", owner=owner, **fields)
         writer = SessionWriter(self._log, self._clock, session_id)
         try:
             documents = () if key is None else (key.record(session_id),)
             await writer.append([Draft(data=created, trace_id=trace_id)], documents)
         except SequenceTakenError:
-            return await self._found(owner, session_id, key), True
+            return await self.found(owner, session_id, key), True
         return writer.state, False
 
-    async def _found(self, owner: str, session_id: SessionId, key: IdempotencyKey | None) -> SessionState:
+    async def found(self, owner: str, session_id: SessionId, key: IdempotencyKey | None) -> SessionState:
+        """The session that an earlier request with `key` made."""
         state = await self._log.state(session_id)
         if state is not None and state.deleted:
             raise SessionDeletedError(f"The session {session_id!r} was deleted; its id is not given out again.")
@@ -240,7 +241,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def _session_id_for(key: IdempotencyKey) -> SessionId:
+def session_id_for(key: IdempotencyKey) -> SessionId:
     digest = hashlib.sha256(key.id.encode()).digest()
     return SessionId(f"ses_{base32(int.from_bytes(digest[:16]))}")
 

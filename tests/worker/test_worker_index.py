@@ -25,6 +25,7 @@ _ROUTES = {
     "DELETE sessions/{session_id}",
     "GET sessions/{session_id}/status",
     "GET sessions/{session_id}/result",
+    "POST sessions/{session_id}/fork",
     "GET sessions/{session_id}/messages",
     "POST sessions/{session_id}/messages",
     "POST sessions/{session_id}/cancel",

@@ -1,0 +1,137 @@
+"""A fork: a session's log up to the end of a turn, told again as another session's."""
+
+import hashlib
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from shared.domain.chunks import (
+    Chunk,
+    Draft,
+    Event,
+)
+from shared.domain.documents import Message, ModelResponse, Step, ToolResult, response_id
+from shared.domain.events import (
+    EventData,
+    ForkedFrom,
+    MessageComplete,
+    MessageQueued,
+    RunHandover,
+    SessionCreated,
+    SessionUpdated,
+    UserMessage,
+)
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, base32, turn_of
+from shared.domain.session import SessionState
+from shared.domain.turn import withdrawn
+from shared.domain.values import MessageStatus, Usage
+
+_TIME_LENGTH = 10
+_ID_LENGTH = 26
+
+
+@dataclass(frozen=True)
+class Fork:
+    """What is copied: the log of `source` up to `cut`, under the ids of `session_id`.
+
+    New ids follow from the old ones and from `session_id`: copying again gives the same, and nothing has to be
+    remembered on the way. Sequences, timestamps, trace ids and the ids of tool calls stay.
+    """
+
+    source: SessionId
+    session_id: SessionId
+    cut: int
+    session_name: str | None = None
+
+    def chunk(self, chunk: Chunk, writer: WriterId) -> Chunk:
+        """What of `chunk` lies before the cut, as `writer` appends it."""
+        events = tuple(self.event(event) for event in chunk.events if event.sequence <= self.cut)
+        return Chunk(session_id=self.session_id, epoch=1, writer=writer, events=events)
+
+    def event(self, event: Event) -> Event:
+        message_id = None if event.message_id is None else self.message_id(event.message_id)
+        turn_id = None if event.turn_id is None else self.turn_id(event.turn_id)
+        changes = {"turn_id": turn_id, "message_id": message_id, "data": self._data(event.data, message_id)}
+        return event.model_copy(update=changes)
+
+    def _data(self, data: EventData, message_id: MessageId | None) -> EventData:
+        match data:
+            case SessionCreated():
+                return self._created(data)
+            case RunHandover(instance_id=instance_id):
+                turn_id, mark, generation = instance_id.partition("~")
+                return data.model_copy(update={"instance_id": f"{self.turn_id(TurnId(turn_id))}{mark}{generation}"})
+            case UserMessage(overflow=str()) | MessageQueued(overflow=str()):
+                return data.model_copy(update={"overflow": message_id})
+            case MessageComplete(overflow=str(), step=step) if message_id is not None:
+                return data.model_copy(update={"overflow": response_id(message_id, step)})
+            case _:
+                return data
+
+    def _created(self, created: SessionCreated) -> SessionCreated:
+        changes = {
+            "thread_id": f"thread_{self.session_id}",
+            "session_name": self.session_name or created.session_name,
+            "node_id": None,  # a project's node has one session, and that stays the source
+            "forked_from": ForkedFrom(session_id=self.source, sequence=self.cut),
+        }
+        return created.model_copy(update=changes)
+
+    def message_id(self, message_id: MessageId) -> MessageId:
+        return MessageId(f"msg_{self._ulid(message_id[4:30])}_{self.session_id}")
+
+    def turn_id(self, turn_id: TurnId) -> TurnId:
+        return TurnId(f"turn_{self._ulid(turn_id[5:])}")
+
+    def _ulid(self, ulid: str) -> str:
+        """Another ULID of the same moment."""
+        digest = hashlib.sha256(f"{self.session_id}\n{ulid}".encode()).digest()
+        return ulid[:_TIME_LENGTH] + base32(int.from_bytes(digest[:16]))[_TIME_LENGTH:_ID_LENGTH]
+
+    def entering(self, message: Message, event: Event) -> Message:
+        """`message` as it was kept when `event` put it into the conversation, the queue or the running turn."""
+        own, turn_id = self.message_id(message.message_id), event.turn_id
+        steers = turn_id is not None and turn_id != turn_of(message.message_id)
+        status: MessageStatus = "queued" if isinstance(event.data, MessageQueued) else "running"
+        return Message(
+            id=own,
+            order=event.sequence,
+            session_id=self.session_id,
+            turn_id=turn_of(own) if turn_id is None else self.turn_id(turn_id),
+            steers=self.message_id(MessageId(f"msg_{turn_id[5:]}_{self.source}")) if turn_id and steers else None,
+            trace_id=message.trace_id,
+            prompt=message.prompt,
+            status=status,
+            agent=message.agent,
+            model=message.model,
+            metadata=message.metadata,
+            created_at=message.created_at,
+        )
+
+    def ended(self, message: Message) -> Message:
+        """`message` after its turn. What that used was counted in the session it comes from."""
+        own = self.message_id(message.message_id)
+        ids = {"id": own, "session_id": self.session_id, "turn_id": turn_of(own)}
+        steps = tuple(self._step(step) for step in message.steps)
+        return message.model_copy(update={**ids, "steps": steps, "usage": Usage()})
+
+    def _step(self, step: Step) -> Step:
+        return step.model_copy(update={"read": tuple(self.message_id(each) for each in step.read)})
+
+    def tool_result(self, result: ToolResult) -> ToolResult:
+        return result.model_copy(update={"message_id": self.message_id(result.message_id)})
+
+    def response(self, response: ModelResponse) -> ModelResponse:
+        own = self.message_id(response.message_id)
+        return response.model_copy(update={"id": response_id(own, response.step), "message_id": own})
+
+    def closing(self, state: SessionState, trace_id: str) -> list[Draft]:
+        """What follows the cut, where the fork's `state` is to differ from the source's.
+
+        Messages that waited are withdrawn: no turn ends here after which they would begin.
+        """
+        name = self.session_name or state.session_name
+        changes: dict[str, JsonValue] = {"session_name": name} if name != state.session_name else {}
+        changes |= {"archived": False} if state.archived else {}
+        updated = [Draft(data=SessionUpdated(changes=changes), trace_id=trace_id)] if changes else []
+        return [*(withdrawn(message_id, trace_id) for message_id in state.queue), *updated]

@@ -1,0 +1,182 @@
+"""Forks: what is copied, under which ids, and what is left of one that was not finished."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.chunks import Chunk
+from shared.domain.documents import AnyDocument
+from shared.domain.errors import IdempotencyKeyReusedError, SessionNotFoundError, StoreUnavailableError
+from shared.domain.events import ForkedFrom
+from shared.domain.fold import fold
+from shared.domain.fork import Fork
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of, session_of, turn_of
+from shared.domain.values import Usage
+from shared.ports import ModelClient, SessionFilter, SessionLog
+from shared.services.fork import Forks, ForkWish
+from shared.services.sessions import IdempotencyKey
+from shared.wiring import Services
+from tests.contract.building import whole
+from tests.contract.generating import SESSION, logs, upto
+from tests.unit.telling import OWNER, TRACE, Client, opened, posted
+from tests.unit.test_whole_turns import PROMPT, run
+
+pytestmark = pytest.mark.anyio
+
+WISH = ForkWish(TRACE)
+KEY = IdempotencyKey("0123456789abcdef" * 4, "body")
+COPY = SessionId("ses_copy")
+
+
+@given(logs(), st.data())
+def test_a_fork_is_the_log_up_to_the_cut_under_other_ids(chunks: list[Chunk], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(1, chunks[-1].last))
+    fork = Fork(SESSION, COPY, cut)
+
+    copies = [fork.chunk(chunk, WriterId("w")) for chunk in chunks if chunk.first <= cut]
+
+    before = [event for chunk in chunks for event in chunk.events if event.sequence <= cut]
+    after = [event for chunk in copies for event in chunk.events]
+    kept = [(event.sequence, event.timestamp, event.trace_id, event.type) for event in before]
+    assert [(event.sequence, event.timestamp, event.trace_id, event.type) for event in after] == kept
+    for ids in ("turn_id", "message_id"):
+        pairs = {(getattr(old, ids), getattr(new, ids)) for old, new in zip(before, after, strict=True)}
+        assert len(pairs) == len({old for old, _ in pairs}) == len({new for _, new in pairs})
+        assert not {old for old, _ in pairs} & {new for _, new in pairs}
+    state, original = fold(None, copies), fold(None, upto(chunks, cut))
+    assert state is not None
+    assert original is not None
+    assert (state.session_id, state.head, state.usage) == (COPY, cut, Usage())
+    same = {"status", "owner", "metadata", "archived", "session_name", "deleted", "result_at", "run_meta", "diagnosis"}
+    assert all(getattr(state, name) == getattr(original, name) for name in same)
+    assert len(state.queue) == len(original.queue)
+
+
+def test_the_new_ids_lead_to_each_other_as_the_old_ones_did() -> None:
+    message = MessageId(f"msg_01HZZZZZZZABCDEFGHJKMNPQRS_{SESSION}")
+    fork = Fork(SESSION, COPY, 1)
+
+    assert session_of(fork.message_id(message)) == COPY
+    assert turn_of(fork.message_id(message)) == fork.turn_id(turn_of(message)) != turn_of(message)
+    assert fork.message_id(message)[:14] == message[:14]
+    assert instance_of(fork.turn_id(TurnId("turn_1")), 2).endswith("~2")
+
+
+class _Eventful:
+    """A log in which something happens instead of the write `at`; writes are counted."""
+
+    def __init__(self, log: SessionLog, at: int = 0, happens: Callable[[], Awaitable[object]] | None = None) -> None:
+        self._log = log
+        self._at = at
+        self._happens = happens
+        self.writes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append(self, *values: Any) -> None:
+        await self._happening()
+        await self._log.append(*values)
+
+    async def put(self, session_id: SessionId, document: AnyDocument) -> None:
+        await self._happening()
+        await self._log.put(session_id, document)
+
+    async def _happening(self) -> None:
+        self.writes += 1
+        if self.writes == self._at and self._happens is not None:
+            await self._happens()
+
+
+async def _die() -> None:
+    raise StoreUnavailableError("The process dies here.")
+
+
+def _forks(on: Services, log: _Eventful) -> Forks:
+    return Forks(cast("SessionLog", log), on.clock)
+
+
+async def _conversation(on: Services) -> SessionId:
+    session = await opened(on)
+    await run(await posted(on, session, PROMPT), Client())
+    await run(await posted(on, session, "large " * 10_000), Client())
+    return session
+
+
+async def test_a_fork_that_dies_at_any_write_is_no_session_and_a_retry_finishes_it(
+    on: Services, model: ModelClient
+) -> None:
+    source = await _conversation(on)
+    counting = _Eventful(on.log)
+    whole_fork, _ = await _forks(on, counting).fork(OWNER, source, WISH)
+    expected = await on.messages.list(OWNER, whole_fork.session_id, after=None, limit=10, newest=False)
+    end = whole_fork.head
+    await run(await posted(on, source, "the log goes on"), Client())
+    wish = ForkWish(TRACE, at_sequence=end)
+
+    for at in range(1, counting.writes + 1):
+        key = IdempotencyKey(f"{at:064}", "body")
+        seen = len(await on.log.sessions(SessionFilter(), before=None, limit=100))
+        with pytest.raises(StoreUnavailableError):
+            await _forks(on, _Eventful(on.log, at, _die)).fork(OWNER, source, wish, key)
+        assert len(await on.log.sessions(SessionFilter(), before=None, limit=100)) == seen
+
+        made, replayed = await on.forks.fork(OWNER, source, wish, key)
+
+        assert (made.head, made.size_bytes, replayed) == (end, whole_fork.size_bytes, False)
+        messages = await on.messages.list(OWNER, made.session_id, after=None, limit=10, newest=False)
+        assert [(each.order, each.answer, each.status) for each in messages] == [
+            (each.order, each.answer, each.status) for each in expected
+        ]
+        assert await on.log.state(made.session_id) == made
+        assert (await on.forks.fork(OWNER, source, wish, key))[1]
+
+
+async def test_a_retry_goes_on_with_the_cut_of_the_first_try(on: Services, model: ModelClient) -> None:
+    source = await _conversation(on)
+    head = (await on.sessions.get(OWNER, source)).head
+    with pytest.raises(StoreUnavailableError):
+        await _forks(on, _Eventful(on.log, 6, _die)).fork(OWNER, source, WISH, KEY)
+    await run(await posted(on, source, "the log goes on"), Client())
+
+    with pytest.raises(IdempotencyKeyReusedError):
+        await on.forks.fork(OWNER, source, WISH, IdempotencyKey(KEY.id, "another body"))
+    made, _ = await on.forks.fork(OWNER, source, WISH, KEY)
+
+    assert (made.head, made.forked_from and made.forked_from.sequence) == (head, head)
+
+
+async def test_a_source_that_is_deleted_meanwhile_leaves_no_fork(on: Services, model: ModelClient) -> None:
+    source = await _conversation(on)
+    counting = _Eventful(on.log)
+    await _forks(on, counting).fork(OWNER, source, WISH)
+
+    for at in range(1, counting.writes):
+        source = await _conversation(on)
+
+        async def delete(source: SessionId = source) -> None:
+            await on.sessions.delete(OWNER, source, TRACE)
+            await on.log.clear(source)
+
+        seen = len(await on.log.sessions(SessionFilter(), before=None, limit=100))
+        with pytest.raises(SessionNotFoundError):
+            await _forks(on, _Eventful(on.log, at, delete)).fork(OWNER, source, WISH, KEY)
+        assert len(await on.log.sessions(SessionFilter(), before=None, limit=100)) == seen - 1
+
+
+async def test_anothers_session_is_not_found(on: Services) -> None:
+    with pytest.raises(SessionNotFoundError):
+        await on.forks.fork("somebody else", await opened(on), WISH)
+
+
+async def test_the_turn_that_runs_is_no_part_of_a_fork(on: Services) -> None:
+    source = await opened(on)
+    await posted(on, source)
+
+    made, _ = await on.forks.fork(OWNER, source, WISH)
+
+    assert (made.head, made.active_turn, made.forked_from) == (1, None, ForkedFrom(session_id=source, sequence=1))
+    assert [chunk.types for chunk in await whole(on.log, made.session_id)] == [("session.created",)]
