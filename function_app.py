@@ -4,7 +4,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from orchestrations.blueprint import bp as orchestrations
-from shared.api import events, flat_events, health, messages, queue, reference, sessions
+from shared.api import agents, events, flat_events, health, messages, queue, reference, sessions, tool_calls
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -12,7 +12,9 @@ for blueprint in (
     orchestrations,
     sessions.bp,
     messages.bp,
+    tool_calls.bp,
     queue.bp,
+    agents.bp,
     events.bp,
     flat_events.bp,
     health.bp,

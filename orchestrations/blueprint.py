@@ -6,6 +6,7 @@ import azure.functions as func
 from orchestrations.call_model import call_model
 from orchestrations.finish_turn import finish_turn
 from orchestrations.look import look
+from orchestrations.park_turn import park_turn
 from orchestrations.purge import purge
 from orchestrations.run_tool import run_tool
 from orchestrations.run_turn import run_turn
@@ -19,6 +20,7 @@ bp.orchestration_trigger(context_name="context")(run_turn)
 # An activity's input is annotated `Any`: the worker does not take `dict[str, Any]` for a type, and indexes nothing.
 bp.activity_trigger(input_name="work")(call_model)
 bp.activity_trigger(input_name="work")(run_tool)
+bp.activity_trigger(input_name="work")(park_turn)
 bp.activity_trigger(input_name="work")(bp.durable_client_input(client_name="client")(finish_turn))
 bp.activity_trigger(input_name="looks")(look)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
+from shared.agents.declaration import Agent
 from shared.agents.registry import agent_named
 from shared.domain.documents import Message, ModelResponse, Step, response_id
 from shared.domain.errors import ModelError
@@ -55,10 +56,9 @@ class _ModelCall:
             case Standing.MINE:
                 return await self._act()
             case Standing.DONE:
-                step = (await active_message(self._on.log, self._writer.state, self._work.fence)).steps[
-                    self._work.step - 1
-                ]
-                return _reply(step)
+                message = await active_message(self._on.log, self._writer.state, self._work.fence)
+                step = message.steps[self._work.step - 1]
+                return _reply(agent_named(message.agent), step)
             case Standing.CANCELLED:
                 return Reply(outcome="cancelled")
             case _:
@@ -90,6 +90,7 @@ class _ModelCall:
             tools=[tool.schema for tool in agent.tools],
             timeout=timedelta(seconds=_CALL_SECONDS),
             may_call_tools=not self._work.last_step,
+            output_schema=None if agent.output_type is None else agent.output_type.model_json_schema(),
         )
         guard = Guard(self._on.log, self._on.clock, self._writer, self._on.settings.timings.lease_after)
         async with guard.over_work(self._may_go_on, self._relay.stop):
@@ -143,7 +144,7 @@ class _ModelCall:
             turn = self._work.fence.holds(state)
             if turn is None or turn.call is None or turn.call.writer != self._writer.id or turn.call.done:
                 return Decision(Reply(outcome="superseded"))
-            reply = Reply(outcome="cancelled") if turn.cancelling else _reply(step)
+            reply = Reply(outcome="cancelled") if turn.cancelling else _reply(agent_named(message.agent), step)
             drafts = of_turn(state, *self._events(turn, step, rest, usage, partial=partial))
             return Decision(reply, drafts, (kept, self._response(message, step)))
 
@@ -185,7 +186,9 @@ class _ModelCall:
         )
 
 
-def _reply(step: Step) -> Reply:
+def _reply(agent: Agent, step: Step) -> Reply:
     if step.tool_calls:
         return Reply(outcome="tools", call_ids=[call.id for call in step.tool_calls])
+    if (problem := agent.output_misfit(step.text)) is not None:
+        return Reply(outcome="failed", failure=Failure(code="invalid_output", message=problem))
     return Reply(outcome="done")

@@ -12,7 +12,7 @@ from shared.domain.ids import InstanceId, SessionId, TurnId
 from shared.domain.turn import Fence
 from shared.domain.values import Failure, TurnOutcome
 
-ActivityName: TypeAlias = Literal["call_model", "run_tool", "finish_turn"]
+ActivityName: TypeAlias = Literal["call_model", "run_tool", "park_turn", "finish_turn"]
 
 
 class _Payload(BaseModel):
@@ -76,10 +76,11 @@ class Reply(_Payload):
 
     `done`: recorded. `tools`: recorded, and these calls are to be run. `cancelled`: the turn is to stop. `failed`: for
     good, with the reason. `again`: this attempt failed, another may not. `superseded`: not this instance's any more.
-    `goes_on`: the turn is not to end yet, a message was put into it that the next step is to read.
+    `goes_on`: the turn is not to end yet, a message was put into it that the next step is to read. `waits`: the tool
+    call can't be run before something comes from outside. `parked`: the turn goes on under another instance, later.
     """
 
-    outcome: Literal["done", "tools", "cancelled", "failed", "again", "superseded", "goes_on"]
+    outcome: Literal["done", "tools", "cancelled", "failed", "again", "superseded", "goes_on", "waits", "parked"]
     call_ids: list[str] = []
     failure: Failure | None = None
 

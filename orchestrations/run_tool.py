@@ -1,7 +1,6 @@
 """Activity: one attempt of one tool call."""
 
 import asyncio
-import json
 import logging
 import time
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from orchestrations.contracts import Reply, Work
 from shared.agents.registry import agent_named
 from shared.agents.tools import Tool, ToolError
+from shared.domain.actions import completed, failed
 from shared.domain.documents import Message, ToolResult
 from shared.domain.events import (
     EventData,
@@ -16,7 +16,7 @@ from shared.domain.events import (
 )
 from shared.domain.session import SessionState
 from shared.domain.turn import Standing, cancelled_call, standing_of_tool, tool_completion
-from shared.domain.values import ANSWER_BYTES, ToolCall, ToolOutcome, cut
+from shared.domain.values import ToolCall, ToolOutcome
 from shared.services.attempts import Guard, active_message, begin, of_turn
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services, services
@@ -30,7 +30,8 @@ async def run_tool(work: Any) -> dict[str, Any]:
     """Run the tool and record what it gave.
 
     Run twice, the second execution follows the first. After a death in mid-run a tool declared `idempotent` runs
-    again with the same call id; of another's call nobody can know, and the model is told so.
+    again with the same call id; of another's call nobody can know, and the model is told so. A call that waits for
+    something from outside is not begun.
     """
     return (await _ToolRun(services(), Work.model_validate(work)).run()).dump()
 
@@ -51,6 +52,8 @@ class _ToolRun:
             return Reply(outcome="superseded")
         message = await active_message(self._on.log, self._writer.state, self._work.fence)
         call = next(call for call in message.steps[self._work.step - 1].tool_calls if call.id == self._call_id)
+        if self._waits(message, call):
+            return Reply(outcome="waits")
         standing = await begin(self._on.log, self._writer, self._standing, self._start(call))
         match standing:
             case Standing.MINE:
@@ -62,8 +65,18 @@ class _ToolRun:
             case _:
                 return Reply(outcome="superseded")
 
+    def _waits(self, message: Message, call: ToolCall) -> bool:
+        """Whether the call stands where only an action from outside lets it go on."""
+        if self._standing(self._writer.state) is not Standing.BEGIN or not agent_named(message.agent).action_for(call):
+            return False
+        turn = self._work.fence.holds(self._writer.state)
+        action = None if turn is None else turn.actions.get(call.id)
+        return action is None or action.decision != "approve"
+
     def _standing(self, state: SessionState) -> Standing:
         turn = self._work.fence.holds(state)
+        if turn is not None and self._work.step < turn.step:
+            return Standing.DONE  # a later step begins only once all calls of this one are answered
         begun = None if turn is None else turn.tools.get(self._call_id)
         self._began_before |= begun is not None and begun.number < self._work.attempt
         return standing_of_tool(state, self._work.fence, self._call_id, self._work.attempt, self._writer.id)
@@ -73,7 +86,8 @@ class _ToolRun:
         return ToolCallStart(id=call.id, step=step, attempt=attempt, name=call.name, arguments=call.arguments)
 
     async def _act(self, message: Message, call: ToolCall) -> Reply:
-        tool = agent_named(message.agent).tool(call.name)
+        found = agent_named(message.agent).tool(call.name)
+        tool = found if isinstance(found, Tool) else None
         began = time.monotonic()
         running = asyncio.create_task(self._outcome(tool, call))
         guard = Guard(self._on.log, self._on.clock, self._writer, self._on.settings.timings.lease_after)
@@ -94,20 +108,20 @@ class _ToolRun:
 
     async def _outcome(self, tool: Tool | None, call: ToolCall) -> ToolOutcome:
         if tool is None:
-            return _failed(f"There is no tool {call.name!r}.")
+            return failed(f"There is no tool {call.name!r}.")
         if self._began_before and not tool.idempotent:
-            return _failed("tool_outcome_unknown: the call may or may not have been carried out; it was not repeated.")
+            return failed("tool_outcome_unknown: the call may or may not have been carried out; it was not repeated.")
         time_left = self._work.time_left(self._on.clock.now())
         try:
             async with asyncio.timeout(min(_TOOL_SECONDS, time_left)):
-                return _completed(await tool.run(call.arguments))
+                return completed(await tool.run(call.arguments))
         except ToolError as error:
-            return _failed(str(error))
+            return failed(str(error))
         except TimeoutError:
-            return _failed(f"{call.name} did not finish in time.")
+            return failed(f"{call.name} did not finish in time.")
         except Exception:  # noqa: BLE001  # a tool is anybody's code: what it raises is the model's to deal with
             _log.exception("tool %s failed", call.name)
-            return _failed(f"{call.name} failed with an internal error.")
+            return failed(f"{call.name} failed with an internal error.")
 
     async def _record(self, result: ToolResult) -> Reply:
         async def decide(state: SessionState) -> Decision[Reply]:
@@ -119,14 +133,3 @@ class _ToolRun:
             return Decision(Reply(outcome=outcome), of_turn(state, tool_completion(result)), (result,))
 
         return await self._writer.settle(decide)
-
-
-def _completed(value: Any) -> ToolOutcome:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
-    kept, truncated = cut(text, ANSWER_BYTES)
-    plain = isinstance(value, str) or truncated
-    return ToolOutcome(status="completed", response=kept if plain else json.loads(text), truncated=truncated)
-
-
-def _failed(text: str) -> ToolOutcome:
-    return ToolOutcome(status="failed", response={"error": text})

@@ -16,13 +16,13 @@ def run_turn(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dic
     """Call the model, run the tools it asks for, and again, until it stops; then end the turn.
 
     A message put into the turn that no call has read lets it go on. An instance that is superseded ends without a word:
-    the turn has ended or is another instance's.
+    the turn has ended or is another instance's. So does one whose turn is parked until somebody has acted.
     """
     turn = TurnInput.model_validate(context.get_input())
     step = 0
     while True:
         step, reply = yield from _steps(context, turn, step + 1)
-        if reply.outcome == "superseded":
+        if reply.outcome in {"superseded", "parked"}:
             return reply.dump()
         goes_on_after = step if reply.outcome == "done" and step < turn.max_steps else None
         ends = Work.of(turn, ends=_ENDS[reply.outcome], failure=reply.failure, goes_on_after=goes_on_after)
@@ -50,6 +50,9 @@ def _steps(
         for stop in ("superseded", "cancelled", "failed"):
             if stopped := next((reply for reply in replies if reply.outcome == stop), None):
                 return step, stopped
+        if any(reply.outcome == "waits" for reply in replies):
+            (parked,) = yield from supervised(context, turn, "park_turn", [Work.of(turn)])
+            return step, parked
     return turn.max_steps, _failed("step_limit", f"The model still asked for tools after {turn.max_steps} steps.")
 
 

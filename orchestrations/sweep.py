@@ -5,17 +5,14 @@ from datetime import datetime, timedelta
 
 import azure.durable_functions as df
 
-from shared.domain.events import (
-    RunHandover,
-)
-from shared.domain.ids import instance_of
 from shared.domain.session import ActiveTurn, SessionState
-from shared.domain.turn import Fence
+from shared.domain.turn import Fence, handover
 from shared.domain.values import Failure
-from shared.ports import TurnScheduler, TurnStart
+from shared.ports import TurnScheduler
 from shared.scheduler import DurableTurnScheduler
 from shared.services.attempts import of_turn
 from shared.services.endings import Verdict
+from shared.services.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services, services
 
@@ -26,11 +23,11 @@ _log = logging.getLogger(__name__)
 
 
 async def sweep(client: df.DurableOrchestrationClient) -> None:
-    """Look at every session that a turn owns or that was deleted. Two sweeps at once do no harm: the log decides."""
+    """Look at every session that may need it. Two sweeps at once do no harm: the log decides."""
     on = services()
     scheduler = DurableTurnScheduler(client, on.settings)
     repair = _Repair(on, scheduler, on.clock.now())
-    for state in await on.log.active(_MOST_SESSIONS):
+    for state in await on.log.active(repair.now, _MOST_SESSIONS):
         try:
             await repair.mend(state)
         except Exception:  # noqa: BLE001  # one session that can't be mended must not keep the others from it
@@ -42,58 +39,73 @@ class _Repair:
     def __init__(self, on: Services, scheduler: TurnScheduler, now: datetime) -> None:
         self._on = on
         self._scheduler = scheduler
-        self._now = now
+        self.now = now
 
     async def mend(self, stored: SessionState) -> None:
         timings = self._on.settings.timings
         if stored.deleted:
-            if self._now - stored.updated_at >= timings.clear_after:
+            if self.now - stored.updated_at >= timings.clear_after:
                 await self._on.log.clear(stored.session_id)
             return
         turn = stored.active_turn
-        if turn is None or turn.parked or self._now - stored.updated_at < timings.start_grace:
-            return
+        if turn is not None and turn.parked:
+            await self._expire(stored, turn)
+        elif turn is not None and self.now - stored.updated_at >= timings.start_grace:
+            await self._mend_running(stored, turn)
+
+    async def _expire(self, stored: SessionState, turn: ActiveTurn) -> None:
+        """Nobody acted in time: what the turn waits for is denied, and it goes on."""
+        start = await self._on.actions.expire(stored.session_id, turn.turn_id)
+        if start is not None:
+            await self._scheduler.start(start)
+
+    async def _mend_running(self, stored: SessionState, turn: ActiveTurn) -> None:
         state = await self._on.log.state(stored.session_id)
         if state is not None and state.active_turn is not None and state.active_turn.turn_id == turn.turn_id:
             await self._mend_turn(state, state.active_turn)
 
     async def _mend_turn(self, state: SessionState, turn: ActiveTurn) -> None:
         timings = self._on.settings.timings
-        deadline = turn.started_at + self._on.turn_timeout
+        deadline = turn.runs_since + self._on.turn_timeout
         silence = await self._silence(state, turn)
-        patience = timings.handover_after * 2 ** (turn.generation - 1)
-        if self._now > deadline + patience and silence >= timings.dead_after:
+        patience = timings.handover_after * 2 ** (turn.generation - turn.runs_as)
+        if self.now > deadline + patience and silence >= timings.dead_after:
             await self._lose(state, turn)
         elif silence >= patience:
-            await self._hand_over(state, turn, deadline)
+            await self._hand_over(state, turn)
         elif silence >= timings.start_grace and not await self._scheduler.exists(turn.instance_id):
             _log.warning("turn %s: instance %s was never started; starting it", turn.turn_id, turn.instance_id)
-            await self._scheduler.start(_start(state, turn, deadline))
+            await self._start(state)
+
+    async def _start(self, state: SessionState) -> None:
+        start = start_of(state, self._on.turn_timeout)
+        if start is not None:
+            await self._scheduler.start(start)
 
     async def _silence(self, state: SessionState, turn: ActiveTurn) -> timedelta:
         """How long nothing has been heard of the turn: no chunk, no lease."""
-        heard = [self._now - state.updated_at]
+        heard = [self.now - state.updated_at]
         attempts = [*turn.tools.values(), *([] if turn.call is None else [turn.call])]
         for writer in {attempt.writer for attempt in attempts}:
             silence = await self._on.log.silence(state.session_id, writer)
             heard += [] if silence is None else [silence]
         return min(heard)
 
-    async def _hand_over(self, state: SessionState, turn: ActiveTurn, deadline: datetime) -> None:
+    async def _hand_over(self, state: SessionState, turn: ActiveTurn) -> None:
         """Give the turn to another instance: the old one, if it wakes, finds itself superseded."""
         writer = SessionWriter(self._on.log, self._on.clock, state.session_id)
         await writer.load()
         fence = Fence(turn.turn_id, turn.instance_id)
-        handover = RunHandover(instance_id=instance_of(turn.turn_id, turn.generation + 1))
+        given = handover(turn)
 
         async def decide(now: SessionState) -> Decision[bool]:
             # Anything new since we judged its silence means that it lives.
             silent = fence.holds(now) is not None and now.head == state.head
-            return Decision(silent, of_turn(now, handover) if silent else ())
+            return Decision(silent, of_turn(now, given) if silent else ())
 
-        if await writer.settle(decide) and writer.state.active_turn is not None:
-            _log.warning("turn %s stands still; handed to %s", turn.turn_id, handover.instance_id)
-            await self._scheduler.start(_start(writer.state, writer.state.active_turn, deadline))
+        if await writer.settle(decide):
+            _log.warning("turn %s stands still; handed to %s", turn.turn_id, given.instance_id)
+            await self._start(writer.state)
 
     async def _lose(self, state: SessionState, turn: ActiveTurn) -> None:
         _log.error("turn %s of session %s is lost", turn.turn_id, state.session_id)
@@ -101,7 +113,3 @@ class _Repair:
         end = await self._on.endings.end(state.session_id, Fence(turn.turn_id, turn.instance_id), verdict)
         if end.following is not None:
             await self._scheduler.start(end.following)
-
-
-def _start(state: SessionState, turn: ActiveTurn, deadline: datetime) -> TurnStart:
-    return TurnStart(state.session_id, turn.turn_id, turn.instance_id, deadline, first_attempt=turn.first_attempt)

@@ -119,8 +119,8 @@ class SessionLog(Protocol):
         """Stored states, newest first; `before` is the `listing_key` of the last one of the page before."""
         ...
 
-    async def active(self, limit: int) -> Sequence[SessionState]:
-        """Sessions that a turn owns or whose conversation is to be cleared, least recently changed first."""
+    async def active(self, now: datetime, limit: int) -> Sequence[SessionState]:
+        """Sessions that are to be looked at by `now` (see `SessionState.look_at`), those longest due first."""
         ...
 
     async def clear(self, session_id: SessionId) -> None:
@@ -143,7 +143,8 @@ def listing_key(state: SessionState) -> str:
 class ModelRequest:
     """A model call. `messages` and `tools` are in Chat Completions form; `timeout` bounds every wait for the server.
 
-    `may_call_tools` is False in a turn's last step, where the model has to answer in words.
+    `may_call_tools` is False in a turn's last step, where the model has to answer in words. `output_schema` is the JSON
+    Schema that the answer is to fit.
     """
 
     model: str
@@ -151,6 +152,7 @@ class ModelRequest:
     tools: Sequence[dict[str, Any]]
     timeout: timedelta
     may_call_tools: bool = True
+    output_schema: dict[str, Any] | None = None
 
 
 class ModelStream(Protocol):
@@ -194,12 +196,13 @@ class ModelClient(Protocol):
 class TurnStart:
     """What an instance is told of its turn: ids and limits, never a transcript.
 
-    `first_attempt` is above every attempt that an earlier instance may have begun.
+    `agent` is whose step limit holds. `first_attempt` is above every attempt that an earlier instance may have begun.
     """
 
     session_id: SessionId
     turn_id: TurnId
     instance_id: InstanceId
+    agent: str
     deadline: datetime
     first_attempt: int = 1
 

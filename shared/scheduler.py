@@ -4,6 +4,7 @@ import logging
 
 import azure.durable_functions as df
 
+from shared.agents.registry import step_limit
 from shared.domain.ids import InstanceId
 from shared.ports import TurnStart
 from shared.settings import Settings
@@ -24,7 +25,7 @@ class DurableTurnScheduler:
             "turn_id": turn.turn_id,
             "instance_id": turn.instance_id,
             "deadline": turn.deadline.isoformat(),
-            "max_steps": self._settings.max_steps,
+            "max_steps": step_limit(turn.agent, self._settings.max_steps),
             "look_after_seconds": self._settings.timings.look_after.total_seconds(),
             "first_attempt": turn.first_attempt,
         }

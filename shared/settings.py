@@ -1,6 +1,7 @@
 """The environment, typed and read once: what can be set, in which unit, and what holds when it isn't."""
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -58,6 +59,9 @@ ONE_MACHINE = Timings(
 )
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
 class Settings(BaseSettings):
     """Every variable the app reads, by its name in lower case. Empty counts as not set."""
 
@@ -91,6 +95,12 @@ class Settings(BaseSettings):
     message_wait_seconds: int = Field(60, ge=0, le=200, description="how long POST messages waits for its answer")
     max_steps: int = Field(10, ge=1, le=50, description="model calls a turn may make")
     turn_timeout_seconds: int = Field(900, ge=5, le=1500, description="how long a turn may take")
+    approval_timeout: timedelta = Field(
+        timedelta(days=7),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=365),
+        description="how long a turn waits for an approval or a client's tool: seconds, or such as 30m, 12h, 7d",
+    )
     queue_limit: int = Field(20, ge=0, description="messages that may wait in a session")
     taskhub_name: str = Field(
         "turnlog",
@@ -102,6 +112,16 @@ class Settings(BaseSettings):
     @classmethod
     def _from_comma_list(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("approval_timeout", mode="before")
+    @classmethod
+    def _from_unit(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        given = re.fullmatch(r"(\d{1,9})([smhd]?)", value.strip(), re.ASCII)
+        if given is None:
+            raise ValueError(f"takes seconds, or a number with s, m, h or d such as 7d, not {value!r}")
+        return timedelta(seconds=int(given[1]) * _SECONDS[given[2] or "s"])
 
     @field_validator("delta_flush_ms")
     @classmethod

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
 from shared.ports import ModelClient, SessionLog
+from shared.services.actions import Actions
 from shared.services.control import Control
 from shared.services.endings import Endings
 from shared.services.events import Events
@@ -75,7 +76,11 @@ class Services:
 
     @cached_property
     def control(self) -> Control:
-        return Control(self.log, self.clock)
+        return Control(self.log, self.clock, self.turn_timeout)
+
+    @cached_property
+    def actions(self) -> Actions:
+        return Actions(self.log, self.clock, self.turn_timeout, self.settings.approval_timeout)
 
     @cached_property
     def endings(self) -> Endings:

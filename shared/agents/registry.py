@@ -2,10 +2,17 @@
 
 from shared.agents.assistant import ASSISTANT
 from shared.agents.declaration import Agent
+from shared.agents.raffle import RAFFLE
 from shared.domain.errors import AgentNotFoundError
 
-AGENTS: dict[str, Agent] = {agent.name: agent for agent in (ASSISTANT,)}
+AGENTS: dict[str, Agent] = {agent.name: agent for agent in (ASSISTANT, RAFFLE)}
 DEFAULT_AGENT = ASSISTANT.name
+
+
+def step_limit(name: str, most: int) -> int:
+    """How many model calls a turn of the agent may make, `most` at most; it may have been removed meanwhile."""
+    agent = AGENTS.get(name)
+    return most if agent is None or agent.max_steps is None else min(agent.max_steps, most)
 
 
 def agent_named(name: str | None) -> Agent:

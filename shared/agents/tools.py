@@ -1,4 +1,4 @@
-"""Tools: typed Python functions a model may call, and the ones every agent can use."""
+"""Tools: typed Python functions a model may call, those that the client runs, and the ones every agent can use."""
 
 import ast
 import asyncio
@@ -24,25 +24,36 @@ class ToolError(Exception):
 
 @dataclass(frozen=True)
 class Tool:
-    """A function with its schema. `idempotent`: running it again after a crash does no harm."""
+    """A function with its schema.
+
+    `idempotent`: running it again after a crash does no harm. `requires_approval`: each call waits for somebody's yes.
+    """
 
     name: str
     description: str
     arguments: type[BaseModel]
     function: Callable[..., Awaitable[Any]]
     idempotent: bool
+    requires_approval: bool = False
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """What it takes, as JSON Schema."""
+        return self.arguments.model_json_schema()
 
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The tool in Chat Completions form."""
-        return {
-            "type": "function",
-            "function": {
-                "name": self.name,
-                "description": self.description,
-                "parameters": self.arguments.model_json_schema(),
-            },
-        }
+        return _schema(self.name, self.description, self.parameters)
+
+    def misfit(self, arguments: str) -> str | None:
+        """What is wrong with `arguments`, JSON text as a model wrote it; None if it fits."""
+        try:
+            self.arguments.model_validate_json(arguments or "{}")
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            return f"The arguments don't fit {self.name}: {problems}"
+        return None
 
     async def run(self, arguments: str) -> Any:
         """Call the function with `arguments`, JSON text as a model wrote it.
@@ -50,15 +61,32 @@ class Tool:
         Raises:
             ToolError: the arguments don't fit, or the function says so.
         """
-        try:
-            values = self.arguments.model_validate_json(arguments or "{}")
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-            raise ToolError(f"The arguments don't fit {self.name}: {problems}") from error
+        if (problem := self.misfit(arguments)) is not None:
+            raise ToolError(problem)
+        values = self.arguments.model_validate_json(arguments or "{}")
         return await self.function(**{name: getattr(values, name) for name in self.arguments.model_fields})
 
 
-def tool(function: Callable[..., Awaitable[Any]], *, idempotent: bool = False) -> Tool:
+@dataclass(frozen=True)
+class ClientTool:
+    """A tool that the client runs: the turn waits for the result. `parameters` is the JSON Schema of what it takes."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The tool in Chat Completions form."""
+        return _schema(self.name, self.description, self.parameters)
+
+
+def _schema(name: str, description: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    function = {"name": name, "description": description, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def tool(function: Callable[..., Awaitable[Any]], *, idempotent: bool = False, requires_approval: bool = False) -> Tool:
     """Make a tool of an async function: its name, its docstring, and its annotated parameters are what a model sees."""
     parameters = inspect.signature(function).parameters.values()
     fields: dict[str, Any] = {
@@ -69,7 +97,7 @@ def tool(function: Callable[..., Awaitable[Any]], *, idempotent: bool = False) -
         for parameter in parameters
     }
     arguments = create_model(f"{function.__name__}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
-    return Tool(function.__name__, inspect.getdoc(function) or "", arguments, function, idempotent)
+    return Tool(function.__name__, inspect.getdoc(function) or "", arguments, function, idempotent, requires_approval)
 
 
 async def current_time(timezone: str = "UTC") -> str:

@@ -20,7 +20,7 @@ from shared.api.parameters import (
     WholeNumber,
 )
 from shared.api.principal import caller
-from shared.api.receipts import CancelReceipt, ToolCallResult
+from shared.api.receipts import CancelReceipt
 from shared.api.requests import idempotency_key, parsed, preferences, read_body, read_bytes
 from shared.api.responses import ok
 from shared.api.sessions import session_id_of
@@ -35,10 +35,9 @@ from shared.domain.errors import (
     SessionArchivedError,
     SessionFullError,
     SessionNotFoundError,
-    ToolCallNotFoundError,
     TurnInProgressError,
 )
-from shared.domain.ids import MessageId, SessionId
+from shared.domain.ids import MessageId
 from shared.scheduler import DurableTurnScheduler
 from shared.services.control import CancelWish
 from shared.services.messages import EndOf
@@ -148,6 +147,7 @@ async def get_full_response(req: Request) -> Response:
 
 
 @bp.route("sessions/{session_id}/cancel", methods=["POST"])
+@bp.durable_client_input(client_name="client")
 @endpoint
 @describes(
     Answer(200, "The turn has ended, or there was nothing to do", CancelReceipt, headers=(PREFERENCE_APPLIED,)),
@@ -156,13 +156,14 @@ async def get_full_response(req: Request) -> Response:
     reads=(PREFER,),
     refuses=(SessionNotFoundError,),
 )
-async def cancel_turn(req: Request) -> Response:
+async def cancel_turn(req: Request, client: df.DurableOrchestrationClient) -> Response:
     """Ask the running turn to stop, keeping what was written; `Prefer: wait` answers with its end."""
     who, session_id = caller(req), session_id_of(req)
     command, asked = await read_body(req, Cancel), preferences(req)
 
     wish = CancelWish(who.trace_id, command.turn_id, command.reason, clears_queue=command.queue == "clear")
     receipt = await services().control.cancel(who.owner, session_id, wish)
+    await services().control.start(receipt, DurableTurnScheduler(client, services().settings))
 
     body: CancelReceipt = {
         "session_id": session_id,
@@ -180,17 +181,3 @@ async def cancel_turn(req: Request) -> Response:
     body["status"], body["message"] = ended.status, MessageView.of(ended)
     body["model_stopped_at"], body["usage"] = stopped_at, ended.usage
     return ok(body, 200, asked.applied)
-
-
-@bp.route("sessions/{session_id}/tool_calls/{call_id}", methods=["GET"])
-@endpoint
-@describes(Answer(200, "The tool call", ToolCallResult), refuses=(SessionNotFoundError, ToolCallNotFoundError))
-async def get_tool_call(req: Request) -> Response:
-    """A tool call with its whole response, where that was too large for its event."""
-    who, session_id = caller(req), SessionId(req.path_params["session_id"])
-
-    result = await services().messages.tool_result(who.owner, session_id, req.path_params["call_id"])
-
-    fields = result.model_dump(include={"id", "message_id", "step", "name", "arguments", "duration_ms"})
-    outcome = result.outcome.model_dump()
-    return ok({**fields, **outcome, "session_id": session_id, "trace_id": who.trace_id})

@@ -1,11 +1,12 @@
 """What clients see: sessions, messages and events in the API's form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, JsonValue
 from pydantic_core import to_json
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from shared.domain.chunks import (
     Event,
@@ -21,11 +22,34 @@ from shared.domain.events import (
 )
 from shared.domain.history import Entry
 from shared.domain.ids import MessageId, SessionId, TurnId
-from shared.domain.session import SessionState, UiState
-from shared.domain.values import Failure, MessageStatus, Usage
+from shared.domain.session import Action, SessionState, UiState
+from shared.domain.values import ActionKind, Failure, MessageStatus, Usage
 
 PRIVATE_FIELDS = {"type", "owner", "overflow", "metadata", "project_dir"}
 """What an event keeps for itself: clients see the type and the ids beside it, and the rest on the session."""
+
+
+class RequiredAction(TypedDict):
+    """A tool call for which a turn waits: for its approval, or for its result from the client."""
+
+    call_id: str
+    kind: ActionKind
+    name: str
+    arguments: str
+    expires_at: AwareDatetime
+
+
+def required_actions(open_actions: Mapping[str, Action]) -> list[RequiredAction]:
+    return [
+        {
+            "call_id": call_id,
+            "kind": action.kind,
+            "name": action.name,
+            "arguments": action.arguments,
+            "expires_at": action.expires_at,
+        }
+        for call_id, action in open_actions.items()
+    ]
 
 
 class SessionView(BaseModel):
@@ -41,7 +65,7 @@ class SessionView(BaseModel):
     thread_id: str
     status: Literal["running", "finished"]
     state: UiState
-    required_action: list[dict[str, JsonValue]]
+    required_action: list[RequiredAction]
     created_at: AwareDatetime
     updated_at: AwareDatetime
     last_resumed_at: AwareDatetime | None
@@ -66,7 +90,7 @@ class SessionView(BaseModel):
         own: dict[str, Any] = {
             "openai_session_key": state.session_id,
             "state": state.ui_state,
-            "required_action": [],
+            "required_action": required_actions(turn.open_actions) if turn is not None and turn.parked else [],
             "active_turn": None
             if turn is None
             else {

@@ -19,6 +19,7 @@ TurnlogError
 │   ├── TurnInProgressError      turn_in_progress
 │   ├── NotWaitingError          not_waiting
 │   ├── AlreadyDecidedError      already_decided      the call is approved, denied or answered
+│   ├── WrongActionError         wrong_action         the call waits for something else: an approval, or its result
 │   ├── ProjectExistsError       project_exists
 │   ├── RevisionTakenError       revision_taken       the project was changed meanwhile: read it and decide again
 │   └── ProducerGapError         producer_gap         a request before this one is missing
@@ -138,6 +139,10 @@ class NotWaitingError(ConflictError):
 
 class AlreadyDecidedError(ConflictError):
     code = "already_decided"
+
+
+class WrongActionError(ConflictError):
+    code = "wrong_action"
 
 
 class ProjectExistsError(ConflictError):

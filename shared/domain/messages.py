@@ -11,8 +11,16 @@ def as_it_stands(message: Message, state: SessionState, lead: Message | None = N
     """`message` as it is now; `lead` is the one that it steers. Read both after `state`.
 
     A withdrawal leaves the document as it was: many large ones would not fit into the batch of the cancel that clears
-    the queue. So a document says `queued` of what waited once, and the state whether it still does.
+    the queue. So a document says `queued` of what waited once, and the state whether it still does. That a turn waits
+    for somebody's action only the state says, too.
     """
+    told = _as_told(message, state, lead)
+    turn = state.active_turn
+    parked = turn is not None and turn.parked and turn.turn_id == told.turn_id
+    return told.model_copy(update={"status": "requires_action"}) if parked and told.status == "running" else told
+
+
+def _as_told(message: Message, state: SessionState, lead: Message | None) -> Message:
     waits_or_steers = message.status == "queued" or message.steers is not None
     if not waits_or_steers or message.order > state.head:  # the state is older than the message
         return message

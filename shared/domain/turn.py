@@ -16,12 +16,13 @@ from shared.domain.events import (
     MessageQueued,
     MessageWithdrawn,
     RunComplete,
+    RunHandover,
     RunStart,
     Status,
     ToolCallComplete,
     UserMessage,
 )
-from shared.domain.ids import InstanceId, MessageId, TurnId, WriterId, turn_of
+from shared.domain.ids import InstanceId, MessageId, TurnId, WriterId, instance_of, turn_of
 from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.values import (
     INLINE_RESPONSE_BYTES,
@@ -78,7 +79,7 @@ def standing_of_step(state: SessionState, fence: Fence, step: int, attempt: int,
 
 
 def standing_of_tool(state: SessionState, fence: Fence, call_id: str, attempt: int, writer: WriterId) -> Standing:
-    """Where an execution of `attempt` of a tool call stands."""
+    """Where an execution of `attempt` of a tool call of the newest step stands."""
     turn = fence.holds(state)
     return Standing.SUPERSEDED if turn is None else _standing(turn, turn.tools.get(call_id), attempt, writer)
 
@@ -117,13 +118,20 @@ def queued(message: Message, on_busy: OnBusy) -> Draft:
 def stopping(turn: ActiveTurn, unread: Sequence[Message], reason: str | None, trace_id: str) -> list[Draft]:
     """The events that ask `turn` to stop; none if it was asked before.
 
-    No model call follows: what was put into the turn and not read waits for turns of its own from here on.
+    No model call follows: what was put into the turn and not read waits for turns of its own from here on. A parked
+    turn has no instance that could end it, so it is handed to one.
     """
     if turn.cancelling:
         return []
     stop = Status(status="cancelling", reason=reason)
     draft = Draft(data=stop, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=trace_id)
-    return [draft, *(queued(message, "steer") for message in unread)]
+    taken_up = [draft.model_copy(update={"data": handover(turn)})] if turn.parked else []
+    return [draft, *taken_up, *(queued(message, "steer") for message in unread)]
+
+
+def handover(turn: ActiveTurn) -> RunHandover:
+    """The event that gives `turn` to its next instance."""
+    return RunHandover(instance_id=instance_of(turn.turn_id, turn.generation + 1))
 
 
 def withdrawn(message_id: MessageId, trace_id: str) -> Draft:

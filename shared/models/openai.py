@@ -129,12 +129,15 @@ class OpenAIModelClient:
 
 
 def _body(request: ModelRequest) -> dict[str, Any]:
-    body = {
+    body: dict[str, Any] = {
         "model": request.model,
         "messages": request.messages,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    if (schema := request.output_schema) is not None:
+        named = {"name": schema.get("title", "output"), "schema": schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
     if not request.tools:
         return body
     return {**body, "tools": request.tools, "tool_choice": "auto" if request.may_call_tools else "none"}

@@ -1,6 +1,7 @@
 """Turn control: asking the running turn to stop, and taking back what waits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Literal
 
 from shared.domain.chunks import (
@@ -10,9 +11,10 @@ from shared.domain.errors import NotWaitingError
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.session import SessionState
 from shared.domain.turn import stopping, withdrawn
-from shared.ports import Clock, SessionLog
+from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
 from shared.services.messages import Messages, kept
 from shared.services.sessions import belonging
+from shared.services.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 
 
@@ -28,17 +30,22 @@ class CancelWish:
 
 @dataclass(frozen=True)
 class CancelReceipt:
-    """`idle`: nothing was running, or not the turn that was named, and nothing was done."""
+    """`idle`: nothing was running, or not the turn that was named, and nothing was done.
+
+    `stops`: the turn was parked, and needs an instance to end it.
+    """
 
     status: Literal["cancelling", "idle"]
     turn_id: TurnId | None = None
     message_id: MessageId | None = None
+    stops: TurnStart | None = None
 
 
 class Control:
-    def __init__(self, log: SessionLog, clock: Clock) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, turn_timeout: timedelta) -> None:
         self._log = log
         self._clock = clock
+        self._turn_timeout = turn_timeout
         self._messages = Messages(log)
 
     async def cancel(self, owner: str, session_id: SessionId, wish: CancelWish) -> CancelReceipt:
@@ -47,14 +54,20 @@ class Control:
         active = belonging(await writer.load(), owner, session_id).active_turn
         wanted = wish.turn_id or (active.turn_id if active else None)
 
-        async def decide(state: SessionState) -> Decision[CancelReceipt]:
+        async def decide(state: SessionState) -> Decision[tuple[CancelReceipt, bool]]:
             turn = belonging(state, owner, session_id).active_turn
             if turn is None or turn.turn_id != wanted:
-                return Decision(CancelReceipt("idle"))
+                return Decision((CancelReceipt("idle"), False))
             receipt = CancelReceipt("cancelling", turn.turn_id, turn.message_id)
-            return Decision(receipt, await self._stops(state, wish))
+            return Decision((receipt, turn.parked), await self._stops(state, wish))
 
-        return await writer.settle(decide)
+        receipt, takes_up = await writer.settle(decide)
+        return replace(receipt, stops=start_of(writer.state, self._turn_timeout)) if takes_up else receipt
+
+    async def start(self, receipt: CancelReceipt, scheduler: TurnScheduler) -> None:
+        """Start the instance that ends a turn which had none. A death before this line is mended by the sweep."""
+        if receipt.stops is not None:
+            await scheduler.start(receipt.stops)
 
     async def _stops(self, state: SessionState, wish: CancelWish) -> list[Draft]:
         turn = state.active_turn

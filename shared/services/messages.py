@@ -15,6 +15,7 @@ from shared.domain.events import (
     MessageWithdrawn,
     RunComplete,
     SessionDeleted,
+    ToolCallActionRequired,
     UserMessage,
 )
 from shared.domain.ids import MessageId, SessionId, session_of
@@ -95,7 +96,7 @@ class Messages:
         return result
 
     async def ended(self, message: Message, at_most: timedelta) -> Message:
-        """The message once its turn has ended or it was withdrawn, or as it stands when `at_most` has passed.
+        """The message once its turn has ended or parked or it was withdrawn, or as it stands when `at_most` has passed.
 
         Raises SessionNotFoundError: the session is deleted meanwhile.
         """
@@ -113,8 +114,16 @@ class Messages:
                 end = next((event for event in events if is_end(event)), None)
                 if end is not None and isinstance(end.data, SessionDeleted):
                     raise SessionNotFoundError(message.session_id)
-                if end is not None:
+                if end is not None or await self._parks(message, events):
                     return
+
+    async def _parks(self, message: Message, events: Sequence[Event]) -> bool:
+        """Whether `events` say that the turn waits for an action, and it still does."""
+        if not any(isinstance(event.data, ToolCallActionRequired) for event in events):
+            return False
+        state = await self._log.state(message.session_id)
+        told = None if state is None or state.deleted else await self.at(state, message.message_id)
+        return told is not None and told.status == "requires_action"
 
     async def model_stopped_at(self, message: Message) -> datetime | None:
         """When the newest model call of the message's turn was over; None if the turn made none."""

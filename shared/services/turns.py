@@ -1,7 +1,7 @@
 """Turns: a message claims its session and starts one, waits for one, or goes into the running one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from shared.domain.values import OnBusy
 from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
 from shared.services.messages import Messages, kept
 from shared.services.sessions import IdempotencyKey, belonging
+from shared.services.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 
 FULL_AT_BYTES = 16 * 1024**3
@@ -54,10 +55,14 @@ class NewMessage:
 
 @dataclass(frozen=True)
 class Submission:
-    """A message that is in the log. `starts`: its turn is to be started. `replayed`: it was there before."""
+    """A message that is in the log. `starts`: its turn is to be started. `replayed`: it was there before.
+
+    `stops`: the turn it interrupts was parked, and needs an instance to end it.
+    """
 
     message: Message
     starts: bool = False
+    stops: TurnStart | None = None
     replayed: bool = False
 
     @property
@@ -85,16 +90,19 @@ class Turns:
         writer = SessionWriter(self._log, self._clock, session_id)
         await writer.load()
 
-        async def decide(state: SessionState) -> Decision[Submission]:
+        async def decide(state: SessionState) -> Decision[tuple[Submission, bool]]:
             belonging(state, owner, session_id)
             if key is not None and (known := await self._log.get(IdempotencyRecord, session_id, key.id)) is not None:
                 message = await self._messages.get(owner, MessageId(key.replayed(known) or ""))
-                return Decision(Submission(message, replayed=True))
+                return Decision((Submission(message, replayed=True), False))
             return await self._claim(state, new, key)
 
-        return await writer.settle(decide)
+        submission, takes_up = await writer.settle(decide)
+        return replace(submission, stops=start_of(writer.state, self._limits.timeout)) if takes_up else submission
 
-    async def _claim(self, state: SessionState, new: NewMessage, key: IdempotencyKey | None) -> Decision[Submission]:
+    async def _claim(
+        self, state: SessionState, new: NewMessage, key: IdempotencyKey | None
+    ) -> Decision[tuple[Submission, bool]]:
         _refuse_closed(state)
         turn = state.active_turn
         starts = turn is None and not state.queue
@@ -114,7 +122,8 @@ class Turns:
             message = message.model_copy(update={"status": "queued"})
             own = [queued(message, new.on_busy)]
         documents = (message,) if key is None else (message, key.record(message.id))
-        return Decision(Submission(message, starts=starts), [*before, *own], documents)
+        takes_up = bool(before) and turn is not None and turn.parked
+        return Decision((Submission(message, starts=starts), takes_up), [*before, *own], documents)
 
     def _refuse_busy(self, state: SessionState, new: NewMessage) -> None:
         if new.on_busy == "reject":
@@ -125,7 +134,8 @@ class Turns:
             raise QueueFullError(f"{waiting} messages are waiting already: post again when the running turn has ended.")
 
     def _message(self, state: SessionState, new: NewMessage, *, order: int) -> Message:
-        model = new.model or self._limits.default_model
+        agent = agent_named(new.agent or state.agent_name)
+        model = new.model or agent.model or self._limits.default_model
         if self._limits.allowed_models and model not in self._limits.allowed_models:
             raise ModelNotAllowedError(
                 f"The model {model!r} is not allowed; allowed are: {', '.join(self._limits.allowed_models)}."
@@ -140,7 +150,7 @@ class Turns:
             trace_id=new.trace_id,
             prompt=new.content,
             status="running",
-            agent=agent_named(new.agent or state.agent_name).name,
+            agent=agent.name,
             model=model,
             metadata=new.metadata,
             created_at=now,
@@ -149,12 +159,15 @@ class Turns:
     async def start(self, submission: Submission, scheduler: TurnScheduler) -> None:
         """Start the claimed turn's instance. A death before this line is mended by the sweep."""
         message = submission.message
+        if submission.stops is not None:
+            await scheduler.start(submission.stops)
         if submission.starts:
             await scheduler.start(
                 TurnStart(
                     session_id=message.session_id,
                     turn_id=message.turn_id,
                     instance_id=instance_of(message.turn_id, 1),
+                    agent=message.agent,
                     deadline=message.created_at + self._limits.timeout,
                 )
             )

@@ -24,6 +24,7 @@ from shared.domain.session import SessionState
 from shared.ports import SessionLog
 
 THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
+LATER = THEN + timedelta(days=30)
 TURN = TurnId("turn_1")
 MESSAGE = MessageId("msg_1")
 RUN = RunStart(agent="assistant", model="fake")

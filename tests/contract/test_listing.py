@@ -1,7 +1,7 @@
 """Which sessions there are: filters, order, pages; and which ones need looking after."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -11,12 +11,14 @@ from shared.domain.events import (
     RunComplete,
     SessionDeleted,
     SessionUpdated,
+    ToolCallAction,
+    ToolCallActionRequired,
     UserMessage,
 )
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionFilter, SessionLog, listing_key
-from tests.contract.building import RUN, THEN, begin, go_on, session_id
+from tests.contract.building import LATER, RUN, THEN, begin, go_on, session_id
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +120,7 @@ async def test_a_deleted_session_is_not_listed(log: SessionLog, owner: str) -> N
 
 
 async def _needing(log: SessionLog, *among: SessionId) -> list[str]:
-    return [each for each in ids(await log.active(1000)) if each in among]
+    return [each for each in ids(await log.active(LATER, 1000)) if each in among]
 
 
 async def test_a_session_is_active_while_a_turn_owns_it(log: SessionLog) -> None:
@@ -127,7 +129,7 @@ async def test_a_session_is_active_while_a_turn_owns_it(log: SessionLog) -> None
 
     state = await go_on(log, state, UserMessage(content="Hello"), RUN)
     assert await _needing(log, state.session_id) == [state.session_id]
-    assert state in await log.active(1000)
+    assert state in await log.active(LATER, 1000)
 
     state = await go_on(log, state, END)
     assert await _needing(log, state.session_id) == []
@@ -150,9 +152,41 @@ async def test_the_one_unchanged_for_longest_comes_first(log: SessionLog) -> Non
     assert await _needing(log, *(state.session_id for state in states)) == ids([states[1], states[2], states[0]])
 
 
+async def test_a_parked_turn_is_active_once_what_it_waits_for_expires(log: SessionLog) -> None:
+    expires_at = THEN + timedelta(days=7)
+    state = await go_on(log, await begin(log), UserMessage(content="Hello"), RUN)
+    asked = ToolCallActionRequired(id="a", kind="approval", name="t", arguments="{}", expires_at=expires_at)
+    state = await go_on(log, state, asked)
+
+    async def is_due(at: datetime) -> bool:
+        return state.session_id in ids(await log.active(at, 1000))
+
+    assert not await is_due(expires_at - timedelta(milliseconds=1))
+    assert await is_due(expires_at)
+
+    moment = THEN + timedelta(minutes=1)
+    await go_on(log, state, ToolCallAction(id="a", decision="approve", by="me"), at=moment)
+    assert not await is_due(moment - timedelta(milliseconds=1))
+    assert await is_due(moment)
+
+
+async def test_parked_turns_never_keep_others_from_being_looked_at(log: SessionLog) -> None:
+    asked = ToolCallActionRequired(
+        id="a", kind="approval", name="t", arguments="{}", expires_at=THEN + timedelta(days=7)
+    )
+    early = THEN - timedelta(days=400)  # before all others in this store
+    for _ in range(3):
+        state = await go_on(log, await begin(log, at=early), UserMessage(content="Hello"), RUN, at=early)
+        await go_on(log, state, asked, at=early)
+    running = await go_on(log, await begin(log, at=early), UserMessage(content="Hello"), RUN, at=early)
+
+    assert ids(await log.active(THEN, 1)) == [running.session_id]
+    await go_on(log, running, END, at=early)
+
+
 async def test_no_more_are_given_than_asked_for(log: SessionLog, owner: str) -> None:
     for _ in range(3):
         await go_on(log, await begin(log, owner=owner), UserMessage(content="Hello"), RUN)
 
-    assert len(await log.active(2)) == 2
+    assert len(await log.active(LATER, 2)) == 2
     assert len(await log.sessions(SessionFilter(owner=owner), before=None, limit=2)) == 2

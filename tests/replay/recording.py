@@ -124,6 +124,40 @@ def failed() -> Turn:
     return turn
 
 
+def parked() -> Turn:
+    """Of three calls two wait for somebody; the first attempt at parking is lost."""
+    turn = Turn()
+    turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
+    turn.reply("run_tool", "waits", call="a")
+    turn.reply("run_tool", "done", call="b")
+    turn.reply("run_tool", "waits", call="c")
+    turn.fail("park_turn")
+    turn.reply("park_turn", "parked")
+    return turn
+
+
+def taken_up() -> Turn:
+    """The instance after the one that parked: what is recorded is passed over, then the turn goes on."""
+    turn = Turn(first_attempt=2)
+    turn.reply("call_model", "tools", call_ids=["a", "b"])
+    turn.reply("run_tool", "done", call="a")
+    turn.reply("run_tool", "done", call="b")
+    turn.reply("call_model", "done")
+    turn.reply("finish_turn", "done")
+    return turn
+
+
+def cancelled_while_parking() -> Turn:
+    turn = Turn()
+    turn.reply("call_model", "tools", call_ids=["a"])
+    turn.reply("run_tool", "waits")
+    turn.fire()
+    turn.look("unbegun")
+    turn.reply("park_turn", "cancelled")
+    turn.reply("finish_turn", "done")
+    return turn
+
+
 SCENARIOS: list[Callable[[], Turn]] = [
     answered,
     tools,
@@ -134,6 +168,9 @@ SCENARIOS: list[Callable[[], Turn]] = [
     step_limit,
     superseded,
     failed,
+    parked,
+    taken_up,
+    cancelled_while_parking,
 ]
 
 

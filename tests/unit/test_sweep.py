@@ -9,19 +9,16 @@ from orchestrations.sweep import sweep
 from shared.domain.chunks import (
     Chunk,
     Draft,
-    sequenced,
 )
 from shared.domain.documents import Lease, Message
 from shared.domain.events import (
     MessageComplete,
     MessageDelta,
     MessageStart,
-    Outside,
     RunStart,
     UserMessage,
 )
-from shared.domain.fold import fold
-from shared.domain.ids import MessageId, TurnId, new_writer_id
+from shared.domain.ids import MessageId, TurnId
 from shared.services.attempts import of_turn
 from shared.services.writer import SessionWriter
 from shared.settings import ONE_MACHINE
@@ -194,23 +191,6 @@ async def test_a_handover_whose_instance_was_not_started_is_not_handed_over_agai
     assert len(await events_of(on, message.session_id, "run.handover")) == 1
 
 
-async def test_a_parked_turn_waits_for_as_long_as_it_takes(on: Services, client: Client, clock: Clock) -> None:
-    message = await running(on, client)
-    state = await state_of(on, message.session_id)
-    assert state.active_turn is not None
-    events = sequenced([Draft(data=Outside(event_type="approval.requested"))], state.head, clock.now())
-    chunk = Chunk(session_id=message.session_id, writer=new_writer_id(), events=events)
-    after = fold(state, [chunk])
-    assert after is not None
-    parked = after.model_copy(update={"active_turn": state.active_turn.model_copy(update={"parked": True})})
-    await on.log.append(chunk, parked)
-    clock.move(timedelta(days=3))
-    await swept(client)
-
-    assert client.started == []
-    assert (await types_of(on, message.session_id))[-1] == "approval.requested"
-
-
 async def test_a_turn_that_stood_still_beyond_its_deadline_is_lost_and_the_next_begins(
     on: Services, client: Client, clock: Clock
 ) -> None:
@@ -253,7 +233,7 @@ async def test_a_deleted_session_is_cleared_but_for_its_mark(on: Services, clien
     assert await on.log.read(message.session_id, 0, 10) == []
     assert await on.log.get(Message, message.session_id, message.id) is None
     assert (await state_of(on, message.session_id)).deleted
-    assert await on.log.active(10) == []
+    assert await on.log.active(on.clock.now(), 10) == []
 
 
 async def test_sessions_in_which_nothing_runs_are_left_alone(on: Services, client: Client, clock: Clock) -> None:

@@ -11,6 +11,7 @@ _DURABLE = {
     "run_turn": [("orchestrationTrigger", "context")],
     "call_model": [("activityTrigger", "work")],
     "run_tool": [("activityTrigger", "work")],
+    "park_turn": [("activityTrigger", "work")],
     "finish_turn": [("activityTrigger", "work"), ("durableClient", "client")],
     "look": [("activityTrigger", "looks")],
 }
@@ -30,6 +31,9 @@ _ROUTES = {
     "POST sessions/{session_id}/messages",
     "POST sessions/{session_id}/cancel",
     "GET sessions/{session_id}/tool_calls/{call_id}",
+    "POST sessions/{session_id}/tool_calls/{call_id}/approval",
+    "POST sessions/{session_id}/tool_calls/{call_id}/result",
+    "GET agents",
     "GET sessions/{session_id}/events",
     "POST sessions/{session_id}/events",
     "GET sessions/{session_id}/export",

@@ -77,9 +77,8 @@ def chunk_of(item: dict[str, Any]) -> Chunk:
 def state_item(state: SessionState) -> dict[str, Any]:
     """The checkpoint, with what lists are filtered and ordered by.
 
-    `attention` is there only as long as the sweep has to look at the session, and is what it orders by.
+    `attention` is when the sweep is to look at the session; it is there only as long as there is such a time.
     """
-    needs_attention = state.deleted or state.active_turn is not None or bool(state.queue)
     return {
         "id": STATE_ID,
         "session_id": state.session_id,
@@ -94,7 +93,7 @@ def state_item(state: SessionState) -> dict[str, Any]:
         "archived": state.archived,
         "deleted": state.deleted,
         "labels": [label(key, value) for key, value in state.metadata.items() if isinstance(value, str)],
-        **({"attention": state.updated_at.timestamp()} if needs_attention else {}),
+        **({} if state.look_at is None else {"attention": state.look_at.timestamp()}),
         "body": state.model_dump_json(exclude_none=True),
     }
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
@@ -138,8 +138,8 @@ class CosmosSessionLog:
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
         return [state_of(item) for item in await self._query(queries.sessions(wanted, before), limit)]
 
-    async def active(self, limit: int) -> Sequence[SessionState]:
-        return [state_of(item) for item in await self._query(queries.active(), limit)]
+    async def active(self, now: datetime, limit: int) -> Sequence[SessionState]:
+        return [state_of(item) for item in await self._query(queries.active(now), limit)]
 
     async def clear(self, session_id: SessionId) -> None:
         while items := await self._query(queries.everything_but(session_id, STATE_ID), _DELETED_AT_ONCE):

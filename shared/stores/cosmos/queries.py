@@ -4,6 +4,7 @@ Every query of one session names the session once more in its text: its partitio
 keeps to the key alone.
 """
 
+from datetime import datetime
 from typing import Any, TypedDict
 
 from shared.domain.documents import Document
@@ -76,8 +77,9 @@ def sessions(wanted: SessionFilter, before: str | None) -> Query:
     return _of(None, text, **values)
 
 
-def active() -> Query:
-    return _of(None, "SELECT c.body FROM c WHERE c.attention > 0 ORDER BY c.attention")
+def active(now: datetime) -> Query:
+    text = "SELECT c.body FROM c WHERE c.attention <= @now ORDER BY c.attention"
+    return _of(None, text, now=now.timestamp())
 
 
 def _of(session_id: SessionId | None, text: str, **values: Any) -> Query:

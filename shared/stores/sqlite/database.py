@@ -11,6 +11,8 @@ from shared.domain.errors import StoreUnavailableError
 
 T = TypeVar("T")
 
+# `attention` is when the sweep is to look at a session, and 0 where it never has to. A file of release 0.1.0 says 1
+# for "always", which is a moment long past: it needs no other care.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS chunks (
     session_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -20,11 +22,12 @@ CREATE TABLE IF NOT EXISTS chunks (
 CREATE INDEX IF NOT EXISTS chunks_telling ON chunks (session_id, first) WHERE types <> ' message.delta ';
 CREATE TABLE IF NOT EXISTS states (
     session_id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, status TEXT NOT NULL,
-    agent_name TEXT, archived INTEGER NOT NULL, deleted INTEGER NOT NULL, attention INTEGER NOT NULL,
+    agent_name TEXT, archived INTEGER NOT NULL, deleted INTEGER NOT NULL, attention REAL NOT NULL,
     updated_at REAL NOT NULL, body TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE deleted = 0;
-CREATE INDEX IF NOT EXISTS states_attention ON states (updated_at) WHERE attention = 1;
+DROP INDEX IF EXISTS states_attention;
+CREATE INDEX IF NOT EXISTS states_to_look_at ON states (attention) WHERE attention > 0;
 CREATE TABLE IF NOT EXISTS documents (
     session_id TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL,
     recorded_at REAL NOT NULL, expires_at REAL, body TEXT NOT NULL,

@@ -63,7 +63,7 @@ def _events_json(chunk: Chunk) -> str:
 
 
 def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
-    attention = state.deleted or state.active_turn is not None or bool(state.queue)
+    attention = 0.0 if state.look_at is None else state.look_at.timestamp()
     connection.execute(
         "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (

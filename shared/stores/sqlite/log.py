@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from shared.domain.chunks import (
@@ -148,9 +148,10 @@ class SqliteSessionLog:
         rows = await self._database.read(lambda connection: connection.execute(query, (*values, limit)).fetchall())
         return [SessionState.model_validate_json(row["body"]) for row in rows]
 
-    async def active(self, limit: int) -> Sequence[SessionState]:
-        query = "SELECT body FROM states WHERE attention = 1 ORDER BY updated_at LIMIT ?"
-        rows = await self._database.read(lambda connection: connection.execute(query, (limit,)).fetchall())
+    async def active(self, now: datetime, limit: int) -> Sequence[SessionState]:
+        query = "SELECT body FROM states WHERE attention > 0 AND attention <= ? ORDER BY attention LIMIT ?"
+        values = (now.timestamp(), limit)
+        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [SessionState.model_validate_json(row["body"]) for row in rows]
 
     async def clear(self, session_id: SessionId) -> None:

@@ -1,0 +1,76 @@
+"""What `run_turn` asks for when calls wait for somebody outside."""
+
+import pytest
+
+from shared.domain.values import Failure
+from tests.replay.conftest import Begin
+
+DOWN = Failure(code="attempt_failed", message="The attempt broke off.")
+
+
+def test_a_turn_parks_once_all_other_tools_have_answered_and_its_instance_ends(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
+    turn.reply("run_tool", "waits", call="a")
+    turn.reply("run_tool", "waits", call="c")
+    assert turn.asked[-1] == "run_tool c#1"
+    turn.reply("run_tool", "done", call="b")
+    turn.reply("park_turn", "parked")
+
+    assert turn.asked[-1] == "park_turn 0#1"
+    assert turn.ended == "parked"
+    assert turn.open == {}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"), [("cancelled", "finish_turn cancelled#1"), ("failed", "finish_turn failed#1")]
+)
+def test_a_call_that_stopped_goes_before_one_that_waits(begin: Begin, outcome: str, end: str) -> None:
+    turn = begin()
+    turn.reply("call_model", "tools", call_ids=["a", "b"])
+    turn.reply("run_tool", "waits", call="a")
+    turn.reply("run_tool", outcome, call="b", failure=DOWN if outcome == "failed" else None)
+
+    assert turn.asked[-1] == end
+
+
+def test_a_turn_cancelled_before_it_parked_ends(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "tools", call_ids=["a"])
+    turn.reply("run_tool", "waits")
+    turn.reply("park_turn", "cancelled")
+    turn.reply("finish_turn", "done")
+
+    assert turn.asked[-1] == "finish_turn cancelled#1"
+    assert turn.ended == "done"
+
+
+def test_an_instance_superseded_before_it_parked_ends_without_a_word(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "tools", call_ids=["a"])
+    turn.reply("run_tool", "waits")
+    turn.reply("park_turn", "superseded")
+
+    assert turn.ended == "superseded"
+
+
+def test_parking_that_breaks_off_is_tried_again(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "tools", call_ids=["a"])
+    turn.reply("run_tool", "waits")
+    for _ in range(2):
+        turn.fail("park_turn")
+    turn.reply("park_turn", "parked")
+
+    assert turn.asked[-3:] == ["park_turn 0#1", "park_turn 0#2", "park_turn 0#3"]
+    assert turn.ended == "parked"
+
+
+def test_parking_that_breaks_off_three_times_fails_the_turn(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "tools", call_ids=["a"])
+    turn.reply("run_tool", "waits")
+    for _ in range(3):
+        turn.fail("park_turn")
+
+    assert turn.asked[-1] == "finish_turn failed#1"

@@ -1,0 +1,239 @@
+"""A parked turn: who asks, what the sweep does when nobody answers or somebody dies, and how long it may then take."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from orchestrations.call_model import call_model
+from orchestrations.finish_turn import finish_turn
+from orchestrations.park_turn import park_turn
+from orchestrations.run_tool import run_tool
+from orchestrations.sweep import sweep
+from shared.domain.actions import Ruling, denial
+from shared.domain.documents import Message, ToolResult
+from shared.domain.ids import instance_of
+from shared.domain.session import ActiveTurn
+from shared.services.control import CancelWish
+from shared.settings import ONE_MACHINE
+from shared.wiring import Services
+from tests.unit.conftest import Clock
+from tests.unit.telling import (
+    OWNER,
+    TRACE,
+    Client,
+    events_of,
+    kept,
+    opened,
+    outcome,
+    posted,
+    state_of,
+    types_of,
+    work,
+)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+DRAW = 'call draw_lots {"names": ["Ann"], "count": 1}'
+APPROVAL = Ruling("approve", OWNER)
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+async def swept(client: Client) -> None:
+    await sweep(client)  # pyright: ignore[reportArgumentType]
+
+
+async def asking(on: Services, client: Client, content: str = DRAW) -> tuple[Message, list[str]]:
+    """A turn whose first step asked for calls, which are yet to be run."""
+    message = await posted(on, await opened(on), content, agent="raffle")
+    client.known.add(message.turn_id)
+    reply = await call_model(work(message))
+    return message, reply["call_ids"]
+
+
+async def parked(on: Services, client: Client, content: str = DRAW) -> tuple[Message, list[str]]:
+    message, calls = await asking(on, client, content)
+    assert [outcome(await run_tool(work(message, call_id=call))) for call in calls] == ["waits"] * len(calls)
+    assert outcome(await park_turn(work(message, step=0))) == "parked"
+    return message, calls
+
+
+async def turn_of(on: Services, message: Message) -> ActiveTurn:
+    turn = (await state_of(on, message.session_id)).active_turn
+    assert turn is not None
+    return turn
+
+
+async def decide(on: Services, message: Message, call: str, ruling: Ruling = APPROVAL) -> None:
+    """Decide, and die before the turn's next instance is started."""
+    await on.actions.decide(OWNER, message.session_id, call, ruling, trace_id=TRACE)
+
+
+async def test_a_call_that_waits_leaves_nothing_in_the_log(on: Services, client: Client) -> None:
+    message, (call,) = await asking(on, client)
+    before = await types_of(on, message.session_id)
+
+    assert outcome(await run_tool(work(message, call_id=call))) == "waits"
+
+    assert await types_of(on, message.session_id) == before
+
+
+async def test_parking_twice_asks_once(on: Services, client: Client) -> None:
+    message, _ = await parked(on, client)
+
+    replies = await asyncio.gather(*(park_turn(work(message, step=0)) for _ in range(4)))
+
+    assert {outcome(reply) for reply in replies} == {"parked"}
+    assert len(await events_of(on, message.session_id, "tool_call.action_required")) == 1
+
+
+async def test_a_turn_that_is_to_stop_does_not_park(on: Services, client: Client) -> None:
+    message, _ = await asking(on, client)
+    await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE))
+
+    assert outcome(await park_turn(work(message, step=0))) == "cancelled"
+    assert await events_of(on, message.session_id, "tool_call.action_required") == []
+
+
+async def test_an_instance_that_lost_its_turn_does_not_park_it(on: Services, client: Client) -> None:
+    message, _ = await asking(on, client)
+
+    late = work(message, step=0, instance_id=instance_of(message.turn_id, 2))
+
+    assert outcome(await park_turn(late)) == "superseded"
+
+
+async def test_a_parked_turn_is_left_alone_until_it_expires(on: Services, client: Client, clock: Clock) -> None:
+    message, _ = await parked(on, client)
+    before = await types_of(on, message.session_id)
+    clock.move(on.settings.approval_timeout - timedelta(seconds=1))
+    await swept(client)
+
+    assert client.started == []
+    assert await types_of(on, message.session_id) == before
+
+
+async def test_what_nobody_decided_is_denied_and_the_turn_taken_up(on: Services, client: Client, clock: Clock) -> None:
+    message, calls = await parked(on, client, f"{DRAW} and {DRAW}")
+    await decide(on, message, calls[0])
+    clock.move(on.settings.approval_timeout)
+    await asyncio.gather(*(swept(client) for _ in range(3)))
+
+    assert (await types_of(on, message.session_id))[-3:] == ["tool_call.action", "tool_call.complete", "run.handover"]
+    result = await on.log.get(ToolResult, message.session_id, calls[1])
+    assert result is not None
+    assert (result.outcome.status, result.outcome.response) == ("denied", {"error": "The call was denied: expired"})
+    (started,) = client.started
+    assert started["instance_id"] == instance_of(message.turn_id, 2)
+
+
+async def test_a_turn_taken_up_has_all_its_time_again_and_its_attempts_count_on(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message, (call,) = await parked(on, client)
+    clock.move(timedelta(days=3))
+    decided = await on.actions.decide(OWNER, message.session_id, call, APPROVAL, trace_id=TRACE)
+
+    assert decided.starts is not None
+    assert decided.starts.deadline == clock.now() + on.turn_timeout
+    assert decided.starts.first_attempt == 2
+    await swept(client)
+    assert await events_of(on, message.session_id, "run.complete") == []
+
+
+async def test_a_turn_taken_up_whose_start_was_lost_is_started_by_the_sweep(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message, (call,) = await parked(on, client)
+    clock.move(timedelta(days=3))
+    await decide(on, message, call)
+    clock.move(ONE_MACHINE.start_grace)
+    await swept(client)
+    await swept(client)
+
+    (started,) = client.started
+    assert started["instance_id"] == instance_of(message.turn_id, 2)
+    assert len(await events_of(on, message.session_id, "run.handover")) == 1
+
+
+async def test_patience_with_a_turn_begins_anew_when_it_is_taken_up(on: Services, client: Client, clock: Clock) -> None:
+    message, (call,) = await parked(on, client)
+    await decide(on, message, call)
+    client.known.add(instance_of(message.turn_id, 2))
+    clock.move(ONE_MACHINE.handover_after)
+    await swept(client)
+
+    assert [each["instance_id"] for each in client.started] == [instance_of(message.turn_id, 3)]
+
+
+async def test_an_approved_call_is_run_by_the_next_instance_and_by_no_other(on: Services, client: Client) -> None:
+    message, (call,) = await parked(on, client)
+    await decide(on, message, call)
+    second = instance_of(message.turn_id, 2)
+
+    assert outcome(await run_tool(work(message, call_id=call))) == "superseded"
+    again = work(message, attempt=2, instance_id=second)
+    assert (await call_model(again))["call_ids"] == [call]
+    assert outcome(await run_tool(work(message, call_id=call, attempt=2, instance_id=second))) == "done"
+
+    (complete,) = await events_of(on, message.session_id, "tool_call.complete")
+    assert complete.data.model_dump()["response"] == ["Ann"]
+
+
+async def test_a_denied_call_is_answered_without_being_run(on: Services, client: Client) -> None:
+    message, (call,) = await parked(on, client)
+    await decide(on, message, call, denial(OWNER, "no"))
+    second = instance_of(message.turn_id, 2)
+
+    assert outcome(await run_tool(work(message, call_id=call, attempt=2, instance_id=second))) == "done"
+
+    assert await events_of(on, message.session_id, "tool_call.start") == []
+
+
+async def test_an_instance_that_goes_through_an_earlier_step_again_runs_none_of_its_tools(
+    on: Services, client: Client
+) -> None:
+    message, (call,) = await parked(on, client)
+    await decide(on, message, call)
+    second = instance_of(message.turn_id, 2)
+    await run_tool(work(message, call_id=call, attempt=2, instance_id=second))
+    await call_model(work(message, step=2, attempt=2, instance_id=second))
+
+    assert outcome(await run_tool(work(message, call_id=call, attempt=3, instance_id=second))) == "done"
+
+    assert len(await events_of(on, message.session_id, "tool_call.start")) == 1
+
+
+async def test_a_parked_turn_that_is_cancelled_and_whose_start_was_lost_is_ended(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message, (call,) = await parked(on, client)
+    await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE))
+    clock.move(ONE_MACHINE.start_grace)
+    await swept(client)
+    (started,) = client.started
+    second = started["instance_id"]
+    assert second == instance_of(message.turn_id, 2)
+    assert not (await turn_of(on, message)).parked
+
+    assert outcome(await call_model(work(message, attempt=2, instance_id=second))) == "tools"
+    assert outcome(await run_tool(work(message, call_id=call, attempt=2, instance_id=second))) == "cancelled"
+    ends = work(message, step=0, instance_id=second, ends="cancelled")
+    await finish_turn(ends, client)  # pyright: ignore[reportArgumentType]
+
+    assert (await kept(on, message)).status == "cancelled"
+    (complete,) = await events_of(on, message.session_id, "tool_call.complete")
+    assert complete.data.model_dump()["status"] == "cancelled"
+
+
+async def test_a_second_cancel_of_a_parked_turn_adds_nothing(on: Services, client: Client) -> None:
+    message, _ = await parked(on, client)
+    for _ in range(2):
+        await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE))
+
+    told = await types_of(on, message.session_id)
+    assert (told.count("status"), told.count("run.handover")) == (1, 1)
