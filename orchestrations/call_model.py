@@ -8,7 +8,7 @@ from typing import Any
 from orchestrations.contracts import Reply, Work
 from shared.agents.registry import agent_named
 from shared.domain.documents import Message, ModelResponse, Step, response_id
-from shared.domain.errors import ModelError
+from shared.domain.errors import ModelError, ProjectNotFoundError
 from shared.domain.events import (
     EventData,
     MessageDelta,
@@ -76,6 +76,8 @@ class _ModelCall:
             code = "turn_timeout" if time_left <= _CALL_SECONDS else "model_timeout"
             failure = Failure(code=code, message="The model did not finish in time.", retryable=True)
             return Reply(outcome="failed", failure=failure)
+        except ProjectNotFoundError as error:
+            return Reply(outcome="failed", failure=Failure(code=error.code, message=str(error)))
         except ModelError as error:
             failure = Failure(code=error.failure_code, message=str(error), retryable=error.transient)
             # What breaks off in mid-answer is worth another attempt; a server that doesn't answer was tried enough.
@@ -84,12 +86,14 @@ class _ModelCall:
     async def _answer(self) -> Reply:
         message = await active_message(self._on.log, self._writer.state, self._work.fence)
         agent = agent_named(message.agent)
+        briefing = await self._on.vibecoding.briefing(self._writer.state) if agent.works_on_project else ""
         request = ModelRequest(
             model=message.model,
-            messages=await conversation(self._on.log, self._work.session_id, agent, message, self._reading),
+            messages=await conversation(self._on.log, self._work.session_id, agent, message, self._reading, briefing),
             tools=[tool.schema for tool in agent.tools],
             timeout=timedelta(seconds=_CALL_SECONDS),
-            may_call_tools=not self._work.last_step,
+            # A turn applies one patch; then the model is to say what it did.
+            may_call_tools=not self._work.last_step and message.patch is None,
         )
         guard = Guard(self._on.log, self._on.clock, self._writer, self._on.settings.timings.lease_after)
         async with guard.over_work(self._may_go_on, self._relay.stop):

@@ -2,9 +2,10 @@
 
 from shared.agents.assistant import ASSISTANT
 from shared.agents.declaration import Agent
+from shared.agents.vibecoder import VIBECODER
 from shared.domain.errors import AgentNotFoundError
 
-AGENTS: dict[str, Agent] = {agent.name: agent for agent in (ASSISTANT,)}
+AGENTS: dict[str, Agent] = {agent.name: agent for agent in (ASSISTANT, VIBECODER)}
 DEFAULT_AGENT = ASSISTANT.name
 
 
