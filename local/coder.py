@@ -7,9 +7,8 @@ from itertools import count
 from typing import Any, cast
 
 _NEW = re.compile(r"\b(?:add|build|create|introduce|invent|make|new|set up)\b", re.IGNORECASE)
-_DULL = frozenset(
-    "a agent an add and build called can could create for i in introduce invent it make me named need new node of on "
-    "one please set that the to up us want we with you".split()
+_DULL = re.compile(
+    r"(?:a|agent|an|and|called|can|could|for|i|in|it|me|named|need|node|of|on|one|please|that|the|to|us|want|we|with|you)"
 )
 _OWN_NODE = re.compile(r'nothing but the node ("(?:[^"\\]|\\.)*")')
 _MOST_WORDS = 4
@@ -76,7 +75,7 @@ def _names(node_id: str, node: dict[str, Any]) -> Iterator[str]:
 
 
 def _free_id(prompt: str, nodes: dict[str, Any]) -> str:
-    words = [word for word in re.findall(r"[a-z0-9]+", prompt.lower()) if word not in _DULL]
+    words = [word for word in re.findall(r"[a-z0-9]+", _NEW.sub(" ", prompt).lower()) if not _DULL.fullmatch(word)]
     slug = "_".join(words[:_MOST_WORDS])[:40].strip("_")
     slug = slug if slug[:1].isalpha() else f"agent_{slug}".strip("_")
     names = (slug if number == 1 else f"{slug}_{number}" for number in count(1))

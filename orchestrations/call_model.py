@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
+from shared.agents.declaration import Agent
 from shared.agents.registry import agent_named
 from shared.domain.documents import Message, ModelResponse, Step, response_id
 from shared.domain.errors import ModelError, ProjectNotFoundError
@@ -85,11 +87,10 @@ class _ModelCall:
 
     async def _answer(self) -> Reply:
         message = await active_message(self._on.log, self._writer.state, self._work.fence)
-        agent = agent_named(message.agent)
-        briefing = await self._on.vibecoding.briefing(self._writer.state) if agent.works_on_project else ""
+        agent = await self._briefed(agent_named(message.agent))
         request = ModelRequest(
             model=message.model,
-            messages=await conversation(self._on.log, self._work.session_id, agent, message, self._reading, briefing),
+            messages=await conversation(self._on.log, self._work.session_id, agent, message, self._reading),
             tools=[tool.schema for tool in agent.tools],
             timeout=timedelta(seconds=_CALL_SECONDS),
             # A turn applies one patch; then the model is to say what it did.
@@ -99,6 +100,13 @@ class _ModelCall:
         async with guard.over_work(self._may_go_on, self._relay.stop):
             rest = await self._relay.run(self._pieces(request), self._write)
             return await self._record(message, rest)
+
+    async def _briefed(self, agent: Agent) -> Agent:
+        """The agent, told of the session's project as it is now if it works on that."""
+        if not agent.works_on_project:
+            return agent
+        briefing = await self._on.vibecoding.briefing(self._writer.state)
+        return replace(agent, instructions=f"{agent.instructions}\n\n{briefing}")
 
     @property
     def _reading(self) -> tuple[MessageId, ...]:

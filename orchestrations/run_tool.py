@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
-from shared.agents.registry import agent_named
 from shared.agents.context import ToolContext
+from shared.agents.registry import agent_named
 from shared.agents.tools import FAILURES_ALLOWED, Tool, ToolError
 from shared.domain.documents import AnyDocument, Message, ToolResult
 from shared.domain.errors import StoreUnavailableError

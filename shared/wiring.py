@@ -14,6 +14,7 @@ from shared.services.history import History
 from shared.services.messages import Messages
 from shared.services.sessions import Sessions
 from shared.services.turns import TurnLimits, Turns
+from shared.services.vibecoding import Vibecoding
 from shared.settings import Settings, settings
 
 
@@ -75,7 +76,11 @@ class Services:
 
     @cached_property
     def endings(self) -> Endings:
-        return Endings(self.log, self.clock, self.turn_timeout)
+        return Endings(self.log, self.clock, self.turn_timeout, self.vibecoding)
+
+    @cached_property
+    def vibecoding(self) -> Vibecoding:
+        return Vibecoding(self.project_store, self.clock)
 
     async def model(self) -> ModelClient:
         """The model client. Its first use imports the SDK and reads certificates, on a thread: open streams go on."""

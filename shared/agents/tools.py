@@ -70,9 +70,7 @@ class Tool:
         return await (self.function(context, **given) if self.takes_context else self.function(**given))
 
 
-def tool(
-    function: Callable[..., Awaitable[Any]], *, idempotent: bool = False, failure_code: str | None = None
-) -> Tool:
+def tool(function: Callable[..., Awaitable[Any]], *, idempotent: bool = False, failure_code: str | None = None) -> Tool:
     """Make a tool of an async function: its name, its docstring, and its annotated parameters are what a model sees.
 
     A first parameter annotated `ToolContext` is no part of that: it is the call's own.

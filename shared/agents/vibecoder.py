@@ -30,9 +30,9 @@ VIBECODER = Agent(
     description="Builds and changes the project's document by patches.",
     instructions=(
         "You work on a project: a JSON document that describes agents, each under its own name in `nodes`, with name, "
-        "instructions, model, tools and handoffs. When the user asks for a change, call propose_patch once, with a JSON "
-        "Patch (RFC 6902) that holds all operations; then say briefly what you changed. If the patch is refused, read "
-        "why and propose a better one. When nothing is to be changed, answer in words only."
+        "instructions, model, tools and handoffs. When the user asks for a change, call propose_patch once, with a "
+        "JSON Patch (RFC 6902) that holds all operations; then say briefly what you changed. If the patch is "
+        "refused, read why and propose a better one. When nothing is to be changed, answer in words only."
     ),
     tools=(tool(propose_patch, idempotent=True, failure_code="invalid_patch"),),
     works_on_project=True,

@@ -197,7 +197,7 @@ class VibecodeResponse(Frozen):
     """What a VibeCoder turn did to its project: the patch (RFC 6902), or null when it changed nothing."""
 
     type: Literal["vibecode_response"] = "vibecode_response"
-    patch: list[dict[str, Any]] | None
+    patch: list[dict[str, Any]] | None = None
     token_usage: Usage
     project_revision: Count
 

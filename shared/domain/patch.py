@@ -30,8 +30,8 @@ class Operation(BaseModel):
 
     op: Literal["add", "remove", "replace", "move", "copy", "test"]
     path: str = Field(description="JSON Pointer (RFC 6901), such as /nodes/agent1/instructions; in names ~ is ~0, / ~1")
-    from_: str | None = Field(None, alias="from", description="JSON Pointer: what to move or copy")
-    value: JsonValue = Field(None, description="what to add, to put in its place, or to compare with")
+    from_: str | None = Field(default=None, alias="from", description="JSON Pointer: what to move or copy")
+    value: JsonValue = Field(default=None, description="what to add, to put in its place, or to compare with")
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -95,7 +95,9 @@ def _check_allowed(pointer: str, node_id: str | None, number: int) -> None:
     allowed = [_ROOM] if node_id is None else [_ROOM, node_id]
     if names[: len(allowed)] != allowed:
         room = jsonpatch.JsonPointer.from_parts(allowed).path
-        raise InvalidPatchError(f"Operation {number}: {pointer!r} may not be touched here, only {room} and what is in it.")
+        raise InvalidPatchError(
+            f"Operation {number}: {pointer!r} may not be touched here, only {room} and what is in it."
+        )
 
 
 def _applied(document: Any, member: dict[str, Any], number: int) -> Any:

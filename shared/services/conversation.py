@@ -15,14 +15,9 @@ _MOST_TOOL_RESULTS = 2000
 
 
 async def conversation(
-    log: SessionLog,
-    session_id: SessionId,
-    agent: Agent,
-    current: Message,
-    reading: Sequence[MessageId] = (),
-    briefing: str = "",
+    log: SessionLog, session_id: SessionId, agent: Agent, current: Message, reading: Sequence[MessageId] = ()
 ) -> list[dict[str, Any]]:
-    """The agent's instructions with its `briefing`, the newest messages with their answers and tool results, and `current` last.
+    """The agent's instructions, the newest messages with their answers and tool results, and `current` last.
 
     A message put into a turn stands where that turn's steps read it; `reading` are those that this call is the first
     to read. Read from messages and tool results, never from deltas: what an abandoned attempt wrote is no part of it.
@@ -36,8 +31,7 @@ async def conversation(
         results=await _tool_results(log, session_id, messages),
     )
     entries = [entry for message in messages for entry in told.entries(message)]
-    instructions = f"{agent.instructions}\n\n{briefing}" if briefing else agent.instructions
-    return [{"role": "system", "content": instructions}, *entries, *told.steering(reading)]
+    return [{"role": "system", "content": agent.instructions}, *entries, *told.steering(reading)]
 
 
 async def _tool_results(log: SessionLog, session_id: SessionId, messages: Sequence[Message]) -> dict[str, ToolResult]:

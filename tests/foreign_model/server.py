@@ -1,9 +1,9 @@
 """A model server that is not ours: an OpenAI-compatible endpoint with other habits, made of the standard library alone.
 
 It shares no code with local/. Its lines end with CRLF and need no blank after `data:`, a tool call comes whole and
-without an index, `content` is null, usage stands in the last chunk that has a choice, comments stand between the chunks,
-and its ids look like nobody else's. It proposes patches of its own kind: first one that cannot be applied if the prompt
-is of odd length, then, told so, a good one with a test operation, a copy, or a whole new node.
+without an index, `content` is null, usage stands in the last chunk that has a choice, a comment comes first, and its
+ids look like nobody else's. It proposes patches of its own kind: first one that cannot be applied if the prompt is of
+odd length, then, told so, a good one with a test operation, a copy, or a whole new node.
 """
 
 import itertools
@@ -57,8 +57,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _problem(request: dict[str, Any]) -> str | None:
     """A conversation is refused in which a call has no answer, as most servers do."""
-    asked = [call["id"] for message in request["messages"] for call in message.get("tool_calls") or []]
-    answered = [message["tool_call_id"] for message in request["messages"] if message["role"] == "tool"]
+    messages: list[dict[str, Any]] = request["messages"]
+    asked: list[str] = [call["id"] for message in messages for call in message.get("tool_calls") or []]
+    answered = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
     return None if asked == answered else f"calls {asked} were answered by {answered}"
 
 
@@ -69,7 +70,10 @@ def _chunks(request: dict[str, Any]) -> list[dict[str, Any]]:
     if patch is None:
         said = [{"content": None, "role": "assistant"}, {"content": "Fertig: "}, {"content": "das Dokument steht."}]
         *before, last = [{"index": 0, "delta": delta, "finish_reason": None} for delta in said]
-        return [*({**head, "choices": [each]} for each in before), {**head, "choices": [{**last, "finish_reason": "stop"}], **usage}]
+        return [
+            *({**head, "choices": [each]} for each in before),
+            {**head, "choices": [{**last, "finish_reason": "stop"}], **usage},
+        ]
     function = {"name": "propose_patch", "arguments": json.dumps({"patch": patch}, indent=1)}
     call = {"id": "functions.propose_patch:0", "type": "function", "function": function}
     delta = {"role": "assistant", "content": None, "tool_calls": [call]}
@@ -91,7 +95,7 @@ def _wanted_patch(request: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def _good_patch(prompt: str, system: str) -> list[dict[str, Any]]:
-    line = next(line for line in system.splitlines() if line.startswith('{'))
+    line = next(line for line in system.splitlines() if line.startswith("{"))
     nodes = json.loads(line)["nodes"]
     scope = system.rpartition("but the node ")[2] if "but the node " in system.rpartition(line)[2] else None
     name = "clone" if scope is None else json.loads(scope.rstrip(".\n"))

@@ -57,14 +57,9 @@ def test_each_kind_of_operation_does_what_the_rfc_says(operation: JSON, after: J
 def test_a_node_of_any_name_is_its_own_sessions(name: str, pointer: str) -> None:
     before = {"nodes": {name: node(), "other": node()}}
 
-    try:
-        changed = patch(
-            before, {"op": "replace", "path": f"/nodes/{pointer}/instructions", "value": "New."}, node_id=name
-        )
-    except InvalidPatchError as error:
-        assert "would not be valid" in str(error)  # a name that no project's document may have
-    else:
-        assert changed["nodes"][name]["instructions"] == "New."
+    changed = patch(before, {"op": "replace", "path": f"/nodes/{pointer}/instructions", "value": "New."}, node_id=name)
+
+    assert changed["nodes"][name]["instructions"] == "New."
 
 
 @pytest.mark.parametrize(
@@ -180,7 +175,7 @@ def test_what_json_can_not_carry_is_refused(value: Any) -> None:
 def test_copies_of_copies_do_not_grow_without_end() -> None:
     doubling = [{"op": "copy", "from": "/nodes", "path": f"/nodes/{number}"} for number in range(MOST_OPERATIONS)]
 
-    with pytest.raises(InvalidPatchError, match="too large|too deeply"):
+    with pytest.raises(InvalidPatchError, match=r"too large|too deeply"):
         patch(document(), *doubling)
 
 
@@ -208,7 +203,7 @@ def test_any_patch_is_applied_as_the_rfc_says_or_refused_and_leaves_what_it_was_
         pass
     else:
         raw = jsonpatch.apply_patch(kept, operations)
-        assert raw.get("nodes", {}).keys() == changed["nodes"].keys()
+        assert raw.get("nodes", {}).keys() == changed.get("nodes", {}).keys()
     assert before == document()
 
 
@@ -220,6 +215,5 @@ def test_no_patch_of_a_node_session_changes_another_node(operations: list[JSON])
         changed = patch(before, *operations, node_id="a")
     except (InvalidPatchError, ValidationError):
         return
-    assert {name: each for name, each in changed["nodes"].items() if name != "a"} == {
-        name: each for name, each in patch(before, {"op": "remove", "path": "/nodes/a"})["nodes"].items()
-    }
+    others = {name: each for name, each in changed["nodes"].items() if name != "a"}
+    assert others == patch(before, {"op": "remove", "path": "/nodes/a"})["nodes"]
