@@ -12,6 +12,8 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, Field, model_validator
 
+from local.coder import describe, plan_patch
+
 
 @dataclass(frozen=True)
 class Script:
@@ -121,7 +123,11 @@ def plan_calls(request: ChatRequest) -> list[Tool]:
     if isinstance(request.tool_choice, Tool):
         tools = {name: tools[name] for name in tools if name == request.tool_choice.function.name}
     last = max((i for i, message in enumerate(request.messages) if message.role == "user"), default=0)
-    steps = _asked_steps(request.messages[last].text, tools)
+    prompt = request.messages[last].text
+    steps = _asked_steps(prompt, tools)
+    if not steps and _PATCHING in tools:
+        patch = plan_patch(prompt, request.messages[0].text)
+        steps = [[_call(_PATCHING, json.dumps({"patch": patch}))]]
     if request.parallel_tool_calls is False:
         steps = [[call] for step in steps for call in step]
     done = sum(1 for message in request.messages[last + 1 :] if message.tool_calls)
@@ -129,6 +135,9 @@ def plan_calls(request: ChatRequest) -> list[Tool]:
         return steps[done]
     forced = request.tool_choice not in (None, "auto")
     return [_call(name, _minimal_arguments(tools[name])) for name in tools][:1] if forced else []
+
+
+_PATCHING = "propose_patch"
 
 
 def split_calls(calls: list[Tool]) -> list[dict[str, Any]]:
@@ -212,10 +221,17 @@ def write_words(messages: list[Message], tokens: int) -> list[str]:
     said = next((message.text for message in reversed(messages) if message.role == "user"), "")
     given = sum(1 for message in messages if message.role not in ("system", "developer"))
     opening = "Scripted model here, in place of a real one. "
+    opening += "".join(f"{describe(call.function.arguments)} " for call in _patches(messages))
     opening += "".join(f"{name} returned “{_shorten(result)}”. " for name, result in _fresh_results(messages))
     opening += f"You said “{_shorten(said)}”. I was given {given} message{'s' * (given != 1)} of this conversation."
     words = list(islice(chain(opening.split(), _filler(zlib.crc32(said.encode(errors="replace")))), tokens))
     return [word + " " for word in words[:-1]] + words[-1:]
+
+
+def _patches(messages: list[Message]) -> list[Tool]:
+    """The patches that were proposed in the newest step."""
+    spoken = next((message.tool_calls or [] for message in reversed(messages) if message.role != "tool"), [])
+    return [call for call in spoken if call.function.name == _PATCHING]
 
 
 def _fresh_results(messages: list[Message]) -> Iterator[tuple[str, str]]:

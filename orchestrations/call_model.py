@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from orchestrations.contracts import Reply, Work
 from shared.agents.declaration import Agent
 from shared.agents.registry import agent_named
 from shared.domain.documents import Message, ModelResponse, Step, response_id
-from shared.domain.errors import ModelError
+from shared.domain.errors import ModelError, ProjectNotFoundError
 from shared.domain.events import (
     EventData,
     MessageDelta,
@@ -76,6 +77,8 @@ class _ModelCall:
             code = "turn_timeout" if time_left <= _CALL_SECONDS else "model_timeout"
             failure = Failure(code=code, message="The model did not finish in time.", retryable=True)
             return Reply(outcome="failed", failure=failure)
+        except ProjectNotFoundError as error:
+            return Reply(outcome="failed", failure=Failure(code=error.code, message=str(error)))
         except ModelError as error:
             failure = Failure(code=error.failure_code, message=str(error), retryable=error.transient)
             # What breaks off in mid-answer is worth another attempt; a server that doesn't answer was tried enough.
@@ -83,19 +86,27 @@ class _ModelCall:
 
     async def _answer(self) -> Reply:
         message = await active_message(self._on.log, self._writer.state, self._work.fence)
-        agent = agent_named(message.agent)
+        agent = await self._briefed(agent_named(message.agent))
         request = ModelRequest(
             model=message.model,
             messages=await conversation(self._on.log, self._work.session_id, agent, message, self._reading),
             tools=[tool.schema for tool in agent.tools],
             timeout=timedelta(seconds=_CALL_SECONDS),
-            may_call_tools=not self._work.last_step,
+            # A turn applies one patch; then the model is to say what it did.
+            may_call_tools=not self._work.last_step and message.patch is None,
             output_schema=None if agent.output_type is None else agent.output_type.model_json_schema(),
         )
         guard = Guard(self._on.log, self._on.clock, self._writer, self._on.settings.timings.lease_after)
         async with guard.over_work(self._may_go_on, self._relay.stop):
             rest = await self._relay.run(self._pieces(request), self._write)
             return await self._record(message, rest)
+
+    async def _briefed(self, agent: Agent) -> Agent:
+        """The agent, told of the session's project as it is now if it works on that."""
+        if not agent.works_on_project:
+            return agent
+        briefing = await self._on.vibecoding.briefing(self._writer.state)
+        return replace(agent, instructions=f"{agent.instructions}\n\n{briefing}")
 
     @property
     def _reading(self) -> tuple[MessageId, ...]:

@@ -6,17 +6,19 @@ import time
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
+from shared.agents.context import ToolContext
 from shared.agents.registry import agent_named
-from shared.agents.tools import Tool, ToolError
+from shared.agents.tools import FAILURES_ALLOWED, Tool, ToolError
 from shared.domain.actions import completed, failed
-from shared.domain.documents import Message, ToolResult
+from shared.domain.documents import AnyDocument, Message, ToolResult
+from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import (
     EventData,
     ToolCallStart,
 )
 from shared.domain.session import SessionState
 from shared.domain.turn import Standing, cancelled_call, standing_of_tool, tool_completion
-from shared.domain.values import ToolCall, ToolOutcome
+from shared.domain.values import Failure, ToolCall, ToolOutcome
 from shared.services.attempts import Guard, active_message, begin, of_turn
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services, services
@@ -59,7 +61,7 @@ class _ToolRun:
             case Standing.MINE:
                 return await self._act(message, call)
             case Standing.DONE:
-                return Reply(outcome="done")
+                return _reply(await self._fatal(message, call))
             case Standing.CANCELLED:
                 return Reply(outcome="cancelled")
             case _:
@@ -89,7 +91,7 @@ class _ToolRun:
         found = agent_named(message.agent).tool(call.name)
         tool = found if isinstance(found, Tool) else None
         began = time.monotonic()
-        running = asyncio.create_task(self._outcome(tool, call))
+        running = asyncio.create_task(self._outcome(tool, message, call))
         guard = Guard(self._on.log, self._on.clock, self._writer, self._on.settings.timings.lease_after)
         async with guard.over_work(self._may_go_on, running.cancel):
             # A wait, not an await: cancelling `running` is the turn's doing, cancelling us would be the host's.
@@ -101,35 +103,89 @@ class _ToolRun:
         if not running.cancelled():
             duration = int((time.monotonic() - began) * 1000)
             result = result.model_copy(update={"outcome": running.result(), "duration_ms": duration})
-        return await self._record(result.model_copy(update={"order": message.order}))
+        return await self._record(message, call, result.model_copy(update={"order": message.order}))
 
     def _may_go_on(self, state: SessionState) -> bool:
         return self._standing(state) is Standing.MINE
 
-    async def _outcome(self, tool: Tool | None, call: ToolCall) -> ToolOutcome:
+    async def _outcome(self, tool: Tool | None, message: Message, call: ToolCall) -> ToolOutcome:
         if tool is None:
             return failed(f"There is no tool {call.name!r}.")
+        if tool.failure_code is not None and self._first(message, self._work.step, call.name) != call.id:
+            return failed(f"Of several calls of {call.name} at once only the first is run: put everything into one.")
         if self._began_before and not tool.idempotent:
             return failed("tool_outcome_unknown: the call may or may not have been carried out; it was not repeated.")
         time_left = self._work.time_left(self._on.clock.now())
         try:
             async with asyncio.timeout(min(_TOOL_SECONDS, time_left)):
-                return completed(await tool.run(call.arguments))
+                return completed(await tool.run(call.arguments, self._context(call, message)))
         except ToolError as error:
             return failed(str(error))
         except TimeoutError:
             return failed(f"{call.name} did not finish in time.")
+        except StoreUnavailableError:  # no fault of the call's: the attempt breaks off, another one may do
+            raise
         except Exception:  # noqa: BLE001  # a tool is anybody's code: what it raises is the model's to deal with
             _log.exception("tool %s failed", call.name)
             return failed(f"{call.name} failed with an internal error.")
 
-    async def _record(self, result: ToolResult) -> Reply:
+    def _context(self, call: ToolCall, message: Message) -> ToolContext:
+        state = self._writer.state
+        return ToolContext(
+            session_id=state.session_id,
+            owner=state.owner,
+            message_id=message.message_id,
+            call_id=call.id,
+            projects=self._on.vibecoding,
+            project_id=state.project_id,
+            node_id=state.node_id,
+        )
+
+    async def _record(self, message: Message, call: ToolCall, result: ToolResult) -> Reply:
+        # Also of a call that was broken off: what it did to the project is done.
+        change = await self._on.vibecoding.change_by(self._writer.state, message.message_id, call)
+        if change is not None:
+            result = result.model_copy(update={"outcome": change.outcome})
+        reply = _reply(await self._fatal(message, call, result))
+
         async def decide(state: SessionState) -> Decision[Reply]:
             turn = self._work.fence.holds(state)
             begun = None if turn is None else turn.tools.get(self._call_id)
             if turn is None or begun is None or begun.writer != self._writer.id or begun.done:
                 return Decision(Reply(outcome="superseded"))
-            outcome = "cancelled" if turn.cancelling else "done"
-            return Decision(Reply(outcome=outcome), of_turn(state, tool_completion(result)), (result,))
+            documents: list[AnyDocument] = [result]
+            if change is not None:
+                documents.append(change.noted(await active_message(self._on.log, state, self._work.fence)))
+            given = Reply(outcome="cancelled") if turn.cancelling else reply
+            return Decision(given, of_turn(state, tool_completion(result)), documents)
 
         return await self._writer.settle(decide)
+
+    async def _fatal(self, message: Message, call: ToolCall, result: ToolResult | None = None) -> Failure | None:
+        """Why the turn ends with this call: its tool has failed more often than it may. The same however often asked.
+
+        Without `result`, of the one that is recorded.
+        """
+        tool = agent_named(message.agent).tool(call.name)
+        if not isinstance(tool, Tool) or tool.failure_code is None or message.patch is not None:
+            return None
+        first = [self._first(message, step, call.name) for step in range(1, self._work.step + 1)]
+        if first.pop() != call.id:
+            return None
+        known = [result or await self._result(call.id), *[await self._result(each) for each in first if each]]
+        failed = [each for each in known if each is not None and each.outcome.status == "failed"]
+        if known[0] not in failed or len(failed) <= FAILURES_ALLOWED:
+            return None
+        return Failure(code=tool.failure_code, message=failed[0].outcome.response["error"])
+
+    async def _result(self, call_id: str) -> ToolResult | None:
+        return await self._on.log.get(ToolResult, self._work.session_id, call_id)
+
+    @staticmethod
+    def _first(message: Message, step: int, name: str) -> str | None:
+        """The first call of a tool in a step."""
+        return next((call.id for call in message.steps[step - 1].tool_calls if call.name == name), None)
+
+
+def _reply(fatal: Failure | None) -> Reply:
+    return Reply(outcome="done") if fatal is None else Reply(outcome="failed", failure=fatal)

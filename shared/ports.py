@@ -20,7 +20,7 @@ D = TypeVar("D", bound=Document)
 
 @dataclass(frozen=True)
 class SessionFilter:
-    """Which sessions to list; None and empty mean "any"."""
+    """Which sessions to list; None and empty mean "any". `with_deleted`: also the marks of deleted ones."""
 
     owner: str | None = None
     project_id: str | None = None
@@ -28,6 +28,7 @@ class SessionFilter:
     agent_name: str | None = None
     archived: bool | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
+    with_deleted: bool = False
 
 
 class Tail(Protocol):
@@ -240,7 +241,11 @@ class ProjectStore(Protocol):
         ...
 
     async def list(self, owner: str, *, before: str | None, limit: int) -> Sequence[Project]:
-        """An owner's projects that are not deleted, newest first; `before` is the id of the last one before."""
+        """An owner's projects that are not deleted, newest first, before the `listing_key` `before`."""
+        ...
+
+    async def closing(self, limit: int) -> Sequence[Project]:
+        """Deleted projects whose sessions may still be there, least recently changed first."""
         ...
 
 

@@ -5,7 +5,7 @@ import importlib
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
-from shared.ports import ModelClient, SessionLog
+from shared.ports import ModelClient, ProjectStore, SessionLog
 from shared.services.actions import Actions
 from shared.services.control import Control
 from shared.services.endings import Endings
@@ -16,6 +16,7 @@ from shared.services.history import History
 from shared.services.messages import Messages
 from shared.services.sessions import Sessions
 from shared.services.turns import TurnLimits, Turns
+from shared.services.vibecoding import Vibecoding
 from shared.settings import Settings, settings
 
 
@@ -30,10 +31,11 @@ class Services:
     Vendors' modules are imported where they are first needed: each costs a cold start up to a second.
     """
 
-    def __init__(self, settings: Settings, log: SessionLog) -> None:
+    def __init__(self, settings: Settings, log: SessionLog, project_store: ProjectStore) -> None:
         self.settings = settings
         self.clock = SystemClock()
         self.log = log
+        self.project_store = project_store
         self._model: ModelClient | None = None
 
     @property
@@ -84,7 +86,11 @@ class Services:
 
     @cached_property
     def endings(self) -> Endings:
-        return Endings(self.log, self.clock, self.turn_timeout)
+        return Endings(self.log, self.clock, self.turn_timeout, self.vibecoding)
+
+    @cached_property
+    def vibecoding(self) -> Vibecoding:
+        return Vibecoding(self.project_store, self.clock)
 
     async def model(self) -> ModelClient:
         """The model client. Its first use imports the SDK and reads certificates, on a thread: open streams go on."""
@@ -104,14 +110,13 @@ class Services:
 def services() -> Services:
     """The process's services. Call it only while the event loop runs: what it opens belongs to that loop."""
     current = settings()
-    return Services(current, _log(current))
+    return Services(current, *_stores(current))
 
 
-def _log(current: Settings) -> SessionLog:
+def _stores(current: Settings) -> tuple[SessionLog, ProjectStore]:
+    """The stores on one database, which closing the log closes."""
     if current.cosmos_endpoint is not None:
-        from shared.stores.cosmos.log import CosmosSessionLog  # noqa: PLC0415  # a quarter of a second to import
-
-        return CosmosSessionLog(current.cosmos_endpoint, current.cosmos_database)
-    from shared.stores.sqlite.log import SqliteSessionLog  # noqa: PLC0415
-
-    return SqliteSessionLog(current.data_dir / "sessions.db")
+        opening = importlib.import_module("shared.stores.cosmos.opening")  # a quarter of a second
+        return opening.open_stores(current.cosmos_endpoint, current.cosmos_database)
+    opening = importlib.import_module("shared.stores.sqlite.opening")
+    return opening.open_stores(current.data_dir / "sessions.db")

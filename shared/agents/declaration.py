@@ -17,6 +17,7 @@ class Agent:
         output_type: what its last answer is to be, as JSON; an answer that doesn't fit fails the turn.
         max_steps: model calls a turn may make, if that is fewer than the setting MAX_STEPS.
         memory_messages: how many of the newest messages, with their answers, a model call is given.
+        works_on_project: its model calls are given the document of the session's project, which its tools change.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Agent:
     output_type: type[BaseModel] | None = None
     max_steps: int | None = None
     memory_messages: int = 100
+    works_on_project: bool = False
 
     def tool(self, name: str) -> Tool | ClientTool | None:
         return next((tool for tool in self.tools if tool.name == name), None)

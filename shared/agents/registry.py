@@ -3,9 +3,10 @@
 from shared.agents.assistant import ASSISTANT
 from shared.agents.declaration import Agent
 from shared.agents.raffle import RAFFLE
+from shared.agents.vibecoder import VIBECODER
 from shared.domain.errors import AgentNotFoundError
 
-AGENTS: dict[str, Agent] = {agent.name: agent for agent in (ASSISTANT, RAFFLE)}
+AGENTS: dict[str, Agent] = {agent.name: agent for agent in (ASSISTANT, VIBECODER, RAFFLE)}
 DEFAULT_AGENT = ASSISTANT.name
 
 

@@ -13,9 +13,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from shared.agents.context import ToolContext
+
 _MAX_EXPRESSION = 200
 _MAX_EXPONENT = 1000
 _MAX_VALUE = 10**1000
+
+FAILURES_ALLOWED = 2
+"""How often a tool with a `failure_code` may fail in a turn: each failure goes back to the model."""
 
 
 class ToolError(Exception):
@@ -27,6 +32,8 @@ class Tool:
     """A function with its schema.
 
     `idempotent`: running it again after a crash does no harm. `requires_approval`: each call waits for somebody's yes.
+    `failure_code`: the turn fails with it when the tool fails in more of its steps than FAILURES_ALLOWED. Of several
+    calls of such a tool in one step only the first is run, so that what becomes of the turn is no matter of a race.
     """
 
     name: str
@@ -35,6 +42,8 @@ class Tool:
     function: Callable[..., Awaitable[Any]]
     idempotent: bool
     requires_approval: bool = False
+    failure_code: str | None = None
+    takes_context: bool = False
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -55,8 +64,8 @@ class Tool:
             return f"The arguments don't fit {self.name}: {problems}"
         return None
 
-    async def run(self, arguments: str) -> Any:
-        """Call the function with `arguments`, JSON text as a model wrote it.
+    async def run(self, arguments: str, context: ToolContext | None = None) -> Any:
+        """Call the function with `arguments`, JSON text as a model wrote it, and the `context` if it takes one.
 
         Raises:
             ToolError: the arguments don't fit, or the function says so.
@@ -64,7 +73,8 @@ class Tool:
         if (problem := self.misfit(arguments)) is not None:
             raise ToolError(problem)
         values = self.arguments.model_validate_json(arguments or "{}")
-        return await self.function(**{name: getattr(values, name) for name in self.arguments.model_fields})
+        given = {name: getattr(values, name) for name in self.arguments.model_fields}
+        return await (self.function(context, **given) if self.takes_context else self.function(**given))
 
 
 @dataclass(frozen=True)
@@ -86,18 +96,37 @@ def _schema(name: str, description: str, parameters: dict[str, Any]) -> dict[str
     return {"type": "function", "function": function}
 
 
-def tool(function: Callable[..., Awaitable[Any]], *, idempotent: bool = False, requires_approval: bool = False) -> Tool:
-    """Make a tool of an async function: its name, its docstring, and its annotated parameters are what a model sees."""
-    parameters = inspect.signature(function).parameters.values()
+def tool(
+    function: Callable[..., Awaitable[Any]],
+    *,
+    idempotent: bool = False,
+    requires_approval: bool = False,
+    failure_code: str | None = None,
+) -> Tool:
+    """Make a tool of an async function: its name, its docstring, and its annotated parameters are what a model sees.
+
+    A first parameter annotated `ToolContext` is no part of that: it is the call's own.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    takes_context = bool(parameters) and parameters[0].annotation is ToolContext
     fields: dict[str, Any] = {
         parameter.name: (
             parameter.annotation,
             ... if parameter.default is inspect.Parameter.empty else parameter.default,
         )
-        for parameter in parameters
+        for parameter in parameters[takes_context:]
     }
     arguments = create_model(f"{function.__name__}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
-    return Tool(function.__name__, inspect.getdoc(function) or "", arguments, function, idempotent, requires_approval)
+    return Tool(
+        name=function.__name__,
+        description=inspect.getdoc(function) or "",
+        arguments=arguments,
+        function=function,
+        idempotent=idempotent,
+        requires_approval=requires_approval,
+        failure_code=failure_code,
+        takes_context=takes_context,
+    )
 
 
 async def current_time(timezone: str = "UTC") -> str:

@@ -20,7 +20,10 @@ class AppliedPatch(Frozen):
 
 
 class Project(Frozen):
-    """A project as it is stored. `revision` counts its changes; `changed_by` tells a change from an equal one."""
+    """A project as it is stored. `revision` counts its changes; `changed_by` tells a change from an equal one.
+
+    A deleted one is a mark; once it is `emptied`, its sessions are deleted, too.
+    """
 
     id: ProjectId
     owner: str
@@ -30,5 +33,11 @@ class Project(Frozen):
     applied: tuple[AppliedPatch, ...] = ()
     changed_by: WriterId
     deleted: bool = False
+    emptied: bool = False
     created_at: AwareDatetime
     updated_at: AwareDatetime
+
+    @property
+    def listing_key(self) -> str:
+        """Where it stands in lists: by creation, then id."""
+        return f"{self.created_at.isoformat()}|{self.id}"

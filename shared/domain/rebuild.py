@@ -17,6 +17,7 @@ from shared.domain.events import (
     ToolCallComplete,
     ToolCallStart,
     UserMessage,
+    VibecodeResponse,
 )
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.fold import fold
@@ -118,6 +119,8 @@ def _changes(message: Message, state: SessionState, event: Event, facts: Message
             return {"usage": message.usage + Usage(**used.model_dump(include=set(Usage.model_fields)))}
         case ToolCallStart() | ToolCallComplete() as call:
             return {"steps": _with_call(message.steps, call)}
+        case VibecodeResponse(patch=list() as patch, project_revision=revision):
+            return {"patch": patch, "project_revision": revision}
         case RunComplete(status=status, error=error):
             reason = message.steps[-1].finish_reason if message.steps else None
             ended = {"status": status, "error": error, "finish_reason": reason}

@@ -21,6 +21,7 @@ from shared.domain.events import (
     Status,
     ToolCallComplete,
     UserMessage,
+    VibecodeResponse,
 )
 from shared.domain.ids import InstanceId, MessageId, TurnId, WriterId, instance_of, turn_of
 from shared.domain.session import ActiveTurn, Attempt, SessionState
@@ -144,6 +145,7 @@ class Ending:
     """How a turn ends. `unfinished` is what an interrupted step had written; `dangling` the calls without an answer.
 
     `unread` are the messages put into the turn that no model call read: each gets a turn of its own.
+    `vibecoded` is what a VibeCoder's turn did to its project.
     """
 
     status: TurnOutcome
@@ -151,6 +153,7 @@ class Ending:
     failure: Failure | None = None
     unfinished: Step | None = None
     dangling: tuple[ToolResult, ...] = ()
+    vibecoded: VibecodeResponse | None = None
     unread: tuple[Message, ...] = ()
 
     def drafts(self, turn: ActiveTurn, message: Message) -> list[Draft]:
@@ -164,6 +167,8 @@ class Ending:
         closing += [tool_completion(result) for result in self.dangling]
         if self.failure is not None:
             closing.append(ErrorRaised(**self.failure.model_dump()))
+        if self.vibecoded is not None:
+            closing.append(self.vibecoded)
         end = RunComplete(
             status=self.status,
             steps=steps,

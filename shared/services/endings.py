@@ -1,7 +1,7 @@
 """The end of a turn: its terminal event, and the beginning of the next one, in one batch."""
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.domain.documents import AnyDocument, Message, ModelResponse, Step, ToolResult, response_id
@@ -16,6 +16,7 @@ from shared.domain.values import ANSWER_BYTES, Failure, TurnOutcome, cut
 from shared.ports import Clock, SessionLog, TurnStart
 from shared.services.messages import kept
 from shared.services.stream import follow
+from shared.services.vibecoding import Vibecoding
 from shared.services.writer import Decision, SessionWriter
 
 
@@ -53,10 +54,11 @@ class TurnEnd:
 
 
 class Endings:
-    def __init__(self, log: SessionLog, clock: Clock, turn_timeout: timedelta) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, turn_timeout: timedelta, vibecoding: Vibecoding) -> None:
         self._log = log
         self._clock = clock
         self._turn_timeout = turn_timeout
+        self._vibecoding = vibecoding
 
     async def end(self, session_id: SessionId, fence: Fence, verdict: Verdict) -> TurnEnd:
         """Append the turn's end, and take the next waiting message with it; or find that the turn is to go on.
@@ -81,7 +83,10 @@ class Endings:
         message = await self._log.get(Message, state.session_id, turn.message_id)
         if message is None:
             raise ValueError(f"session {state.session_id}: the active turn's message {turn.message_id} is missing")
-        ending = await self._ending(turn, message, verdict)
+        message, dangling = await self._vibecoding.closed(state, message, _dangling(message, turn))
+        ending = await self._ending(turn, message, dangling, verdict)
+        told = await self._vibecoding.response(state, message, ending.status, turn.usage)
+        ending = replace(ending, vibecoded=told)
         drafts = ending.drafts(turn, message)
         documents: list[AnyDocument] = [ending.message(turn, message), *ending.dangling]
         if ending.unfinished is not None:
@@ -92,13 +97,15 @@ class Endings:
         following = self._start_of(begun.session_id, begun.turn_id, begun.agent)
         return Decision(TurnEnd(following), [*drafts, *beginning(begun)], [*documents, begun])
 
-    async def _ending(self, turn: ActiveTurn, message: Message, verdict: Verdict) -> Ending:
+    async def _ending(
+        self, turn: ActiveTurn, message: Message, dangling: tuple[ToolResult, ...], verdict: Verdict
+    ) -> Ending:
         return Ending(
             status="cancelled" if turn.cancelling else verdict.status,
             at=self._clock.now(),
             failure=None if turn.cancelling else verdict.failure,
             unfinished=await self._unfinished(message, turn),
-            dangling=_dangling(message, turn),
+            dangling=dangling,
             unread=tuple(await kept(self._log, message.session_id, turn.unread)),
         )
 

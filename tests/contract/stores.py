@@ -13,11 +13,19 @@ from uuid import uuid4
 import pytest
 from azure.cosmos import PartitionKey
 
-from shared.ports import SessionLog
-from shared.stores.cosmos.containers import NO_DEFAULT_TTL, SESSIONS, SESSIONS_INDEXING_POLICY, SESSIONS_PARTITION_KEY
+from shared.ports import ProjectStore, SessionLog
+from shared.stores.cosmos.containers import (
+    NO_DEFAULT_TTL,
+    PROJECTS,
+    PROJECTS_INDEXING_POLICY,
+    PROJECTS_PARTITION_KEY,
+    SESSIONS,
+    SESSIONS_INDEXING_POLICY,
+    SESSIONS_PARTITION_KEY,
+)
 from shared.stores.cosmos.database import open_client
-from shared.stores.cosmos.log import CosmosSessionLog
-from shared.stores.sqlite.log import SqliteSessionLog
+from shared.stores.cosmos.opening import open_stores as open_cosmos
+from shared.stores.sqlite.opening import open_stores as open_sqlite
 
 SERVER = Path(__file__).parent.parent / "cosmos_server"
 
@@ -45,6 +53,10 @@ class Store(Protocol):
         """A log on this data; whoever opens it closes it."""
         ...
 
+    def open_all(self) -> tuple[SessionLog, ProjectStore]:
+        """A log and the projects beside it; whoever opens them closes the log."""
+        ...
+
 
 @dataclass(frozen=True)
 class SqliteStore:
@@ -52,7 +64,10 @@ class SqliteStore:
     gaps: Mapping[str, str] = field(default_factory=lambda: SQLITE_GAPS)
 
     def open(self) -> SessionLog:
-        return SqliteSessionLog(self.path)
+        return self.open_all()[0]
+
+    def open_all(self) -> tuple[SessionLog, ProjectStore]:
+        return open_sqlite(self.path)
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,10 @@ class CosmosStore:
     gaps: Mapping[str, str]
 
     def open(self) -> SessionLog:
-        return CosmosSessionLog(self.endpoint, self.database)
+        return self.open_all()[0]
+
+    def open_all(self) -> tuple[SessionLog, ProjectStore]:
+        return open_cosmos(self.endpoint, self.database)
 
 
 @asynccontextmanager
@@ -76,9 +94,12 @@ async def cosmos_store(endpoint: str) -> AsyncGenerator[Store]:
         client = await open_client(endpoint, "Strong", resources)
         database = f"test-{uuid4().hex}"
         proxy = await client.create_database(database)
-        key = PartitionKey(path=SESSIONS_PARTITION_KEY["paths"][0], version=SESSIONS_PARTITION_KEY["version"])
-        policy = SESSIONS_INDEXING_POLICY
-        await proxy.create_container(SESSIONS, key, indexing_policy=policy, default_ttl=NO_DEFAULT_TTL)
+        for name, key, policy, ttl in (
+            (SESSIONS, SESSIONS_PARTITION_KEY, SESSIONS_INDEXING_POLICY, NO_DEFAULT_TTL),
+            (PROJECTS, PROJECTS_PARTITION_KEY, PROJECTS_INDEXING_POLICY, None),
+        ):
+            partition_key = PartitionKey(path=key["paths"][0], version=key["version"])
+            await proxy.create_container(name, partition_key, indexing_policy=policy, default_ttl=ttl)
         yield CosmosStore(endpoint, database, gaps)
         await client.delete_database(database)
 

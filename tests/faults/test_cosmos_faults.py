@@ -20,7 +20,7 @@ from shared.domain.fold import fold
 from shared.domain.ids import SessionId
 from shared.ports import SessionLog
 from shared.services.stream import follow
-from shared.stores.cosmos.log import CosmosSessionLog
+from shared.stores.cosmos.opening import open_stores
 from tests.contract.building import begin, chunk, delta, places, texts, whole
 from tests.contract.stores import Store, cosmos_store, wire_server
 
@@ -78,7 +78,7 @@ async def test_followers_are_handed_everything_once(processes: list[SessionLog])
 
 async def test_a_database_that_was_not_provisioned_is_named_as_the_fault() -> None:
     with wire_server() as endpoint:
-        log = CosmosSessionLog(endpoint, "nowhere")
+        log = open_stores(endpoint, "nowhere")[0]
 
         with pytest.raises(StoreUnavailableError, match="provision the database"):
             await log.check()
@@ -87,7 +87,7 @@ async def test_a_database_that_was_not_provisioned_is_named_as_the_fault() -> No
 
 
 async def test_an_account_that_does_not_answer_is_unavailable(free_tcp_port: int) -> None:
-    log = CosmosSessionLog(f"https://127.0.0.1:{free_tcp_port}", "nowhere")
+    log, _ = open_stores(f"https://127.0.0.1:{free_tcp_port}", "nowhere")
 
     with pytest.raises(StoreUnavailableError, match="try again"):
         await log.check()

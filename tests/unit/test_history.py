@@ -25,7 +25,7 @@ from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.ports import SessionLog
 from shared.services import history
 from shared.services.history import EventPage, History, PageQuery
-from shared.stores.sqlite.log import SqliteSessionLog
+from shared.stores.sqlite.opening import open_stores
 from tests.contract.building import begin, go_on
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncGenerator[SessionLog]:
-    log = SqliteSessionLog(tmp_path / "sessions.db")
+    log, _ = open_stores(tmp_path / "sessions.db")
     yield log
     await log.close()
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 SESSIONS = "sessions"
+PROJECTS = "projects"
 
 SESSIONS_PARTITION_KEY: dict[str, Any] = {
     # Version 1 hashes only the first 101 bytes of a key; session ids have up to 128.
@@ -42,3 +43,15 @@ SESSIONS_INDEXING_POLICY: dict[str, Any] = {
 
 NO_DEFAULT_TTL = -1
 """Documents that say so expire; all others stay."""
+
+PROJECTS_PARTITION_KEY: dict[str, Any] = {"paths": ["/id"], "kind": "Hash", "version": 2}
+
+PROJECTS_INDEXING_POLICY: dict[str, Any] = {
+    "indexingMode": "consistent",
+    "automatic": True,
+    "includedPaths": [{"path": f"/{field}/?"} for field in ("owner", "listing_key", "deleted", "closing")],
+    "excludedPaths": [{"path": "/*"}],
+    "compositeIndexes": [
+        [{"path": "/owner", "order": "descending"}, {"path": "/listing_key", "order": "descending"}],
+    ],
+}

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from shared.stores.cosmos.calls import log_charge, persistently
-from shared.stores.cosmos.containers import SESSIONS
+from shared.stores.cosmos.containers import PROJECTS, SESSIONS
 
 Consistency = Literal["Strong", "Eventual"]
 
@@ -27,30 +27,44 @@ class Database:
     def __init__(self, endpoint: str, name: str) -> None:
         self._endpoint = endpoint
         self._name = name
-        self._sessions: dict[Consistency, ContainerProxy] = {}
+        self._clients: dict[Consistency, CosmosClient] = {}
+        self._containers: dict[tuple[str, Consistency], ContainerProxy] = {}
         self._opening = asyncio.Lock()
         self._resources = AsyncExitStack()
 
     async def sessions(self, consistency: Consistency = "Strong") -> ContainerProxy:
         """The container of all sessions. What a read at Eventual shows is true; what it doesn't show may be there."""
-        if consistency not in self._sessions:
-            async with self._opening:
-                if consistency not in self._sessions:
-                    self._sessions[consistency] = await self._open(consistency)
-        return self._sessions[consistency]
+        return await self._container(SESSIONS, consistency)
+
+    async def projects(self) -> ContainerProxy:
+        """The container of all projects."""
+        return await self._container(PROJECTS, "Strong")
 
     async def close(self) -> None:
-        self._sessions.clear()
+        self._containers.clear()
+        self._clients.clear()
         await self._resources.aclose()
 
-    async def _open(self, consistency: Consistency) -> ContainerProxy:
-        async with AsyncExitStack() as opening:
-            client = await open_client(self._endpoint, consistency, opening)
-            container = client.get_database_client(self._name).get_container_client(SESSIONS)
-            # Asked for here because later on a missing container would look like a missing document.
-            await persistently(container.read)
-            self._resources.push_async_callback(opening.pop_all().aclose)
+    async def _container(self, name: str, consistency: Consistency) -> ContainerProxy:
+        if (name, consistency) not in self._containers:
+            async with self._opening:
+                if (name, consistency) not in self._containers:
+                    self._containers[name, consistency] = await self._open(name, consistency)
+        return self._containers[name, consistency]
+
+    async def _open(self, name: str, consistency: Consistency) -> ContainerProxy:
+        client = await self._client(consistency)
+        container = client.get_database_client(self._name).get_container_client(name)
+        # Asked for here because later on a missing container would look like a missing document.
+        await persistently(container.read)
         return container
+
+    async def _client(self, consistency: Consistency) -> CosmosClient:
+        if consistency not in self._clients:
+            async with AsyncExitStack() as opening:
+                self._clients[consistency] = await open_client(self._endpoint, consistency, opening)
+                self._resources.push_async_callback(opening.pop_all().aclose)
+        return self._clients[consistency]
 
 
 async def open_client(endpoint: str, consistency: Consistency, resources: AsyncExitStack) -> CosmosClient:

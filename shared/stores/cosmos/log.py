@@ -48,10 +48,10 @@ Item = dict[str, Any]
 
 
 class CosmosSessionLog:
-    """Chunks, state and documents of a session in one partition. Opens its clients when first used and closes them."""
+    """Chunks, state and documents of a session in one partition. Closing it closes its database, for all on that."""
 
-    def __init__(self, endpoint: str, database: str) -> None:
-        self._database = Database(endpoint, database)
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._tails = PolledTails(self._look)
 
     async def append(

@@ -58,13 +58,13 @@ def everything_but(session_id: SessionId, item_id: str) -> Query:
 
 
 def sessions(wanted: SessionFilter, before: str | None) -> Query:
-    """States that are not marks of deleted sessions, newest first."""
+    """States, newest first."""
     values: dict[str, Any] = {
         name: value
         for name in ("owner", "project_id", "status", "agent_name", "archived")
         if (value := getattr(wanted, name)) is not None
     }
-    conditions = ["c.deleted = false", *(f"c.{name} = @{name}" for name in values)]
+    conditions = [*([] if wanted.with_deleted else ["c.deleted = false"]), *(f"c.{name} = @{name}" for name in values)]
     for number, entry in enumerate(wanted.metadata.items()):
         conditions.append(f"ARRAY_CONTAINS(c.labels, @label{number})")
         values[f"label{number}"] = label(*entry)
@@ -73,7 +73,8 @@ def sessions(wanted: SessionFilter, before: str | None) -> Query:
         values["before"] = before
     # One owner's sessions stand in the composite index in their order; to be served from it, both must be named.
     order = "c.listing_key DESC" if wanted.owner is None else "c.owner DESC, c.listing_key DESC"
-    text = " ".join(("SELECT c.body FROM c WHERE", " AND ".join(conditions), "ORDER BY", order))
+    where = ("WHERE", " AND ".join(conditions)) if conditions else ()
+    text = " ".join(("SELECT c.body FROM c", *where, "ORDER BY", order))
     return _of(None, text, **values)
 
 

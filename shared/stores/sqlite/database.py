@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS states (
     updated_at REAL NOT NULL, body TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE deleted = 0;
+CREATE INDEX IF NOT EXISTS states_of_projects ON states (owner, project_id, listing_key DESC)
+    WHERE project_id IS NOT NULL;
 DROP INDEX IF EXISTS states_attention;
 CREATE INDEX IF NOT EXISTS states_to_look_at ON states (attention) WHERE attention > 0;
 CREATE TABLE IF NOT EXISTS documents (
@@ -35,11 +37,18 @@ CREATE TABLE IF NOT EXISTS documents (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS documents_placed ON documents (session_id, kind, place);
 CREATE INDEX IF NOT EXISTS documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS projects (
+    id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, revision INTEGER NOT NULL,
+    changed_by TEXT NOT NULL, deleted INTEGER NOT NULL, closing INTEGER NOT NULL, updated_at REAL NOT NULL,
+    body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS projects_listed ON projects (owner, listing_key DESC) WHERE deleted = 0;
+CREATE INDEX IF NOT EXISTS projects_closing ON projects (updated_at) WHERE closing = 1;
 """
 
 
 class Database:
-    """Runs functions on the file's connections; whoever made it closes it.
+    """Runs functions on the file's connections; the stores on it share them, and whoever made it closes it.
 
     `synchronous=NORMAL`: in WAL mode an acknowledged commit survives the death of the process at any point; only
     losing the machine's power can cost the last ones (sqlite.org/wal.html).

@@ -129,7 +129,7 @@ def _types(chunk: Chunk) -> str:
 
 
 def conditions(wanted: SessionFilter) -> tuple[list[str], list[Any]]:
-    where, values = ["deleted = 0"], list[Any]()
+    where, values = ["1" if wanted.with_deleted else "deleted = 0"], list[Any]()
     for attribute, column in _FILTERS.items():
         if (value := getattr(wanted, attribute)) is not None:
             where.append(f"{column} = ?")

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from shared.domain.chunks import (
     Chunk,
@@ -33,10 +32,10 @@ _CLEAR_AT_ONCE = 1000
 
 
 class SqliteSessionLog:
-    """Chunks, states and documents in three tables. Opens its file and closes it."""
+    """Chunks, states and documents in three tables. Closing it closes its database, for all stores on that."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path)
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._tails = Tails()
 
     async def append(

@@ -1,0 +1,314 @@
+"""The VibeCoder's patches: each applied once, whoever races and whoever dies, and told with its turn."""
+
+import asyncio
+import json
+from typing import Any, Literal
+
+import pytest
+
+from orchestrations.call_model import call_model
+from orchestrations.contracts import Reply
+from orchestrations.run_tool import run_tool
+from shared.agents.context import ToolContext
+from shared.domain.documents import Message, Step, ToolResult
+from shared.domain.errors import ProjectNotFoundError
+from shared.domain.events import MessageComplete, MessageStart, ToolCallComplete, ToolCallStart, VibecodeResponse
+from shared.domain.ids import MessageId, SessionId, new_project_id, new_writer_id
+from shared.domain.patch import InvalidPatchError, Operation
+from shared.domain.project import Project
+from shared.domain.values import Failure, ToolCall
+from shared.services.endings import Verdict
+from shared.services.turns import NewMessage
+from shared.wiring import Services
+from tests.unit.telling import (
+    OWNER,
+    TRACE,
+    appended,
+    cancelled,
+    events_of,
+    fence,
+    kept,
+    opened,
+    outcome,
+    posted,
+    types_of,
+    work,
+)
+
+pytestmark = pytest.mark.anyio
+
+CALL = "call_a"
+
+
+@pytest.fixture
+async def project(on: Services) -> Project:
+    now = on.clock.now()
+    project = Project(
+        id=new_project_id(now),
+        owner=OWNER,
+        name="A project",
+        document={"nodes": {"first": {"name": "First", "instructions": "Wait."}}},
+        changed_by=new_writer_id(),
+        created_at=now,
+        updated_at=now,
+    )
+    await on.project_store.create(project)
+    return project
+
+
+async def now(on: Services, project: Project) -> Project:
+    found = await on.project_store.get(project.id)
+    assert found is not None
+    return found
+
+
+def adding(name: str) -> list[Operation]:
+    value = {"name": name, "instructions": "Help."}
+    return [Operation(op="add", path=f"/nodes/{name}", value=value)]
+
+
+def proposal(*operations: dict[str, Any]) -> str:
+    return json.dumps({"patch": operations})
+
+
+ADDED = {"op": "add", "path": "/nodes/new", "value": {"name": "New", "instructions": "Help."}}
+BROKEN = {"op": "remove", "path": "/nodes/none"}
+GOOD = proposal(ADDED)
+BAD = proposal(BROKEN)
+
+
+def call(on: Services, project: Project, number: int = 1, **fields: Any) -> ToolContext:
+    message_id = fields.pop("message_id", MessageId(f"msg_{number}"))
+    given: dict[str, Any] = {
+        "owner": OWNER,
+        "project_id": project.id,
+        "call_id": f"call_{number}",
+        "projects": on.vibecoding,
+        **fields,
+    }
+    return ToolContext(session_id=SessionId("ses_1"), message_id=message_id, **given)
+
+
+async def coding(on: Services, project: Project, *steps: tuple[str, ...], node_id: str | None = None) -> Message:
+    """A turn whose last step calls propose_patch with these arguments and waits; earlier steps were run."""
+    session = await opened(on, project_id=project.id, node_id=node_id, agent_name="vibecoder")
+    message = await posted(on, session)
+    for number, arguments in enumerate(steps, start=1):
+        calls = tuple(
+            ToolCall(id=f"call_{number}{'abc'[place]}", name="propose_patch", arguments=each)
+            for place, each in enumerate(arguments)
+        )
+        message = message.model_copy(update={"steps": (*message.steps, Step(text="", tool_calls=calls))})
+        answer = MessageComplete(step=number, attempt=1, text="")
+        await appended(on, session, MessageStart(step=number, attempt=1), answer, documents=(message,))
+        if number < len(steps):
+            for each in calls:
+                await run_tool(work(message, step=number, call_id=each.id))
+    return await kept(on, message)
+
+
+async def run(message: Message, call_id: str, step: int = 1, **details: Any) -> str:
+    return outcome(await run_tool(work(message, step=step, call_id=call_id, **details)))
+
+
+async def end(
+    on: Services, message: Message, status: Literal["completed", "failed"] = "completed", failure: Failure | None = None
+) -> VibecodeResponse | None:
+    await on.endings.end(message.session_id, fence(message), Verdict(status, failure))
+    told = [event.data for event in await events_of(on, message.session_id, "vibecode_response")]
+    assert len(told) <= 1
+    if told:
+        assert (await types_of(on, message.session_id))[-2:] == ["vibecode_response", "run.complete"]
+    return told[0] if told and isinstance(told[0], VibecodeResponse) else None
+
+
+async def test_patches_that_race_are_each_applied_once_and_counted(on: Services, project: Project) -> None:
+    calls = [(call(on, project, number), adding(f"node{number}")) for number in range(1, 21)]
+
+    revisions = await asyncio.gather(*(on.vibecoding.apply(by, patch) for by, patch in [*calls, *calls]))
+
+    after = await now(on, project)
+    assert sorted(revisions[:20]) == list(range(2, 22))
+    assert revisions[:20] == revisions[20:]
+    assert after.revision == 21
+    assert set(after.document["nodes"]) == {"first", *(f"node{number}" for number in range(1, 21))}
+    assert sorted(applied.revision for applied in after.applied) == sorted(revisions[:20])
+
+
+async def test_of_racing_patches_that_test_for_the_same_text_one_is_applied(on: Services, project: Project) -> None:
+    def swap(number: int) -> list[Operation]:
+        path = "/nodes/first/instructions"
+        was, becomes = Operation(op="test", path=path, value="Wait."), Operation(op="replace", path=path, value="Go.")
+        return [was, becomes, *adding(f"node{number}")]
+
+    results = await asyncio.gather(
+        *(on.vibecoding.apply(call(on, project, number), swap(number)) for number in range(10)), return_exceptions=True
+    )
+
+    assert [result for result in results if not isinstance(result, InvalidPatchError)] == [2]
+    assert len((await now(on, project)).document["nodes"]) == 2
+
+
+async def test_a_turn_applies_one_patch(on: Services, project: Project) -> None:
+    await on.vibecoding.apply(call(on, project), adding("one"))
+
+    with pytest.raises(InvalidPatchError, match="one a turn"):
+        await on.vibecoding.apply(call(on, project, call_id="call_other"), adding("two"))
+    assert (await now(on, project)).revision == 2
+
+
+@pytest.mark.parametrize("fields", [{"owner": "somebody"}, {"project_id": "prj_none"}, {"project_id": None}])
+async def test_a_project_that_is_not_the_callers_is_none(
+    on: Services, project: Project, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(ProjectNotFoundError):
+        await on.vibecoding.apply(call(on, project, **fields), adding("one"))
+    assert (await now(on, project)).revision == 1
+
+
+async def test_an_accepted_patch_is_kept_with_its_message_and_told_once(on: Services, project: Project) -> None:
+    message = await coding(on, project, (GOOD,))
+
+    assert [await run(message, "call_1a") for _ in range(3)] == ["done"] * 3
+
+    assert (await now(on, project)).document["nodes"]["new"]["name"] == "New"
+    noted = await kept(on, message)
+    assert (noted.patch, noted.project_revision) == ([ADDED], 2)
+    told = await end(on, message)
+    assert told is not None
+    assert (told.patch, told.project_revision) == ([ADDED], 2)
+    assert (await kept(on, message)).patch == [ADDED]
+
+
+async def test_a_run_that_dies_before_it_records_is_made_up_for_by_the_next(on: Services, project: Project) -> None:
+    message = await coding(on, project, (GOOD,))
+    start = ToolCallStart(id="call_1a", step=1, attempt=1, name="propose_patch", arguments=GOOD)
+    await appended(on, message.session_id, start)
+    patch = [Operation.model_validate(ADDED)]
+    await on.vibecoding.apply(call(on, project, message_id=message.message_id, call_id="call_1a"), patch)
+
+    assert await run(message, "call_1a", attempt=2) == "done"
+
+    assert (await now(on, project)).revision == 2
+    (complete,) = await events_of(on, message.session_id, "tool_call.complete")
+    assert isinstance(complete.data, ToolCallComplete)
+    assert (complete.data.status, complete.data.response) == ("completed", {"project_revision": 2})
+    assert (await kept(on, message)).patch == [ADDED]
+
+
+async def test_a_turn_that_is_cancelled_before_its_patch_is_recorded_tells_of_it(
+    on: Services, project: Project
+) -> None:
+    message = await coding(on, project, (GOOD,))
+    patch = [Operation.model_validate(ADDED)]
+    await on.vibecoding.apply(call(on, project, message_id=message.message_id, call_id="call_1a"), patch)
+    await cancelled(on, message)
+
+    told = await end(on, message)
+
+    assert told is not None
+    assert (told.patch, told.project_revision) == ([ADDED], 2)
+    ended = await kept(on, message)
+    assert (ended.status, ended.patch, ended.project_revision) == ("cancelled", [ADDED], 2)
+    result = await on.log.get(ToolResult, message.session_id, "call_1a")
+    assert result is not None
+    assert (result.outcome.status, result.outcome.response) == ("completed", {"project_revision": 2})
+
+
+async def test_a_cancelled_turn_that_changed_nothing_tells_of_nothing(on: Services, project: Project) -> None:
+    message = await coding(on, project, (GOOD,))
+    await cancelled(on, message)
+
+    assert await run(message, "call_1a") == "cancelled"
+    assert await end(on, message) is None
+    assert (await now(on, project)).revision == 1
+
+
+async def test_a_turn_that_completes_without_a_patch_tells_null_and_the_revision_there_is(
+    on: Services, project: Project
+) -> None:
+    await on.vibecoding.apply(call(on, project), adding("one"))
+    message = await coding(on, project)
+
+    told = await end(on, message)
+
+    assert told is not None
+    assert (told.patch, told.project_revision) == (None, 2)
+
+
+async def test_a_turn_of_another_agent_tells_of_no_patch(on: Services, project: Project) -> None:
+    message = await posted(on, await opened(on, project_id=project.id), agent="assistant")
+
+    assert await end(on, message) is None
+
+
+@pytest.mark.parametrize("arguments", [BAD, proposal(), "{}", "no json", '{"patch": "x"}', proposal({"op": "add"})])
+async def test_the_third_invalid_patch_ends_the_turn_however_often_it_is_run(
+    on: Services, project: Project, arguments: str
+) -> None:
+    message = await coding(on, project, (BAD,), (arguments,), (arguments,))
+
+    replies = [Reply.model_validate(await run_tool(work(message, step=3, call_id="call_3a"))) for _ in range(2)]
+
+    assert [reply.outcome for reply in replies] == ["failed"] * 2
+    assert replies[0] == replies[1]
+    assert replies[0].failure is not None
+    assert replies[0].failure.code == "invalid_patch"
+    assert await end(on, message, "failed", replies[0].failure) is None
+    assert (await now(on, project)).revision == 1
+
+
+async def test_two_invalid_patches_are_the_models_to_correct(on: Services, project: Project) -> None:
+    message = await coding(on, project, (BAD,), (BAD,), (GOOD,))
+
+    assert await run(message, "call_3a", step=3) == "done"
+    assert (await kept(on, message)).patch == [ADDED]
+
+
+async def test_of_patches_proposed_at_once_only_the_first_is_run_and_counts(on: Services, project: Project) -> None:
+    message = await coding(on, project, (BAD, GOOD, GOOD), (GOOD, BAD, GOOD))
+
+    outcomes = await asyncio.gather(*(run(message, f"call_2{each}", step=2) for each in "abc"))
+
+    assert outcomes == ["done"] * 3
+    assert (await now(on, project)).revision == 2
+    states = {
+        event.data.id: event.data.status
+        for event in await events_of(on, message.session_id, "tool_call.complete")
+        if isinstance(event.data, ToolCallComplete)
+    }
+    assert states == {f"call_{step}{each}": "failed" for step in "12" for each in "abc"} | {"call_2a": "completed"}
+
+
+async def test_a_node_session_changes_its_node_and_no_other(on: Services, project: Project) -> None:
+    own = proposal({"op": "replace", "path": "/nodes/first/instructions", "value": "Go."})
+    message = await coding(on, project, (GOOD,), (own,), node_id="first")
+
+    assert await run(message, "call_2a", step=2) == "done"
+
+    assert (await now(on, project)).document["nodes"] == {"first": {"name": "First", "instructions": "Go."}}
+
+
+@pytest.mark.usefixtures("model")
+async def test_a_turn_in_a_session_without_a_project_fails(on: Services) -> None:
+    message = await posted(on, await opened(on, project_id="prj_none"), agent="vibecoder")
+
+    reply = Reply.model_validate(await call_model(work(message)))
+
+    assert reply.outcome == "failed"
+    assert reply.failure is not None
+    assert (reply.failure.code, reply.failure.retryable) == ("project_not_found", False)
+
+
+@pytest.mark.usefixtures("model")
+async def test_after_an_accepted_patch_the_model_has_to_answer_in_words(on: Services, project: Project) -> None:
+    session = await opened(on, project_id=project.id, agent_name="vibecoder")
+    prompt = f"call propose_patch {GOOD} then call propose_patch {GOOD}"
+    message = (await on.turns.submit(OWNER, session, NewMessage(prompt, TRACE))).message
+    first = Reply.model_validate(await call_model(work(message)))
+    await run_tool(work(message, call_id=first.call_ids[0]))
+
+    second = Reply.model_validate(await call_model(work(message, step=2)))
+
+    assert (first.outcome, second.outcome) == ("tools", "done")
+    assert (await kept(on, message)).patch == [ADDED]
