@@ -84,8 +84,8 @@ class CosmosProjectStore:
 
     async def _found(self, which: str, limit: int, **values: Any) -> Sequence[Project]:
         container = await self._database.projects()
-        query = " ".join(("SELECT c.body FROM c", which))
-        parameters = [{"name": f"@{name}", "value": value} for name, value in values.items()]
+        query = f"SELECT c.body FROM c {which}"
+        parameters: list[dict[str, Any]] = [{"name": f"@{name}", "value": value} for name, value in values.items()]
 
         async def call() -> list[Project]:
             found: list[Project] = []
