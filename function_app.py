@@ -4,7 +4,19 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from orchestrations.blueprint import bp as orchestrations
-from shared.api import agents, events, flat_events, health, messages, queue, reference, sessions, tool_calls
+from shared.api import (
+    agents,
+    events,
+    flat_events,
+    health,
+    messages,
+    project_sessions,
+    projects,
+    queue,
+    reference,
+    sessions,
+    tool_calls,
+)
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -17,6 +29,8 @@ for blueprint in (
     agents.bp,
     events.bp,
     flat_events.bp,
+    projects.bp,
+    project_sessions.bp,
     health.bp,
     reference.bp,
 ):

@@ -9,7 +9,19 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared.api import agents, events, flat_events, health, messages, queue, reference, sessions, tool_calls
+from shared.api import (
+    agents,
+    events,
+    flat_events,
+    health,
+    messages,
+    project_sessions,
+    projects,
+    queue,
+    reference,
+    sessions,
+    tool_calls,
+)
 from shared.api.describing import Description, description_of
 from shared.api.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import (
@@ -25,9 +37,11 @@ RESOURCES: tuple[ModuleType, ...] = (
     messages,
     tool_calls,
     queue,
-    agents,
     events,
     flat_events,
+    projects,
+    project_sessions,
+    agents,
     health,
     reference,
 )

@@ -48,7 +48,7 @@ async def new_project(api: Api) -> str:
 
 async def start(api: Api, project_id: str, **fields: str) -> JSON:
     """Start or retrieve; without fields there is no body at all, as in the document."""
-    response = await api.http.post(f"/projects/{project_id}/sessions", **({"json": fields} if fields else {}))
+    response = await api.http.post(f"/projects/{project_id}/sessions", json=fields or None)
     assert response.status_code in {200, 201}, response.text
     return response.json()
 
