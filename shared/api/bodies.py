@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -37,6 +38,11 @@ def _not_dots(value: str) -> str:
     return value
 
 
+def _whole(value: Any) -> Any:
+    """JSON Schema's integers: `1.0` is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_within_metadata_limit)]
 OwnSessionId = Annotated[
     str,
@@ -44,6 +50,7 @@ OwnSessionId = Annotated[
     AfterValidator(_not_dots),
 ]
 Name = Annotated[str, Field(max_length=256)]
+Whole = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 
 
 class Body(BaseModel):
@@ -82,9 +89,7 @@ class UpdateSession(Body):
 class ForkSession(Body):
     model_config = _example(session_name="Another way on")
 
-    at_sequence: Annotated[int, Field(ge=1, description="the last event that may be copied; the log's end")] | None = (
-        None
-    )
+    at_sequence: Whole | None = Field(None, description="the last event that may be copied; else the log's end")
     session_name: Name | None = None
 
 

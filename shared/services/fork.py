@@ -1,7 +1,8 @@
 """Forks: another session with the same past."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from shared.domain.chunks import (
     Chunk,
@@ -66,6 +67,10 @@ class Forks:
             fork = Fork(source, made, cut, wish.session_name)
             try:
                 return await self._copied(fork, writer, wish.trace_id, key), False
+            except SessionNotFoundError:
+                if key is None:  # with a key, another request may just have finished this very copy
+                    await self._log.clear(made)
+                raise
             except SequenceTakenError:  # another request with this key is at it, and may see another end of the log
                 if key is None:
                     raise
@@ -98,18 +103,17 @@ class Forks:
         state: SessionState | None = None
         async for read in self._chunks(fork):
             for event in read.events:
-                if event.sequence <= fork.cut:
-                    await self._copy_documents(fork, event)
+                await self._copy_document(fork, event)
             chunk = fork.chunk(read, writer)
             state = fold(state, (chunk,))
-            is_last = state is not None and chunk.last == fork.cut
-            if state is not None and is_last:
+            checkpoint = None
+            if state is not None and chunk.last == fork.cut:
                 await self._expect(fork.source)
                 closing = sequenced(fork.closing(state, trace_id), fork.cut, self._clock.now())
                 chunk = chunk.model_copy(update={"events": (*chunk.events, *closing)})
-                state = fold(state, (chunk,))
-            first = () if key is None or chunk.first > 1 else (key.record(fork.session_id),)
-            await self._log.append(chunk, state if is_last else None, first)
+                state = checkpoint = fold(state, (chunk,))
+            record = () if key is None or chunk.first > 1 else (key.record(fork.session_id),)
+            await self._log.append(chunk, checkpoint, record)
         if state is None:
             raise SessionNotFoundError(fork.source)
         return state
@@ -121,7 +125,7 @@ class Forks:
             if not chunks or chunks[0].first > position + 1:
                 await self._expect(fork.source)
                 raise SessionNotFoundError(fork.source)
-            for chunk in chunks:
+            for chunk in _joined(chunks):
                 yield chunk
             position = chunks[-1].last
 
@@ -131,8 +135,8 @@ class Forks:
         if state is None or state.deleted:
             raise SessionNotFoundError(source)
 
-    async def _copy_documents(self, fork: Fork, event: Event) -> None:
-        document = await self._document(fork, event)
+    async def _copy_document(self, fork: Fork, event: Event) -> None:
+        document = None if event.sequence > fork.cut else await self._document(fork, event)
         if document is not None:
             await self._log.put(fork.session_id, document)
 
@@ -163,3 +167,11 @@ class Forks:
         if isinstance(event.data, MessageQueued) and await self._log.get(Message, fork.session_id, own) is not None:
             return None
         return fork.entering(message, event)
+
+
+def _joined(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
+    """`chunks` with those that hold deltas only put together: one write for a page of them."""
+    for is_deltas, run in groupby(chunks, lambda chunk: chunk.types == ("message.delta",)):
+        each = list(run)
+        events = tuple(event for chunk in each for event in chunk.events)
+        yield from [each[0].model_copy(update={"events": events})] if is_deltas else each

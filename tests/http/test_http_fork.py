@@ -109,7 +109,7 @@ async def test_a_fork_ends_with_the_last_turn_that_had_ended(api: Api, beyond: i
     if beyond < 10_000:
         await api.say(source, "two")
 
-    session = await forked(api, source, at_sequence=end + beyond)
+    session = await forked(api, source, at_sequence=float(end + beyond))  # to JSON Schema an integer
 
     assert (session["head"], session["forked_from"]["sequence"]) == (end, end)
     assert [message["content"] for message in await messages(api, session["session_id"])] == ["one"]
@@ -237,7 +237,17 @@ async def test_many_forks_at_once_with_one_key_are_one_fork(api: Api) -> None:
     assert len({(await forked(api, source))["session_id"] for _ in range(2)}) == 2
 
 
-@pytest.mark.parametrize("body", [{"at_sequence": 0}, {"at_sequence": "1"}, {"sequence": 1}, {"session_name": 1}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"at_sequence": 0},
+        {"at_sequence": "1"},
+        {"at_sequence": 1.5},
+        {"at_sequence": True},
+        {"sequence": 1},
+        {"session_name": 1},
+    ],
+)
 async def test_what_does_not_fit_is_refused(api: Api, body: JSON) -> None:
     source = await api.new_session()
 

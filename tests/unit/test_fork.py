@@ -73,13 +73,15 @@ class _Eventful:
         self._at = at
         self._happens = happens
         self.writes = 0
+        self.copies: set[SessionId] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
 
-    async def append(self, *values: Any) -> None:
+    async def append(self, chunk: Chunk, *more: Any) -> None:
         await self._happening()
-        await self._log.append(*values)
+        self.copies.add(chunk.session_id)
+        await self._log.append(chunk, *more)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         await self._happening()
@@ -150,20 +152,19 @@ async def test_a_retry_goes_on_with_the_cut_of_the_first_try(on: Services, model
 
 
 async def test_a_source_that_is_deleted_meanwhile_leaves_no_fork(on: Services, model: ModelClient) -> None:
-    source = await _conversation(on)
-    counting = _Eventful(on.log)
-    await _forks(on, counting).fork(OWNER, source, WISH)
-
-    for at in range(1, counting.writes):
-        source = await _conversation(on)
+    for before_last in range(1, 8):
+        source, counting = await _conversation(on), _Eventful(on.log)
+        await _forks(on, counting).fork(OWNER, source, WISH)
 
         async def delete(source: SessionId = source) -> None:
             await on.sessions.delete(OWNER, source, TRACE)
             await on.log.clear(source)
 
         seen = len(await on.log.sessions(SessionFilter(), before=None, limit=100))
+        log = _Eventful(on.log, counting.writes - before_last, delete)
         with pytest.raises(SessionNotFoundError):
-            await _forks(on, _Eventful(on.log, at, delete)).fork(OWNER, source, WISH, KEY)
+            await _forks(on, log).fork(OWNER, source, WISH)
+        assert [await whole(on.log, copy) for copy in log.copies] == [[]] * len(log.copies)
         assert len(await on.log.sessions(SessionFilter(), before=None, limit=100)) == seen - 1
 
 
