@@ -20,13 +20,17 @@ from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services, services
 
 _MOST_SESSIONS = 500
+_MOST_PROJECTS = 50
 _LOST = Failure(code="turn_lost", message="The turn stood still until its deadline was over.", retryable=True)
 
 _log = logging.getLogger(__name__)
 
 
 async def sweep(client: df.DurableOrchestrationClient) -> None:
-    """Look at every session that a turn owns or that was deleted. Two sweeps at once do no harm: the log decides."""
+    """Look at every session that a turn owns or that was deleted, and at every deleted project.
+
+    Two sweeps at once do no harm: the log decides.
+    """
     on = services()
     scheduler = DurableTurnScheduler(client, on.settings)
     repair = _Repair(on, scheduler, on.clock.now())
@@ -35,6 +39,11 @@ async def sweep(client: df.DurableOrchestrationClient) -> None:
             await repair.mend(state)
         except Exception:  # noqa: BLE001  # one session that can't be mended must not keep the others from it
             _log.exception("session %s could not be mended; the next sweep tries again", state.session_id)
+    for mark in await on.project_store.closing(_MOST_PROJECTS):
+        try:
+            await on.projects.sweep(mark, on.settings.timings.clear_after)
+        except Exception:  # noqa: BLE001  # nor must a project that can't be emptied
+            _log.exception("project %s could not be emptied; the next sweep tries again", mark.id)
     await on.model()  # imported here, off the path of whoever posts the first message
 
 

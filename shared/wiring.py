@@ -12,6 +12,8 @@ from shared.services.events import Events
 from shared.services.export import Exports
 from shared.services.history import History
 from shared.services.messages import Messages
+from shared.services.project_sessions import ProjectSessions
+from shared.services.projects import Projects
 from shared.services.sessions import Sessions
 from shared.services.turns import TurnLimits, Turns
 from shared.services.vibecoding import Vibecoding
@@ -43,6 +45,14 @@ class Services:
     @cached_property
     def sessions(self) -> Sessions:
         return Sessions(self.log, self.clock)
+
+    @cached_property
+    def projects(self) -> Projects:
+        return Projects(self.project_store, self.log, self.sessions, self.clock)
+
+    @cached_property
+    def project_sessions(self) -> ProjectSessions:
+        return ProjectSessions(self.log, self.projects, self.sessions)
 
     @cached_property
     def events(self) -> Events:

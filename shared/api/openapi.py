@@ -28,6 +28,7 @@ are the platform's own empty 404."""
 _PATH_PARAMETERS = {
     "session_id": ("the session", "demo"),
     "message_id": ("the message", "msg_01JD0000000000000000000000_demo"),
+    "project_id": ("the project", "prj_01JD0000000000000000000000"),
     "call_id": ("the tool call", "call_01JD0000000000000000000000_1_0"),
     "asset": ("a file of the page", "swagger-ui.css"),
 }

@@ -148,4 +148,5 @@ REPLAYED = Choice("idempotency-replayed", "an earlier request with this key did 
 RETRY_AFTER = WholeNumber("retry-after", "seconds after which to try again", place="header", default=2, most=3600)
 NEXT_PAGE = Text("link", 'the next page, as `rel="next"`', place="header")
 ETAG = Text("etag", "this version of it", place="header")
+IF_MATCH = Text("if-match", "the `etag` that the change is meant for; at another it is refused", place="header")
 IF_NONE_MATCH = Text("if-none-match", "the `etag` you have", place="header")

@@ -15,6 +15,7 @@ from shared.domain.errors import (
     InvalidRequestError,
     ModelNotAllowedError,
     NotFoundError,
+    PreconditionFailedError,
     ProducerFencedError,
     QueueFullError,
     StoreUnavailableError,
@@ -53,7 +54,11 @@ class UnsupportedMediaTypeError(InvalidRequestError):
     code = "unsupported_media_type"
 
 
-_OWN_STATUSES: dict[type[TurnlogError], int] = {MalformedJsonError: 400, UnsupportedMediaTypeError: 415}
+_OWN_STATUSES: dict[type[TurnlogError], int] = {
+    MalformedJsonError: 400,
+    UnsupportedMediaTypeError: 415,
+    PreconditionFailedError: 412,
+}
 
 
 def status_of(kind: type[TurnlogError]) -> int:

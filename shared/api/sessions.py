@@ -38,6 +38,7 @@ _ARCHIVED = Flag("archived", "only archived ones, or only others")
 _METADATA = Text("metadata.<key>", "only sessions whose metadata holds this text under the key")
 _LIMIT = WholeNumber("limit", "how many at most", default=50, least=1, most=200)
 _CURSOR = Text("cursor", "the `next_cursor` of the page before")
+LISTING = (_STATUS, _AGENT, _ARCHIVED, _METADATA, _LIMIT, _CURSOR)
 _INCLUDE = CommaList("include", f"`event_log`: also the newest {_MOST_EVENTS} events")
 
 
@@ -64,21 +65,28 @@ async def create_session(req: Request) -> Response:
 
     headers = {"location": f"/sessions/{state.session_id}", "x-session-id": state.session_id}
     headers |= {"idempotency-replayed": "true"} if replayed else {}
-    return ok(await _view(state, trace_id=who.trace_id), 201, headers)
+    return ok(await session_view(state, trace_id=who.trace_id), 201, headers)
 
 
 @bp.route("sessions", methods=["GET"])
 @endpoint
 @describes(
     Answer(200, "A page of sessions", SessionPage),
-    reads=(_PROJECT, _STATUS, _AGENT, _ARCHIVED, _METADATA, _LIMIT, _CURSOR),
+    reads=(_PROJECT, *LISTING),
 )
 async def list_sessions(req: Request) -> Response:
     """List the caller's sessions, newest first."""
+    page = await page_of(req, _PROJECT.of(req.query_params))
+
+    return ok(page)
+
+
+async def page_of(req: Request, project_id: str | None) -> SessionPage:
+    """The page that the query asks for of the caller's sessions, all or those of a project."""
     query, who = req.query_params, caller(req)
     wanted = SessionFilter(
         owner=who.owner,
-        project_id=_PROJECT.of(query),
+        project_id=project_id,
         status=_STATUS.of(query),
         agent_name=_AGENT.of(query),
         archived=_ARCHIVED.of(query),
@@ -88,9 +96,8 @@ async def list_sessions(req: Request) -> Response:
 
     page = await services().sessions.list(wanted, _CURSOR.of(query), limit)
 
-    views = [await _view(state) for state in page.sessions]
-    body: SessionPage = {"sessions": views, "next_cursor": page.next_cursor, "trace_id": who.trace_id}
-    return ok(body)
+    views = [await session_view(state) for state in page.sessions]
+    return {"sessions": views, "next_cursor": page.next_cursor, "trace_id": who.trace_id}
 
 
 @bp.route("sessions/{session_id}", methods=["GET"])
@@ -107,7 +114,7 @@ async def get_session(req: Request) -> Response:
 
     steps = [event_data(state.session_id, event) for event in calls]
     event_log = None if tail is None else [envelope(state.session_id, event) for event in tail]
-    return ok(await _view(state, steps=steps, event_log=event_log, trace_id=who.trace_id))
+    return ok(await session_view(state, steps=steps, event_log=event_log, trace_id=who.trace_id))
 
 
 @bp.route("sessions/{session_id}", methods=["PATCH"])
@@ -120,7 +127,7 @@ async def update_session(req: Request) -> Response:
 
     state = await services().sessions.update(who.owner, session_id_of(req), patch, who.trace_id)
 
-    return ok(await _view(state, trace_id=who.trace_id))
+    return ok(await session_view(state, trace_id=who.trace_id))
 
 
 @bp.route("sessions/{session_id}", methods=["DELETE"])
@@ -161,5 +168,5 @@ async def get_session_result(req: Request) -> Response:
     return ok(body)
 
 
-async def _view(state: SessionState, **more: Any) -> SessionView:
+async def session_view(state: SessionState, **more: Any) -> SessionView:
     return SessionView.of(state, diagnosis=await services().sessions.diagnosis(state), **more)

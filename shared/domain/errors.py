@@ -3,6 +3,7 @@
 TurnlogError
 ├── InvalidRequestError          invalid_request      what was sent can't be understood; `problems` says where
 │   ├── IdempotencyKeyReusedError  idempotency_key_reused
+│   ├── InvalidDocumentError     invalid_document     the project's document would not be as its schema asks
 │   └── ProducerSeqReusedError   producer_seq_reused
 ├── NotFoundError
 │   ├── SessionNotFoundError     session_not_found    also for another owner's session
@@ -21,6 +22,7 @@ TurnlogError
 │   ├── AlreadyDecidedError      already_decided      the call is approved, denied or answered
 │   ├── ProjectExistsError       project_exists
 │   ├── RevisionTakenError       revision_taken       the project was changed meanwhile: read it and decide again
+│   ├── PreconditionFailedError  precondition_failed  it is not at the version that the change was meant for
 │   └── ProducerGapError         producer_gap         a request before this one is missing
 ├── AgentNotFoundError           agent_not_found
 ├── ModelNotAllowedError         model_not_allowed
@@ -69,6 +71,10 @@ class IdempotencyKeyReusedError(InvalidRequestError):
 
 class ProducerSeqReusedError(InvalidRequestError):
     code = "producer_seq_reused"
+
+
+class InvalidDocumentError(InvalidRequestError):
+    code = "invalid_document"
 
 
 class NotFoundError(TurnlogError):
@@ -146,6 +152,10 @@ class ProjectExistsError(ConflictError):
 
 class RevisionTakenError(ConflictError):
     code = "revision_taken"
+
+
+class PreconditionFailedError(ConflictError):
+    code = "precondition_failed"
 
 
 class ProducerGapError(ConflictError):

@@ -22,7 +22,8 @@ class AppliedPatch(Frozen):
 class Project(Frozen):
     """A project as it is stored. `revision` counts its changes; `changed_by` tells a change from an equal one.
 
-    A deleted one is a mark; once it is `emptied`, its sessions are deleted, too.
+    `body_hash` is that of the request that made it, if it had an Idempotency-Key. A deleted
+    one is a mark; once it is `emptied`, its sessions are deleted, too.
     """
 
     id: ProjectId
@@ -32,6 +33,7 @@ class Project(Frozen):
     revision: Ordinal = 1
     applied: tuple[AppliedPatch, ...] = ()
     changed_by: WriterId
+    body_hash: str | None = None
     deleted: bool = False
     emptied: bool = False
     created_at: AwareDatetime

@@ -1,7 +1,5 @@
 """Sessions: open, look up, list, change, delete."""
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +34,7 @@ from shared.domain.fold import text_of
 from shared.domain.ids import SessionId, base32, new_session_id
 from shared.domain.session import METADATA_BYTES, SessionState
 from shared.ports import Clock, SessionFilter, SessionLog, listing_key
+from shared.services.cursors import decoded_cursor, encoded_cursor
 from shared.services.reading import filled_in, text_behind
 from shared.services.writer import Decision, SessionWriter
 
@@ -171,11 +170,11 @@ class Sessions:
         Raises:
             InvalidRequestError: the cursor is not one of ours.
         """
-        before = None if cursor is None else _decoded(cursor)
+        before = None if cursor is None else decoded_cursor(cursor)
         sessions = await self._log.sessions(wanted, before=before, limit=limit + 1)
         more = len(sessions) > limit
         sessions = sessions[:limit]
-        next_cursor = base64.urlsafe_b64encode(listing_key(sessions[-1]).encode()).decode() if more else None
+        next_cursor = encoded_cursor(listing_key(sessions[-1])) if more else None
         return Page(sessions, next_cursor)
 
     async def update(self, owner: str, session_id: SessionId, patch: dict[str, Any], trace_id: str) -> SessionState:
@@ -191,7 +190,7 @@ class Sessions:
         await writer.settle(decide)
         return writer.state
 
-    async def delete(self, owner: str, session_id: SessionId, trace_id: str) -> None:
+    async def delete(self, owner: str, session_id: SessionId, trace_id: str | None) -> None:
         """End the running turn and the session: from here on it is not found, and the sweep clears what it held."""
         writer = SessionWriter(self._log, self._clock, session_id)
         await writer.load()
@@ -243,10 +242,3 @@ def merge_patch(target: Any, patch: Any) -> Any:
 def _session_id_for(key: IdempotencyKey) -> SessionId:
     digest = hashlib.sha256(key.id.encode()).digest()
     return SessionId(f"ses_{base32(int.from_bytes(digest[:16]))}")
-
-
-def _decoded(cursor: str) -> str:
-    try:
-        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError("cursor is not one that this list gave out.") from error

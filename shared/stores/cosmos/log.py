@@ -15,9 +15,7 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from shared.domain.chunks import (
-    Chunk,
-)
+from shared.domain.chunks import Chunk
 from shared.domain.documents import AnyDocument, ModelResponse
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.fold import fold

@@ -18,6 +18,14 @@ from shared.stores.cosmos.database import Database
 
 Item = dict[str, Any]
 
+# One owner's projects stand in the composite index in their order; to be served from it, both are named.
+_LISTED = (
+    "SELECT c.body FROM c WHERE c.owner = @owner AND c.deleted = false AND c.listing_key < @before"
+    " ORDER BY c.owner DESC, c.listing_key DESC"
+)
+_CLOSING = "SELECT c.body FROM c WHERE c.closing > 0 ORDER BY c.closing"
+_END = "~"  # after every moment
+
 
 class CosmosProjectStore:
     """Each project an item in a partition of its own, on the log's database."""
@@ -48,13 +56,10 @@ class CosmosProjectStore:
             pass  # changed between reading and writing: what stands there now decides
 
     async def list(self, owner: str, *, before: str | None, limit: int) -> Sequence[Project]:
-        # One owner's projects stand in the composite index in their order; to be served from it, both are named.
-        earlier = "" if before is None else "AND c.listing_key < @before "
-        where = f"WHERE c.owner = @owner AND c.deleted = false {earlier}ORDER BY c.owner DESC, c.listing_key DESC"
-        return await self._found(where, limit, owner=owner, **({} if before is None else {"before": before}))
+        return await self._found(_LISTED, limit, owner=owner, before=before or _END)
 
     async def closing(self, limit: int) -> Sequence[Project]:
-        return await self._found("WHERE c.closing > 0 ORDER BY c.closing", limit)
+        return await self._found(_CLOSING, limit)
 
     async def _replaced(self, project: Project) -> bool:
         """Whether `project` stands there; False if the item was changed in between."""
@@ -82,10 +87,9 @@ class CosmosProjectStore:
         except CosmosResourceNotFoundError:
             return None
 
-    async def _found(self, which: str, limit: int, **values: Any) -> Sequence[Project]:
+    async def _found(self, query: str, limit: int, **values: Any) -> Sequence[Project]:
         container = await self._database.projects()
-        query = " ".join(("SELECT c.body FROM c", which))
-        parameters = [{"name": f"@{name}", "value": value} for name, value in values.items()]
+        parameters: list[dict[str, Any]] = [{"name": f"@{name}", "value": value} for name, value in values.items()]
 
         async def call() -> list[Project]:
             found: list[Project] = []

@@ -1,0 +1,80 @@
+"""HTTP functions of what belongs to a project: its sessions, started or found again, and what they used."""
+
+import azure.durable_functions as df
+from azurefunctions.extensions.http.fastapi import Request, Response
+
+from shared.api.describing import Answer, describes
+from shared.api.endpoint import endpoint
+from shared.api.parameters import LOCATION
+from shared.api.principal import caller
+from shared.api.project_bodies import StartSession
+from shared.api.project_views import ProjectUsage, SessionUsage
+from shared.api.projects import project_id_of
+from shared.api.receipts import SessionPage
+from shared.api.requests import read_body
+from shared.api.responses import ok
+from shared.api.sessions import LISTING, page_of, session_id_of, session_view
+from shared.api.views import SessionView
+from shared.domain.errors import ProjectNotFoundError, SessionNotFoundError
+from shared.domain.usage import UsageSum
+from shared.wiring import services
+
+bp = df.Blueprint()
+
+
+@bp.route("projects/{project_id}/sessions", methods=["POST"])
+@endpoint
+@describes(
+    Answer(201, "A new session", SessionView, headers=(LOCATION,)),
+    Answer(200, "The open session of this node", SessionView, headers=(LOCATION,)),
+    takes=StartSession,
+    refuses=(ProjectNotFoundError,),
+)
+async def start_project_session(req: Request) -> Response:
+    """Start the session of a node, or retrieve the one that is neither archived nor deleted; at once they give one."""
+    who, wanted = caller(req), await read_body(req, StartSession)
+    fields = wanted.model_dump(exclude={"node_id"})
+
+    started = services().project_sessions.start
+    state, found = await started(who.owner, project_id_of(req), wanted.node_id, fields, who.trace_id)
+
+    headers = {"location": f"/sessions/{state.session_id}", "x-session-id": state.session_id}
+    return ok(await session_view(state, trace_id=who.trace_id), 200 if found else 201, headers)
+
+
+@bp.route("projects/{project_id}/sessions", methods=["GET"])
+@endpoint
+@describes(Answer(200, "A page of sessions", SessionPage), reads=LISTING, refuses=(ProjectNotFoundError,))
+async def list_project_sessions(req: Request) -> Response:
+    """List the project's sessions, newest first."""
+    project = await services().projects.get(caller(req).owner, project_id_of(req))
+
+    page = await page_of(req, project.id)
+
+    return ok(page)
+
+
+@bp.route("projects/{project_id}/usage", methods=["GET"])
+@endpoint
+@describes(Answer(200, "The sum", ProjectUsage), refuses=(ProjectNotFoundError,))
+async def get_project_usage(req: Request) -> Response:
+    """What all sessions of the project used, deleted ones included."""
+    who, project_id = caller(req), project_id_of(req)
+
+    used = await services().project_sessions.usage(who.owner, project_id)
+
+    return ok(ProjectUsage.of(project_id, used, who.trace_id))
+
+
+@bp.route("sessions/{session_id}/usage", methods=["GET"])
+@endpoint
+@describes(Answer(200, "The sum", SessionUsage), refuses=(SessionNotFoundError,))
+async def get_session_usage(req: Request) -> Response:
+    """What the session used so far."""
+    who = caller(req)
+
+    state = await services().sessions.get(who.owner, session_id_of(req))
+
+    used = UsageSum()
+    used.add(state)
+    return ok(SessionUsage.of(state.session_id, used, who.trace_id))

@@ -1,0 +1,22 @@
+"""The cursors of lists: opaque to clients, to us where the page before ended."""
+
+import base64
+import binascii
+
+from shared.domain.errors import InvalidRequestError
+
+
+def encoded_cursor(listing_key: str) -> str:
+    return base64.urlsafe_b64encode(listing_key.encode()).decode()
+
+
+def decoded_cursor(cursor: str) -> str:
+    """The listing key that a cursor stands for.
+
+    Raises:
+        InvalidRequestError: no list gave it out.
+    """
+    try:
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequestError("cursor is not one that this list gave out.") from error

@@ -1,0 +1,167 @@
+"""Projects: make, look up, list, change, delete."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from shared.domain.document import EMPTY_DOCUMENT, validated_document
+from shared.domain.errors import (
+    IdempotencyKeyReusedError,
+    PreconditionFailedError,
+    ProjectExistsError,
+    ProjectNotFoundError,
+    RevisionTakenError,
+    SessionNotFoundError,
+)
+from shared.domain.ids import ProjectId, base32, new_project_id, new_writer_id
+from shared.domain.project import Project
+from shared.ports import Clock, ProjectStore, SessionFilter, SessionLog, listing_key
+from shared.services.cursors import decoded_cursor, encoded_cursor
+from shared.services.sessions import IdempotencyKey, Sessions, merge_patch
+
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class ProjectPage:
+    projects: Sequence[Project]
+    next_cursor: str | None
+
+
+class Projects:
+    def __init__(self, store: ProjectStore, log: SessionLog, sessions: Sessions, clock: Clock) -> None:
+        self._store = store
+        self._log = log
+        self._sessions = sessions
+        self._clock = clock
+
+    async def create(
+        self, owner: str, name: str, document: Any = None, key: IdempotencyKey | None = None
+    ) -> tuple[Project, bool]:
+        """Make a project, or find the one that a request with the same key made: then the flag is True.
+
+        Raises:
+            InvalidDocumentError, IdempotencyKeyReusedError
+            ProjectExistsError: what this key made was deleted.
+        """
+        now = self._clock.now()
+        project = Project(
+            # A retry must find what the first try made, so the key decides the id.
+            id=new_project_id(now) if key is None else _project_id_for(key),
+            owner=owner,
+            name=name,
+            document=EMPTY_DOCUMENT if document is None else validated_document(document, "/document"),
+            changed_by=new_writer_id(),
+            body_hash=None if key is None else key.body_hash,
+            created_at=now,
+            updated_at=now,
+        )
+        try:
+            await self._store.create(project)
+        except ProjectExistsError:
+            return await self._made_before(project), True
+        return project, False
+
+    async def _made_before(self, project: Project) -> Project:
+        there = await self._store.get(project.id)
+        if there is None or there.deleted or there.owner != project.owner:
+            raise ProjectExistsError(f"The project {project.id!r} was deleted; its id is not given out again.")
+        if there.body_hash != project.body_hash:
+            raise IdempotencyKeyReusedError("This Idempotency-Key was used with another body: take a new key.")
+        return there
+
+    async def get(self, owner: str, project_id: ProjectId) -> Project:
+        """The project as it is now.
+
+        Raises:
+            ProjectNotFoundError: there is none, it was deleted, or it is another owner's.
+        """
+        project = await self._store.get(project_id)
+        if project is None or project.deleted or project.owner != owner:
+            raise ProjectNotFoundError(project_id)
+        return project
+
+    async def list(self, owner: str, cursor: str | None, limit: int) -> ProjectPage:
+        """A page of projects, newest first.
+
+        Raises:
+            InvalidRequestError: the cursor is not one of ours.
+        """
+        before = None if cursor is None else decoded_cursor(cursor)
+        found = await self._store.list(owner, before=before, limit=limit + 1)
+        page = found[:limit]
+        next_cursor = encoded_cursor(page[-1].listing_key) if len(found) > limit else None
+        return ProjectPage(page, next_cursor)
+
+    async def update(
+        self, owner: str, project_id: ProjectId, patch: dict[str, Any], revisions: Collection[int] | None = None
+    ) -> Project:
+        """Change name and document by `patch` (RFC 7396), if the project is at one of `revisions`.
+
+        Raises:
+            ProjectNotFoundError, InvalidDocumentError
+            PreconditionFailedError: it is at another revision.
+        """
+        while True:
+            project = await self.get(owner, project_id)
+            if revisions is not None and project.revision not in revisions:
+                raise PreconditionFailedError(
+                    f"The project is at revision {project.revision}: read it, and decide again."
+                )
+            changed = _patched(project, patch)
+            if changed == project:
+                return project
+            try:
+                return await self._replace(changed)
+            except RevisionTakenError:
+                continue
+
+    async def delete(self, owner: str, project_id: ProjectId, trace_id: str) -> None:
+        """Delete the project, then its sessions; of these a crash leaves the rest to the sweep."""
+        while True:
+            project = await self.get(owner, project_id)
+            mark = project.model_copy(update={"deleted": True, "document": EMPTY_DOCUMENT, "applied": ()})
+            try:
+                await self._empty(await self._replace(mark), trace_id)
+            except RevisionTakenError:
+                continue
+            return
+
+    async def sweep(self, mark: Project, patience: timedelta) -> None:
+        """Delete what sessions are left of a deleted project; after `patience` nobody can be opening one any more."""
+        await self._empty(mark, None)
+        if self._clock.now() - mark.updated_at >= patience:
+            await self._replace(mark.model_copy(update={"emptied": True}))
+
+    async def _empty(self, mark: Project, trace_id: str | None) -> None:
+        wanted = SessionFilter(owner=mark.owner, project_id=mark.id)
+        before = None
+        while found := await self._log.sessions(wanted, before=before, limit=_AT_ONCE):
+            for state in found:
+                try:
+                    await self._sessions.delete(mark.owner, state.session_id, trace_id)
+                except SessionNotFoundError:
+                    continue  # deleted meanwhile
+            before = listing_key(found[-1])
+
+    async def _replace(self, project: Project) -> Project:
+        """Write `project` as the revision after its own."""
+        following = {"revision": project.revision + 1, "changed_by": new_writer_id(), "updated_at": self._clock.now()}
+        changed = project.model_copy(update=following)
+        await self._store.replace(changed)
+        return changed
+
+
+def _patched(project: Project, patch: dict[str, Any]) -> Project:
+    changes: dict[str, Any] = {"name": patch["name"]} if "name" in patch else {}
+    if "document" in patch:
+        merged = merge_patch(project.document, patch["document"])
+        changes["document"] = EMPTY_DOCUMENT if merged is None else validated_document(merged, "/document")
+    return project.model_copy(update=changes)
+
+
+def _project_id_for(key: IdempotencyKey) -> ProjectId:
+    digest = hashlib.sha256(key.id.encode()).digest()
+    return ProjectId(f"prj_{base32(int.from_bytes(digest[:16]))}")
