@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, cast
 
+PATCHING = "propose_patch"
+"""The tool that turns a conversation into coding, where it is offered."""
+
 _NEW = re.compile(r"\b(?:add|build|create|introduce|invent|make|new|set up)\b", re.IGNORECASE)
 _DULL = re.compile(
     r"(?:a|agent|an|and|called|can|could|for|i|in|it|me|named|need|node|of|on|one|please|that|the|to|us|want|we|with|you)"

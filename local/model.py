@@ -41,7 +41,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from local.script import ChatRequest, Script, parse_model_name, plan_calls, split_calls, write_words
+from local.script import ChatRequest, Script, parse_model_name, plan_calls, split_calls
+from local.words import write_words
 
 _CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded", 503: "service_unavailable"}
 

@@ -1,18 +1,16 @@
-"""What the scripted model does and says: a model name and a conversation in, a reply out."""
+"""What the scripted model does: a model name and a conversation in, the calls it makes out."""
 
 import json
 import re
 import secrets
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, count, islice, takewhile
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, Field, model_validator
 
-from local.coder import describe, plan_patch
+from local.coder import PATCHING, plan_patch
 
 
 @dataclass(frozen=True)
@@ -125,9 +123,9 @@ def plan_calls(request: ChatRequest) -> list[Tool]:
     last = max((i for i, message in enumerate(request.messages) if message.role == "user"), default=0)
     prompt = request.messages[last].text
     steps = _asked_steps(prompt, tools)
-    if not steps and _PATCHING in tools:
+    if not steps and PATCHING in tools:
         patch = plan_patch(prompt, request.messages[0].text)
-        steps = [[_call(_PATCHING, json.dumps({"patch": patch}))]]
+        steps = [[_call(PATCHING, json.dumps({"patch": patch}))]]
     if request.parallel_tool_calls is False:
         steps = [[call] for step in steps for call in step]
     done = sum(1 for message in request.messages[last + 1 :] if message.tool_calls)
@@ -135,9 +133,6 @@ def plan_calls(request: ChatRequest) -> list[Tool]:
         return steps[done]
     forced = request.tool_choice not in (None, "auto")
     return [_call(name, _minimal_arguments(tools[name])) for name in tools][:1] if forced else []
-
-
-_PATCHING = "propose_patch"
 
 
 def split_calls(calls: list[Tool]) -> list[dict[str, Any]]:
@@ -214,45 +209,3 @@ def _minimal(schema: dict[str, Any], root: dict[str, Any]) -> Any:
             return max(schema.get("minimum", 0), 0)
         case kind:
             return {"boolean": False, "null": None}.get(kind, "x" * schema.get("minLength", 0))
-
-
-def write_words(messages: list[Message], tokens: int) -> list[str]:
-    """The answer to `messages` in exactly `tokens` pieces, each a word with the space behind it."""
-    said = next((message.text for message in reversed(messages) if message.role == "user"), "")
-    given = sum(1 for message in messages if message.role not in ("system", "developer"))
-    opening = "Scripted model here, in place of a real one. "
-    opening += "".join(f"{describe(call.function.arguments)} " for call in _patches(messages))
-    opening += "".join(f"{name} returned “{_shorten(result)}”. " for name, result in _fresh_results(messages))
-    opening += f"You said “{_shorten(said)}”. I was given {given} message{'s' * (given != 1)} of this conversation."
-    words = list(islice(chain(opening.split(), _filler(zlib.crc32(said.encode(errors="replace")))), tokens))
-    return [word + " " for word in words[:-1]] + words[-1:]
-
-
-def _patches(messages: list[Message]) -> list[Tool]:
-    """The patches that were proposed in the newest step."""
-    spoken = next((message.tool_calls or [] for message in reversed(messages) if message.role != "tool"), [])
-    return [call for call in spoken if call.function.name == _PATCHING]
-
-
-def _fresh_results(messages: list[Message]) -> Iterator[tuple[str, str]]:
-    """Name and result of each tool that ran since the model last spoke."""
-    names = {call.id: call.function.name for message in messages for call in message.tool_calls or []}
-    results = takewhile(lambda message: message.role == "tool", reversed(messages))
-    for message in reversed(list(results)):
-        yield names[message.tool_call_id or ""], message.text
-
-
-def _shorten(text: str, limit: int = 60) -> str:
-    words = " ".join(text[: 4 * limit].split())
-    return words if len(words) <= limit else words[: limit - 1] + "…"
-
-
-_SUBJECTS = ("The log", "A reader", "Each turn", "The session", "Every event", "A cursor", "One writer")
-_VERBS = ("keeps", "remembers", "carries", "outlives", "returns to")
-_OBJECTS = ("its place", "the whole story", "what came before", "a slow line", "the last word", "a quiet night")
-
-
-def _filler(seed: int) -> Iterator[str]:
-    """Words of sentences without end; the lists' lengths share no factor, so a sentence comes back late."""
-    for n in count(seed):
-        yield from f"{_SUBJECTS[n % 7]} {_VERBS[n % 5]} {_OBJECTS[n % 6]}.".split()

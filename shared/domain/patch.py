@@ -9,7 +9,7 @@ import jsonpatch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from shared.domain.document import validated_document
-from shared.domain.errors import InvalidRequestError
+from shared.domain.errors import InvalidDocumentError
 
 PATCH_BYTES = 64 * 1024
 """The most that a patch takes, as JSON."""
@@ -71,8 +71,8 @@ def patched(document: dict[str, Any], operations: Sequence[Operation], node_id: 
         changed = _applied(changed, member, number)
     try:
         return validated_document(changed)
-    except (InvalidRequestError, ValueError, RecursionError) as error:
-        raise InvalidPatchError(f"After the patch the document would not be valid: {_told(error)}") from error
+    except InvalidDocumentError as error:
+        raise InvalidPatchError(_told(error)) from error
 
 
 def _check_size(members: Sequence[dict[str, Any]]) -> None:

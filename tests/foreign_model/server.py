@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
 def _problem(request: dict[str, Any]) -> str | None:
     """A conversation is refused in which a call has no answer, as most servers do."""
     messages: list[dict[str, Any]] = request["messages"]
-    asked: list[str] = [call["id"] for message in messages for call in message.get("tool_calls") or []]
+    asked: list[str] = [call["id"] for message in messages for call in message.get("tool_calls", [])]
     answered = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
     return None if asked == answered else f"calls {asked} were answered by {answered}"
 

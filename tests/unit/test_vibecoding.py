@@ -63,8 +63,7 @@ async def now(on: Services, project: Project) -> Project:
 
 
 def adding(name: str) -> list[Operation]:
-    value = {"name": name, "instructions": "Help."}
-    return [Operation(op="add", path=f"/nodes/{name}", value=value)]
+    return [Operation(op="add", path=f"/nodes/{name}", value={"name": name, "instructions": "Help."})]
 
 
 def proposal(*operations: dict[str, Any]) -> str:
@@ -79,13 +78,8 @@ BAD = proposal(BROKEN)
 
 def call(on: Services, project: Project, number: int = 1, **fields: Any) -> ToolContext:
     message_id = fields.pop("message_id", MessageId(f"msg_{number}"))
-    given: dict[str, Any] = {
-        "owner": OWNER,
-        "project_id": project.id,
-        "call_id": f"call_{number}",
-        "projects": on.vibecoding,
-        **fields,
-    }
+    own = {"owner": OWNER, "project_id": project.id, "call_id": f"call_{number}", "projects": on.vibecoding}
+    given: dict[str, Any] = {**own, **fields}
     return ToolContext(session_id=SessionId("ses_1"), message_id=message_id, **given)
 
 

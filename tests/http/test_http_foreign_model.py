@@ -1,0 +1,52 @@
+"""The VibeCoder with a model server that shares no code and no habits with the scripted one."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.foreign_model.server import foreign_model
+from tests.http.driving import Api, Host, api_of, running_host
+from tests.http.test_http_vibecoder import NODES, coding, new_project, project_of, told, words
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def foreign_host(tmp_path_factory: pytest.TempPathFactory, store_environment: dict[str, str]) -> Generator[Host]:
+    data_dir: Path = tmp_path_factory.mktemp("foreign")
+    with foreign_model() as url:
+        model = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "k", "MODEL": "elsewhere-1"}
+        with running_host(data_dir, {**model, **store_environment}) as host:
+            yield Host(host.url, url, host.process)
+
+
+@pytest.mark.parametrize("node_id", [None, "first", "fresh"])
+async def test_any_prompt_changes_the_document_by_another_servers_patches(
+    foreign_host: Host, node_id: str | None
+) -> None:
+    async with api_of(foreign_host) as api:
+        project_id = await new_project(api)
+        session_id = await coding(api, project_id, node_id)
+        for number in range(1, 7):
+            prompt = words(number)
+            message = await api.say(session_id, prompt)
+
+            assert (message["status"], message["answer"]) == ("completed", "Fertig: das Dokument steht.")
+            assert message["usage"] == await _usage(api, session_id)
+            project = await project_of(api, project_id)
+            assert project["document"]["nodes"][node_id or "clone"]["instructions"] == prompt
+            assert project["revision"] == number + 1
+            data = (await told(api, session_id))[-1]
+            assert (data["patch"], data["project_revision"]) == (message["patch"], number + 1)
+        others = {name: node for name, node in project["document"]["nodes"].items() if name not in {node_id, "clone"}}
+        assert others == {name: node for name, node in NODES.items() if name != node_id}
+
+
+async def _usage(api: Api, session_id: str) -> dict[str, int]:
+    """What the newest turn's model calls used, each 11 and 7 tokens: two, or three after a refused patch."""
+    events = await api.events(session_id)
+    *_, start = (place for place, event in enumerate(events) if event["type"] == "run.start")
+    calls = sum(event["type"] == "token_usage" for event in events[start:])
+    assert calls in {2, 3}
+    return {"prompt_tokens": 11 * calls, "completion_tokens": 7 * calls, "total_tokens": 18 * calls}
