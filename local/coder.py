@@ -9,7 +9,9 @@ from typing import Any, cast
 PATCHING = "propose_patch"
 """The tool that turns a conversation into coding, where it is offered."""
 
-_NEW = re.compile(r"\b(?:add|build|create|introduce|invent|make|new|set up)\b", re.IGNORECASE)
+_NEW = re.compile(
+    r"\b(?:add|build|create|introduce|invent|make|new|set up)\b(?!\s+(?:it|this|that|them|him|her)\b)", re.IGNORECASE
+)
 _DULL = re.compile(
     r"(?:a|agent|an|and|called|can|could|for|i|in|it|me|named|need|node|of|on|one|please|that|the|to|us|want|we|with|you)"
 )
@@ -62,8 +64,9 @@ def _added(node_id: str, text: str) -> list[dict[str, Any]]:
 
 
 def _changed(node_id: str, node: dict[str, Any], text: str) -> list[dict[str, Any]]:
+    told = f"{node.get('instructions', '')} {text}".strip()[-_MOST_TEXT:]
     op = "replace" if "instructions" in node else "add"
-    return [{"op": op, "path": f"/nodes/{_escaped(node_id)}/instructions", "value": text}]
+    return [{"op": op, "path": f"/nodes/{_escaped(node_id)}/instructions", "value": told}]
 
 
 def _meant(prompt: str, nodes: dict[str, Any]) -> str:

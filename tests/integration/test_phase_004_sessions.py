@@ -70,7 +70,7 @@ async def test_session_persistence(api: Api) -> None:
     assert second["trace_id"] != first["trace_id"]
     messages = ok(await api.http.get(f"/sessions/{session_id}/messages"))
     assert [message["content"] for message in messages] == ["Create a triage agent", "Make it Spanish"]
-    # The model says how many messages it was given: the second call had the first one's, too.
+    # What the second message calls "it" is what the first one made.
     assert "triage" in json.dumps(second["patch"])
 
 
