@@ -16,7 +16,6 @@ var containers = [
   {
     name: 'sessions'
     partitionKey: '/session_id'
-    defaultTtl: -1
     indexingPolicy: {
       indexingMode: 'consistent'
       automatic: true
@@ -41,6 +40,35 @@ var containers = [
       compositeIndexes: [
         [{ path: '/owner', order: 'descending' }, { path: '/listing_key', order: 'descending' }]
       ]
+    }
+  }
+  {
+    name: 'projects'
+    partitionKey: '/id'
+    indexingPolicy: {
+      indexingMode: 'consistent'
+      automatic: true
+      includedPaths: [
+        { path: '/owner/?' }
+        { path: '/listing_key/?' }
+        { path: '/deleted/?' }
+        { path: '/closing/?' }
+      ]
+      excludedPaths: [{ path: '/*' }]
+      compositeIndexes: [
+        [{ path: '/owner', order: 'descending' }, { path: '/listing_key', order: 'descending' }]
+      ]
+    }
+  }
+  {
+    // Where the change-feed trigger notes how far it has read; the roles of data can't create it.
+    name: 'leases'
+    partitionKey: '/id'
+    indexingPolicy: {
+      indexingMode: 'consistent'
+      automatic: true
+      includedPaths: [{ path: '/*' }]
+      excludedPaths: []
     }
   }
 ]
@@ -84,7 +112,7 @@ resource items 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@20
         id: container.name
         // Version 1 hashes only the first 101 bytes of a key; session ids have up to 128.
         partitionKey: { paths: [container.partitionKey], kind: 'Hash', version: 2 }
-        defaultTtl: container.defaultTtl
+        defaultTtl: -1 // documents that say so expire; all others stay
         indexingPolicy: container.indexingPolicy
       }
     }
