@@ -216,4 +216,6 @@ def test_the_bicep_compiler_finds_nothing() -> None:
         text=True,
     )
 
-    assert (done.returncode, done.stderr) == (0, "")
+    # It may also say that there is a newer version of itself.
+    assert [line for line in done.stderr.splitlines() if ": Warning " in line or ": Error " in line] == []
+    assert done.returncode == 0
