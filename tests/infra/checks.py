@@ -13,8 +13,8 @@ from tests.infra.knowledge import ENVELOPE, FORBIDDEN_ON_FLEX, PLATFORM_SETTINGS
 Files = Mapping[str, Template]
 """Every template by its file's name without the ending."""
 
-# Provisioned, and not in containers.py: the change-feed trigger keeps its own notes there, and projects are to come.
-BESIDE_THE_CODE = {"leases", "projects"}
+# Provisioned, and not in containers.py: the change-feed trigger keeps its own notes there.
+BESIDE_THE_CODE = {"leases"}
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(?:=(.*?))?\}")
 _SETTING_VARIABLES = ("platformSettings", "ownSettings", "keySettings", "schedulerSettings")
 
