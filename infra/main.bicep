@@ -1,0 +1,204 @@
+// All of Turnlog in one resource group: what `azd up` provisions. docs/deploy.md explains the parameters.
+targetScope = 'subscription'
+
+@minLength(1)
+@maxLength(64)
+@description('Name of the azd environment; the resource group and the tags carry it.')
+param environmentName string
+
+@minLength(1)
+@description('Region of everything.')
+param location string
+
+@allowed(['3.12', '3.13'])
+@description('Python of the app.')
+param pythonVersion string = '3.13'
+
+@description('HTTP instances that are always up; 0 begins cold and costs nothing when idle.')
+@minValue(0)
+param alwaysReadyHttp int = 0
+
+@description('Instances for turns that are always up.')
+@minValue(0)
+param alwaysReadyDurable int = 0
+
+@minValue(1)
+@maxValue(1000)
+@description('How many instances the app may grow to.')
+param maximumInstances int = 100
+
+@allowed([512, 2048, 4096])
+@description('Memory of an instance in MB.')
+param instanceMemory int = 2048
+
+@allowed(['azureStorage', 'azureManaged'])
+@description('What keeps the orchestrations: queues and tables in the storage account, or Durable Task Scheduler.')
+param durableBackend string = 'azureStorage'
+
+@allowed(['Consumption', 'Dedicated'])
+@description('Pricing of Durable Task Scheduler.')
+param schedulerSku string = 'Consumption'
+
+@minLength(1)
+@description('Comma list of addresses or ranges that Durable Task Scheduler admits; none would deny all.')
+param schedulerIpAllowlist string = '0.0.0.0/0'
+
+@allowed(['autoscale', 'serverless'])
+@description('How Cosmos DB is paid for. Fixed when the account is created.')
+param cosmosCapacity string = 'autoscale'
+
+@minValue(1000)
+@description('With autoscale: RU/s that all containers share at most; a tenth of it is the floor.')
+param cosmosMaxThroughput int = 1000
+
+@minLength(1)
+@description('MODEL: the deployment of messages that name no model.')
+param model string
+
+@description('Comma list of models a message may ask for; empty allows any.')
+param allowedModels string = ''
+
+@description('An existing OpenAI-compatible endpoint; empty creates Azure OpenAI with a deployment of the model.')
+param openaiBaseUrl string = ''
+
+@secure()
+@description('Key of an existing endpoint that takes no Entra ID tokens.')
+param openaiApiKey string = ''
+
+@description('Version of the model to deploy; empty takes the default of the region.')
+param modelVersion string = ''
+
+@description('Kind of the deployment, such as GlobalStandard or DataZoneStandard.')
+param modelSku string = 'GlobalStandard'
+
+@minValue(1)
+@description('Capacity of the deployment, in thousands of tokens per minute.')
+param modelCapacity int = 50
+
+@description('Client id of the Entra ID app that callers get tokens for; empty leaves the app closed to everyone.')
+param authClientId string = ''
+
+@description('Comma list of origins whose pages may call the app.')
+param corsOrigins string = ''
+
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var tags = { 'azd-env-name': environmentName }
+var taskHub = 'turnlog'
+
+resource group 'Microsoft.Resources/resourceGroups@2021-04-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: tags
+}
+
+module identity 'modules/identity.bicep' = {
+  name: 'identity'
+  scope: group
+  params: {
+    name: 'id-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  name: 'storage'
+  scope: group
+  params: {
+    name: 'st${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+  }
+}
+
+module cosmos 'modules/cosmos.bicep' = {
+  name: 'cosmos'
+  scope: group
+  params: {
+    name: 'cosmos-${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+    capacity: cosmosCapacity
+    maxThroughput: cosmosMaxThroughput
+  }
+}
+
+module scheduler 'modules/scheduler.bicep' = if (durableBackend == 'azureManaged') {
+  name: 'scheduler'
+  scope: group
+  params: {
+    name: 'dts-${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+    sku: schedulerSku
+    ipAllowlist: split(schedulerIpAllowlist, ',')
+    taskHub: taskHub
+  }
+}
+
+module openai 'modules/openai.bicep' = if (empty(openaiBaseUrl)) {
+  name: 'openai'
+  scope: group
+  params: {
+    name: 'oai-${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+    model: model
+    modelVersion: modelVersion
+    sku: modelSku
+    capacity: modelCapacity
+  }
+}
+
+module app 'modules/app.bicep' = {
+  name: 'app'
+  scope: group
+  params: {
+    name: 'func-${token}'
+    planName: 'plan-${token}'
+    location: location
+    tags: union(tags, { 'azd-service-name': 'app' })
+    pythonVersion: pythonVersion
+    alwaysReadyHttp: alwaysReadyHttp
+    alwaysReadyDurable: alwaysReadyDurable
+    maximumInstances: maximumInstances
+    instanceMemory: instanceMemory
+    identityId: identity.outputs.id
+    clientId: identity.outputs.clientId
+    deploymentContainer: storage.outputs.deploymentContainer
+    blobEndpoint: storage.outputs.blobEndpoint
+    queueEndpoint: storage.outputs.queueEndpoint
+    tableEndpoint: storage.outputs.tableEndpoint
+    insightsConnectionString: monitoring.outputs.connectionString
+    cosmosEndpoint: cosmos.outputs.endpoint
+    cosmosDatabase: cosmos.outputs.database
+    taskHub: taskHub
+    schedulerEndpoint: durableBackend == 'azureManaged' ? scheduler!.outputs.endpoint : ''
+    openaiBaseUrl: empty(openaiBaseUrl) ? openai!.outputs.baseUrl : openaiBaseUrl
+    openaiApiKey: openaiApiKey
+    model: model
+    allowedModels: allowedModels
+    authClientId: authClientId
+    corsOrigins: corsOrigins
+  }
+}
+
+output AZURE_LOCATION string = location
+output AZURE_RESOURCE_GROUP string = group.name
+output APP_URL string = app.outputs.url
+output APP_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId

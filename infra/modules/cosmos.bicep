@@ -1,0 +1,133 @@
+// The log: one account, Strong in one write region, no keys. tests/infra holds the containers equal to
+// shared/stores/cosmos/containers.py.
+param name string
+param location string
+param tags object
+param principalId string
+
+@allowed(['autoscale', 'serverless'])
+param capacity string
+param maxThroughput int
+
+var dataContributor = '00000000-0000-0000-0000-000000000002'
+var databaseName = 'turnlog'
+
+var containers = [
+  {
+    name: 'sessions'
+    partitionKey: '/session_id'
+    indexingPolicy: {
+      indexingMode: 'consistent'
+      automatic: true
+      includedPaths: [
+        { path: '/session_id/?' }
+        { path: '/last/?' }
+        { path: '/telling/?' }
+        { path: '/writer/?' }
+        { path: '/types/[]/?' }
+        { path: '/place/?' }
+        { path: '/attention/?' }
+        { path: '/owner/?' }
+        { path: '/listing_key/?' }
+        { path: '/project_id/?' }
+        { path: '/status/?' }
+        { path: '/agent_name/?' }
+        { path: '/archived/?' }
+        { path: '/deleted/?' }
+        { path: '/labels/[]/?' }
+      ]
+      excludedPaths: [{ path: '/*' }]
+      compositeIndexes: [
+        [{ path: '/owner', order: 'descending' }, { path: '/listing_key', order: 'descending' }]
+      ]
+    }
+  }
+  {
+    name: 'projects'
+    partitionKey: '/id'
+    indexingPolicy: {
+      indexingMode: 'consistent'
+      automatic: true
+      includedPaths: [
+        { path: '/owner/?' }
+        { path: '/listing_key/?' }
+        { path: '/deleted/?' }
+        { path: '/closing/?' }
+      ]
+      excludedPaths: [{ path: '/*' }]
+      compositeIndexes: [
+        [{ path: '/owner', order: 'descending' }, { path: '/listing_key', order: 'descending' }]
+      ]
+    }
+  }
+  {
+    // Where the change-feed trigger notes how far it has read; the roles of data can't create it.
+    name: 'leases'
+    partitionKey: '/id'
+    indexingPolicy: {
+      indexingMode: 'consistent'
+      automatic: true
+      includedPaths: [{ path: '/*' }]
+      excludedPaths: []
+    }
+  }
+]
+
+resource account 'Microsoft.DocumentDB/databaseAccounts@2024-05-15' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'GlobalDocumentDB'
+  properties: {
+    databaseAccountOfferType: 'Standard'
+    consistencyPolicy: { defaultConsistencyLevel: 'Strong' }
+    locations: [{ locationName: location, failoverPriority: 0, isZoneRedundant: false }]
+    enableMultipleWriteLocations: false
+    capabilities: capacity == 'serverless' ? [{ name: 'EnableServerless' }] : []
+    disableLocalAuth: true
+    disableKeyBasedMetadataWriteAccess: true
+    minimalTlsVersion: 'Tls12'
+    backupPolicy: {
+      type: 'Continuous'
+      continuousModeProperties: { tier: 'Continuous7Days' }
+    }
+  }
+}
+
+resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2024-11-15' = {
+  parent: account
+  name: databaseName
+  properties: {
+    resource: { id: databaseName }
+    options: capacity == 'serverless' ? {} : { autoscaleSettings: { maxThroughput: maxThroughput } }
+  }
+}
+
+resource items 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2024-11-15' = [
+  for container in containers: {
+    parent: database
+    name: container.name
+    properties: {
+      resource: {
+        id: container.name
+        // Version 1 hashes only the first 101 bytes of a key; session ids have up to 128.
+        partitionKey: { paths: [container.partitionKey], kind: 'Hash', version: 2 }
+        defaultTtl: -1 // documents that say so expire; all others stay
+        indexingPolicy: container.indexingPolicy
+      }
+    }
+  }
+]
+
+resource contributor 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15' = {
+  parent: account
+  name: guid(account.id, principalId, dataContributor)
+  properties: {
+    roleDefinitionId: '${account.id}/sqlRoleDefinitions/${dataContributor}'
+    principalId: principalId
+    scope: account.id
+  }
+}
+
+output endpoint string = account.properties.documentEndpoint
+output database string = database.name

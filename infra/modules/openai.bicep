@@ -1,0 +1,49 @@
+// Azure OpenAI with one deployment, called with the app's identity; no keys.
+param name string
+param location string
+param tags object
+param principalId string
+param model string
+param modelVersion string
+param sku string
+param capacity int
+
+var openaiUser = '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'
+
+resource account 'Microsoft.CognitiveServices/accounts@2025-10-01-preview' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'OpenAI'
+  sku: { name: 'S0' }
+  properties: {
+    customSubDomainName: name // tokens of Entra ID need one
+    disableLocalAuth: true
+    publicNetworkAccess: 'Enabled'
+  }
+}
+
+// More than one deployment must be created one after the other: the account takes one change at a time.
+resource deployment 'Microsoft.CognitiveServices/accounts/deployments@2024-10-01' = {
+  parent: account
+  name: model
+  sku: {
+    name: sku
+    capacity: capacity
+  }
+  properties: {
+    model: union({ format: 'OpenAI', name: model }, empty(modelVersion) ? {} : { version: modelVersion })
+  }
+}
+
+resource user 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(account.id, principalId, openaiUser)
+  scope: account
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', openaiUser)
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+output baseUrl string = 'https://${account.properties.customSubDomainName}.openai.azure.com/openai/v1/'

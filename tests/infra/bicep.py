@@ -1,0 +1,163 @@
+"""Bicep files as data: what each declares, and what literal values say. No compiler is to be had from a registry."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tree_sitter_bicep
+from tree_sitter import Language, Node, Parser
+
+_PARSER = Parser(Language(tree_sitter_bicep.language()))
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A value that only a deployment knows."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A resource or module: `kind` is the type with its version, or the module's path."""
+
+    kind: str
+    body: Node
+
+
+@dataclass
+class Template:
+    broken: list[str] = field(default_factory=list[str])
+    params: dict[str, Node | None] = field(default_factory=dict[str, "Node | None"])
+    """By name; None where there is no default."""
+    allowed: dict[str, Any] = field(default_factory=dict[str, Any])
+    variables: dict[str, Node] = field(default_factory=dict[str, Node])
+    resources: dict[str, Declared] = field(default_factory=dict[str, Declared])
+    modules: dict[str, Declared] = field(default_factory=dict[str, Declared])
+    outputs: dict[str, Node] = field(default_factory=dict[str, Node])
+    used: set[str] = field(default_factory=set[str])
+    local: set[str] = field(default_factory=set[str])
+    taken: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Pairs of module and output, as in `storage.outputs.blobEndpoint`."""
+
+    def value(self, node: Node) -> Any:
+        """What a literal says, with variables put in."""
+        return _value(node, self.variables)
+
+    @property
+    def declared(self) -> set[str]:
+        return {*self.params, *self.variables, *self.resources, *self.modules}
+
+
+def template(text: str) -> Template:
+    found = Template()
+    root = _PARSER.parse(text.encode()).root_node
+    broken = [node for node in nodes(root) if node.type == "ERROR" or node.is_missing]
+    found.broken = [f"line {node.start_point.row + 1}: {_text(node)[:60]!r}" for node in broken]
+    for statement in root.named_children:
+        _declare(found, statement)
+    for node in nodes(root):
+        _note_use(found, node)
+    return found
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from nodes(child)
+
+
+def members(body: Node) -> dict[str, Node]:
+    """The properties of an object, by name."""
+    pairs = [child.named_children for child in body.named_children if child.type == "object_property"]
+    return {_text(pair[0]).strip("'"): pair[1] for pair in pairs if len(pair) == 2}
+
+
+def property_paths(body: Node) -> set[str]:
+    """Every property of `body` by its path; arrays, conditions and unions don't show in it."""
+    return {_path(node, body) for node in nodes(body) if node.type == "object_property"}
+
+
+def _path(node: Node | None, body: Node) -> str:
+    names: list[str] = []
+    while node is not None and node != body:
+        if node.type == "object_property":
+            key = node.named_children[0]
+            names.append("*" if any(part.type == "interpolation" for part in nodes(key)) else _text(key).strip("'"))
+        node = node.parent
+    return ".".join(reversed(names))
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode()
+
+
+def _declare(found: Template, statement: Node) -> None:
+    parts = statement.named_children
+    match statement.type:
+        case "parameter_declaration":
+            found.params[_text(parts[0])] = parts[2] if len(parts) > 2 else None
+            found.allowed |= {_text(parts[0]): allowed for allowed in _allowed(statement)}
+        case "variable_declaration":
+            found.variables[_text(parts[0])] = parts[1]
+        case "output_declaration":
+            found.outputs[_text(parts[0])] = parts[-1]
+        case "resource_declaration" | "module_declaration":
+            kinds = found.resources if statement.type == "resource_declaration" else found.modules
+            body = next(node for node in nodes(parts[-1]) if node.type == "object")
+            kinds[_text(parts[0])] = Declared(_text(parts[1]).strip("'"), body)
+        case _:
+            pass
+
+
+def _allowed(parameter: Node) -> Iterator[Any]:
+    before = parameter.prev_named_sibling
+    if before is None or before.type != "decorators":
+        return
+    for call in nodes(before):
+        if call.type == "call_expression" and _text(call.named_children[0]) == "allowed":
+            yield _value(call.named_children[1].named_children[0], {})
+
+
+def _note_use(found: Template, node: Node) -> None:
+    if node.type in {"loop_variable", "loop_enumerator"}:
+        found.local.add(_text(node))
+    if node.type in {"lambda_expression", "for_statement"}:
+        found.local.add(_text(node.named_children[0]))
+    if node.type == "identifier" and _is_use(node):
+        found.used.add(_text(node))
+    if node.type == "member_expression" and (pair := _output_of(node)):
+        found.taken.add(pair)
+
+
+def _is_use(identifier: Node) -> bool:
+    parent = identifier.parent
+    assert parent is not None
+    if parent.type in {"object_property", "call_expression"} or parent.type.endswith("_declaration"):
+        first = parent.named_children[0]
+        return first != identifier and parent.type != "call_expression"
+    return True
+
+
+def _output_of(member: Node) -> tuple[str, str] | None:
+    parts = _text(member).replace("!", "").split(".")
+    return (parts[0], parts[2]) if len(parts) == 3 and parts[1] == "outputs" else None
+
+
+def _value(node: Node, variables: Mapping[str, Node]) -> Any:
+    text = _text(node)
+    match node.type:
+        case "object":
+            return {name: _value(value, variables) for name, value in members(node).items()}
+        case "array":
+            return [_value(child, variables) for child in node.named_children if child.type != "comment"]
+        case "string" if not any(part.type == "interpolation" for part in node.children):
+            return text.strip("'")
+        case "number":
+            return int(text)
+        case "boolean":
+            return text == "true"
+        case "identifier" if text in variables:
+            return _value(variables[text], variables)
+        case _:
+            return Expression(text)

@@ -1,0 +1,118 @@
+"""What is known about Azure and can't be asked here, each table with its source."""
+
+# Names that the app's own code does not read, and who does.
+PLATFORM_SETTINGS = {
+    "AzureWebJobsStorage__blobServiceUri": "the Functions host: packages, leases of timers",
+    "AzureWebJobsStorage__queueServiceUri": "the Durable extension on azureStorage",
+    "AzureWebJobsStorage__tableServiceUri": "the Durable extension on azureStorage",
+    "AzureWebJobsStorage__credential": "the Functions host: no keys",
+    "AzureWebJobsStorage__clientId": "the Functions host: which identity",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": "the Functions host: where telemetry goes",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "the Functions host: telemetry with Entra ID",
+    "AZURE_CLIENT_ID": "DefaultAzureCredential: which user-assigned identity",
+    "AzureWebJobsDisableHomepage": "the Functions host: leaves / to the app",
+    "PYTHON_ENABLE_INIT_INDEXING": "the Python worker up to 3.12: needed for streams",
+    "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING": "the Durable SDK",
+    "DURABLE_TASK_SCHEDULER_CONNECTION_STRING": "the Durable extension on azureManaged",
+    "AzureFunctionsJobHost__extensions__durableTask__storageProvider__type": "the Functions host: over host.json",
+    "AzureFunctionsJobHost__extensions__durableTask__storageProvider__connectionStringName": "as before",
+}
+
+# learn.microsoft.com/azure/azure-functions/functions-app-settings, "Flex Consumption plan deprecations".
+FORBIDDEN_ON_FLEX = (
+    "FUNCTIONS_WORKER_RUNTIME",
+    "FUNCTIONS_EXTENSION_VERSION",
+    "WEBSITE_RUN_FROM_PACKAGE",
+    "WEBSITE_CONTENT",
+    "linuxFxVersion",
+    "SCM_DO_BUILD_DURING_DEPLOYMENT",
+    "ENABLE_ORYX_BUILD",
+)
+
+# learn.microsoft.com/azure/role-based-access-control/built-in-roles; the last one of Cosmos DB's own roles:
+# learn.microsoft.com/azure/cosmos-db/nosql/reference-data-plane-security. Keys are the names of variables.
+ROLES = {
+    "blobDataOwner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+    "queueDataContributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
+    "tableDataContributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
+    "openaiUser": "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd",
+    "metricsPublisher": "3913510d-42f4-4e42-8a64-420c390055eb",
+    "durableTaskDataContributor": "0ad04412-c4d5-4796-b79c-f76d14c8d402",
+    "dataContributor": "00000000-0000-0000-0000-000000000002",
+}
+
+# github.com/Azure/bicep-types-az at 1f896de2 (20 August 2026), generated/*/types.json: writable properties. Only those
+# in use, so that a misspelt one fails; a new one is to be looked up there before it is added.
+PROPERTIES = {
+    "Microsoft.Authorization/roleAssignments@2022-04-01": "roleDefinitionId principalId principalType",
+    "Microsoft.CognitiveServices/accounts@2025-10-01-preview": "customSubDomainName disableLocalAuth "
+    "publicNetworkAccess",
+    "Microsoft.CognitiveServices/accounts/deployments@2024-10-01": "model model.format model.name model.version",
+    "Microsoft.DocumentDB/databaseAccounts@2024-05-15": "databaseAccountOfferType consistencyPolicy "
+    "consistencyPolicy.defaultConsistencyLevel locations locations.locationName locations.failoverPriority "
+    "locations.isZoneRedundant enableMultipleWriteLocations capabilities capabilities.name disableLocalAuth "
+    "disableKeyBasedMetadataWriteAccess minimalTlsVersion backupPolicy backupPolicy.type "
+    "backupPolicy.continuousModeProperties backupPolicy.continuousModeProperties.tier",
+    "Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2024-11-15": "resource resource.id options "
+    "options.autoscaleSettings options.autoscaleSettings.maxThroughput",
+    "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2024-11-15": "resource resource.id "
+    "resource.partitionKey resource.partitionKey.paths resource.partitionKey.kind resource.partitionKey.version "
+    "resource.defaultTtl resource.indexingPolicy",
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15": "roleDefinitionId principalId scope",
+    "Microsoft.DurableTask/schedulers@2025-11-01": "sku sku.name sku.capacity ipAllowlist",
+    "Microsoft.DurableTask/schedulers/taskHubs@2025-11-01": "",
+    "Microsoft.Insights/components@2020-02-02": "Application_Type WorkspaceResourceId DisableLocalAuth",
+    "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31": "",
+    "Microsoft.OperationalInsights/workspaces@2023-09-01": "sku sku.name retentionInDays",
+    "Microsoft.Resources/resourceGroups@2021-04-01": "",
+    "Microsoft.Storage/storageAccounts@2023-01-01": "allowBlobPublicAccess allowSharedKeyAccess "
+    "defaultToOAuthAuthentication minimumTlsVersion supportsHttpsTrafficOnly",
+    "Microsoft.Storage/storageAccounts/blobServices@2023-01-01": "",
+    "Microsoft.Storage/storageAccounts/blobServices/containers@2023-01-01": "",
+    "Microsoft.Web/serverfarms@2024-04-01": "reserved",
+    "Microsoft.Web/sites@2024-04-01": "serverFarmId httpsOnly functionAppConfig functionAppConfig.deployment "
+    "functionAppConfig.deployment.storage functionAppConfig.deployment.storage.type "
+    "functionAppConfig.deployment.storage.value functionAppConfig.deployment.storage.authentication "
+    "functionAppConfig.deployment.storage.authentication.type "
+    "functionAppConfig.deployment.storage.authentication.userAssignedIdentityResourceId functionAppConfig.runtime "
+    "functionAppConfig.runtime.name functionAppConfig.runtime.version functionAppConfig.scaleAndConcurrency "
+    "functionAppConfig.scaleAndConcurrency.alwaysReady functionAppConfig.scaleAndConcurrency.instanceMemoryMB "
+    "functionAppConfig.scaleAndConcurrency.maximumInstanceCount functionAppConfig.scaleAndConcurrency.triggers "
+    "functionAppConfig.scaleAndConcurrency.triggers.http "
+    "functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency siteConfig siteConfig.minTlsVersion "
+    "siteConfig.cors siteConfig.cors.allowedOrigins",
+    "Microsoft.Web/sites/config@2024-04-01": "platform platform.enabled globalValidation "
+    "globalValidation.requireAuthentication globalValidation.unauthenticatedClientAction "
+    "globalValidation.excludedPaths httpSettings httpSettings.requireHttps identityProviders "
+    "identityProviders.azureActiveDirectory identityProviders.azureActiveDirectory.enabled "
+    "identityProviders.azureActiveDirectory.registration identityProviders.azureActiveDirectory.registration.clientId "
+    "identityProviders.azureActiveDirectory.registration.openIdIssuer "
+    "identityProviders.azureActiveDirectory.validation "
+    "identityProviders.azureActiveDirectory.validation.allowedAudiences login login.tokenStore "
+    "login.tokenStore.enabled",
+}
+ENVELOPE = {
+    *("name", "parent", "scope", "location", "tags", "kind", "properties"),
+    *("sku", "sku.name", "sku.tier", "sku.capacity"),
+    *("identity", "identity.type", "identity.userAssignedIdentities", "identity.userAssignedIdentities.*"),
+}
+
+# What must be said, by file, resource and property; the sentence is the reason.
+REQUIRED = {
+    ("storage", "account", "allowSharedKeyAccess"): (False, "no keys"),
+    ("storage", "account", "allowBlobPublicAccess"): (False, "nothing public"),
+    ("cosmos", "account", "disableLocalAuth"): (True, "no keys"),
+    ("cosmos", "account", "consistencyPolicy.defaultConsistencyLevel"): ("Strong", "decisions read the newest"),
+    ("cosmos", "account", "enableMultipleWriteLocations"): (False, "one writer wins a place"),
+    ("cosmos", "items", "resource.partitionKey.version"): (2, "version 1 hashes 101 bytes"),
+    ("cosmos", "items", "resource.partitionKey.kind"): ("Hash", "as in containers.py"),
+    ("monitoring", "insights", "DisableLocalAuth"): (True, "no keys"),
+    ("openai", "account", "disableLocalAuth"): (True, "no keys"),
+    ("app", "site", "httpsOnly"): (True, "no plain text"),
+    ("app", "site", "functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency"): (
+        100,
+        "Python's default is 1: an instance for every open stream",
+    ),
+    ("app", "authentication", "globalValidation.requireAuthentication"): (True, "callers sign in"),
+    ("app", "authentication", "globalValidation.unauthenticatedClientAction"): ("Return401", "an API redirects no one"),
+}

@@ -1,0 +1,221 @@
+"""What `azd up` provisions fits together, fits the code, and fits what is known of Azure. Nothing here deploys."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from shared.settings import Settings
+from tests.infra import checks
+from tests.infra.bicep import Expression, Template, template
+from tests.infra.knowledge import PLATFORM_SETTINGS, PROPERTIES, REQUIRED, ROLES
+
+ROOT = Path(__file__).parents[2]
+INFRA = ROOT / "infra"
+TEXTS = {path.stem: path.read_text() for path in [INFRA / "main.bicep", *(INFRA / "modules").glob("*.bicep")]}
+PARAMETERS = (INFRA / "main.parameters.json").read_text()
+HOST = (ROOT / "host.json").read_text()
+TOLD = (ROOT / "docs" / "deploy.md").read_text()
+
+
+def files() -> dict[str, Template]:
+    return {name: template(text) for name, text in TEXTS.items()}
+
+
+def changed(name: str, old: str, new: str) -> dict[str, Template]:
+    """The files, one of them with a mistake put in."""
+    assert old in TEXTS[name], f"{name}.bicep has no {old!r} to put a mistake in"
+    return files() | {name: template(TEXTS[name].replace(old, new, 1))}
+
+
+Check = Callable[[dict[str, Template]], list[str]]
+CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
+    checks.unparsed: [
+        ("cosmos", "disableLocalAuth: true", "disableLocalAuth: true }", "line"),
+        ("main", "param model string", "param model = = string", "line"),
+    ],
+    checks.unresolved: [
+        ("main", "scope: group", "scope: grupp", "grupp is not declared"),
+        ("app", "url string = 'https://${site.", "url string = 'https://${sight.", "sight is not declared"),
+        ("storage", "param name string", "param name string\nparam idle string", "idle is not used"),
+    ],
+    checks.unfit_modules: [
+        ("main", "taskHub: taskHub\n    schedulerEndpoint", "schedulerEndpoint", "taskHub is not given"),
+        ("main", "capacity: cosmosCapacity", "kapacity: cosmosCapacity", "kapacity is not a parameter"),
+        ("main", "storage.outputs.blobEndpoint", "storage.outputs.blob", "blob is not an output"),
+        ("main", "openai!.outputs.baseUrl", "openai!.outputs.url", "url is not an output"),
+        ("main", "'modules/cosmos.bicep'", "'modules/kosmos.bicep'", "there is no modules/kosmos.bicep"),
+    ],
+    checks.unknown_settings: [
+        ("app", "COSMOS_ENDPOINT:", "COSMOS_URL:", "COSMOS_URL is read by no one"),
+        ("app", "DURABLE_TASK_SCHEDULER_CONNECTION_STRING:", "DTS:", "DTS is read by no one"),
+    ],
+    checks.forbidden_settings: [
+        ("app", "MODEL: model", "MODEL: model\n  FUNCTIONS_WORKER_RUNTIME: 'python'", "FUNCTIONS_WORKER_RUNTIME"),
+        ("app", "minTlsVersion: '1.2'", "linuxFxVersion: 'Python|3.13'", "linuxFxVersion is forbidden"),
+    ],
+    checks.wrong_roles: [
+        ("storage", "b7e6dc6d", "b7e6dc6e", "blobDataOwner is"),
+        ("openai", "var openaiUser", "var openaiOwner", "openaiOwner is"),
+        ("scheduler", "  scope: hub\n", "", "has no scope"),
+        ("monitoring", "roleDefinitions', metricsPublisher", "roleDefinitions', principalId", "gives no known role"),
+    ],
+    checks.unlike_the_code: [
+        ("cosmos", "'/session_id'", "'/id'", "sessions: another partition key"),
+        ("cosmos", "        { path: '/telling/?' }\n", "", "sessions: another index policy"),
+        ("cosmos", "order: 'descending'", "order: 'ascending'", "sessions: another index policy"),
+        ("cosmos", "name: 'sessions'", "name: 'session'", "sessions is not provisioned"),
+        ("cosmos", "name: 'leases'", "name: 'lease'", "lease is not in containers.py"),
+        ("cosmos", "defaultTtl: -1", "defaultTtl: 60", "another time to live"),
+    ],
+    checks.unknown_properties: [
+        ("storage", "allowSharedKeyAccess", "allowSharedKeys", "account has no properties.allowSharedKeys"),
+        ("cosmos", "autoscaleSettings", "autoScale", "options.autoScale"),
+        ("app", "serverfarms@2024-04-01", "serverfarms@2099-01-01", "not in the table"),
+    ],
+    checks.not_as_required: [
+        ("cosmos", "'Strong'", "'Session'", "decisions read the newest"),
+        ("app", "perInstanceConcurrency: 100", "perInstanceConcurrency: 1", "an instance for every open stream"),
+    ],
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_nothing_is(check: Check) -> None:
+    assert check(files()) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "name", "old", "new", "said"), [(check, *mistake) for check, found in CHECKS.items() for mistake in found]
+)
+def test_a_mistake_is_found(check: Check, name: str, old: str, new: str, said: str) -> None:
+    assert any(said in problem for problem in check(changed(name, old, new)))
+
+
+@pytest.mark.parametrize(("name", "symbol", "path"), REQUIRED)
+def test_what_is_required_is_missed(name: str, symbol: str, path: str) -> None:
+    without = re.sub(rf"\b{path.rsplit('.', 1)[-1]}:", "dropped:", TEXTS[name])
+
+    found = checks.not_as_required(files() | {name: template(without)})
+
+    assert any(f"{name}: {symbol} says None for {path}" in problem for problem in found)
+
+
+def test_the_parameters_are_those_of_the_template_with_its_defaults() -> None:
+    assert checks.unfit_parameters(files(), PARAMETERS) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"model":', '"modell":', "modell is not a parameter"),
+        ('"model":', '"modell":', "model is not given"),
+        ("${COSMOS_MAX_THROUGHPUT=1000}", "${COSMOS_MAX_THROUGHPUT=400}", "does not say what main.bicep does"),
+        ("${MODEL}", "${MODEL=}", "does not say what main.bicep does"),
+    ],
+)
+def test_a_mistake_in_the_parameters_is_found(old: str, new: str, said: str) -> None:
+    assert old in PARAMETERS
+    assert any(said in problem for problem in checks.unfit_parameters(files(), PARAMETERS.replace(old, new, 1)))
+
+
+def test_a_default_that_is_not_allowed_is_found() -> None:
+    found = checks.unfit_parameters(
+        changed("main", "durableBackend string = 'azureStorage'", "durableBackend string = 'netherite'"),
+        PARAMETERS.replace("${DURABLE_BACKEND=azureStorage}", "${DURABLE_BACKEND=netherite}"),
+    )
+
+    assert found == ["durableBackend: netherite is not allowed"]
+
+
+def test_every_parameter_is_explained() -> None:
+    assert checks.untold_parameters(PARAMETERS, TOLD) == []
+    assert checks.untold_parameters(PARAMETERS, TOLD.replace("`MODEL_SKU`", "")) == ["MODEL_SKU is not explained"]
+
+
+def test_what_goes_over_host_json_is_there_to_be_gone_over() -> None:
+    assert checks.unlike_host_json(files(), HOST) == []
+    moved = checks.unlike_host_json(files(), HOST.replace('"storageProvider"', '"storage"'))
+    assert [problem.rsplit("__", 1)[-1] for problem in moved] == [
+        "type leads nowhere in host.json",
+        "connectionStringName leads nowhere in host.json",
+    ]
+
+
+def test_the_app_starts_in_azure_with_its_settings_and_not_without(environment: pytest.MonkeyPatch) -> None:
+    examples = {"cosmosEndpoint": "https://x.documents.azure.com:443/", "openaiBaseUrl": "https://x.openai.azure.com/"}
+    given = {
+        name: examples.get(value.text, value.text) if isinstance(value, Expression) else value
+        for name, value in checks.app_settings(files()).items()
+        if name != "OPENAI_API_KEY"  # given only with an endpoint that takes keys
+    }
+    for name, value in {"WEBSITE_INSTANCE_ID": "1", **given}.items():
+        environment.setenv(name, value)
+
+    assert started().auth_mode == "easyauth"
+    for name in ("COSMOS_ENDPOINT", "OPENAI_BASE_URL", "MODEL", "AUTH_MODE"):
+        with environment.context() as without:
+            without.delenv(name)
+            with pytest.raises(ValidationError, match=name):
+                started()
+
+
+def started() -> Settings:
+    return Settings()  # pyright: ignore[reportCallIssue]  # fields come from the environment
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+def test_the_task_hub_of_the_scheduler_is_the_apps() -> None:
+    main = files()["main"]
+    hub = main.value(main.variables["taskHub"])
+
+    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,44}", hub)
+    assert TEXTS["main"].count("taskHub: taskHub\n") == 2
+    assert '"hubName": "%TASKHUB_NAME%"' in HOST
+
+
+def test_azd_finds_the_app_by_the_name_of_its_service() -> None:
+    services = re.search(r"^services:\n  (\w+):", (ROOT / "azure.yaml").read_text(), re.MULTILINE)
+
+    assert services is not None
+    assert f"'azd-service-name': '{services[1]}'" in TEXTS["main"]
+
+
+def test_the_package_holds_what_the_host_needs_and_nothing_local() -> None:
+    ignored = set((ROOT / ".funcignore").read_text().split())
+
+    assert not ignored & {"host.json", "function_app.py", "requirements.txt", "shared", "orchestrations"}
+    assert {"local", "tests", "infra", "azure.yaml", "local.settings*.json"} <= ignored
+
+
+def test_the_tables_hold_nothing_that_is_not_used() -> None:
+    found = files()
+
+    assert {resource.kind for file in found.values() for resource in file.resources.values()} == set(PROPERTIES)
+    assert {name for file in found.values() for name in file.variables} >= set(ROLES)
+    assert set(checks.app_settings(found)) >= set(PLATFORM_SETTINGS)
+
+
+# CI has no compiler either: it comes from no registry that CI may use.
+@pytest.mark.skipif(shutil.which("az") is None, reason="az is not on the PATH")
+def test_the_bicep_compiler_finds_nothing() -> None:
+    done = subprocess.run(
+        ["az", "bicep", "build", "--stdout", "--file", INFRA / "main.bicep"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    # It may also say that there is a newer version of itself.
+    assert [line for line in done.stderr.splitlines() if ": Warning " in line or ": Error " in line] == []
+    assert done.returncode == 0
