@@ -4,7 +4,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from orchestrations.blueprint import bp as orchestrations
-from shared.api import events, flat_events, health, messages, queue, reference, sessions
+from shared.api import events, flat_events, health, messages, queue, reference, rooms, sessions
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -15,6 +15,7 @@ for blueprint in (
     queue.bp,
     events.bp,
     flat_events.bp,
+    rooms.bp,
     health.bp,
     reference.bp,
 ):

@@ -5,13 +5,14 @@ import importlib
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
-from shared.ports import ModelClient, SessionLog
+from shared.ports import ModelClient, RoomFeed, SessionLog
 from shared.services.control import Control
 from shared.services.endings import Endings
 from shared.services.events import Events
 from shared.services.export import Exports
 from shared.services.history import History
 from shared.services.messages import Messages
+from shared.services.rooms import Rooms
 from shared.services.sessions import Sessions
 from shared.services.turns import TurnLimits, Turns
 from shared.settings import Settings, settings
@@ -28,10 +29,11 @@ class Services:
     Vendors' modules are imported where they are first needed: each costs a cold start up to a second.
     """
 
-    def __init__(self, settings: Settings, log: SessionLog) -> None:
+    def __init__(self, settings: Settings, log: SessionLog, feed: RoomFeed) -> None:
         self.settings = settings
         self.clock = SystemClock()
         self.log = log
+        self.feed = feed
         self._model: ModelClient | None = None
 
     @property
@@ -69,6 +71,10 @@ class Services:
         return Messages(self.log)
 
     @cached_property
+    def rooms(self) -> Rooms:
+        return Rooms(self.feed, self.log)
+
+    @cached_property
     def control(self) -> Control:
         return Control(self.log, self.clock)
 
@@ -94,14 +100,16 @@ class Services:
 def services() -> Services:
     """The process's services. Call it only while the event loop runs: what it opens belongs to that loop."""
     current = settings()
-    return Services(current, _log(current))
+    return Services(current, *_stores(current))
 
 
-def _log(current: Settings) -> SessionLog:
+def _stores(current: Settings) -> tuple[SessionLog, RoomFeed]:
     if current.cosmos_endpoint is not None:
         from shared.stores.cosmos.log import CosmosSessionLog  # noqa: PLC0415  # a quarter of a second to import
 
-        return CosmosSessionLog(current.cosmos_endpoint, current.cosmos_database)
+        cosmos = CosmosSessionLog(current.cosmos_endpoint, current.cosmos_database)
+        return cosmos, cosmos.rooms
     from shared.stores.sqlite.log import SqliteSessionLog  # noqa: PLC0415
 
-    return SqliteSessionLog(current.data_dir / "sessions.db")
+    sqlite = SqliteSessionLog(current.data_dir / "sessions.db")
+    return sqlite, sqlite.rooms

@@ -9,7 +9,7 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared.api import events, flat_events, health, messages, queue, reference, sessions
+from shared.api import events, flat_events, health, messages, queue, reference, rooms, sessions
 from shared.api.describing import Description, description_of
 from shared.api.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import (
@@ -20,7 +20,7 @@ from shared.domain.errors import (
     UnauthenticatedError,
 )
 
-RESOURCES: tuple[ModuleType, ...] = (sessions, messages, queue, events, flat_events, health, reference)
+RESOURCES: tuple[ModuleType, ...] = (sessions, messages, queue, events, flat_events, rooms, health, reference)
 
 _OF_BODIES = (MalformedJsonError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
 _ANYWHERE = (UnauthenticatedError, StoreUnavailableError)
