@@ -5,6 +5,7 @@ import importlib
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
+from shared.domain.errors import StoreUnavailableError
 from shared.ports import ModelClient, RoomFeed, SessionLog
 from shared.services.control import Control
 from shared.services.endings import Endings
@@ -29,11 +30,11 @@ class Services:
     Vendors' modules are imported where they are first needed: each costs a cold start up to a second.
     """
 
-    def __init__(self, settings: Settings, log: SessionLog, feed: RoomFeed) -> None:
+    def __init__(self, settings: Settings, log: SessionLog, feed: RoomFeed | None) -> None:
         self.settings = settings
         self.clock = SystemClock()
         self.log = log
-        self.feed = feed
+        self._feed = feed
         self._model: ModelClient | None = None
 
     @property
@@ -72,7 +73,10 @@ class Services:
 
     @cached_property
     def rooms(self) -> Rooms:
-        return Rooms(self.feed, self.log)
+        """Raises StoreUnavailableError: this store keeps none."""
+        if self._feed is None:
+            raise StoreUnavailableError("Rooms are not kept in Cosmos DB: read the streams of the sessions.")
+        return Rooms(self._feed, self.log)
 
     @cached_property
     def control(self) -> Control:
@@ -103,12 +107,11 @@ def services() -> Services:
     return Services(current, *_stores(current))
 
 
-def _stores(current: Settings) -> tuple[SessionLog, RoomFeed]:
+def _stores(current: Settings) -> tuple[SessionLog, RoomFeed | None]:
     if current.cosmos_endpoint is not None:
         from shared.stores.cosmos.log import CosmosSessionLog  # noqa: PLC0415  # a quarter of a second to import
 
-        cosmos = CosmosSessionLog(current.cosmos_endpoint, current.cosmos_database)
-        return cosmos, cosmos.rooms
+        return CosmosSessionLog(current.cosmos_endpoint, current.cosmos_database), None
     from shared.stores.sqlite.log import SqliteSessionLog  # noqa: PLC0415
 
     sqlite = SqliteSessionLog(current.data_dir / "sessions.db")

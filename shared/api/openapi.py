@@ -27,6 +27,7 @@ Refusals are `application/problem+json` (RFC 9457), and a refused request has wr
 are the platform's own empty 404."""
 _PATH_PARAMETERS = {
     "session_id": ("the session", "demo"),
+    "project_id": ("the project", "prj_01JD0000000000000000000000"),
     "message_id": ("the message", "msg_01JD0000000000000000000000_demo"),
     "call_id": ("the tool call", "call_01JD0000000000000000000000_1_0"),
     "asset": ("a file of the page", "swagger-ui.css"),
