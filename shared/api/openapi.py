@@ -138,7 +138,7 @@ def _has_body(answer: Answer) -> bool:
 
 
 def _content(answer: Answer, schemas: Schemas) -> Schema:
-    if answer.media_type == EVENT_STREAM:
+    if answer.media_type == EVENT_STREAM and answer.model is None:
         schema = reference("Frame")
     else:
         schema = {"type": "string"} if answer.model is None else schemas.sent(answer.model)

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+from typing_extensions import TypedDict
+
 from shared.api import framing
 from shared.api.framing import frame_of
 from shared.api.views import SessionView, as_json, envelope, event_data
@@ -27,6 +29,18 @@ TOLD_OF_PROJECTS = {
 
 Told: TypeAlias = tuple[str | None, Mapping[str, Any]]
 """A frame before it has its id: its name, if it has one, and its data."""
+
+
+class RoomFrame(TypedDict, total=False):
+    """One frame of a room's stream. `id` is the cursor behind it; the rooms of projects name their frames by `event`.
+
+    `data` is JSON on one line.
+    """
+
+    id: str
+    event: str
+    data: str
+
 
 _View: TypeAlias = Callable[[SessionState], Awaitable[SessionView]]
 

@@ -1,7 +1,7 @@
 """HTTP functions of rooms: what happens in all sessions of a project, or of the caller, as one stream."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from functools import cache
@@ -14,7 +14,7 @@ from shared.api.describing import EVENT_STREAM, Answer, describes
 from shared.api.endpoint import endpoint
 from shared.api.parameters import Text
 from shared.api.principal import caller
-from shared.api.room_frames import RoomDelivery, RoomForm
+from shared.api.room_frames import RoomDelivery, RoomForm, RoomFrame
 from shared.api.views import SessionView
 from shared.domain.rooms import Room
 from shared.domain.session import SessionState
@@ -22,7 +22,7 @@ from shared.wiring import services
 
 bp = df.Blueprint()
 
-_CURSOR = r"^[A-Za-z0-9_=.\-]{1,2000}(~[0-9]{1,4})?$"
+_CURSOR = r"^[0-9]{1,18}(~[0-9]{1,4})?$"
 _AFTER = Text("after", "cursor: the `id:` of a frame, or 0 for everything that is kept", pattern=_CURSOR)
 _LAST_EVENT_ID = Text(
     "last-event-id", "the last `id:` that was seen; goes before `after`", place="header", pattern=_CURSOR
@@ -57,7 +57,7 @@ data: {"type":"event","data":{"sequence":1,"type":"session.created","session_id"
 @bp.route("projects/{project_id}/stream", methods=["GET"])
 @endpoint
 @describes(
-    Answer(200, "Frames, until a planned end", media_type=EVENT_STREAM, example=_PROJECT_EXAMPLE),
+    Answer(200, "Frames, until a planned end", RoomFrame, media_type=EVENT_STREAM, example=_PROJECT_EXAMPLE),
     reads=(_AFTER, _LAST_EVENT_ID),
 )
 async def stream_project(req: Request) -> Response:
@@ -74,7 +74,7 @@ async def stream_project(req: Request) -> Response:
 @bp.route("stream", methods=["GET"])
 @endpoint
 @describes(
-    Answer(200, "Frames, until a planned end", media_type=EVENT_STREAM, example=_EXAMPLE),
+    Answer(200, "Frames, until a planned end", RoomFrame, media_type=EVENT_STREAM, example=_EXAMPLE),
     reads=(_AFTER, _LAST_EVENT_ID),
 )
 async def stream_all(req: Request) -> Response:
@@ -106,16 +106,16 @@ def _cursor_of(req: Request) -> tuple[str | None, int]:
     Raises:
         InvalidRequestError: it can be none of ours.
     """
-    is_resumed = _LAST_EVENT_ID.name in req.headers
-    parameter, text = (
-        (_LAST_EVENT_ID, _LAST_EVENT_ID.of(req.headers)) if is_resumed else (_AFTER, _AFTER.of(req.query_params))
-    )
-    if text is None:
-        return None, 0
-    if not re.fullmatch(_CURSOR.strip("^$"), text, re.ASCII):
+    after, seen = _checked(_AFTER, req.query_params), _checked(_LAST_EVENT_ID, req.headers)
+    cursor, _, skipped = (seen or after or "").partition("~")
+    return cursor or None, int(skipped or 0)
+
+
+def _checked(parameter: Text, values: Mapping[str, str]) -> str | None:
+    text = parameter.of(values)
+    if text is not None and not re.fullmatch(_CURSOR, text):
         raise parameter.refusal("the `id:` of a frame, or 0")
-    cursor, _, skipped = text.partition("~")
-    return cursor, int(skipped or 0)
+    return text
 
 
 async def _opened(opening: bytes, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
