@@ -14,6 +14,7 @@ from shared.api import (
     projects,
     queue,
     reference,
+    rooms,
     sessions,
     tool_calls,
 )
@@ -31,6 +32,7 @@ for blueprint in (
     flat_events.bp,
     projects.bp,
     project_sessions.bp,
+    rooms.bp,
     health.bp,
     reference.bp,
 ):

@@ -12,6 +12,7 @@ from shared.domain.chunks import (
 from shared.domain.documents import AnyDocument, Document
 from shared.domain.ids import InstanceId, ProjectId, SessionId, TurnId, WriterId
 from shared.domain.project import Project
+from shared.domain.rooms import Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.domain.values import ToolCall, Usage
 
@@ -246,6 +247,37 @@ class ProjectStore(Protocol):
 
     async def closing(self, limit: int) -> Sequence[Project]:
         """Deleted projects whose sessions may still be there, least recently changed first."""
+        ...
+
+
+class RoomEar(Protocol):
+    """A watcher's ear on a room."""
+
+    async def past(self, after: str, at_most: timedelta) -> Sequence[RoomEntry]:
+        """Wait as `Tail.past` does. Entries given follow `after` without a gap; an empty answer says nothing."""
+        ...
+
+
+class RoomFeed(Protocol):
+    """What happens in rooms, kept for 7 days: at least once, and in order per session. Cursors are opaque texts.
+
+    Every method raises StoreUnavailableError when the store doesn't answer.
+    """
+
+    async def now(self, room: Room) -> str:
+        """The cursor behind everything that is acknowledged by now."""
+        ...
+
+    async def known(self, cursor: str) -> str:
+        """The cursor, or the newest if it lies beyond the end. Raises InvalidRequestError: it is none of ours."""
+        ...
+
+    async def read(self, room: Room, after: str, limit: int) -> Sequence[RoomEntry]:
+        """At most `limit` entries that follow `after`."""
+        ...
+
+    def watch(self, room: Room) -> AbstractContextManager[RoomEar]:
+        """Listen from now on: what is appended after this call is not missed by `RoomEar.past`."""
         ...
 
 

@@ -5,7 +5,8 @@ import importlib
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
-from shared.ports import ModelClient, ProjectStore, SessionLog
+from shared.domain.errors import NotSupportedError
+from shared.ports import ModelClient, ProjectStore, RoomFeed, SessionLog
 from shared.services.actions import Actions
 from shared.services.control import Control
 from shared.services.endings import Endings
@@ -16,6 +17,7 @@ from shared.services.history import History
 from shared.services.messages import Messages
 from shared.services.project_sessions import ProjectSessions
 from shared.services.projects import Projects
+from shared.services.rooms import Rooms
 from shared.services.sessions import Sessions
 from shared.services.turns import TurnLimits, Turns
 from shared.services.vibecoding import Vibecoding
@@ -33,11 +35,14 @@ class Services:
     Vendors' modules are imported where they are first needed: each costs a cold start up to a second.
     """
 
-    def __init__(self, settings: Settings, log: SessionLog, project_store: ProjectStore) -> None:
+    def __init__(
+        self, settings: Settings, log: SessionLog, project_store: ProjectStore, feed: RoomFeed | None = None
+    ) -> None:
         self.settings = settings
         self.clock = SystemClock()
         self.log = log
         self.project_store = project_store
+        self._feed = feed
         self._model: ModelClient | None = None
 
     @property
@@ -87,6 +92,13 @@ class Services:
         return Messages(self.log)
 
     @cached_property
+    def rooms(self) -> Rooms:
+        """Raises NotSupportedError: this store keeps none."""
+        if self._feed is None:
+            raise NotSupportedError("Rooms are not kept in Cosmos DB yet: read the streams of the sessions.")
+        return Rooms(self._feed, self.log)
+
+    @cached_property
     def control(self) -> Control:
         return Control(self.log, self.clock, self.turn_timeout)
 
@@ -123,10 +135,11 @@ def services() -> Services:
     return Services(current, *_stores(current))
 
 
-def _stores(current: Settings) -> tuple[SessionLog, ProjectStore]:
+def _stores(current: Settings) -> tuple[SessionLog, ProjectStore, RoomFeed | None]:
     """The stores on one database, which closing the log closes."""
     if current.cosmos_endpoint is not None:
         opening = importlib.import_module("shared.stores.cosmos.opening")  # a quarter of a second
-        return opening.open_stores(current.cosmos_endpoint, current.cosmos_database)
+        return *opening.open_stores(current.cosmos_endpoint, current.cosmos_database), None
     opening = importlib.import_module("shared.stores.sqlite.opening")
-    return opening.open_stores(current.data_dir / "sessions.db")
+    log, projects = opening.open_stores(current.data_dir / "sessions.db")
+    return log, projects, log.rooms

@@ -27,8 +27,8 @@ Refusals are `application/problem+json` (RFC 9457), and a refused request has wr
 are the platform's own empty 404."""
 _PATH_PARAMETERS = {
     "session_id": ("the session", "demo"),
-    "message_id": ("the message", "msg_01JD0000000000000000000000_demo"),
     "project_id": ("the project", "prj_01JD0000000000000000000000"),
+    "message_id": ("the message", "msg_01JD0000000000000000000000_demo"),
     "call_id": ("the tool call", "call_01JD0000000000000000000000_1_0"),
     "asset": ("a file of the page", "swagger-ui.css"),
 }
@@ -138,7 +138,7 @@ def _has_body(answer: Answer) -> bool:
 
 
 def _content(answer: Answer, schemas: Schemas) -> Schema:
-    if answer.media_type == EVENT_STREAM:
+    if answer.media_type == EVENT_STREAM and answer.model is None:
         schema = reference("Frame")
     else:
         schema = {"type": "string"} if answer.model is None else schemas.sent(answer.model)

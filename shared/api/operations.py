@@ -19,6 +19,7 @@ from shared.api import (
     projects,
     queue,
     reference,
+    rooms,
     sessions,
     tool_calls,
 )
@@ -41,6 +42,7 @@ RESOURCES: tuple[ModuleType, ...] = (
     flat_events,
     projects,
     project_sessions,
+    rooms,
     agents,
     health,
     reference,

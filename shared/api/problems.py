@@ -15,6 +15,7 @@ from shared.domain.errors import (
     InvalidRequestError,
     ModelNotAllowedError,
     NotFoundError,
+    NotSupportedError,
     PreconditionFailedError,
     ProducerFencedError,
     QueueFullError,
@@ -38,6 +39,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),
     (ProducerFencedError, 403),
+    (NotSupportedError, 501),
     (StoreUnavailableError, 503),
 )
 

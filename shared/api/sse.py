@@ -1,13 +1,13 @@
-"""Server-sent events: frames, heartbeats, and when a stream ends (html.spec.whatwg.org, "Server-sent events")."""
+"""A session's log as server-sent events, and when its stream ends (html.spec.whatwg.org, "Server-sent events")."""
 
-import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
+from shared.api import framing
+from shared.api.framing import frame_of
 from shared.api.views import as_json, envelope, event_data
 from shared.domain.chunks import (
     Event,
@@ -30,10 +30,6 @@ from shared.ports import SessionLog
 from shared.services.reading import filled_in
 from shared.services.stream import follow
 
-HEARTBEAT = timedelta(seconds=15)
-"""Below the 230 s after which Azure's load balancer drops an idle connection, with room for proxies."""
-
-HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 EXAMPLE = """: open
 
 id: 3
@@ -48,12 +44,6 @@ id: 7
 event: done
 data: {"session_id":"demo","head":7,"reason":"finished"}
 """
-_OPEN = b": open\n\n"
-_BEAT = b": still here\n\n"
-_RESUME = b"retry: 500\n\n"
-_LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
-
-
 # A turn that is doing this goes on: no need to ask whether the session has ended.
 _GOES_ON = (
     UserMessage,
@@ -86,25 +76,9 @@ def event_stream(
     log: SessionLog, session_id: SessionId, options: StreamOptions, headers: Mapping[str, str] | None = None
 ) -> StreamingResponse:
     """The session's log from a cursor on, as a response that ends when nothing more will come."""
-    frames = _frames(log, session_id, options)
-    return StreamingResponse(frames, headers={**HEADERS, **(headers or {})}, media_type="text/event-stream")
-
-
-async def _frames(log: SessionLog, session_id: SessionId, options: StreamOptions) -> AsyncGenerator[bytes]:
-    yield _OPEN
-    closes_at = time.monotonic() + options.lasting.total_seconds()
-    delivery = _Delivery(log, session_id, options)
-    batches = follow(log, session_id, options.after, min(HEARTBEAT, options.lasting))
-    async with aclosing(batches):
-        async for events in batches:
-            if frames := await (delivery.events(events) if events else delivery.caught_up()):
-                yield frames
-            if delivery.over:
-                return
-            if time.monotonic() >= closes_at:
-                # A planned end: without `done` the client resumes from its cursor.
-                yield _RESUME
-                return
+    batches = follow(log, session_id, options.after, min(framing.HEARTBEAT, options.lasting))
+    frames = framing.paced(batches, _Delivery(log, session_id, options), options.lasting)
+    return framing.streaming(frames, headers)
 
 
 class _Delivery:
@@ -120,7 +94,7 @@ class _Delivery:
         self._may_have_ended = True
         self._is_silent = False
 
-    async def events(self, events: Sequence[Event]) -> bytes:
+    async def delivered(self, events: Sequence[Event]) -> bytes:
         wanted = events[: self._last_wanted(events)]
         self._position = wanted[-1].sequence
         self._is_silent = False
@@ -134,7 +108,7 @@ class _Delivery:
         # To have caught up is no silence yet: only to have caught up again says that time has passed.
         was_silent, self._is_silent = self._is_silent, True
         if not self._may_have_ended:
-            return _BEAT if was_silent else b""
+            return framing.BEAT if was_silent else b""
         self._may_have_ended = False
         state = await self._log.state(self._session_id)
         if state is not None and state.deleted and await self._log.read(self._session_id, self._position, 1):
@@ -168,23 +142,14 @@ def _framed(session_id: SessionId, events: Sequence[Event], options: StreamOptio
 def frame(session_id: SessionId, event: Event, *, whole: bool) -> bytes:
     """One event as a frame: named by its type, or `whole` and unnamed for clients that read only `data`."""
     if whole:
-        return b"id: %d\ndata: %b\n\n" % (event.sequence, one_line(as_json(envelope(session_id, event))))
-    data = one_line(as_json(event_data(session_id, event)))
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.sequence, event.type.encode(), data)
-
-
-def one_line(data: bytes) -> bytes:
-    """`data` on one line for every client: some end a line at U+0085, U+2028 and U+2029 too."""
-    if b"\xc2\x85" in data or b"\xe2\x80" in data:
-        for character, escaped in _LINE_ENDS:
-            data = data.replace(character, escaped)
-    return data
+        return frame_of(b"%d" % event.sequence, as_json(envelope(session_id, event)))
+    return frame_of(b"%d" % event.sequence, as_json(event_data(session_id, event)), event.type.encode())
 
 
 def done(session_id: SessionId, head: int, reason: str) -> bytes:
     """The frame that says that nothing more will come."""
     data = as_json({"session_id": session_id, "head": head, "reason": reason})
-    return b"id: %d\nevent: done\ndata: %b\n\n" % (head, data)
+    return frame_of(b"%d" % head, data, b"done")
 
 
 def ending(state: SessionState | None, position: int, *, follow: bool) -> str | None:

@@ -35,6 +35,7 @@ SQLITE_GAPS = {
 COSMOS_GAPS = {
     "cleared places": "Cosmos DB can't refuse a writer by another document: once the log is cleared, writers that slept"
     " until then are kept out by the age at which the sweep clears",
+    "rooms": "the Cosmos DB store keeps no rooms",
 }
 WIRE_SERVER_GAPS = COSMOS_GAPS | {
     "expiry": "the npm server keeps documents whose time to live is over",

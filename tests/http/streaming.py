@@ -12,11 +12,12 @@ JSON = dict[str, Any]
 
 @dataclass
 class Frame:
-    """One server-sent event. `text` is its `data` as sent."""
+    """One server-sent event. `text` is its `data` as sent, `cursor` its id, which is a sequence in a session's log."""
 
     id: int | None = None
     event: str | None = None
     text: str = ""
+    cursor: str = field(default="", compare=False)
 
     @property
     def data(self) -> JSON:
@@ -39,7 +40,8 @@ async def frames_of(lines: AsyncIterator[str]) -> AsyncGenerator[Frame]:
         name, _, value = line.partition(": ")
         match name:
             case "id":
-                frame.id = int(value)
+                frame.cursor = value
+                frame.id = int(value) if value.isdigit() else None
             case "event":
                 frame.event = value
             case "data":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.api import sse
+from shared.api import framing, sse
 from tests.worker.client import frames, new_session, post_message
 from tests.worker.driver import Worker
 from tests.worker.extension import Endpoint
@@ -118,5 +118,5 @@ async def test_a_client_that_leaves_ends_its_stream(
         await anext(stream)
         assert not ended.is_set()
 
-    async with asyncio.timeout(sse.HEARTBEAT.total_seconds() / 3):  # sooner than the next write would fail
+    async with asyncio.timeout(framing.HEARTBEAT.total_seconds() / 3):  # sooner than the next write would fail
         await ended.wait()

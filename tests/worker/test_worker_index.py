@@ -41,6 +41,8 @@ _ROUTES = {
     "GET events/{session_id}",
     "GET sessions/{session_id}/stream",
     "GET api/sessions/{session_id}/stream",
+    "GET projects/{project_id}/stream",
+    "GET stream",
     "GET messages/{message_id}",
     "GET messages/{message_id}/full",
     "GET projects",

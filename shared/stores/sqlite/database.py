@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from shared.domain.errors import StoreUnavailableError
 
+ROOMS_KEPT_SECONDS = 7 * 24 * 60 * 60
+
 T = TypeVar("T")
 
 # `attention` is when the sweep is to look at a session, and 0 where it never has to. A file of release 0.1.0 says 1
@@ -44,6 +46,12 @@ CREATE TABLE IF NOT EXISTS projects (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS projects_listed ON projects (owner, listing_key DESC) WHERE deleted = 0;
 CREATE INDEX IF NOT EXISTS projects_closing ON projects (updated_at) WHERE closing = 1;
+CREATE TABLE IF NOT EXISTS rooms (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, project_id TEXT, session_id TEXT NOT NULL,
+    first INTEGER NOT NULL, deletes INTEGER NOT NULL, recorded_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS rooms_owned ON rooms (owner, place);
+CREATE INDEX IF NOT EXISTS rooms_of_projects ON rooms (owner, project_id, place) WHERE project_id IS NOT NULL;
 """
 
 
@@ -91,8 +99,15 @@ class Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
-        connection.execute("DELETE FROM documents WHERE expires_at < unixepoch()")
+        forget_expired(connection)
         return connection
+
+
+def forget_expired(connection: sqlite3.Connection) -> None:
+    """Drop documents and room entries whose time is over. The latter stand in order: no others are looked at."""
+    connection.execute("DELETE FROM documents WHERE expires_at < unixepoch()")
+    kept = "SELECT place FROM rooms WHERE recorded_at >= unixepoch() - ? ORDER BY place LIMIT 1"
+    connection.execute(f"DELETE FROM rooms WHERE place < coalesce(({kept}), ?)", (ROOMS_KEPT_SECONDS, 2**63 - 1))
 
 
 def _transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str) -> T:

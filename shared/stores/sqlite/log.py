@@ -26,6 +26,7 @@ from shared.stores.sqlite.items import (
     upsert_document,
     upsert_state,
 )
+from shared.stores.sqlite.rooms import Recorded, SqliteRooms, record
 from shared.stores.tails import Tails
 
 _CLEAR_AT_ONCE = 1000
@@ -37,21 +38,25 @@ class SqliteSessionLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tails = Tails()
+        self.rooms = SqliteRooms(self._database)
 
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> Recorded | None:
             if is_written(connection, chunk):
-                return
+                return None
             insert_chunk(connection, chunk)
             if checkpoint is not None:
                 upsert_state(connection, checkpoint)
             for document in documents:
                 upsert_document(connection, chunk.session_id, document)
+            return record(connection, chunk)
 
-        await self._database.write(work)
+        recorded = await self._database.write(work)
         self._tails.appended(chunk)
+        if recorded is not None:
+            self.rooms.appended(recorded, chunk, checkpoint)
 
     async def state(self, session_id: SessionId) -> SessionState | None:
         def work(connection: sqlite3.Connection) -> SessionState | None:

@@ -1,0 +1,89 @@
+"""Rooms: what happens in all of an owner's sessions, or in those of one project."""
+
+from dataclasses import dataclass
+
+from shared.domain.chunks import Chunk, Event
+from shared.domain.events import (
+    MessageDelta,
+    MessageQueued,
+    MessageWithdrawn,
+    Outside,
+    RunComplete,
+    RunHandover,
+    RunStart,
+    SessionCreated,
+    SessionDeleted,
+    SessionUpdated,
+    Status,
+    ToolCallActionRequired,
+    UserMessage,
+)
+from shared.domain.ids import SessionId
+from shared.domain.session import SessionState
+
+BEGINNING = "0"
+"""The cursor from which a room tells everything that is kept, in every store."""
+
+# Whatever may change what `status` and `state` say of a session, or its fields that clients set.
+_CHANGES = (
+    SessionUpdated,
+    UserMessage,
+    MessageQueued,
+    MessageWithdrawn,
+    RunStart,
+    RunHandover,
+    RunComplete,
+    Status,
+    ToolCallActionRequired,
+)
+
+
+@dataclass(frozen=True)
+class Room:
+    """An owner's sessions; with `project_id` only those of this project. Another owner's never show."""
+
+    owner: str
+    project_id: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RoomEntry:
+    """What one chunk of a session tells a room: its events but the deltas.
+
+    A room's entries begin behind `before` and end at `cursor`: who goes on from `before` gets this one next. `session`
+    is the session after the chunk or later; it is None when nothing of it changed, or when it is deleted.
+    """
+
+    before: str
+    cursor: str
+    session_id: SessionId
+    events: tuple[Event, ...]
+    session: SessionState | None = None
+    deletes: bool = False
+
+
+def is_telling(chunk: Chunk) -> bool:
+    """Whether rooms are told of `chunk`: it holds more than deltas."""
+    return chunk.types != (MessageDelta.model_fields["type"].default,)
+
+
+def entry_of(before: str, cursor: str, chunk: Chunk, state: SessionState | None) -> RoomEntry:
+    """The entry of a chunk; of a session that is deleted nothing is told but that."""
+    deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
+    is_gone = state is not None and state.deleted
+    events = tuple(event for event in chunk.events if not isinstance(event.data, MessageDelta))
+    if is_gone and not deletes:
+        events = ()
+    session = state if not is_gone and any(map(changes_session, events)) else None
+    return RoomEntry(before, cursor, chunk.session_id, events, session, deletes)
+
+
+def changes_session(event: Event) -> bool:
+    """Whether `event` begins a session, or may change how it stands."""
+    match event.data:
+        case SessionCreated():
+            return True
+        case Outside(event_type=event_type):
+            return event_type == "session_stop"
+        case data:
+            return isinstance(data, _CHANGES)

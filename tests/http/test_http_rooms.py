@@ -1,0 +1,335 @@
+"""Rooms: one stream over all sessions of a project, or of the caller."""
+
+import asyncio
+import base64
+import json
+import os
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.http.driving import PATIENCE, Api, api_of, new_id, ok, refusal, running_host
+from tests.http.streaming import JSON, Frame, Stream, names
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(os.environ.get("TURNLOG_TEST_STORE") == "cosmos", reason="the Cosmos DB store keeps no rooms"),
+]
+
+STOP = {"event_type": "session_stop"}
+
+
+@asynccontextmanager
+async def _room(api: Api, path: str = "/stream", query: str = "", **headers: str) -> AsyncGenerator[Stream]:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with api.http.stream("GET", f"{path}?{query}", headers=sent) as response:
+        assert response.status_code == 200, await response.aread()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        yield Stream(response)
+
+
+def _of_project() -> tuple[str, str]:
+    """A project's id that no other test uses, and the path of its room."""
+    project = new_id("project")
+    return project, f"/projects/{project}/stream"
+
+
+async def _until(stream: Stream, good: Callable[[Frame], object]) -> Frame:
+    async with asyncio.timeout(PATIENCE):
+        async for frame in stream:
+            if good(frame):
+                return frame
+    raise AssertionError(f"the stream ended: {names(stream.seen)}")
+
+
+async def _ended(stream: Stream, sessions: set[str]) -> list[Frame]:
+    """Take frames until each of `sessions` has stopped; gives all of them."""
+    left = set(sessions)
+
+    def is_last(frame: Frame) -> bool:
+        data = frame.data
+        if (frame.event or data.get("type")) == "session_updated" and data["session"]["status"] == "finished":
+            left.discard(data["session"]["session_id"])
+        return not left
+
+    await _until(stream, is_last)
+    return stream.seen
+
+
+def _events(frames: list[Frame], session_id: str) -> list[JSON]:
+    """The events of a session among the unnamed frames."""
+    return [
+        frame.data["data"]
+        for frame in frames
+        if frame.data["type"] == "event" and frame.data["data"]["session_id"] == session_id
+    ]
+
+
+async def _told(api: Api, session_id: str) -> list[JSON]:
+    return [event for event in await api.events(session_id) if event["type"] != "message.delta"]
+
+
+def _session_in(frame: Frame) -> str:
+    data = frame.data
+    return str(data["session"]["session_id"] if "session" in data else data["session_id"])
+
+
+async def test_all_that_the_caller_has_tells_of_a_session_of_its_events_and_of_its_end(api: Api) -> None:
+    session_id = new_id()
+    async with _room(api) as stream:
+        first = await _until(stream, lambda _: True)
+        session = ok(await api.http.post("/sessions", json={"session_id": session_id}), 201)
+        await api.append(session_id, {"event_type": "progress", "percent": 40})
+        await api.append(session_id, STOP)
+        frames = await _ended(stream, {session_id})
+
+    log = await api.events(session_id)
+    mine = [frame.data for frame in frames if session_id in frame.text]
+    assert first.data["type"] == "init"
+    assert first.data["cursor"] == first.cursor
+    assert {frame.event for frame in frames} == {None}
+    assert [each["type"] for each in mine] == ["session_created", "event", "event", "event", "session_updated"]
+    assert mine[0]["session"] == {**session, "trace_id": None}
+    assert [each["data"] for each in mine[1:4]] == log
+    assert log[1]["percent"] == 40
+    assert mine[4]["session"]["status"] == "finished"
+
+
+async def test_a_projects_room_tells_what_its_sessions_do_and_nothing_of_others(api: Api) -> None:
+    project, path = _of_project()
+    other = await api.new_session(project_id=new_id("project"))
+    async with _room(api, path) as stream:
+        await _until(stream, lambda frame: frame.event == "init")
+        session_id = await api.new_session(project_id=project)
+        await api.say(other)
+        await api.say(session_id)
+        await api.http.patch(f"/sessions/{session_id}", json={"session_name": "renamed"})
+        await _until(stream, lambda frame: '"session_name":"renamed"' in frame.text)
+        await api.http.delete(f"/sessions/{session_id}")
+        await _until(stream, lambda frame: frame.event == "session_deleted")
+
+    assert names(stream.seen) == [
+        "init",
+        "session_created",
+        "session_updated",  # the message, and its turn
+        "message.complete",
+        "token_usage",
+        "run.complete",
+        "session_updated",
+        "session_updated",  # its name
+        "session_deleted",
+    ]
+    assert {_session_in(frame) for frame in stream.seen[1:]} == {session_id}
+    assert [frame.data["sequence"] for frame in stream.seen[3:6]] == sorted(
+        frame.data["sequence"] for frame in stream.seen[3:6]
+    )
+    assert stream.seen[3].data["text"]
+    assert [frame.data["session"]["state"] for frame in stream.seen if frame.event == "session_updated"] == [
+        "running",
+        "idle",
+        "idle",
+    ]
+
+
+async def test_the_first_frame_holds_the_sessions_that_are_not_archived_and_where_to_go_on(api: Api) -> None:
+    project, path = _of_project()
+    kept, archived = await api.new_session(project_id=project), await api.new_session(project_id=project)
+    await api.http.patch(f"/sessions/{archived}", json={"archived": True})
+    async with _room(api, path) as stream:
+        init = await _until(stream, lambda frame: frame.event == "init")
+    await api.append(kept, STOP)
+
+    async with _room(api, path, f"after={init.data['cursor']}") as stream:
+        following = await _until(stream, lambda _: True)
+
+    assert init.cursor == init.data["cursor"]
+    assert [each["session_id"] for each in init.data["sessions"]] == [kept]
+    assert (following.event, following.data["session"]["status"]) == ("session_updated", "finished")
+
+
+async def test_an_answer_too_large_for_its_event_is_told_whole(api: Api) -> None:
+    project, path = _of_project()
+    session_id = await api.new_session(project_id=project)
+
+    message = await api.say(session_id, model="fake-8000-0")
+
+    async with _room(api, path, "after=0") as stream:
+        complete = await _until(stream, lambda frame: frame.event == "message.complete")
+    assert len(message["answer"]) > 32 * 1024
+    assert complete.data["text"] == message["answer"]
+
+
+async def test_from_the_beginning_and_from_every_frame_nothing_is_lost_or_repeated(api: Api) -> None:
+    project, path = _of_project()
+    sessions = [await api.new_session(project_id=project) for _ in range(4)]
+    async with asyncio.TaskGroup() as group:
+        for session_id in sessions:
+            group.create_task(_talk(api, session_id))
+    marker = await api.new_session(project_id=project)
+    async with _room(api, path, "after=0") as stream:
+        await _until(stream, lambda frame: marker in frame.text)
+        named = stream.seen
+    async with _room(api, "/stream", "after=0") as stream:
+        await _until(stream, lambda frame: marker in frame.text)
+        unnamed = stream.seen
+
+    for session_id in sessions:
+        assert _events(unnamed, session_id) == await _told(api, session_id)
+    for whole, where in ((named, path), (unnamed[-100:], "/stream")):
+        assert len({frame.cursor for frame in whole}) == len(whole)
+        for place in range(len(whole) - 1):
+            seen = {"last_event_id": whole[place].cursor} if place % 2 else {}
+            query = "after=0" if seen else f"after={whole[place].cursor}"
+            async with _room(api, where, query, **seen) as stream:
+                following = [await _until(stream, lambda _: True) for _ in range(min(3, len(whole) - place - 1))]
+            assert [frame.cursor for frame in following] == [
+                frame.cursor for frame in whole[place + 1 : place + 1 + len(following)]
+            ]
+            assert names(following) == names(whole[place + 1 : place + 1 + len(following)])
+
+
+async def test_a_watcher_that_drops_again_and_again_while_sessions_run_sees_everything_once(api: Api) -> None:
+    project, path = _of_project()
+    sessions = [await api.new_session(project_id=project) for _ in range(4)]
+    seen: list[Frame] = []
+    async with asyncio.TaskGroup() as group:
+        for session_id in sessions:
+            group.create_task(_talk(api, session_id))
+        while sum(frame.event == "run.complete" for frame in seen) < 2 * len(sessions):
+            cursor = seen[-1].cursor if seen else "0"
+            async with _room(api, path, last_event_id=cursor) as stream:
+                seen.append(await _until(stream, lambda _: True))
+
+    async with _room(api, path, "after=0") as stream:
+        whole = [await _until(stream, lambda _: True) for _ in seen]
+    assert [(frame.cursor, frame.event) for frame in seen] == [(frame.cursor, frame.event) for frame in whole]
+
+
+async def _talk(api: Api, session_id: str) -> None:
+    await api.say(session_id)
+    await api.append(session_id, {"event_type": "progress"}, {"event_type": "error", "message": "no"})
+    await api.say(session_id)
+    await api.append(session_id, STOP)
+
+
+async def test_each_of_many_watchers_is_told_of_every_event_and_those_that_do_not_read_delay_nobody(api: Api) -> None:
+    sessions = {await api.new_session() for _ in range(12)}
+    async with asyncio.TaskGroup() as group, _room(api) as idle, _room(api) as idle_too:
+        await _until(idle, lambda _: True)
+        watching = [group.create_task(_watch(api, sessions)) for _ in range(12)]
+        watched = [await each for each in [group.create_task(_talk(api, session)) for session in sessions]]
+        seen = [await each for each in watching]
+        await _until(idle_too, lambda frame: frame.data["type"] == "event")
+
+    assert len(watched) == 12
+    for session_id in sessions:
+        log = await _told(api, session_id)
+        for frames in seen:
+            assert _events(frames, session_id) == log[1:]
+
+
+async def _watch(api: Api, sessions: set[str]) -> list[Frame]:
+    """Everything from before the first message of any of `sessions` to the end of all."""
+    left = dict.fromkeys(sessions, 2)
+
+    def is_last(frame: Frame) -> bool:
+        data = frame.data
+        if data["type"] == "event" and data["data"]["type"] == "session_stop":
+            left.pop(data["data"]["session_id"], None)
+        return not left
+
+    cursor = await _first_of(api, sessions)
+    async with _room(api, "/stream", f"after={cursor}") as stream:
+        await _until(stream, is_last)
+        return stream.seen
+
+
+async def _first_of(api: Api, sessions: set[str]) -> str:
+    """The cursor behind the creation of `sessions`."""
+    left = set(sessions)
+    async with _room(api, "/stream", "after=0") as stream:
+
+        def is_last(frame: Frame) -> bool:
+            data = frame.data
+            if data["type"] == "event" and data["data"]["type"] == "session.created":
+                left.discard(data["data"]["session_id"])
+            return not left
+
+        return (await _until(stream, is_last)).cursor
+
+
+async def test_of_a_deleted_session_later_watchers_are_told_only_that(api: Api) -> None:
+    project, path = _of_project()
+    session_id = await api.new_session(project_id=project)
+    await api.say(session_id)
+    await api.http.delete(f"/sessions/{session_id}")
+    last = await api.new_session(project_id=project)
+
+    async with _room(api, path, "after=0") as stream:
+        await _until(stream, lambda frame: frame.event == "session_created" and _session_in(frame) == last)
+
+    assert (names(stream.seen), _session_in(stream.seen[0])) == (["session_deleted", "session_created"], session_id)
+
+
+@pytest.mark.parametrize("cursor", ["", "abc", "-1", "1~", "1~x", "~1", "1~99999", "9" * 3000])
+async def test_a_cursor_that_is_none_of_ours_is_refused(api: Api, cursor: str) -> None:
+    for path in ("/stream", _of_project()[1]):
+        refusal(await api.http.get(path, params={"after": cursor}), 422, "invalid_request")
+        refusal(await api.http.get(path, headers={"last-event-id": cursor}), 422, "invalid_request")
+
+
+async def test_a_cursor_from_beyond_the_end_goes_on_from_now(api: Api) -> None:
+    project, path = _of_project()
+    async with _room(api, path, "after=999999999") as stream:
+        session_id = await api.new_session(project_id=project)
+
+        assert _session_in(await _until(stream, lambda _: True)) == session_id
+
+
+async def test_a_planned_end_asks_to_resume(tmp_path: Path, store_environment: dict[str, str]) -> None:
+    with running_host(tmp_path, {"STREAM_MAX_SECONDS": "1", **store_environment}) as host:
+        async with api_of(host) as api:
+            text = (await api.http.get("/stream")).text
+
+    assert text.endswith("retry: 500\n\n")
+    assert "event: done" not in text
+
+
+async def test_another_owner_sees_nothing_of_a_room_of_the_same_name(
+    tmp_path: Path, store_environment: dict[str, str]
+) -> None:
+    env = {"AUTH_MODE": "easyauth", "WEBSITE_AUTH_ENABLED": "True", **store_environment}
+    project, path = _of_project()
+    with running_host(tmp_path, env) as host:
+        async with api_of(host) as api:
+            mine, theirs = _identity(), _identity()
+            for who in (mine, theirs):
+                ok(await api.http.post("/sessions", json={"project_id": project}, headers=who), 201)
+            seen = [await _sole_session(api, each, who) for each in (path, "/stream") for who in (mine, theirs)]
+
+            assert (await api.http.get("/stream")).status_code == 401
+
+    assert seen[0] == seen[2] != seen[1] == seen[3]
+
+
+async def _sole_session(api: Api, path: str, who: dict[str, str]) -> str:
+    """The one session that `init` and everything kept tell of; its end is the last thing there is."""
+    async with api.http.stream("GET", path, headers=who) as response:
+        init = await _until(Stream(response), lambda _: True)
+    async with api.http.stream("GET", f"{path}?after=0", headers=who) as response:
+        stream = Stream(response)
+        created = await _until(stream, lambda _: True)
+        session_id = _session_in(created)
+        await api.http.post(f"/sessions/{session_id}/events", json=[STOP], headers=who)
+        frames = await _ended(stream, {session_id})
+    assert [each["session_id"] for each in init.data["sessions"]] == [session_id]
+    assert all(session_id in frame.text for frame in frames)
+    return session_id
+
+
+def _identity() -> dict[str, str]:
+    claims = [{"typ": "oid", "val": secrets.token_hex(8)}]
+    return {"x-ms-client-principal": base64.b64encode(json.dumps({"claims": claims}).encode()).decode()}
