@@ -93,6 +93,7 @@ class ChatRequest(BaseModel):
     tools: list[Tool] | None = Field(default=None, min_length=1)
     tool_choice: Literal["none", "auto", "required"] | Tool | None = None
     parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _answer_every_call(self) -> "ChatRequest":
@@ -205,6 +206,12 @@ def _minimal(schema: dict[str, Any], root: dict[str, Any]) -> Any:
             return max(schema.get("minimum", 0), 0)
         case kind:
             return {"boolean": False, "null": None}.get(kind, "x" * schema.get("minLength", 0))
+
+
+def plan_words(request: ChatRequest, tokens: int) -> list[str]:
+    """What to say: words, or where a JSON Schema is given, a smallest value that fits it."""
+    schema = (request.response_format or {}).get("json_schema", {}).get("schema")
+    return write_words(request.messages, tokens) if schema is None else [json.dumps(_minimal(schema, schema))]
 
 
 def write_words(messages: list[Message], tokens: int) -> list[str]:
