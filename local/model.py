@@ -42,7 +42,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from local.script import ChatRequest, Script, parse_model_name, plan_calls, split_calls
-from local.words import write_words
+from local.words import plan_words
 
 _CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded", 503: "service_unavailable"}
 
@@ -90,7 +90,7 @@ class Answer:
     def __init__(self, request: ChatRequest, script: Script, counts: Counts) -> None:
         self.script, self.counts, self.stream = script, counts, request.stream
         self.calls = plan_calls(request)
-        self.words = [] if self.calls else write_words(request.messages, script.tokens)
+        self.words = [] if self.calls else plan_words(request, script.tokens)
         self.deltas = split_calls(self.calls) or [{"content": word} for word in self.words]
         whole = script.finish_reason == "stop" and script.ending == "done"
         self.deltas = self.deltas if whole else self.deltas[: script.tokens]

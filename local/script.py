@@ -93,6 +93,7 @@ class ChatRequest(BaseModel):
     tools: list[Tool] | None = Field(default=None, min_length=1)
     tool_choice: Literal["none", "auto", "required"] | Tool | None = None
     parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _answer_every_call(self) -> "ChatRequest":
@@ -186,25 +187,25 @@ def _given_arguments(text: str, start: int) -> tuple[str, int]:
 
 
 def _minimal_arguments(schema: dict[str, Any]) -> str:
-    return json.dumps(_minimal({"type": "object", **schema}, schema))
+    return json.dumps(minimal({"type": "object", **schema}, schema))
 
 
-def _minimal(schema: dict[str, Any], root: dict[str, Any]) -> Any:
+def minimal(schema: dict[str, Any], root: dict[str, Any]) -> Any:
     """A smallest value that fits `schema`; references are looked up in the `$defs` of `root`."""
     if "$ref" in schema:
-        return _minimal(root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), root)
+        return minimal(root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), root)
     fixed = [schema[key] for key in ("default", "const") if key in schema]
     if known := [*schema.get("examples", []), *fixed, *schema.get("enum", [])]:
         return known[0]
     if choices := schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf"):
-        return _minimal(choices[0], root)
+        return minimal(choices[0], root)
     kinds: Any = schema.get("type")
     match cast("list[str]", kinds)[0] if isinstance(kinds, list) else kinds:
         case "object":
             fields = schema.get("properties", {})
-            return {name: _minimal(fields.get(name, {}), root) for name in schema.get("required", [])}
+            return {name: minimal(fields.get(name, {}), root) for name in schema.get("required", [])}
         case "array":
-            return [_minimal(schema.get("items", {}), root)] * schema.get("minItems", 0)
+            return [minimal(schema.get("items", {}), root)] * schema.get("minItems", 0)
         case "integer" | "number":
             return max(schema.get("minimum", 0), 0)
         case kind:

@@ -1,11 +1,18 @@
 """What the scripted model says: a conversation in, words out."""
 
+import json
 import zlib
 from collections.abc import Iterator
 from itertools import chain, count, islice, takewhile
 
 from local.coder import PATCHING, describe
-from local.script import Message, Tool
+from local.script import ChatRequest, Message, minimal
+
+
+def plan_words(request: ChatRequest, tokens: int) -> list[str]:
+    """What to say: words, or where a JSON Schema is given, a smallest value that fits it."""
+    schema = (request.response_format or {}).get("json_schema", {}).get("schema")
+    return write_words(request.messages, tokens) if schema is None else [json.dumps(minimal(schema, schema))]
 
 
 def write_words(messages: list[Message], tokens: int) -> list[str]:

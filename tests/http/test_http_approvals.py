@@ -329,3 +329,17 @@ async def _decided_and_ended(host: Host, session_id: str, action: JSON) -> None:
         assert (await api.session(session_id))["required_action"] == [action]
         await decide(api, session_id, action["call_id"], decision="approve")
         assert (await ended(api, session_id))["status"] == "completed"
+
+
+async def test_ten_calls_approved_at_once_are_all_run_and_the_turn_goes_on_once(api: Api) -> None:
+    session_id = await api.new_session()
+    actions = await parked(api, session_id, " and ".join([DRAW] * 10))
+
+    receipts = await asyncio.gather(
+        *(decide(api, session_id, action["call_id"], decision="approve") for action in actions)
+    )
+
+    assert sorted(len(receipt["required_action"]) for receipt in receipts) == list(range(10))
+    assert (await ended(api, session_id))["status"] == "completed"
+    assert [call["status"] for call in await calls(api, session_id)] == ["completed"] * 10
+    assert types(await api.events(session_id)).count("run.handover") == 1

@@ -165,3 +165,18 @@ def test_the_example_holds_what_holds_without_it(environment: pytest.MonkeyPatch
     example = json.loads((ROOT / "local.settings.example.json").read_text(encoding="utf-8"))
 
     assert read(environment, **example["Values"]) == plain
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("12h", 12 * 3600), ("7d", 7 * 24 * 3600)]
+)
+def test_how_long_an_approval_is_waited_for_has_a_unit(
+    environment: pytest.MonkeyPatch, given: str, seconds: int
+) -> None:
+    assert read(environment, APPROVAL_TIMEOUT=given).approval_timeout.total_seconds() == seconds
+
+
+@pytest.mark.parametrize("given", ["soon", "0", "-1", "1.5h", "366d", "7 days"])
+def test_a_time_to_wait_that_is_none_is_refused_by_its_name(environment: pytest.MonkeyPatch, given: str) -> None:
+    with pytest.raises(SettingsError, match="APPROVAL_TIMEOUT"):
+        read(environment, APPROVAL_TIMEOUT=given)

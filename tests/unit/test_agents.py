@@ -1,0 +1,75 @@
+"""What an agent declares holds for its turns: model, step limit, output."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from orchestrations.call_model import call_model
+from shared.agents.declaration import Agent
+from shared.agents.registry import AGENTS
+from shared.services.turns import NewMessage
+from shared.wiring import Services
+from tests.unit.telling import OWNER, TRACE, Client, kept, opened, posted, work
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+
+class Winner(BaseModel):
+    name: str
+    prize: int
+
+
+class Impossible(BaseModel):
+    name: Annotated[str, Field(pattern="^nobody writes this$")]
+
+
+@pytest.fixture
+def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    def declare(**fields: Any) -> str:
+        monkeypatch.setitem(AGENTS, "own", Agent("own", "A test's.", "Answer.", **fields))
+        return "own"
+
+    return declare
+
+
+async def test_an_agents_model_is_that_of_messages_which_name_none(on: Services, declare: Callable[..., str]) -> None:
+    agent, session = declare(model="fake-7-0"), await opened(on)
+
+    assert (await posted(on, session, agent=agent)).model == "fake-7-0"
+    assert (await posted(on, session, agent=agent, model="fake-8-0")).model == "fake-8-0"
+    assert (await posted(on, session)).model == on.settings.model
+
+
+@pytest.mark.parametrize(("own", "most"), [(3, 3), (None, 10), (40, 10)])
+async def test_a_turn_makes_as_many_steps_as_its_agent_and_the_setting_allow(
+    on: Services, declare: Callable[..., str], own: int | None, most: int
+) -> None:
+    from shared.scheduler import DurableTurnScheduler  # its SDK is slow to import
+
+    client = Client()
+    new = NewMessage("Hello", TRACE, agent=declare(max_steps=own))
+    submission = await on.turns.submit(OWNER, await opened(on), new)
+    await on.turns.start(submission, DurableTurnScheduler(client, on.settings))  # pyright: ignore[reportArgumentType]
+
+    assert client.started[0]["max_steps"] == most
+
+
+async def test_an_answer_has_the_form_that_the_agent_declares(on: Services, declare: Callable[..., str]) -> None:
+    message = await posted(on, await opened(on), agent=declare(output_type=Winner))
+
+    assert (await call_model(work(message)))["outcome"] == "done"
+
+    assert Winner.model_validate_json((await kept(on, message)).answer or "") == Winner(name="", prize=0)
+
+
+async def test_an_answer_in_another_form_fails_the_turn_however_often_it_is_asked_for(
+    on: Services, declare: Callable[..., str]
+) -> None:
+    message = await posted(on, await opened(on), agent=declare(output_type=Impossible))
+
+    replies = [await call_model(work(message, attempt=attempt)) for attempt in (1, 2)]
+
+    assert [(reply["outcome"], reply["failure"]["code"]) for reply in replies] == [("failed", "invalid_output")] * 2
+    assert "name" in replies[0]["failure"]["message"]
