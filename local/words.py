@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain, count, islice, takewhile
 
 from local.coder import PATCHING, describe
-from local.script import ChatRequest, Message, minimal
+from local.script import ChatRequest, Message, Tool, minimal
 
 
 def plan_words(request: ChatRequest, tokens: int) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.domain.session import SessionState
+from shared.stores.sqlite.database import Database
 from shared.stores.sqlite.log import SqliteSessionLog
 from tests.unit.telling import THEN, created
 
@@ -34,7 +35,7 @@ async def test_sessions_that_needed_a_look_still_do_and_the_others_do_not(tmp_pa
         _insert(connection, busy, 1)
         _insert(connection, idle, 0)
     connection.close()
-    log = SqliteSessionLog(tmp_path / "sessions.db")
+    log = SqliteSessionLog(Database(tmp_path / "sessions.db"))
     try:
         assert await log.active(THEN - timedelta(days=9), 10) == [busy]
         assert await log.state(idle.session_id) == idle
