@@ -1,6 +1,7 @@
 """Which sessions there are: filters, order, pages; and which ones need looking after."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -156,3 +157,15 @@ async def test_no_more_are_given_than_asked_for(log: SessionLog, owner: str) -> 
 
     assert len(await log.active(2)) == 2
     assert len(await log.sessions(SessionFilter(owner=owner), before=None, limit=2)) == 2
+
+
+async def test_marks_of_deleted_sessions_are_listed_only_when_asked_for(log: SessionLog, owner: str) -> None:
+    kept = await begin(log, owner=owner, project_id="p")
+    gone = await begin(log, owner=owner, project_id="p", at=THEN + timedelta(seconds=1))
+    mark = await go_on(log, gone, SessionDeleted())
+    await log.clear(gone.session_id)
+
+    wanted = SessionFilter(owner=owner, project_id="p")
+    assert await log.sessions(wanted, before=None, limit=10) == [kept]
+    assert await log.sessions(replace(wanted, with_deleted=True), before=None, limit=10) == [mark, kept]
+    assert [state.session_id for state in await log.sessions(SessionFilter(with_deleted=True), before=None, limit=2)]

@@ -17,11 +17,12 @@ from shared.domain.events import (
     SessionUpdated,
 )
 from shared.domain.fold import fold
-from shared.domain.ids import SessionId
+from shared.domain.ids import SessionId, new_project_id, new_writer_id
+from shared.domain.project import Project
 from shared.ports import SessionLog
 from shared.services.stream import follow
 from shared.stores.cosmos.opening import open_stores
-from tests.contract.building import begin, chunk, delta, places, texts, whole
+from tests.contract.building import THEN, begin, chunk, delta, places, texts, whole
 from tests.contract.stores import Store, cosmos_store, wire_server
 
 T = TypeVar("T")
@@ -74,6 +75,25 @@ async def test_followers_are_handed_everything_once(processes: list[SessionLog])
             group.create_task(_write(processes[0], state.session_id, writer))
 
     assert all(task.result() == list(range(1, LAST + 1)) for task in reading)
+
+
+async def test_a_project_is_made_once_and_changed_once_by_each_change(store: Store) -> None:
+    log, projects = store.open_all()
+    made = Project(
+        id=new_project_id(THEN), owner="owner", name="0", document={}, changed_by=new_writer_id(), created_at=THEN,
+        updated_at=THEN,
+    )  # fmt: skip
+    await projects.create(made)
+    project = made
+
+    for _ in range(20):
+        following = {"revision": project.revision + 1, "changed_by": new_writer_id(), "name": f"{project.revision}"}
+        project = project.model_copy(update=following)
+        await projects.replace(project)
+
+    assert await projects.get(made.id) == project
+    assert await projects.list("owner", before=None, limit=5) == [project]
+    await log.close()
 
 
 async def test_a_database_that_was_not_provisioned_is_named_as_the_fault() -> None:

@@ -30,6 +30,9 @@ def routes(session_id: str) -> list[tuple[str, str]]:
         ("POST", f"{path}/messages"),
         ("POST", f"{path}/cancel"),
         ("POST", f"{path}/events"),
+        ("POST", "/projects"),
+        ("PATCH", "/projects/prj_none"),
+        ("POST", "/projects/prj_none/sessions"),
     ]
 
 
