@@ -18,6 +18,7 @@ The model's name says how it behaves (tokens up to 999999):
 
 Offered tools are called when the last user message says so: `call add {"a": 1, "b": 2} and use clock` makes both
 calls at once, `call add {…} then call clock` one after the other's result. Every fragment of a call is a token.
+Where propose_patch is offered, a prompt that asks for no call by name is coded: see local/coder.py.
 """
 
 import argparse
@@ -29,10 +30,8 @@ import socket
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import uvicorn
@@ -42,6 +41,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from local.script import ChatRequest, Script, parse_model_name, plan_calls, split_calls
+from local.stats import Counts, Stats
 from local.words import plan_words
 
 _CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded", 503: "service_unavailable"}
@@ -57,31 +57,6 @@ class ApiError(Exception):
         # In milliseconds too, as OpenAI does: its SDK prefers them, which keeps retrying clients quick.
         headers = {"retry-after": "1", "retry-after-ms": "50"} if status in (429, 503) else {}
         self.response = JSONResponse(self.body, status, headers)
-
-
-@dataclass
-class Counts:
-    """What became of requests; one that was refused, or gone before its answer began, never started."""
-
-    requests: int = 0
-    started: int = 0
-    finished: int = 0
-    aborted: int = 0
-    tokens_sent: int = 0
-    active: int = 0
-
-
-class Stats:
-    """Counts per model name, of the requests that named a scripted model."""
-
-    def __init__(self) -> None:
-        self.models: defaultdict[str, Counts] = defaultdict(Counts)
-        self.last_abort_at: float | None = None
-
-    def dump(self) -> dict[str, Any]:
-        models = {name: asdict(counts) for name, counts in self.models.items()}
-        total = {field.name: sum(counts[field.name] for counts in models.values()) for field in fields(Counts)}
-        return {**total, "last_abort_at": self.last_abort_at, "models": models}
 
 
 class Answer:
