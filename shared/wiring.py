@@ -12,6 +12,7 @@ from shared.services.events import Events
 from shared.services.export import Exports
 from shared.services.fork import Forks
 from shared.services.history import History
+from shared.services.memory import Memories
 from shared.services.messages import Messages
 from shared.services.sessions import Sessions
 from shared.services.turns import TurnLimits, Turns
@@ -72,6 +73,10 @@ class Services:
     @cached_property
     def messages(self) -> Messages:
         return Messages(self.log)
+
+    @cached_property
+    def memories(self) -> Memories:
+        return Memories(self.log, self.clock)
 
     @cached_property
     def control(self) -> Control:
