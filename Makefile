@@ -6,7 +6,7 @@ COSMOS := tests/cosmos_server
 CODE := function_app.py orchestrations shared local bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow test-cosmos worker check bench docs lock clean
+.PHONY: help install run test test-slow test-cosmos worker memory check bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ worker: $(VENV)/.dev ## test the app on the library of Azure's own worker (needs
 	$(BIN)/python tests/worker/environment.py
 	.venv-worker/bin/python -m pytest --confcutdir tests/worker tests/worker
 
+memory: $(VENV)/.dev ## test sessions as the memory of openai-agents
+	$(BIN)/python tests/agents_sdk/environment.py
+	.venv-agents/bin/python -m pytest --confcutdir tests/agents_sdk tests/agents_sdk
+
 check: $(VENV)/.dev ## format, lint, types, layers, generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -47,9 +51,10 @@ lock: $(VENV)/.dev ## resolve the requirements files anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local -o requirements-local.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local --extra dev -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.13 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra worker -c requirements.txt -o requirements-worker.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local --extra agents -c requirements.txt -o requirements-agents.txt
 
 clean: ## remove what the targets made, and the local data
-	rm -rf $(VENV) .venv-worker .data $(COSMOS)/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-worker .venv-agents .data $(COSMOS)/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }

@@ -14,6 +14,7 @@ from shared.services.events import Events
 from shared.services.export import Exports
 from shared.services.fork import Forks
 from shared.services.history import History
+from shared.services.memory import Memories
 from shared.services.messages import Messages
 from shared.services.project_sessions import ProjectSessions
 from shared.services.projects import Projects
@@ -97,6 +98,10 @@ class Services:
         if self._feed is None:
             raise NotSupportedError("Rooms are not kept in Cosmos DB yet: read the streams of the sessions.")
         return Rooms(self._feed, self.log)
+
+    @cached_property
+    def memories(self) -> Memories:
+        return Memories(self.log, self.clock)
 
     @cached_property
     def control(self) -> Control:

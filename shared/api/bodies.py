@@ -23,7 +23,7 @@ PROMPT_BYTES = 256 * 1024
 EVENT_BYTES = 64 * 1024
 MOST_EVENTS = 100
 _EVENT_TYPE = r"^[A-Za-z0-9_.:\-]{1,64}$"
-_RESERVED = r"^(run\..*|session\..*|message\.queued|message\.withdrawn|user_message|status|done)$"
+_RESERVED = r"^(run\..*|session\..*|memory\..*|message\.queued|message\.withdrawn|user_message|status|done)$"
 
 
 def _within_metadata_limit(value: dict[str, JsonValue]) -> dict[str, JsonValue]:

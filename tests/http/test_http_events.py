@@ -7,7 +7,7 @@ from tests.http.driving import JSON, Api, is_gapless, ok, refusal, types, until
 pytestmark = pytest.mark.anyio
 
 RESERVED = (
-    "run.start run.complete run.anything session.created session.deleted session.x"
+    "run.start run.complete run.anything session.created session.deleted session.x memory.items memory.popped"
     " message.queued message.withdrawn user_message status done"
 )
 

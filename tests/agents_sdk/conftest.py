@@ -1,0 +1,13 @@
+"""These tests need openai-agents, which has an environment of its own: see environment.py."""
+
+import importlib.util
+
+import pytest
+
+if importlib.util.find_spec("agents") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"

@@ -1,0 +1,29 @@
+"""The virtual environment of these tests, with what `requirements-agents.txt` names.
+
+`python tests/agents_sdk/environment.py` makes `.venv-agents`, or does nothing when it is up to date.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_LOCK = ROOT / "requirements-agents.txt"
+_FOLDER = ROOT / ".venv-agents"
+_PYTHON = _FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+_INSTALLED = _FOLDER / "installed.txt"  # the lock, as it was when all of it had been installed
+
+
+def make() -> None:
+    """Make the environment afresh unless it is up to date."""
+    if _INSTALLED.is_file() and _INSTALLED.read_text() == _LOCK.read_text() and _PYTHON.exists():
+        return
+    subprocess.run([sys.executable, "-m", "venv", "--clear", _FOLDER], check=True)
+    pip = [_PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--requirement", _LOCK]
+    subprocess.run(pip, check=True)
+    _INSTALLED.write_text(_LOCK.read_text())
+
+
+if __name__ == "__main__":
+    make()

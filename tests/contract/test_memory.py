@@ -1,0 +1,97 @@
+"""A session as an agent's memory, on every store."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.domain.errors import InvalidRequestError, SessionNotFoundError, TooLargeError
+from shared.domain.events import MessageComplete, RunComplete, ToolCallComplete, UserMessage
+from shared.ports import SessionLog
+from shared.services.memory import Memories
+from shared.wiring import SystemClock
+from tests.contract.building import RUN, begin, delta, go_on, session_id
+
+pytestmark = pytest.mark.anyio
+
+OWNER, TRACE = "owner", "0" * 32
+ITEMS: list[dict[str, Any]] = [
+    {"role": "user", "content": "My name is Ada."},
+    {"id": None, "type": "message", "content": [{"type": "output_text", "text": "Hi\u2028!", "n": 2**60, "x": 0.1}]},
+]
+END = RunComplete(status="completed", steps=1, usage={}, duration_ms=1, model="fake")
+
+
+@pytest.fixture
+def memories(log: SessionLog) -> Memories:
+    return Memories(log, SystemClock())
+
+
+async def test_items_come_back_as_they_went_in_and_open_their_session(memories: Memories) -> None:
+    session = session_id()
+    assert await memories.items(OWNER, session) == []
+
+    await memories.add(OWNER, session, ITEMS, TRACE)
+    await memories.add(OWNER, session, [], TRACE)
+    await memories.add(OWNER, session, ITEMS[:1], TRACE)
+
+    assert await memories.items(OWNER, session) == [*ITEMS, *ITEMS[:1]]
+
+
+async def test_the_newest_item_is_taken_back_and_all_are_forgotten(memories: Memories) -> None:
+    session = session_id()
+    await memories.add(OWNER, session, ITEMS, TRACE)
+
+    assert [await memories.pop(OWNER, session, TRACE) for _ in range(3)] == [ITEMS[1], ITEMS[0], None]
+    await memories.add(OWNER, session, ITEMS, TRACE)
+    await memories.clear(OWNER, session, TRACE)
+    assert await memories.pop(OWNER, session, TRACE) is None
+    await memories.add(OWNER, session, ITEMS[1:], TRACE)
+    assert await memories.items(OWNER, session) == ITEMS[1:]
+
+
+async def test_adding_and_taking_back_at_once_lose_and_repeat_nothing(memories: Memories) -> None:
+    session = session_id()
+    await asyncio.gather(*(memories.add(OWNER, session, [{"n": n}], TRACE) for n in range(12)))
+    assert sorted(item["n"] for item in await memories.items(OWNER, session)) == list(range(12))
+
+    popped = await asyncio.gather(*(memories.pop(OWNER, session, TRACE) for _ in range(5)))
+
+    left = await memories.items(OWNER, session)
+    assert sorted(item["n"] for item in [*left, *popped] if item) == list(range(12))
+
+
+async def test_turns_that_have_ended_are_remembered_in_the_logs_order(log: SessionLog, memories: Memories) -> None:
+    state = await begin(log)
+    session = state.session_id
+    call = ToolCallComplete(
+        id="c", step=1, name="add", arguments="{}", status="completed", response={"sum": 3}, duration_ms=1
+    )
+    said = [UserMessage(content="Hello"), RUN, delta(), MessageComplete(step=1, attempt=1, text="word"), call]
+    state = await go_on(log, state, *said)
+    assert await memories.items(OWNER, session) == []
+    state = await go_on(log, state, END)
+    await memories.add(OWNER, session, ITEMS, TRACE)
+
+    assert await memories.items(OWNER, session) == [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "word"},
+        {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": '{"sum": 3}'},
+        *ITEMS,
+    ]
+
+
+async def test_what_cannot_be_kept_is_refused_and_has_written_nothing(memories: Memories) -> None:
+    session = session_id()
+    with pytest.raises(InvalidRequestError):
+        await memories.add(OWNER, session, [{"x": object()}], TRACE)
+    with pytest.raises(TooLargeError):
+        await memories.add(OWNER, session, [{"x": "x" * 1024**2}], TRACE)
+    assert await memories.items(OWNER, session) == []
+
+    await memories.add(OWNER, session, ITEMS, TRACE)
+    with pytest.raises(SessionNotFoundError):
+        await memories.items("somebody else", session)
+    with pytest.raises(SessionNotFoundError):
+        await memories.pop("somebody else", session, TRACE)
