@@ -10,7 +10,6 @@ from shared.api import framing
 from shared.api.framing import frame_of
 from shared.api.views import SessionView, as_json, envelope, event_data
 from shared.domain.chunks import Event
-from shared.domain.events import SessionCreated
 from shared.domain.ids import SessionId
 from shared.domain.rooms import RoomEntry
 from shared.domain.session import SessionState
@@ -71,11 +70,10 @@ class RoomForm:
 
     async def _told(self, entry: RoomEntry) -> list[Told]:
         session = None if entry.session is None else {"session": await self._view(entry.session)}
-        is_new = any(isinstance(event.data, SessionCreated) for event in entry.events)
         wanted = [event for event in entry.events if not self._is_named or event.type in TOLD_OF_PROJECTS]
         events = [self._of_event(entry.session_id, each) for each in await self._filled(entry.session_id, wanted)]
-        created = [self._of_session("session_created", session)] if session and is_new else []
-        updated = [self._of_session("session_updated", session)] if session and not is_new else []
+        created = [self._of_session("session_created", session)] if session and entry.is_new else []
+        updated = [self._of_session("session_updated", session)] if session and not entry.is_new else []
         gone = {"session_id": entry.session_id}
         deleted = [self._of_session("session_deleted", gone)] if entry.deletes else []
         return [*created, *events, *updated, *deleted]

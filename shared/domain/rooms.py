@@ -11,7 +11,6 @@ from shared.domain.events import (
     RunComplete,
     RunHandover,
     RunStart,
-    SessionCreated,
     SessionDeleted,
     SessionUpdated,
     Status,
@@ -60,6 +59,7 @@ class RoomEntry:
     events: tuple[Event, ...]
     session: SessionState | None = None
     deletes: bool = False
+    is_new: bool = False
 
 
 def is_telling(chunk: Chunk) -> bool:
@@ -74,15 +74,16 @@ def entry_of(before: str, cursor: str, chunk: Chunk, state: SessionState | None)
     events = tuple(event for event in chunk.events if not isinstance(event.data, MessageDelta))
     if is_gone and not deletes:
         events = ()
-    session = state if not is_gone and any(map(changes_session, events)) else None
-    return RoomEntry(before, cursor, chunk.session_id, events, session, deletes)
+    # Until the last chunk of its copied log a fork is no session, and rooms are told of none before.
+    fork = None if state is None else state.forked_from
+    is_new = chunk.first <= (1 if fork is None else fork.sequence)
+    session = state if not is_gone and (is_new or any(map(changes_session, events))) else None
+    return RoomEntry(before, cursor, chunk.session_id, events, session, deletes, is_new)
 
 
 def changes_session(event: Event) -> bool:
-    """Whether `event` begins a session, or may change how it stands."""
+    """Whether `event` may change how a session stands."""
     match event.data:
-        case SessionCreated():
-            return True
         case Outside(event_type=event_type):
             return event_type == "session_stop"
         case data:

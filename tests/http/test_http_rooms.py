@@ -31,9 +31,9 @@ async def _room(api: Api, path: str = "/stream", query: str = "", **headers: str
         yield Stream(response)
 
 
-def _of_project() -> tuple[str, str]:
-    """A project's id that no other test uses, and the path of its room."""
-    project = new_id("project")
+async def _of_project(api: Api) -> tuple[str, str]:
+    """A new project, and the path of its room."""
+    project = ok(await api.http.post("/projects", json={"name": "Rooms"}), 201)["id"]
     return project, f"/projects/{project}/stream"
 
 
@@ -99,7 +99,7 @@ async def test_all_that_the_caller_has_tells_of_a_session_of_its_events_and_of_i
 
 
 async def test_a_projects_room_tells_what_its_sessions_do_and_nothing_of_others(api: Api) -> None:
-    project, path = _of_project()
+    project, path = await _of_project(api)
     other = await api.new_session(project_id=new_id("project"))
     async with _room(api, path) as stream:
         await _until(stream, lambda frame: frame.event == "init")
@@ -135,7 +135,7 @@ async def test_a_projects_room_tells_what_its_sessions_do_and_nothing_of_others(
 
 
 async def test_the_first_frame_holds_the_sessions_that_are_not_archived_and_where_to_go_on(api: Api) -> None:
-    project, path = _of_project()
+    project, path = await _of_project(api)
     kept, archived = await api.new_session(project_id=project), await api.new_session(project_id=project)
     await api.http.patch(f"/sessions/{archived}", json={"archived": True})
     async with _room(api, path) as stream:
@@ -151,7 +151,7 @@ async def test_the_first_frame_holds_the_sessions_that_are_not_archived_and_wher
 
 
 async def test_an_answer_too_large_for_its_event_is_told_whole(api: Api) -> None:
-    project, path = _of_project()
+    project, path = await _of_project(api)
     session_id = await api.new_session(project_id=project)
 
     message = await api.say(session_id, model="fake-8000-0")
@@ -163,7 +163,7 @@ async def test_an_answer_too_large_for_its_event_is_told_whole(api: Api) -> None
 
 
 async def test_from_the_beginning_and_from_every_frame_nothing_is_lost_or_repeated(api: Api) -> None:
-    project, path = _of_project()
+    project, path = await _of_project(api)
     sessions = [await api.new_session(project_id=project) for _ in range(4)]
     async with asyncio.TaskGroup() as group:
         for session_id in sessions:
@@ -192,7 +192,7 @@ async def test_from_the_beginning_and_from_every_frame_nothing_is_lost_or_repeat
 
 
 async def test_a_watcher_that_drops_again_and_again_while_sessions_run_sees_everything_once(api: Api) -> None:
-    project, path = _of_project()
+    project, path = await _of_project(api)
     sessions = [await api.new_session(project_id=project) for _ in range(4)]
     seen: list[Frame] = []
     async with asyncio.TaskGroup() as group:
@@ -262,7 +262,7 @@ async def _first_of(api: Api, sessions: set[str]) -> str:
 
 
 async def test_of_a_deleted_session_later_watchers_are_told_only_that(api: Api) -> None:
-    project, path = _of_project()
+    project, path = await _of_project(api)
     session_id = await api.new_session(project_id=project)
     await api.say(session_id)
     await api.http.delete(f"/sessions/{session_id}")
@@ -276,13 +276,13 @@ async def test_of_a_deleted_session_later_watchers_are_told_only_that(api: Api) 
 
 @pytest.mark.parametrize("cursor", ["", "abc", "-1", "1~", "1~x", "~1", "1~99999", "9" * 3000])
 async def test_a_cursor_that_is_none_of_ours_is_refused(api: Api, cursor: str) -> None:
-    for path in ("/stream", _of_project()[1]):
+    for path in ("/stream", (await _of_project(api))[1]):
         refusal(await api.http.get(path, params={"after": cursor}), 422, "invalid_request")
         refusal(await api.http.get(path, headers={"last-event-id": cursor}), 422, "invalid_request")
 
 
 async def test_a_cursor_from_beyond_the_end_goes_on_from_now(api: Api) -> None:
-    project, path = _of_project()
+    project, path = await _of_project(api)
     async with _room(api, path, "after=999999999") as stream:
         session_id = await api.new_session(project_id=project)
 
@@ -302,17 +302,20 @@ async def test_another_owner_sees_nothing_of_a_room_of_the_same_name(
     tmp_path: Path, store_environment: dict[str, str]
 ) -> None:
     env = {"AUTH_MODE": "easyauth", "WEBSITE_AUTH_ENABLED": "True", **store_environment}
-    project, path = _of_project()
     with running_host(tmp_path, env) as host:
         async with api_of(host) as api:
             mine, theirs = _identity(), _identity()
-            for who in (mine, theirs):
+            response = await api.http.post("/projects", json={"name": "Mine"}, headers=mine)
+            project, path = ok(response, 201)["id"], f"/projects/{response.json()['id']}/stream"
+            for who in (mine, theirs):  # to the other it is but a label
                 ok(await api.http.post("/sessions", json={"project_id": project}, headers=who), 201)
-            seen = [await _sole_session(api, each, who) for each in (path, "/stream") for who in (mine, theirs)]
+            refusal(await api.http.get(path, headers=theirs), 404, "project_not_found")
+            rooms = [(path, mine), ("/stream", mine), ("/stream", theirs)]
+            seen = [await _sole_session(api, each, who) for each, who in rooms]
 
             assert (await api.http.get("/stream")).status_code == 401
 
-    assert seen[0] == seen[2] != seen[1] == seen[3]
+    assert seen[0] == seen[1] != seen[2]
 
 
 async def _sole_session(api: Api, path: str, who: dict[str, str]) -> str:
@@ -333,3 +336,15 @@ async def _sole_session(api: Api, path: str, who: dict[str, str]) -> str:
 def _identity() -> dict[str, str]:
     claims = [{"typ": "oid", "val": secrets.token_hex(8)}]
     return {"x-ms-client-principal": base64.b64encode(json.dumps({"claims": claims}).encode()).decode()}
+
+
+async def test_a_fork_is_told_as_a_new_session(api: Api) -> None:
+    project, path = await _of_project(api)
+    source = await api.new_session(project_id=project)
+    await api.say(source)
+
+    fork = ok(await api.http.post(f"/sessions/{source}/fork"), 201)["session_id"]
+
+    async with _room(api, path, "after=0") as stream:
+        created = [await stream.until("session_created") for _ in range(2)]
+    assert [frame.data["session"]["session_id"] for frame in created] == [source, fork]
