@@ -13,9 +13,9 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def joined(api: Api, project_id: str) -> AsyncGenerator[AsyncGenerator[tuple[str, JSON]]]:
+async def joined(api: Api, project_id: str, query: str = "") -> AsyncGenerator[AsyncGenerator[tuple[str, JSON]]]:
     """Join the project's room: pairs of an event's name and its data, as they come."""
-    async with api.http.stream("GET", f"/projects/{project_id}/stream") as response:
+    async with api.http.stream("GET", f"/projects/{project_id}/stream?{query}") as response:
         assert response.status_code == 200
 
         async def events() -> AsyncGenerator[tuple[str, JSON]]:
@@ -69,10 +69,10 @@ async def test_a_response_is_broadcast_with_the_revision_that_it_made(api: Api) 
     await prompt(api, session_id, "Make it Spanish")
 
     revisions: list[int] = []
-    async with api.http.stream("GET", f"/projects/{project_id}/stream?after=0") as response:
-        async for line in response.aiter_lines():
-            if line.startswith("data: ") and "project_revision" in line:
-                revisions.append(json.loads(line[6:])["project_revision"])
+    async with joined(api, project_id, "after=0") as events:
+        async for name, data in events:
+            if name == "vibecode_response":
+                revisions.append(data["project_revision"])
             if len(revisions) == 2:
                 break
     project = ok(await api.http.get(f"/projects/{project_id}"))
