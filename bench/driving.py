@@ -45,13 +45,15 @@ async def open_sessions(connection: Connection, count: int) -> list[str]:
     return [await open_session(connection) for _ in range(count)]
 
 
-async def run_turn(connection: Connection, session_id: str, model: str = MODEL) -> Timing:
+async def run_turn(
+    connection: Connection, session_id: str, model: str = MODEL, content: str = "Tell me something short."
+) -> Timing:
     """Post a message and read its stream to the end.
 
     Raises:
         AnswerError: the turn did not complete.
     """
-    body = {"content": "Tell me something short.", "model": model}
+    body = {"content": content, "model": model}
     path = f"/sessions/{session_id}/messages"
     began = time.perf_counter()
     await connection.begin_stream("POST", path, body, EVENT_STREAM)
