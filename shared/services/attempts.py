@@ -7,12 +7,17 @@ from datetime import timedelta
 
 from shared.domain.chunks import (
     Draft,
+    Event,
 )
 from shared.domain.documents import Lease, Message
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import (
     EventData,
     MessageDelta,
+    Outside,
+    TokenUsage,
+    ToolCallComplete,
+    ToolCallStart,
 )
 from shared.domain.session import SessionState
 from shared.domain.turn import Fence, Standing
@@ -102,7 +107,7 @@ class Guard:
         async with aclosing(follow(self._log, session_id, self._heard, patience, eager=False)) as batches:
             async for events in batches:
                 self._heard = events[-1].sequence if events else self._heard
-                if any(not isinstance(event.data, MessageDelta) for event in events):
+                if any(map(_may_stop, events)):
                     state = await self._log.state(session_id)
                     if state is None or not still_standing(state):
                         return True
@@ -114,3 +119,12 @@ class Guard:
         if self._clock.now() - self._said >= self._lease_after:
             await self._log.put(self._writer.session_id, Lease(id=self._writer.id))
             self._said = self._clock.now()
+
+
+def _may_stop(event: Event) -> bool:
+    """Whether an attempt that is at work may have to stop for `event`: not for what happens beside it."""
+    match event.data:
+        case ToolCallStart(attempt=number):
+            return number > 1  # a first attempt takes nothing over
+        case data:
+            return not isinstance(data, MessageDelta | ToolCallComplete | TokenUsage | Outside)

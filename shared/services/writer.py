@@ -1,8 +1,11 @@
 """One execution's hand on a session's log: read on, decide, append; decide again when somebody else was first."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from shared.domain.chunks import (
     Chunk,
@@ -18,6 +21,8 @@ from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
 
 R = TypeVar("R")
+
+_LOSERS: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,19 @@ class SessionWriter:
 
         `decide` may read documents: if the append then succeeds, nothing was written in between.
         """
-        while True:
-            decision = await decide(self.state)
-            if not decision.drafts:
-                return decision.result
-            try:
-                await self.append(decision.drafts, decision.documents)
-            except SequenceTakenError:
+        try:
+            return await self._decided(decide)
+        except SequenceTakenError:
+            pass
+        # Who lost a place queues up with the process's other losers: at once, all but one of them would lose again.
+        async with _LOSERS.setdefault(self.session_id, asyncio.Lock()):
+            while True:
                 await self.load()
-            else:
-                return decision.result
+                with suppress(SequenceTakenError):
+                    return await self._decided(decide)
+
+    async def _decided(self, decide: Callable[[SessionState], Awaitable[Decision[R]]]) -> R:
+        decision = await decide(self.state)
+        if decision.drafts:
+            await self.append(decision.drafts, decision.documents)
+        return decision.result
