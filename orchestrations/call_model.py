@@ -20,8 +20,8 @@ from shared.domain.events import (
 from shared.domain.ids import MessageId, call_id
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Standing, standing_of_step, step_completion
-from shared.domain.values import ANSWER_BYTES, Failure, ToolCall, Usage, cut, size_of
-from shared.ports import ModelRequest, ModelStream
+from shared.domain.values import ANSWER_BYTES, Failure, ModelRequest, ToolCall, Usage, cut, size_of
+from shared.ports import ModelStream
 from shared.services.answer import Relay
 from shared.services.attempts import Guard, active_message, begin, of_turn
 from shared.services.conversation import conversation

@@ -2,34 +2,20 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from shared.domain.chunks import (
-    Chunk,
-)
+from shared.domain.chunks import Chunk
 from shared.domain.documents import AnyDocument, Document
 from shared.domain.ids import InstanceId, ProjectId, SessionId, TurnId, WriterId
+from shared.domain.listing import SessionFilter
 from shared.domain.project import Project
 from shared.domain.rooms import Room, RoomEntry
 from shared.domain.session import SessionState
-from shared.domain.values import ToolCall, Usage
+from shared.domain.values import ModelRequest, ToolCall, Usage
 
 D = TypeVar("D", bound=Document)
-
-
-@dataclass(frozen=True)
-class SessionFilter:
-    """Which sessions to list; None and empty mean "any". `with_deleted`: also the marks of deleted ones."""
-
-    owner: str | None = None
-    project_id: str | None = None
-    status: str | None = None
-    agent_name: str | None = None
-    archived: bool | None = None
-    metadata: dict[str, str] = field(default_factory=dict[str, str])
-    with_deleted: bool = False
 
 
 class Tail(Protocol):
@@ -134,27 +120,6 @@ class SessionLog(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def listing_key(state: SessionState) -> str:
-    """Where a session stands in lists: by creation, then id."""
-    return f"{state.created_at.isoformat()}|{state.session_id}"
-
-
-@dataclass(frozen=True)
-class ModelRequest:
-    """A model call. `messages` and `tools` are in Chat Completions form; `timeout` bounds every wait for the server.
-
-    `may_call_tools` is False in a turn's last step, where the model has to answer in words. `output_schema` is the JSON
-    Schema that the answer is to fit.
-    """
-
-    model: str
-    messages: Sequence[dict[str, Any]]
-    tools: Sequence[dict[str, Any]]
-    timeout: timedelta
-    may_call_tools: bool = True
-    output_schema: dict[str, Any] | None = None
 
 
 class ModelStream(Protocol):

@@ -23,8 +23,8 @@ from shared.domain.errors import (
     SessionNotFoundError,
 )
 from shared.domain.ids import SessionId
+from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
-from shared.ports import SessionFilter
 from shared.services.fork import ForkWish
 from shared.wiring import services
 

@@ -1,5 +1,8 @@
 """Small values that events, documents and decisions share."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -88,3 +91,19 @@ def cut(text: str, limit: int) -> tuple[str, bool]:
     if size_of(text) <= limit:
         return text, False
     return text.encode()[:limit].decode(errors="ignore"), True
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """A model call. `messages` and `tools` are in Chat Completions form; `timeout` bounds every wait for the server.
+
+    `may_call_tools` is False in a turn's last step, where the model has to answer in words. `output_schema` is the JSON
+    Schema that the answer is to fit.
+    """
+
+    model: str
+    messages: Sequence[dict[str, Any]]
+    tools: Sequence[dict[str, Any]]
+    timeout: timedelta
+    may_call_tools: bool = True
+    output_schema: dict[str, Any] | None = None

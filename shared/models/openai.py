@@ -11,9 +11,8 @@ import httpx2
 import openai
 
 from shared.domain.errors import ModelError
-from shared.domain.values import ToolCall, Usage
+from shared.domain.values import ModelRequest, ToolCall, Usage
 from shared.models.assembly import Assembly
-from shared.ports import ModelRequest
 
 _CONNECT_SECONDS = 10.0
 _DRAIN_SECONDS = 1.0

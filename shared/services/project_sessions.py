@@ -5,9 +5,10 @@ from typing import Any
 
 from shared.domain.errors import ProjectNotFoundError, SessionDeletedError, SessionExistsError
 from shared.domain.ids import ProjectId, SessionId, base32
+from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.domain.usage import UsageSum
-from shared.ports import SessionFilter, SessionLog, listing_key
+from shared.ports import SessionLog
 from shared.services.projects import Projects
 from shared.services.sessions import Sessions
 

@@ -16,8 +16,9 @@ from shared.domain.errors import (
     SessionNotFoundError,
 )
 from shared.domain.ids import ProjectId, base32, new_project_id, new_writer_id
+from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.project import Project
-from shared.ports import Clock, ProjectStore, SessionFilter, SessionLog, listing_key
+from shared.ports import Clock, ProjectStore, SessionLog
 from shared.services.cursors import decoded_cursor, encoded_cursor
 from shared.services.sessions import IdempotencyKey, Sessions, merge_patch
 

@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.domain.listing import SessionFilter
 from shared.domain.rooms import Room, RoomEntry
 from shared.domain.session import SessionState
-from shared.ports import RoomFeed, SessionFilter, SessionLog
+from shared.ports import RoomFeed, SessionLog
 
 MOST_SESSIONS = 200
 _PAGE = 20  # entries, each up to a posted body's size: what a watcher that never reads may hold

@@ -32,8 +32,9 @@ from shared.domain.events import (
 )
 from shared.domain.fold import text_of
 from shared.domain.ids import SessionId, base32, new_session_id
+from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import METADATA_BYTES, SessionState
-from shared.ports import Clock, SessionFilter, SessionLog, listing_key
+from shared.ports import Clock, SessionLog
 from shared.services.cursors import decoded_cursor, encoded_cursor
 from shared.services.reading import filled_in, text_behind
 from shared.services.writer import Decision, SessionWriter

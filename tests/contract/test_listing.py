@@ -17,8 +17,9 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import SessionId
+from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
-from shared.ports import SessionFilter, SessionLog, listing_key
+from shared.ports import SessionLog
 from tests.contract.building import LATER, RUN, THEN, begin, go_on, session_id
 
 pytestmark = pytest.mark.anyio

@@ -14,8 +14,9 @@ from shared.domain.events import ForkedFrom
 from shared.domain.fold import fold
 from shared.domain.fork import Fork
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of, session_of, turn_of
+from shared.domain.listing import SessionFilter
 from shared.domain.values import Usage
-from shared.ports import ModelClient, SessionFilter, SessionLog
+from shared.ports import ModelClient, SessionLog
 from shared.services.fork import Forks, ForkWish
 from shared.services.sessions import IdempotencyKey
 from shared.wiring import Services

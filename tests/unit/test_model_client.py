@@ -12,8 +12,8 @@ import pytest
 
 from shared.agents.assistant import ASSISTANT
 from shared.domain.errors import ModelError
+from shared.domain.values import ModelRequest
 from shared.models.openai import OpenAIModelClient
-from shared.ports import ModelRequest
 
 pytestmark = pytest.mark.anyio
 

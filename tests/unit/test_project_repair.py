@@ -7,8 +7,8 @@ import pytest
 from orchestrations.sweep import sweep
 from shared.domain.errors import ProjectNotFoundError
 from shared.domain.ids import ProjectId, new_writer_id
+from shared.domain.listing import SessionFilter
 from shared.domain.project import Project
-from shared.ports import SessionFilter
 from shared.services.project_sessions import generation_id
 from shared.services.projects import Projects
 from shared.wiring import Services

@@ -24,8 +24,8 @@ from shared.domain.documents import (
     ToolResult,
 )
 from shared.domain.ids import SessionId, WriterId
+from shared.domain.listing import listing_key
 from shared.domain.session import SessionState
-from shared.ports import listing_key
 
 STATE_ID = "state"
 

@@ -20,9 +20,10 @@ from shared.domain.documents import AnyDocument, ModelResponse
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
+from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.domain.values import size_of
-from shared.ports import D, SessionFilter, Tail
+from shared.ports import D, Tail
 from shared.stores.cosmos import queries
 from shared.stores.cosmos.calls import persistently
 from shared.stores.cosmos.database import Database

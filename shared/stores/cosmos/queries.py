@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from shared.domain.documents import Document
 from shared.domain.ids import SessionId, WriterId
-from shared.ports import SessionFilter
+from shared.domain.listing import SessionFilter
 from shared.stores.cosmos.items import chunk_id, label, place, place_after
 
 

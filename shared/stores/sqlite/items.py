@@ -13,8 +13,8 @@ from shared.domain.chunks import (
 from shared.domain.documents import AnyDocument, Document
 from shared.domain.errors import SequenceTakenError
 from shared.domain.ids import SessionId, WriterId
+from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
-from shared.ports import SessionFilter, listing_key
 
 BEYOND = 2**63 - 1
 """A place after every other."""

@@ -12,8 +12,9 @@ from shared.domain.chunks import (
 from shared.domain.documents import AnyDocument, Lease
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
+from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
-from shared.ports import D, SessionFilter, Tail
+from shared.ports import D, Tail
 from shared.stores.sqlite.database import Database
 from shared.stores.sqlite.items import (
     BEYOND,
