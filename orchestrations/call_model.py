@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
+from orchestrations.observing import told
 from shared.agents.declaration import Agent
 from shared.agents.registry import agent_named
 from shared.domain.documents import Message, ModelResponse, Step, response_id
@@ -26,12 +27,14 @@ from shared.services.answer import Relay
 from shared.services.attempts import Guard, active_message, begin, of_turn
 from shared.services.conversation import conversation
 from shared.services.writer import Decision, SessionWriter
+from shared.telemetry.attempts import awaits_first_text
 from shared.wiring import Services, services
 
 _CALL_SECONDS = 300.0
 _RETRY_PAUSES = (0.5, 2.0, None)
 
 
+@told
 async def call_model(work: Any) -> dict[str, Any]:
     """Begin the attempt in the log, call the model, record its answer.
 
@@ -86,6 +89,7 @@ class _ModelCall:
 
     async def _answer(self) -> Reply:
         message = await active_message(self._on.log, self._writer.state, self._work.fence)
+        self._note_silence(message)
         agent = await self._briefed(agent_named(message.agent))
         request = ModelRequest(
             model=message.model,
@@ -100,6 +104,12 @@ class _ModelCall:
         async with guard.over_work(self._may_go_on, self._relay.stop):
             rest = await self._relay.run(self._pieces(request), self._write)
             return await self._record(message, rest)
+
+    def _note_silence(self, message: Message) -> None:
+        """Tell how long readers wait for the turn's first text, unless they may have some of an attempt before this."""
+        turn = self._work.fence.holds(self._writer.state)
+        if turn is not None and self._work.attempt == 1 and not any(step.text for step in message.steps):
+            awaits_first_text(turn.runs_since)
 
     async def _briefed(self, agent: Agent) -> Agent:
         """The agent, told of the session's project as it is now if it works on that."""

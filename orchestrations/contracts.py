@@ -32,12 +32,14 @@ class TurnInput(_Payload):
     max_steps: int
     look_after_seconds: float
     first_attempt: int = 1
+    trace_id: str | None = None
 
 
 class Work(_Payload):
     """One attempt of one activity of a turn. `call_id` names the tool call; `ends` is what finish_turn is to record.
 
     `goes_on_after`: the step after which finish_turn may let the turn go on instead; absent where no step may follow.
+    `trace_id`: the trace of the request that posted the turn.
     """
 
     session_id: SessionId
@@ -51,6 +53,7 @@ class Work(_Payload):
     ends: TurnOutcome | None = None
     goes_on_after: int | None = None
     failure: Failure | None = None
+    trace_id: str | None = None
 
     @property
     def fence(self) -> Fence:
@@ -67,6 +70,7 @@ class Work(_Payload):
             turn_id=turn.turn_id,
             instance_id=turn.instance_id,
             deadline=turn.deadline,
+            trace_id=turn.trace_id,
             **details,
         )
 

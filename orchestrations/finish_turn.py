@@ -1,15 +1,21 @@
 """Activity: the turn's terminal event, and the start of the next one."""
 
+import logging
 from typing import Any
 
 import azure.durable_functions as df
 
 from orchestrations.contracts import Reply, Work
+from orchestrations.observing import told
+from shared.domain.faults import fault_domain
 from shared.scheduler import DurableTurnScheduler
 from shared.services.endings import Verdict
 from shared.wiring import services
 
+_log = logging.getLogger(__name__)
 
+
+@told
 async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[str, Any]:
     """End the turn in the log, and start the next waiting message; or let the turn go on with one put into it.
 
@@ -20,6 +26,9 @@ async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[
     has_time = wanted.time_left(on.clock.now()) > 0
     verdict = Verdict(wanted.ends or "failed", wanted.failure, wanted.goes_on_after, has_time)
     end = await on.endings.end(wanted.session_id, wanted.fence, verdict)
+    if wanted.failure is not None:
+        code = wanted.failure.code
+        _log.warning("turn %s failed: %s, a fault of %s", wanted.turn_id, code, fault_domain(code))
     if end.following is not None:
         await DurableTurnScheduler(client, on.settings).start(end.following)
     return Reply(outcome="goes_on" if end.goes_on else "done").dump()

@@ -3,9 +3,11 @@
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
+from orchestrations.observing import told
 from shared.wiring import services
 
 
+@told
 async def park_turn(work: Any) -> dict[str, Any]:
     """Ask for the actions in the log, with which the turn is parked.
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
+from orchestrations.observing import told, tool_span
 from shared.agents.context import ToolContext
 from shared.agents.registry import agent_named
 from shared.agents.tools import FAILURES_ALLOWED, Tool, ToolError
@@ -28,6 +29,7 @@ _TOOL_SECONDS = 120.0
 _log = logging.getLogger(__name__)
 
 
+@told
 async def run_tool(work: Any) -> dict[str, Any]:
     """Run the tool and record what it gave.
 
@@ -109,6 +111,12 @@ class _ToolRun:
         return self._standing(state) is Standing.MINE
 
     async def _outcome(self, tool: Tool | None, message: Message, call: ToolCall) -> ToolOutcome:
+        with tool_span(call) as span:
+            outcome = await self._tried(tool, message, call)
+            span.ended(outcome)
+            return outcome
+
+    async def _tried(self, tool: Tool | None, message: Message, call: ToolCall) -> ToolOutcome:
         if tool is None:
             return failed(f"There is no tool {call.name!r}.")
         if tool.failure_code is not None and self._first(message, self._work.step, call.name) != call.id:

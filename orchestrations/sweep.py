@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import azure.durable_functions as df
 
+from shared.domain.faults import fault_domain
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Fence, handover
 from shared.domain.values import Failure
@@ -114,7 +115,8 @@ class _Repair:
             await self._start(writer.state)
 
     async def _lose(self, state: SessionState, turn: ActiveTurn) -> None:
-        _log.error("turn %s of session %s is lost", turn.turn_id, state.session_id)
+        domain = fault_domain(_LOST.code)
+        _log.error("turn %s of session %s is lost, a fault of %s", turn.turn_id, state.session_id, domain)
         verdict = Verdict("failed", _LOST)
         end = await self._on.endings.end(state.session_id, Fence(turn.turn_id, turn.instance_id), verdict)
         if end.following is not None:

@@ -164,6 +164,7 @@ class TurnStart:
     """What an instance is told of its turn: ids and limits, never a transcript.
 
     `agent` is whose step limit holds. `first_attempt` is above every attempt that an earlier instance may have begun.
+    `trace_id` is the trace of the request that posted the turn.
     """
 
     session_id: SessionId
@@ -172,6 +173,7 @@ class TurnStart:
     agent: str
     deadline: datetime
     first_attempt: int = 1
+    trace_id: str | None = None
 
 
 class TurnScheduler(Protocol):

@@ -28,6 +28,7 @@ class DurableTurnScheduler:
             "max_steps": step_limit(turn.agent, self._settings.max_steps),
             "look_after_seconds": self._settings.timings.look_after.total_seconds(),
             "first_attempt": turn.first_attempt,
+            "trace_id": turn.trace_id,
         }
         try:
             await self._client.start_new("run_turn", turn.instance_id, payload)

@@ -107,6 +107,18 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z][A-Za-z0-9]{2,44}$",
         description="Durable task hub of this app; host.json reads it",
     )
+    telemetry: Literal["console", "off"] | None = Field(
+        None, description="`console` prints spans, metrics and logs, `off` tells nothing whatever else is set"
+    )
+    telemetry_content: bool = Field(
+        default=False, description="`true`: telemetry holds prompts, answers and tool arguments too"
+    )
+    applicationinsights_connection_string: SecretStr | None = Field(
+        None, description="Application Insights that telemetry goes to"
+    )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="OTLP collector (HTTP) that telemetry goes to; needs requirements of the extra `otlp`"
+    )
 
     @field_validator("allowed_models", "cors_origins", "delta_flush_ms", mode="before")
     @classmethod
@@ -130,16 +142,23 @@ class Settings(BaseSettings):
             raise ValueError("takes milliseconds separated by commas, such as 100,200,400,500")
         return value
 
-    @field_validator("cosmos_endpoint", "openai_base_url")
+    @field_validator("cosmos_endpoint", "openai_base_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _is_url(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("https://", "http://")):
             raise ValueError(f"takes a URL such as https://example.com/, not {value!r}")
         return value
 
+    @field_validator("applicationinsights_connection_string")
+    @classmethod
+    def _is_connection_string(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and "InstrumentationKey=" not in value.get_secret_value():
+            raise ValueError("takes InstrumentationKey=…;IngestionEndpoint=… as Application Insights shows it")
+        return value
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if "WEBSITE_INSTANCE_ID" in os.environ:
+        if self.on_azure:
             if self.cosmos_endpoint is None:
                 raise ValueError(
                     "COSMOS_ENDPOINT is not set: in Azure sessions live in Cosmos DB, SQLite is for one machine"
@@ -158,6 +177,17 @@ class Settings(BaseSettings):
     def calls_azure(self) -> bool:
         """Whether the model's endpoint takes Entra ID tokens."""
         return ".azure.com" in (self.openai_base_url or "")
+
+    @property
+    def on_azure(self) -> bool:
+        """Whether this is an instance of a function app, and no single machine."""
+        return "WEBSITE_INSTANCE_ID" in os.environ
+
+    @property
+    def tells(self) -> bool:
+        """Whether telemetry is to go anywhere."""
+        ways = (self.telemetry, self.applicationinsights_connection_string, self.otel_exporter_otlp_endpoint)
+        return self.telemetry != "off" and any(ways)
 
     @property
     def timings(self) -> Timings:

@@ -23,6 +23,9 @@ from shared.services.sessions import Sessions
 from shared.services.turns import TurnLimits, Turns
 from shared.services.vibecoding import Vibecoding
 from shared.settings import Settings, settings
+from shared.telemetry.active import telemetry
+from shared.telemetry.models import observed_model
+from shared.telemetry.stores import observed, unobserved
 
 
 class SystemClock:
@@ -72,7 +75,7 @@ class Services:
 
     @cached_property
     def forks(self) -> Forks:
-        return Forks(self.log, self.clock)
+        return Forks(unobserved(self.log), self.clock)  # what it copies has happened already
 
     @cached_property
     def history(self) -> History:
@@ -130,14 +133,21 @@ class Services:
         module = importlib.import_module("shared.models.openai")
         key = self.settings.openai_api_key
         secret = None if key is None else key.get_secret_value()
-        return module.OpenAIModelClient(self.settings.openai_base_url, secret)
+        client: ModelClient = module.OpenAIModelClient(self.settings.openai_base_url, secret)
+        if (on := telemetry()) is None:
+            return client
+        return observed_model(on, client, "azure.ai.openai" if self.settings.calls_azure else "openai")
 
 
 @cache
 def services() -> Services:
     """The process's services. Call it only while the event loop runs: what it opens belongs to that loop."""
     current = settings()
-    return Services(current, *_stores(current))
+    log, projects, feed = _stores(current)
+    if (on := telemetry()) is not None:
+        system = "sqlite" if current.cosmos_endpoint is None else "azure.cosmosdb"
+        log, projects = observed(on, log, system, "sessions"), observed(on, projects, system, "projects")
+    return Services(current, log, projects, feed)
 
 
 def _stores(current: Settings) -> tuple[SessionLog, ProjectStore, RoomFeed | None]:

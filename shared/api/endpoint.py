@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from azurefunctions.extensions.http.fastapi import Request, Response
 
+from shared.api.observing import request_span
 from shared.api.principal import Caller, owner_of, trace_id_of
 from shared.api.problems import problem
 from shared.domain.ids import is_session_id, session_of
@@ -19,11 +20,14 @@ def endpoint(handler: Handler) -> Handler:
     @wraps(handler)
     async def run(req: Request, **bindings: Any) -> Response:
         trace_id = trace_id_of(req)
-        try:
-            req.state.caller = Caller(owner_of(req), trace_id)
-            response = await handler(req, **bindings)
-        except Exception as error:  # noqa: BLE001  # the boundary: beyond it the platform answers in plain text
-            response = problem(error, trace_id)
+        with request_span(req, trace_id) as span:
+            try:
+                req.state.caller = Caller(owner_of(req), trace_id)
+                response = await handler(req, **bindings)
+            except Exception as error:  # noqa: BLE001  # the boundary: beyond it the platform answers in plain text
+                span.failed(error)
+                response = problem(error, trace_id)
+            span.answered(response)
         response.headers["x-trace-id"] = trace_id
         if session_id := _session_in(req):
             response.headers.setdefault("x-session-id", session_id)

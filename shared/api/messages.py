@@ -8,6 +8,7 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 from shared.api.bodies import Cancel, PostMessage
 from shared.api.describing import EVENT_STREAM, Answer, describes
 from shared.api.endpoint import endpoint
+from shared.api.observing import told_posting
 from shared.api.parameters import (
     IDEMPOTENCY_KEY,
     LOCATION,
@@ -79,6 +80,7 @@ async def post_message(req: Request, client: df.DurableOrchestrationClient) -> R
     new = NewMessage(command.text, who.trace_id, command.agent, command.model, command.on_busy, dict(command.metadata))
 
     submission = await services().turns.submit(who.owner, session_id, new, idempotency_key(req, body))
+    told_posting(submission)
     await services().turns.start(submission, DurableTurnScheduler(client, services().settings))
 
     return await _answer(req, submission)

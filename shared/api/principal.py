@@ -13,6 +13,7 @@ from azurefunctions.extensions.http.fastapi import Request
 
 from shared.domain.errors import UnauthenticatedError
 from shared.settings import settings
+from shared.telemetry.recorder import current_trace
 
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _LOCAL_OWNER = "local"
@@ -36,7 +37,9 @@ def caller(req: Request) -> Caller:
 def trace_id_of(req: Request) -> str:
     """The trace that the request belongs to, or a new one (w3.org/TR/trace-context)."""
     match = _TRACEPARENT.match(req.headers.get("traceparent", ""))
-    return match.group(1) if match and int(match.group(1), 16) else secrets.token_hex(16)
+    if match and int(match.group(1), 16):
+        return match.group(1)
+    return current_trace() or secrets.token_hex(16)  # the first: where the host has begun one
 
 
 def owner_of(req: Request) -> str:

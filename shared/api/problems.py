@@ -24,6 +24,7 @@ from shared.domain.errors import (
     TurnlogError,
     UnauthenticatedError,
 )
+from shared.domain.faults import code_of, fault_domain
 
 _log = logging.getLogger(__name__)
 
@@ -71,11 +72,13 @@ def status_of(kind: type[TurnlogError]) -> int:
 def problem(error: Exception, trace_id: str) -> Response:
     """The problem response for `error`; of what isn't ours, nothing leaks but the trace id."""
     if not isinstance(error, TurnlogError):
-        _log.error("trace %s: unexpected error", trace_id, exc_info=error)
+        _log.error("trace %s: unexpected error, a fault of %s", trace_id, fault_domain(code_of(error)), exc_info=error)
         return _response(
             500, "internal_error", "Something went wrong here; the trace id finds it in the logs.", trace_id
         )
     status = status_of(type(error))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.warning("trace %s: %s, a fault of %s", trace_id, error.code, fault_domain(error.code))
     problems = error.problems if isinstance(error, InvalidRequestError) else ()
     errors: list[FieldError] = [{"pointer": item.pointer, "detail": item.detail} for item in problems]
     return _response(status, error.code, str(error), trace_id, errors, retryable=error.retryable)
@@ -93,6 +96,8 @@ def _response(
         "retryable": retryable,
         "trace_id": trace_id,
     }
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        body["fault_domain"] = fault_domain(code)
     if errors:
         body["errors"] = list(errors)
     headers = {"retry-after": _RETRY_AFTER_SECONDS} if retryable else None

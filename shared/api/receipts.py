@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, JsonValue, WithJsonSchema
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from shared.api.views import MessageView, SessionView
+from shared.domain.faults import FaultDomain
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.values import MessageStatus, ToolStatus, Usage
 
@@ -118,7 +119,10 @@ class FieldError(TypedDict):
 
 
 class Problem(TypedDict):
-    """RFC 9457. `code` is for programs and never renamed; `retryable`: the same request may succeed later."""
+    """RFC 9457. `code` is for programs and never renamed; `retryable`: the same request may succeed later.
+
+    `fault_domain`, where the status is 500 or more: whose fault it is.
+    """
 
     type: str
     title: str
@@ -127,4 +131,5 @@ class Problem(TypedDict):
     code: str
     retryable: bool
     trace_id: str
+    fault_domain: NotRequired[FaultDomain]
     errors: NotRequired[list[FieldError]]

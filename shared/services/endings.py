@@ -94,7 +94,7 @@ class Endings:
         begun = await self._next(state, ending, state.head + len(drafts) + 1)
         if begun is None:
             return Decision(TurnEnd(), drafts, documents)
-        following = self._start_of(begun.session_id, begun.turn_id, begun.agent)
+        following = self._start_of(begun.session_id, begun.turn_id, begun.agent, begun.trace_id)
         return Decision(TurnEnd(following), [*drafts, *beginning(begun)], [*documents, begun])
 
     async def _ending(
@@ -145,11 +145,13 @@ class Endings:
         """The active turn if nothing shows yet that its instance runs; starting one that runs does nothing."""
         turn = state.active_turn
         fresh = turn is not None and turn.generation == 1 and turn.call is None and not turn.cancelling
-        return self._start_of(state.session_id, turn.turn_id, turn.agent) if turn is not None and fresh else None
+        if turn is None or not fresh:
+            return None
+        return self._start_of(state.session_id, turn.turn_id, turn.agent, turn.trace_id)
 
-    def _start_of(self, session_id: SessionId, turn_id: TurnId, agent: str) -> TurnStart:
+    def _start_of(self, session_id: SessionId, turn_id: TurnId, agent: str, trace_id: str | None) -> TurnStart:
         deadline = self._clock.now() + self._turn_timeout
-        return TurnStart(session_id, turn_id, instance_of(turn_id, 1), agent, deadline)
+        return TurnStart(session_id, turn_id, instance_of(turn_id, 1), agent, deadline, trace_id=trace_id)
 
 
 def _dangling(message: Message, turn: ActiveTurn) -> tuple[ToolResult, ...]:

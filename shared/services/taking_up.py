@@ -18,4 +18,5 @@ def start_of(state: SessionState, timeout: timedelta) -> TurnStart | None:
         agent=turn.agent,
         deadline=turn.runs_since + timeout,  # the time that a turn was parked is not its own
         first_attempt=turn.first_attempt,
+        trace_id=turn.trace_id,
     )

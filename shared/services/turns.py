@@ -169,6 +169,7 @@ class Turns:
                     instance_id=instance_of(message.turn_id, 1),
                     agent=message.agent,
                     deadline=message.created_at + self._limits.timeout,
+                    trace_id=message.trace_id,
                 )
             )
 

@@ -193,7 +193,16 @@ def refusal(response: httpx2.Response, status: int, code: str) -> JSON:
     assert response.status_code == status, f"{response.status_code}: {response.text}"
     assert response.headers["content-type"] == "application/problem+json"
     body: JSON = response.json()
-    assert body.keys() - {"errors"} == {"type", "title", "status", "detail", "code", "retryable", "trace_id"}
+    assert ("fault_domain" in body) == (status >= 500)
+    assert body.keys() - {"errors", "fault_domain"} == {
+        "type",
+        "title",
+        "status",
+        "detail",
+        "code",
+        "retryable",
+        "trace_id",
+    }
     assert (body["status"], body["code"], body["type"]) == (status, code, f"/problems/{code}")
     assert body["detail"]
     assert body["title"]

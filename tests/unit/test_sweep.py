@@ -82,6 +82,7 @@ async def test_a_turn_that_was_claimed_but_never_started_is_started(on: Services
             "max_steps": on.settings.max_steps,
             "look_after_seconds": ONE_MACHINE.look_after.total_seconds(),
             "first_attempt": 1,
+            "trace_id": message.trace_id,
         }
     ]
     assert await types_of(on, message.session_id) == before

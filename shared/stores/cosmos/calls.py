@@ -10,6 +10,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from azure.core.pipeline import PipelineResponse
 
 from shared.domain.errors import StoreUnavailableError
+from shared.stores.charges import add
 
 T = TypeVar("T")
 
@@ -56,12 +57,14 @@ async def persistently(call: Callable[[], Awaitable[T]]) -> T:
 def log_charge(response: PipelineResponse[Any, Any]) -> None:
     """Note what a request cost; given to the clients as their hook on every response."""
     request, answer = response.http_request, response.http_response
+    charge = answer.headers.get("x-ms-request-charge")
+    add(float(charge or 0))
     _LOGGER.debug(
         "Cosmos DB %s %s: %s, %s RU",
         request.method,
         request.url,
         answer.status_code,
-        answer.headers.get("x-ms-request-charge"),
+        charge,
     )
 
 

@@ -1,0 +1,28 @@
+"""Whose fault an error is: the first question of whoever is called at night."""
+
+from typing import Literal, TypeAlias
+
+FaultDomain: TypeAlias = Literal["app", "model", "store", "platform"]
+"""`app`: this service, or how it was asked. `model`: the model's server, or its answer. `store`: the database.
+`platform`: Functions, Durable, the machine."""
+
+_MODEL = frozenset({"context_length_exceeded", "invalid_output", "invalid_patch"})
+_STORE = frozenset({"store_unavailable", "sequence_taken", "revision_taken"})
+_PLATFORM = frozenset({"attempt_failed", "attempt_lost", "turn_lost"})
+
+
+def fault_domain(code: str) -> FaultDomain:
+    """The domain of an error's or a failure's `code`; of one that isn't known it is this service's."""
+    if code in _STORE:
+        return "store"
+    if code in _PLATFORM:
+        return "platform"
+    # `model_not_allowed` is a refusal of our own: the model was never called.
+    if code in _MODEL or (code.startswith("model_") and code != "model_not_allowed"):
+        return "model"
+    return "app"
+
+
+def code_of(error: BaseException) -> str:
+    """The code of an error: its own, or that of anything unexpected."""
+    return str(getattr(error, "failure_code", None) or getattr(error, "code", None) or "internal_error")
