@@ -1,0 +1,107 @@
+"""What store operations cost is told by operation, from the charges that Cosmos DB's answers carry."""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from shared.domain.errors import SequenceTakenError
+from shared.domain.events import UserMessage
+from shared.ports import SessionLog
+from shared.telemetry import names
+from shared.telemetry.recorder import Telemetry
+from shared.telemetry.stores import observed, unobserved
+from tests.contract.building import RUN, begin, delta, go_on, message
+from tests.contract.stores import cosmos_store
+
+pytestmark = pytest.mark.anyio
+
+
+class Seen:
+    """What is told in this process."""
+
+    def __init__(self) -> None:
+        self._spans = InMemorySpanExporter()
+        self._metrics = InMemoryMetricReader()
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(self._spans))
+        self.telemetry = Telemetry(provider.get_tracer("test"), MeterProvider([self._metrics]).get_meter("test"))
+
+    def operations(self) -> list[ReadableSpan]:
+        spans = self._spans.get_finished_spans()
+        self._spans.clear()
+        return [span for span in spans if names.STORE_OPERATION in (span.attributes or {})]
+
+    def charges(self) -> dict[str, float]:
+        """The request units so far, by operation."""
+        data = self._metrics.get_metrics_data()
+        assert data is not None
+        metrics = [each for one in data.resource_metrics for scope in one.scope_metrics for each in scope.metrics]
+        points: list[Any] = [
+            point for each in metrics if each.name == names.STORE_CHARGE for point in each.data.data_points
+        ]
+        return {point.attributes[names.STORE_OPERATION]: point.sum for point in points}
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+async def log(endpoint: str, seen: Seen) -> AsyncGenerator[SessionLog]:
+    async with cosmos_store(endpoint) as store:
+        log = observed(seen.telemetry, store.open(), "azure.cosmosdb", "sessions")
+        yield log
+        await log.close()
+
+
+async def test_an_operation_costs_what_all_its_requests_cost(log: SessionLog, seen: Seen) -> None:
+    with seen.telemetry.span("work", {}):
+        state = await begin(log)
+        seen.operations()
+        await log.state(state.session_id)  # the checkpoint, and whether more follows
+
+    (read,) = seen.operations()
+    assert read.name == "state sessions"
+    assert (read.attributes or {})[names.CHARGE] == 2.0
+    assert (read.attributes or {})[names.STORE] == "azure.cosmosdb"
+
+
+async def test_charges_are_counted_by_operation_also_where_nothing_is_traced(log: SessionLog, seen: Seen) -> None:
+    state = await begin(log)
+    before = seen.charges()
+    state = await go_on(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
+    await go_on(log, state, delta())
+    with log.watch(state.session_id) as tail:
+        await tail.past(state.head + 1, timedelta(seconds=0.2))
+
+    after = seen.charges()
+    assert after["append"] == before["append"] + 1
+    assert after["flush"] == 1
+    assert after["poll"] >= 1
+    assert seen.operations() == []
+
+
+async def test_a_lost_race_is_told_but_is_no_fault(log: SessionLog, seen: Seen) -> None:
+    state = await begin(log)
+    await go_on(log, state, delta())
+    with seen.telemetry.span("work", {}), pytest.raises(SequenceTakenError):
+        await go_on(log, state, UserMessage(content="Hello"))
+
+    (lost,) = seen.operations()
+    assert (lost.status.is_ok, (lost.attributes or {})["error.type"]) == (True, "sequence_taken")
+
+
+async def test_who_copies_what_has_happened_is_not_told_of(log: SessionLog, seen: Seen) -> None:
+    state = await begin(unobserved(log))
+
+    await go_on(unobserved(log), state, delta())
+
+    assert seen.operations() == []

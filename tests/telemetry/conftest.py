@@ -1,0 +1,27 @@
+"""The suite's fixtures: a host that tells everything, and a client of it."""
+
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+
+from tests.http.driving import Api, Host, api_of, running_host
+from tests.telemetry.seeing import TELLING
+
+
+@pytest.fixture(scope="session")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file in which the host tells."""
+    return tmp_path_factory.mktemp("telling") / "host.log"
+
+
+@pytest.fixture(scope="session")
+def host(log: Path) -> Generator[Host]:
+    with running_host(log.parent, {**TELLING, "LOG_LEVEL": "INFO"}) as host:
+        yield host
+
+
+@pytest.fixture
+async def api(host: Host) -> AsyncGenerator[Api]:
+    async with api_of(host) as api:
+        yield api

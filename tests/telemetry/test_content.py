@@ -1,0 +1,60 @@
+"""What people and models write is told to nobody, unless TELEMETRY_CONTENT asks for it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.http.driving import Api, api_of, ok, running_host
+from tests.telemetry.seeing import TELLING, Told, told_when
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "zebra crossing 4711"
+TOOL_SECRET = "Atlantis/Nowhere"
+ASKS = f'{SECRET} call calculate {{"expression": "1234567+1"}} and use current_time {{"timezone": "{TOOL_SECRET}"}}'
+WRITTEN = (SECRET, TOOL_SECRET, "1234567", "1234568", "Scripted model", "My secret name", "not a Chat")
+
+
+async def whole_turns(api: Api, log: Path) -> Told:
+    """Turns with tools, with a model that fails in every way, and requests that are refused."""
+    session_id = await api.new_session(session_name="My secret name", metadata={"note": SECRET})
+    await api.say(session_id, ASKS, model="fake-30-0", metadata={"note": SECRET})
+    for model in ("fail-400", "error-3", "garbage-3", "cut-3"):
+        await api.say(session_id, SECRET, model=model)
+    await api.append(session_id, {"event_type": "note", "text": SECRET})
+    ok(await api.http.patch(f"/sessions/{session_id}", json={"session_name": "My secret name"}))
+    await api.http.get(f"/sessions/{session_id}/events?types={SECRET}")
+    await api.http.post(f"/sessions/{session_id}/messages", content=f'{{"content": "{SECRET}')
+    await api.http.post(f"/sessions/{session_id}/messages", json={"content": [{"type": "text", "wrong": SECRET}]})
+    await api.read(session_id)
+
+    def complete(seen: Told) -> bool:
+        return len(seen.named("finish_turn")) == 5 and seen.point("turnlog.turns") is not None
+
+    return await told_when(log, complete)
+
+
+async def test_nothing_that_was_written_is_told(tmp_path: Path) -> None:
+    with running_host(tmp_path, {**TELLING, "LOG_LEVEL": "INFO"}) as host:
+        async with api_of(host) as api:
+            seen = await whole_turns(api, tmp_path / "host.log")
+
+    assert [text for text in WRITTEN if text in seen.text] == []
+    assert {"execute_tool calculate", "execute_tool current_time"} <= {span.name for span in seen.spans}
+    assert seen.logs
+
+
+async def test_it_is_told_where_that_is_asked_for(tmp_path: Path) -> None:
+    with running_host(tmp_path, {**TELLING, "TELEMETRY_CONTENT": "true"}) as host:
+        async with api_of(host) as api:
+            await api.say(await api.new_session(), ASKS, model="fake-30-0")
+            seen = await told_when(tmp_path / "host.log", lambda seen: seen.named("finish_turn"))
+
+    first, second = [span.attributes for span in seen.named("chat fake-30-0")]
+    assert SECRET in first["gen_ai.input.messages"]
+    assert "1234567" in first["gen_ai.output.messages"]
+    assert "tool_call_response" in second["gen_ai.input.messages"]
+    assert "Scripted model" in second["gen_ai.output.messages"]
+    tool = seen.the("execute_tool calculate").attributes
+    assert tool["gen_ai.tool.call.arguments"] == '{"expression": "1234567+1"}'
+    assert "1234568" in tool["gen_ai.tool.call.result"]

@@ -1,0 +1,182 @@
+"""One trace tells of a turn from the request that posted it to its end, whichever processes work on it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.http.driving import Api, api_of, ok, refusal, running_host
+from tests.telemetry.seeing import TELLING, Told, told, told_when, tree
+
+pytestmark = pytest.mark.anyio
+
+CALLER = "00f067aa0ba902b7"
+ASKS = 'call calculate {"expression": "6*7"}'
+POST = "POST /sessions/{session_id}/messages"
+
+
+def traced(trace: str) -> dict[str, str]:
+    return {"traceparent": f"00-{trace}-{CALLER}-01"}
+
+
+async def test_a_turn_with_a_tool_call_is_one_trace_under_its_post(api: Api, log: Path) -> None:
+    trace = "1" * 32
+    message = await api.say(await api.new_session(), ASKS, model="fake-20-0", headers=traced(trace))
+
+    seen = (await told_when(log, lambda seen: seen.of(trace) and POST in tree(seen.of(trace)))).of(trace)
+
+    assert message["trace_id"] == trace
+    assert tree(seen) == {
+        "nothing told": {POST},
+        POST: {"post message"},
+        "post message": {"invoke_agent assistant"},
+        "invoke_agent assistant": {"call_model", "run_tool", "finish_turn"},
+        "call_model": {"chat fake-20-0"},
+        "run_tool": {"execute_tool calculate"},
+    }
+    ids = {span.id for span in seen}
+    assert {span.parent for span in seen} - ids == {f"0x{CALLER}"}
+    assert len(ids) == len(seen)
+
+
+async def test_every_part_of_a_turn_says_what_it_was(api: Api, log: Path) -> None:
+    trace = "2" * 32
+    message = await api.say(await api.new_session(), ASKS, model="fake-20-0", headers=traced(trace))
+
+    whole = await told_when(log, lambda seen: POST in tree(seen.of(trace)))
+    seen = Told("", whole.of(trace), {}, [])
+
+    turn = seen.the("invoke_agent assistant")
+    assert turn.attributes["gen_ai.conversation.id"] == message["session_id"]
+    assert (turn.attributes["turnlog.outcome"], turn.attributes["turnlog.steps"]) == ("completed", 2)
+    assert turn.attributes["gen_ai.usage.input_tokens"] == message["usage"]["prompt_tokens"]
+    first, second = sorted(seen.named("call_model"), key=lambda span: span.attributes["turnlog.step"])
+    assert (first.attributes["turnlog.outcome"], second.attributes["turnlog.outcome"]) == ("tools", "done")
+    assert (first.attributes["turnlog.attempt"], first.attributes["turnlog.turn_id"]) == (1, message["turn_id"])
+    assert second.attributes["turnlog.time_to_first_event"] > 0
+    assert "turnlog.time_to_first_event" not in first.attributes
+    told_calls = [span.attributes for span in seen.named("chat fake-20-0")]
+    assert {call["gen_ai.response.finish_reasons"][0] for call in told_calls} == {"tool_calls", "stop"}
+    assert sum(call["gen_ai.usage.output_tokens"] for call in told_calls) == message["usage"]["completion_tokens"]
+    assert seen.the("execute_tool calculate").attributes["turnlog.outcome"] == "completed"
+    assert {(span.kind, span.status) for span in seen.spans if span.name == POST} == {("SERVER", "UNSET")}
+    stored = {span.attributes["db.operation.name"] for span in seen.spans if "db.system.name" in span.attributes}
+    assert {"append", "state", "get"} <= stored
+    assert "flush" not in stored
+
+
+async def test_a_queued_turn_is_in_the_trace_of_its_own_post(api: Api, log: Path) -> None:
+    running, waiting = "3" * 32, "4" * 32
+    session_id = await api.new_session()
+    await api.begin(session_id, model="fake-30-10", headers=traced(running))
+    await api.begin(session_id, model="fake-5-0", headers=traced(waiting))
+
+    both = await told_when(log, lambda seen: "post message" in tree(seen.of(waiting)))
+
+    for trace in (running, waiting):
+        names = tree(both.of(trace))
+        assert names["post message"] == {"invoke_agent assistant"}
+        assert names["invoke_agent assistant"] == {"call_model", "finish_turn"}
+
+
+async def test_a_request_that_streams_lasts_as_long_as_its_stream(api: Api, log: Path) -> None:
+    trace = "5" * 32
+    async with api.posting(await api.new_session(), model="hang-3", headers=traced(trace)) as stream:
+        await stream.until("message.delta")
+        assert not told(log).named(POST) or POST not in {span.name for span in told(log).of(trace)}
+        await until_active(log, 1)
+
+    await told_when(log, lambda seen: POST in {span.name for span in seen.of(trace)})
+    await until_active(log, 0)
+
+
+async def until_active(log: Path, streams: int) -> None:
+    await told_when(log, lambda seen: (seen.point("turnlog.streams.active") or {"value": 0})["value"] == streams)
+
+
+async def test_a_problem_says_whose_fault_it_is(api: Api, log: Path) -> None:
+    trace = "6" * 32
+    refusal(await api.http.get("/sessions/none", headers=traced(trace)), 404, "session_not_found")
+
+    seen = (await told_when(log, lambda seen: "GET /sessions/{session_id}" in {s.name for s in seen.of(trace)})).of(
+        trace
+    )
+
+    span = next(span for span in seen if span.name == "GET /sessions/{session_id}")
+    assert (span.attributes["error.type"], span.attributes["turnlog.fault_domain"]) == ("session_not_found", "app")
+    assert (span.attributes["http.response.status_code"], span.status) == (404, "UNSET")
+
+
+async def test_a_model_that_fails_is_the_models_fault_in_spans_and_log(api: Api, log: Path) -> None:
+    trace = "7" * 32
+    message = await api.say(await api.new_session(), model="fail-401", headers=traced(trace))
+
+    seen = await told_when(log, lambda seen: POST in {span.name for span in seen.of(trace)})
+
+    assert message["error"]["code"] == "model_unauthorized"
+    for name in ("chat fail-401", "call_model", "invoke_agent assistant"):
+        (span,) = [span for span in seen.of(trace) if span.name == name]
+        told_of = (span.status, span.attributes["error.type"], span.attributes["turnlog.fault_domain"])
+        assert told_of == ("ERROR", "model_unauthorized", "model"), name
+    (record,) = [record for record in seen.logs if message["turn_id"] in record["body"]]
+    assert record["trace_id"].removeprefix("0x") == trace
+    assert record["body"].endswith("failed: model_unauthorized, a fault of model")
+
+
+async def test_an_attempt_that_was_killed_and_taken_over_stays_in_the_trace(tmp_path: Path) -> None:
+    trace, log = "8" * 32, tmp_path / "host.log"
+    with running_host(tmp_path, TELLING) as first:
+        async with api_of(first) as api:
+            session_id = await api.new_session()
+            await api.begin(session_id, model="fake-40-50", headers=traced(trace))
+            await api.wait_for(session_id, "message.delta", 2)
+        first.kill()
+    with running_host(tmp_path, TELLING) as second:
+        async with api_of(second) as api:
+            await api.quiet(session_id)
+        seen = (await told_when(log, lambda seen: "finish_turn" in {s.name for s in seen.of(trace)})).of(trace)
+
+    turn = next(span for span in seen if span.name == "invoke_agent assistant")
+    posting = next(span for span in seen if span.name == "post message")
+    (attempt,) = [span for span in seen if span.name == "call_model"]
+    assert turn.parent == posting.id
+    assert (attempt.parent, attempt.attributes["turnlog.attempt"]) == (turn.id, 2)
+    assert attempt.attributes["turnlog.outcome"] == "done"
+
+
+async def test_metrics_have_values(api: Api, log: Path) -> None:
+    model = "fake-25-1"
+    session_id = await api.new_session()
+    message = await api.say(session_id, ASKS, model=model)
+    ok(await api.post(session_id, model="fail-400"))
+    await api.read(session_id, last_event_id="1")
+
+    def complete(seen: Told) -> bool:
+        failed = seen.point("turnlog.turns", turnlog_outcome="failed", gen_ai_request_model="fail-400")
+        return failed is not None and seen.point("turnlog.streams.opened", turnlog_resumed=True) is not None
+
+    seen = await told_when(log, complete)
+
+    whose = {"gen_ai_request_model": model, "gen_ai_agent_name": "assistant"}
+    for kind, count in (("input", "prompt_tokens"), ("output", "completion_tokens")):
+        point = seen.point("gen_ai.client.token.usage", gen_ai_token_type=kind, **whose)
+        assert point is not None
+        assert (point["sum"], point["count"]) == (message["usage"][count], 2)
+    turn = seen.point("turnlog.turns", turnlog_outcome="completed", **whose)
+    failed = seen.point("turnlog.turns", turnlog_outcome="failed", gen_ai_request_model="fail-400")
+    assert turn is not None
+    assert failed is not None
+    assert (turn["value"], failed["attributes"]["turnlog.fault_domain"]) == (1, "model")
+    assert failed["attributes"]["error.type"] == "model_refused"
+    for metric in (
+        "turnlog.tool_calls",
+        "turnlog.flushes",
+        "turnlog.time_to_first_event",
+        "gen_ai.client.operation.duration",
+        "gen_ai.client.operation.time_to_first_chunk",
+        "gen_ai.invoke_agent.duration",
+        "gen_ai.execute_tool.duration",
+        "db.client.operation.duration",
+    ):
+        assert seen.metrics[metric], metric
+    names = {name for points in seen.metrics.values() for point in points for name in point["attributes"]}
+    assert not {name for name in names if "conversation" in name or name.endswith("_id")}

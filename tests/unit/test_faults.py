@@ -1,0 +1,58 @@
+"""Every error has one fault domain."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.api.problems import status_of
+from shared.domain.errors import ModelError, NotSupportedError, StoreUnavailableError, TurnlogError
+from shared.domain.faults import code_of, fault_domain
+from shared.telemetry.turns import tool_label
+
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+STORES = {"store_unavailable", "sequence_taken", "revision_taken"}
+
+
+def kinds(kind: type[TurnlogError] = TurnlogError) -> list[type[TurnlogError]]:
+    return [kind, *(below for each in kind.__subclasses__() for below in kinds(each))]
+
+
+def test_what_is_refused_is_the_apps_and_what_the_store_raises_is_the_stores() -> None:
+    for kind in kinds():
+        assert fault_domain(kind.code) == ("store" if kind.code in STORES else "app"), kind
+
+
+def test_what_a_client_is_told_to_be_a_server_error_has_its_domain() -> None:
+    server_errors = {kind: fault_domain(kind.code) for kind in kinds() if status_of(kind) > 500}
+
+    assert server_errors == {StoreUnavailableError: "store", NotSupportedError: "app"}
+
+
+def told_domains() -> dict[str, str]:
+    """The domain of each failure code, as docs/operations.md has it."""
+    rows = re.findall(r"^\| (`[^|]+`) \|[^|]+\|[^|]+\| (\w+) \|$", OPERATIONS, re.MULTILINE)
+    return {code: domain for codes, domain in rows for code in re.findall(r"`(\w+)`", codes)}
+
+
+def test_every_failure_code_of_a_turn_has_the_domain_that_operators_are_told() -> None:
+    told = told_domains()
+
+    assert {code: fault_domain(code) for code in told} == told
+    assert set(told.values()) == {"app", "model", "platform"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ModelError("model_timeout", "late", transient=True), "model_timeout"),
+        (StoreUnavailableError("away"), "store_unavailable"),
+        (ValueError("a bug"), "internal_error"),
+    ],
+)
+def test_every_error_has_a_code(error: Exception, code: str) -> None:
+    assert code_of(error) == code
+
+
+def test_a_tool_that_a_model_invented_has_no_name() -> None:
+    assert (tool_label("calculate"), tool_label("tell my secret")) == ("calculate", "unknown")
