@@ -72,4 +72,5 @@ def test_where_content_is_asked_for_all_of_a_line_is_told(logger: str) -> None:
         raise_and_log(logger)
 
     (record,) = told()
-    assert (record.body, record.attributes["exception.message"]) == ("it failed", SECRET)
+    assert record.body == "it failed"
+    assert SECRET in record.attributes["exception.message"]
