@@ -147,6 +147,7 @@ def services() -> Services:
     if (on := telemetry()) is not None:
         system = "sqlite" if current.cosmos_endpoint is None else "azure.cosmosdb"
         log, projects = observed(on, log, system, "sessions"), observed(on, projects, system, "projects")
+        feed = None if feed is None else observed(on, feed, system, "rooms")
     return Services(current, log, projects, feed)
 
 

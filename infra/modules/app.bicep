@@ -44,6 +44,7 @@ var platformSettings = {
   AZURE_CLIENT_ID: clientId
   AzureWebJobsDisableHomepage: 'true'
   PYTHON_ENABLE_INIT_INDEXING: '1'
+  PYTHON_ENABLE_OPENTELEMETRY: 'true'
   AZURE_FUNCTIONS_DURABLE_STRICT_TYPING: '1'
 }
 

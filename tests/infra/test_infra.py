@@ -147,7 +147,11 @@ def test_what_goes_over_host_json_is_there_to_be_gone_over() -> None:
 
 
 def test_the_app_starts_in_azure_with_its_settings_and_not_without(environment: pytest.MonkeyPatch) -> None:
-    examples = {"cosmosEndpoint": "https://x.documents.azure.com:443/", "openaiBaseUrl": "https://x.openai.azure.com/"}
+    examples = {
+        "cosmosEndpoint": "https://x.documents.azure.com:443/",
+        "openaiBaseUrl": "https://x.openai.azure.com/",
+        "insightsConnectionString": "InstrumentationKey=x",
+    }
     given = {
         name: examples.get(value.text, value.text) if isinstance(value, Expression) else value
         for name, value in checks.app_settings(files()).items()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from tests.http.driving import ROOT, api_of, running_host, until
 pytestmark = pytest.mark.anyio
 
 SOON = {"OTEL_METRIC_EXPORT_INTERVAL": "250", "OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_BLRP_SCHEDULE_DELAY": "100"}
+WORKBOOK = (ROOT / "infra" / "workbook.json").read_text(encoding="utf-8")
 KEY = "00000000-0000-0000-0000-000000000001"
 
 
@@ -85,15 +87,21 @@ async def test_application_insights_is_sent_spans_metrics_and_logs(tmp_path: Pat
         }
         with running_host(tmp_path, env) as host:
             async with api_of(host) as api:
-                await api.say(await api.new_session(), model="fake-20-0")
-                await api.say(await api.new_session(), model="fail-401")
+                await api.say(await api.new_session(), 'call calculate {"expression": "1+1"}', model="fake-20-0")
+                session_id = await api.new_session()
+                await api.say(session_id, model="fail-401")
+                await api.read(session_id)
 
             async def have() -> bool:
-                told = [sent.data(kind) for kind in ("RequestData", "RemoteDependencyData", "MessageData")]
-                return all(told) and len(sent.metric("turnlog.turns")) > 1
+                ended = [data["properties"].get("turnlog.outcome") for data in sent.metric("turnlog.turns")]
+                turns = [span for span in sent.data("RemoteDependencyData") if span["name"].startswith("invoke_agent")]
+                told = sent.data("RequestData") and sent.data("MessageData") and sent.metric("turnlog.streams.active")
+                return len(turns) == 2 and {"completed", "failed"} <= set(ended) and bool(told)
 
             await until(have)
 
+    told = {name for item in sent.items() for name in item["data"]["baseData"].get("properties", {})}
+    assert set(re.findall(r"customDimensions\['([^']+)'\]", WORKBOOK)) <= told
     (turn,) = [
         span for span in sent.data("RemoteDependencyData") if "fake-20-0" in str(span) and "invoke" in span["name"]
     ]

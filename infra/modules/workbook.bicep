@@ -1,0 +1,18 @@
+// The workbook in Application Insights: turns, waits, request units, tokens, failures. docs/operations.md explains it.
+param location string
+param tags object
+param insightsId string
+
+resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
+  name: guid(insightsId, 'turnlog')
+  location: location
+  tags: tags
+  kind: 'shared'
+  properties: {
+    displayName: 'Turnlog'
+    category: 'workbook'
+    sourceId: insightsId
+    serializedData: loadTextContent('../workbook.json')
+    version: 'Notebook/1.0'
+  }
+}

@@ -1,0 +1,68 @@
+"""On Azure the host tells of requests: ours are its children, and are not counted as requests again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.http.driving import ROOT, api_of, refusal, running_host
+from tests.telemetry.seeing import TELLING, told, told_when
+
+AZURE = {
+    "WEBSITE_INSTANCE_ID": "instance-1",
+    "COSMOS_ENDPOINT": "https://127.0.0.1:9",
+    "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+    "OPENAI_API_KEY": "unused",
+    "AUTH_MODE": "easyauth",
+}
+# As the worker does before it calls a function, where PYTHON_ENABLE_OPENTELEMETRY is set.
+CALLED_BY_THE_HOST = """
+import sys
+from opentelemetry import context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from azurefunctions.extensions.http.fastapi import Request, Response
+from shared.api.observing import request_span
+from shared.api.principal import trace_id_of
+
+host = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+context.attach(TraceContextTextMapPropagator().extract({"traceparent": host}))
+headers = [(b"traceparent", sys.argv[1].encode())]
+scope = {"type": "http", "method": "GET", "path": "/sessions", "headers": headers, "query_string": b""}
+req = Request({**scope, "path_params": {}})
+with request_span(req, trace_id_of(req)) as span:
+    span.answered(Response())
+"""
+
+
+@pytest.mark.anyio
+async def test_a_request_is_told_of_as_a_part_of_the_hosts(tmp_path: Path) -> None:
+    with running_host(tmp_path, {**TELLING, **AZURE}) as host:
+        async with api_of(host) as api:
+            refusal(await api.http.get("/sessions"), 401, "unauthenticated")
+        seen = await told_when(tmp_path / "host.log", lambda seen: seen.named("GET /sessions"))
+
+    span = seen.the("GET /sessions")
+    assert (span.kind, span.attributes["error.type"]) == ("INTERNAL", "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("sent", "trace", "parent"),
+    [
+        ("", "a" * 32, "b" * 16),
+        (f"00-{'a' * 32}-{'c' * 16}-01", "a" * 32, "b" * 16),
+        (f"00-{'d' * 32}-{'c' * 16}-01", "d" * 32, "c" * 16),
+    ],
+    ids=["no trace was sent", "the host went on with what was sent", "the host did not"],
+)
+def test_the_hosts_span_is_the_parent_where_it_is_of_the_requests_trace(
+    tmp_path: Path, sent: str, trace: str, parent: str
+) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        env = {"PATH": os.environ["PATH"], "TELEMETRY": "console"}
+        subprocess.run([sys.executable, "-c", CALLED_BY_THE_HOST, sent], cwd=ROOT, env=env, stderr=out, check=True)
+
+    span = told(log).the("GET /sessions")
+    assert (span.trace, span.parent) == (trace, f"0x{parent}")
