@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -169,6 +170,8 @@ class Settings(BaseSettings):
                 raise ValueError("AUTH_MODE=none is for one machine: set AUTH_MODE=easyauth and enable authentication")
         if self.openai_base_url is not None and self.openai_api_key is None and not self.calls_azure:
             raise ValueError("OPENAI_API_KEY is not set: only an Azure endpoint can be called without one")
+        if self.otel_exporter_otlp_endpoint is not None and self.telemetry != "off" and not _has_otlp():
+            raise ValueError("OTEL_EXPORTER_OTLP_ENDPOINT needs packages: install the extra `otlp` of pyproject.toml")
         if self.openai_base_url is not None and "model" not in self.model_fields_set:
             raise ValueError("MODEL is not set: name a model that OPENAI_BASE_URL serves")
         return self
@@ -196,6 +199,13 @@ class Settings(BaseSettings):
     @property
     def flush_ms(self) -> tuple[int, ...]:
         return self.delta_flush_ms or self.timings.flush_ms
+
+
+def _has_otlp() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a package on the way there
+        return False
 
 
 def _problem(location: tuple[int | str, ...], text: str) -> str:

@@ -4,7 +4,6 @@ Exporters are made on the threads that export: they take a third of a second to 
 """
 
 import importlib
-import importlib.util
 import logging
 import os
 import sys
@@ -31,7 +30,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from shared.settings import Settings, SettingsError
+from shared.settings import Settings
 from shared.telemetry.ids import given_ids
 from shared.telemetry.logs import TelemetryHandler
 from shared.telemetry.recorder import Telemetry
@@ -62,11 +61,7 @@ class _Exporters(NamedTuple):
 
 
 def started(current: Settings) -> Telemetry:
-    """Telemetry on its way to where the settings say.
-
-    Raises:
-        SettingsError: what is needed for that is not installed.
-    """
+    """Telemetry on its way to where the settings say."""
     resource = Resource.create(_identity())
     # A request's own flag is not asked: it would not reach the turn's attempts, and half a trace says nothing.
     sampler = None if "OTEL_TRACES_SAMPLER" in os.environ else ALWAYS_ON
@@ -95,11 +90,7 @@ def _identity() -> dict[str, Any]:
 
 
 def _far(current: Settings) -> list[_Exporters]:
-    """The exporters that send something away.
-
-    Raises:
-        SettingsError: what is needed for that is not installed.
-    """
+    """The exporters that send something away."""
     found: list[_Exporters] = []
     if (secret := current.applicationinsights_connection_string) is not None:
         # It says of each request that it was made, and the exporter makes one every few seconds.
@@ -107,10 +98,6 @@ def _far(current: Settings) -> list[_Exporters]:
         os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")  # its makers' figures of itself
         found.append(_azure_monitor(secret.get_secret_value()))
     if current.otel_exporter_otlp_endpoint is not None:
-        if importlib.util.find_spec("google.protobuf") is None:
-            raise SettingsError(
-                "OTEL_EXPORTER_OTLP_ENDPOINT is set: add the packages of the extra `otlp` (pyproject.toml)"
-            )
         found.append(_otlp())
     return found
 

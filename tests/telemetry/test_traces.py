@@ -143,6 +143,43 @@ async def test_an_attempt_that_was_killed_and_taken_over_stays_in_the_trace(tmp_
     assert attempt.attributes["turnlog.outcome"] == "done"
 
 
+async def test_every_attempt_at_a_step_is_a_span_with_its_outcome(api: Api, log: Path) -> None:
+    trace = "9" * 32
+    message = await api.say(await api.new_session(), model="cut-3", headers=traced(trace))
+
+    seen = (await told_when(log, lambda seen: POST in {span.name for span in seen.of(trace)})).of(trace)
+
+    assert message["error"]["code"] == "model_broke_off"
+    attempts = [span.attributes for span in seen if span.name == "call_model"]
+    assert [(each["turnlog.attempt"], each["turnlog.outcome"]) for each in attempts] == [
+        (1, "again"),
+        (2, "again"),
+        (3, "again"),
+    ]
+    assert {each["turnlog.fault_domain"] for each in attempts} == {"model"}
+
+
+async def test_a_turn_that_another_instance_goes_on_with_stays_in_its_trace(api: Api, log: Path) -> None:
+    trace, session_id = "a" * 32, await api.new_session()
+    draw = 'call draw_lots {"names": ["Ann"], "count": 1}'
+    ok(await api.post(session_id, draw, agent="raffle", headers=traced(trace)), 202)
+    (action,) = (await api.session(session_id))["required_action"]
+    ok(
+        await api.http.post(
+            f"/sessions/{session_id}/tool_calls/{action['call_id']}/approval", json={"decision": "approve"}
+        )
+    )
+
+    seen = (await told_when(log, lambda seen: "finish_turn" in {span.name for span in seen.of(trace)})).of(trace)
+
+    turn = next(span for span in seen if span.name == "invoke_agent raffle")
+    work = [span for span in seen if span.parent == turn.id]
+    assert {span.name for span in work} == {"call_model", "run_tool", "park_turn", "finish_turn"}
+    assert len({span.attributes["turnlog.instance_id"] for span in work}) == 2
+    waited, ran = [span.attributes["turnlog.outcome"] for span in work if span.name == "run_tool"]
+    assert (waited, ran) == ("waits", "done")
+
+
 async def test_metrics_have_values(api: Api, log: Path) -> None:
     model = "fake-25-1"
     session_id = await api.new_session()

@@ -1,6 +1,7 @@
 """The environment, read once: what holds when nothing is set, and what is refused."""
 
 import json
+import sys
 from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
@@ -110,6 +111,10 @@ def test_deleted_sessions_outlast_every_function(environment: pytest.MonkeyPatch
         ("DELTA_FLUSH_MS", ","),
         ("DELTA_FLUSH_BYTES", "0"),
         ("QUEUE_LIMIT", "-1"),
+        ("TELEMETRY", "loud"),
+        ("TELEMETRY_CONTENT", "perhaps"),
+        ("APPLICATIONINSIGHTS_CONNECTION_STRING", "https://x"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
         ("MESSAGE_WAIT_SECONDS", "1000"),
         ("TASKHUB_NAME", "no-dashes"),
     ],
@@ -142,6 +147,22 @@ def test_an_azure_endpoint_can_be_called_without_a_key(environment: pytest.Monke
     found = read(environment, OPENAI_BASE_URL="https://x.openai.azure.com/openai/v1/", MODEL="m")
 
     assert (found.calls_azure, found.openai_api_key) == (True, None)
+
+
+def test_telemetry_goes_nowhere_unless_it_is_told_where(environment: pytest.MonkeyPatch) -> None:
+    assert not read(environment).tells
+    assert read(environment, TELEMETRY="console").tells
+    assert read(environment, TELEMETRY="", APPLICATIONINSIGHTS_CONNECTION_STRING="InstrumentationKey=x").tells
+    assert not read(environment, TELEMETRY="off").tells
+
+
+def test_a_collector_needs_packages_that_not_every_app_has(environment: pytest.MonkeyPatch) -> None:
+    assert read(environment, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318").tells
+
+    environment.setitem(sys.modules, "opentelemetry.exporter.otlp.proto", None)
+    with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_ENDPOINT needs packages"):
+        read(environment)
+    assert not read(environment, TELEMETRY="off").tells
 
 
 def test_a_key_is_not_shown(environment: pytest.MonkeyPatch) -> None:
