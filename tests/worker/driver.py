@@ -79,6 +79,8 @@ class Worker:
     def __init__(self, runtime: Any, url: str, functions: Mapping[str, Function], http: httpx2.AsyncClient) -> None:
         self.functions = functions
         self.durable_client = "{}"
+        self.trace_parent = ""
+        """The host's span that invocations are part of."""
         self._runtime = runtime
         self._url = url
         self._http = http
@@ -104,7 +106,7 @@ class Worker:
             function_id=function.id,
             input_data=[Message(name=name, data=data) for name, data in given.items()],
             trigger_metadata={},
-            trace_context=Message(trace_parent="", trace_state="", attributes={}),
+            trace_context=Message(trace_parent=self.trace_parent, trace_state="", attributes={}),
             retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
         )
         answer = await self._runtime.invocation_request(_request(invocation_request=request))
