@@ -8,7 +8,8 @@ from typing import Any
 from opentelemetry._logs import Logger, LoggerProvider, SeverityNumber
 
 _OURS = ("shared.", "orchestrations.")
-_NEVER = ("opentelemetry", "azure.core", "azure.identity", "azure.monitor")  # they log the sending of log lines
+# They log the sending of log lines.
+_NEVER = ("opentelemetry", "azure.core", "azure.identity", "azure.monitor", "urllib3", "requests", "msal")
 _SEVERITIES = (
     (logging.CRITICAL, SeverityNumber.FATAL),
     (logging.ERROR, SeverityNumber.ERROR),

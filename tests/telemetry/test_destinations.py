@@ -102,6 +102,7 @@ async def test_application_insights_is_sent_spans_metrics_and_logs(tmp_path: Pat
 
     told = {name for item in sent.items() for name in item["data"]["baseData"].get("properties", {})}
     assert set(re.findall(r"customDimensions\['([^']+)'\]", WORKBOOK)) <= told
+    assert "call_model" in {span["name"] for span in sent.data("RemoteDependencyData")}
     (turn,) = [
         span for span in sent.data("RemoteDependencyData") if "fake-20-0" in str(span) and "invoke" in span["name"]
     ]
