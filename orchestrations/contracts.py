@@ -39,7 +39,7 @@ class Work(_Payload):
     """One attempt of one activity of a turn. `call_id` names the tool call; `ends` is what finish_turn is to record.
 
     `goes_on_after`: the step after which finish_turn may let the turn go on instead; absent where no step may follow.
-    `trace_id`: the trace of the request that posted the turn.
+    `trace_id`: the trace of the request that posted the turn. `after`: what the attempt before this one failed with.
     """
 
     session_id: SessionId
@@ -54,6 +54,7 @@ class Work(_Payload):
     goes_on_after: int | None = None
     failure: Failure | None = None
     trace_id: str | None = None
+    after: str | None = None
 
     @property
     def fence(self) -> Fence:

@@ -48,6 +48,7 @@ def _attempt(on: Telemetry, name: str, work: Work) -> Generator[Span]:
         names.INSTANCE: work.instance_id,
         names.STEP: work.step or None,
         names.ATTEMPT: work.attempt,
+        names.AFTER: work.after,
         names.TOOL_CALL: work.call_id,
     }
     with on.span(name, attributes, parent=context_of(work.trace_id, turn_span(work.turn_id))) as span:

@@ -82,11 +82,11 @@ class _Supervision:
         if job.failures >= MAX_FAILURES:
             job.reply = Reply(outcome="failed", failure=failure)
         else:
-            self._try_again(job)
+            self._try_again(job, failure.code)
 
-    def _try_again(self, job: _Job) -> None:
+    def _try_again(self, job: _Job, after: str | None = None) -> None:
         job.unbegun = 0
-        job.work = job.work.model_copy(update={"attempt": job.work.attempt + 1})
+        job.work = job.work.model_copy(update={"attempt": job.work.attempt + 1, "after": after})
         job.task = self._context.call_activity(job.name, job.work.dump())
 
     def _look_at(self, jobs: list[_Job]) -> None:

@@ -140,7 +140,7 @@ async def test_an_attempt_that_was_killed_and_taken_over_stays_in_the_trace(tmp_
     (attempt,) = [span for span in seen if span.name == "call_model"]
     assert turn.parent == posting.id
     assert (attempt.parent, attempt.attributes["turnlog.attempt"]) == (turn.id, 2)
-    assert attempt.attributes["turnlog.outcome"] == "done"
+    assert (attempt.attributes["turnlog.outcome"], attempt.attributes["turnlog.after"]) == ("done", "attempt_failed")
 
 
 async def test_every_attempt_at_a_step_is_a_span_with_its_outcome(api: Api, log: Path) -> None:
@@ -157,6 +157,7 @@ async def test_every_attempt_at_a_step_is_a_span_with_its_outcome(api: Api, log:
         (3, "again"),
     ]
     assert {each["turnlog.fault_domain"] for each in attempts} == {"model"}
+    assert [each.get("turnlog.after") for each in attempts] == [None, "model_broke_off", "model_broke_off"]
 
 
 async def test_a_turn_that_another_instance_goes_on_with_stays_in_its_trace(api: Api, log: Path) -> None:
