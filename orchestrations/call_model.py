@@ -52,6 +52,7 @@ class _ModelCall:
 
     async def run(self) -> Reply:
         start = MessageStart(step=self._work.step, attempt=self._work.attempt)
+        await self._writer.load()
         standing = await begin(self._on.log, self._writer, self._standing, start)
         match standing:
             case Standing.MINE:

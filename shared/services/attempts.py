@@ -25,20 +25,23 @@ from shared.ports import Clock, SessionLog
 from shared.services.stream import follow
 from shared.services.writer import Decision, SessionWriter
 
+_UNHEARD_SECONDS = 0.02
+"""Work that is done sooner is not worth listening for: listening begins with a read."""
+
 StandingOf = Callable[[SessionState], Standing]
 
 
 async def begin(log: SessionLog, writer: SessionWriter, standing: StandingOf, start: EventData) -> Standing:
     """Append `start` if this execution may begin the attempt: only MINE permits acting.
 
-    While another execution of the same attempt is at it, this one follows the log until that has an outcome.
+    `writer` has read the session. While another execution of the same attempt is at it, this one follows the log until
+    that has an outcome.
     """
 
     async def decide(state: SessionState) -> Decision[Standing]:
         now = standing(state)
         return Decision(Standing.MINE, of_turn(state, start)) if now is Standing.BEGIN else Decision(now)
 
-    await writer.load()
     while (found := await writer.settle(decide)) is Standing.FOLLOW:
         await _news(log, writer)
     return found
@@ -94,6 +97,7 @@ class Guard:
             await asyncio.wait([listening])
 
     async def _listen(self, still_standing: Callable[[SessionState], bool], stop: Callable[[], object]) -> None:
+        await asyncio.sleep(_UNHEARD_SECONDS)
         while True:
             # The work itself meets the store's trouble when it appends; until then go on listening.
             with suppress(StoreUnavailableError):
