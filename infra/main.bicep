@@ -246,9 +246,7 @@ module app 'modules/app.bicep' = {
     identityId: identity.outputs.id
     clientId: identity.outputs.clientId
     deploymentContainer: storage.outputs.deploymentContainer
-    blobEndpoint: storage.outputs.blobEndpoint
-    queueEndpoint: storage.outputs.queueEndpoint
-    tableEndpoint: storage.outputs.tableEndpoint
+    storageName: storage.outputs.name
     insightsConnectionString: monitoring.outputs.connectionString
     cosmosEndpoint: cosmos.outputs.endpoint
     cosmosDatabase: cosmos.outputs.database

@@ -1,4 +1,4 @@
-// Mail when the app fails: one line in `queries` for each thing that is looked for in its telemetry.
+// Mail when the app fails: one entry in `queries` for each thing to look for in its telemetry. `found` is counted.
 param token string
 param location string
 param tags object
@@ -10,13 +10,13 @@ var queries = [
   {
     name: 'server-errors'
     description: 'Requests were answered with a status of 500 or more.'
-    query: 'AppRequests | where toint(ResultCode) >= 500'
+    query: 'AppRequests | where toint(ResultCode) >= 500 | summarize found = count()'
   }
   {
     // Invocations without a request have the code 0.
     name: 'failing-functions'
     description: 'Activities, orchestrations or timers fail.'
-    query: 'AppRequests | where ResultCode == "0" and Success == false'
+    query: 'AppRequests | where ResultCode == "0" and Success == false | summarize found = count()'
   }
 ]
 
@@ -51,7 +51,8 @@ resource searches 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
         allOf: [
           {
             query: entry.query
-            timeAggregation: 'Count'
+            metricMeasureColumn: 'found'
+            timeAggregation: 'Total'
             operator: 'GreaterThanOrEqual'
             threshold: 5
             failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }

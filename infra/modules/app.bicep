@@ -13,9 +13,7 @@ param subnetId string
 param identityId string
 param clientId string
 param deploymentContainer string
-param blobEndpoint string
-param queueEndpoint string
-param tableEndpoint string
+param storageName string
 param insightsConnectionString string
 param cosmosEndpoint string
 param cosmosDatabase string
@@ -39,9 +37,8 @@ var alwaysReady = [
 ]
 
 var platformSettings = {
-  AzureWebJobsStorage__blobServiceUri: blobEndpoint
-  AzureWebJobsStorage__queueServiceUri: queueEndpoint
-  AzureWebJobsStorage__tableServiceUri: tableEndpoint
+  // Not the services' addresses: with these the host can fail to begin (azure-functions-host#11787).
+  AzureWebJobsStorage__accountName: storageName
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString

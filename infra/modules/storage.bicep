@@ -68,7 +68,4 @@ resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 
 output id string = account.id
 output name string = account.name
-output blobEndpoint string = account.properties.primaryEndpoints.blob
-output queueEndpoint string = account.properties.primaryEndpoints.queue
-output tableEndpoint string = account.properties.primaryEndpoints.table
 output deploymentContainer string = '${account.properties.primaryEndpoints.blob}${packages.name}'

@@ -2,9 +2,7 @@
 
 # Names that the app's own code does not read, and who does.
 PLATFORM_SETTINGS = {
-    "AzureWebJobsStorage__blobServiceUri": "the Functions host: packages, leases of timers",
-    "AzureWebJobsStorage__queueServiceUri": "the Durable extension on azureStorage",
-    "AzureWebJobsStorage__tableServiceUri": "the Durable extension on azureStorage",
+    "AzureWebJobsStorage__accountName": "the Functions host: leases of timers; the Durable extension on azureStorage",
     "AzureWebJobsStorage__credential": "the Functions host: no keys",
     "AzureWebJobsStorage__clientId": "the Functions host: which identity",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "the Functions host: where telemetry goes",
@@ -77,7 +75,8 @@ PROPERTIES = {
     "criteria.allOf.timeAggregation criteria.allOf.operator criteria.allOf.threshold",
     "Microsoft.Insights/scheduledQueryRules@2023-12-01": "displayName description severity enabled scopes "
     "evaluationFrequency windowSize skipQueryValidation autoMitigate actions actions.actionGroups criteria "
-    "criteria.allOf criteria.allOf.query criteria.allOf.timeAggregation criteria.allOf.operator "
+    "criteria.allOf criteria.allOf.query criteria.allOf.metricMeasureColumn criteria.allOf.timeAggregation "
+    "criteria.allOf.operator "
     "criteria.allOf.threshold criteria.allOf.failingPeriods criteria.allOf.failingPeriods.numberOfEvaluationPeriods "
     "criteria.allOf.failingPeriods.minFailingPeriodsToAlert",
     "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31": "",

@@ -14,6 +14,8 @@ Files = Mapping[str, Template]
 # As long as they get: uniqueString gives 13 characters, azd takes 64.
 _LONGEST = {"token": "t" * 13, "environmentName": "e" * 64}
 _GUID = re.compile(r"guid\((\w+)\.id, (\w+), (\w+)\)")
+# Browsers connect to it, as they do to the app.
+_OPEN = {"signalr"}
 _PRIVATE = "isPrivate ? 'Disabled' : 'Enabled'"
 _TAG = "azd-service-name"
 
@@ -103,7 +105,8 @@ def open_services(files: Files) -> list[str]:
     closed = [
         (name, text_of(members(members(resource.body)["properties"])["publicNetworkAccess"]))
         for name, _, resource in resources(files)
-        if "publicNetworkAccess" in members(members(resource.body).get("properties", resource.body))
+        if name not in _OPEN
+        and "publicNetworkAccess" in members(members(resource.body).get("properties", resource.body))
     ]
     for name, access in closed:
         given = members(members(main.modules[name].body)["params"]).get("isPrivate")

@@ -33,7 +33,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     checks.unfit_modules: [
         ("main", "taskHub: taskHub\n    schedulerEndpoint", "schedulerEndpoint", "taskHub is not given"),
         ("main", "capacity: cosmosCapacity", "kapacity: cosmosCapacity", "kapacity is not a parameter"),
-        ("main", "storage.outputs.blobEndpoint", "storage.outputs.blob", "blob is not an output"),
+        ("main", "storage.outputs.deploymentContainer", "storage.outputs.packages", "packages is not an output"),
         ("main", "openai!.outputs.baseUrl", "openai!.outputs.url", "url is not an output"),
         ("main", "'modules/cosmos.bicep'", "'modules/kosmos.bicep'", "there is no modules/kosmos.bicep"),
     ],

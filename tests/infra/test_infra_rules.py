@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 
 import pytest
 
+from shared.api.operations import operations
 from tests.infra import rules
 from tests.infra.bicep import Template
 from tests.infra.given import ROOT, changed, files
@@ -147,6 +148,14 @@ def test_azure_yaml_says_what_azd_knows_and_names_the_service_that_is_tagged() -
 
     assert keys == AZD_KEYS
     assert "'azd-service-name': 'app'" in (ROOT / "infra" / "modules" / "app.bicep").read_text()
+
+
+def test_app_service_lets_pass_without_a_token_what_the_app_answers_to_anyone() -> None:
+    app = files()["app"]
+    excluded = app.value(app.resources["authentication"].body)["properties"]["globalValidation"]["excludedPaths"]
+    is_open = {re.sub(r"{\w+}", "*", each.path) for each in operations() if each.description.is_open}
+
+    assert set(excluded) == is_open | {"/admin/host/synctriggers"}
 
 
 NEEDED = ["host.json", "function_app.py", "requirements.txt"]
