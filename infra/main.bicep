@@ -56,12 +56,12 @@ param schedulerIpAllowlist string = '0.0.0.0/0'
 @description('How Cosmos DB is paid for. Fixed when the account is created.')
 param cosmosCapacity string = 'autoscale'
 
+@description('Take the free grant of the subscription, which only one account may have, and none that is serverless.')
+param cosmosFreeTier bool = false
+
 @minValue(1000)
 @description('With autoscale: RU/s that all containers share at most, in thousands; a tenth of it is the floor.')
 param cosmosMaxThroughput int = 1000
-
-@description('Take the free grant of the subscription, which only one account may have, and none that is serverless.')
-param cosmosFreeTier bool = false
 
 @minLength(1)
 @description('MODEL: the deployment of messages that name no model.')
