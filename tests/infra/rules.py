@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from tree_sitter import Node
 
 from tests.infra.bicep import Declared, Template, members, nodes, path_of, text_of
-from tests.infra.knowledge import NAMES, PRIVATE_ZONES, UNIQUE_IN_THE_WORLD, VALUES
+from tests.infra.limits import NAMES, PRIVATE_ZONES, UNIQUE_IN_THE_WORLD, VALUES
 
 Files = Mapping[str, Template]
 """Every template by its file's name without the ending."""

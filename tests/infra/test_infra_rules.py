@@ -10,7 +10,7 @@ from shared.api.operations import operations
 from tests.infra import rules
 from tests.infra.bicep import Template
 from tests.infra.given import ROOT, changed, files
-from tests.infra.knowledge import AZD_KEYS, NAMES, PRIVATE_ZONES, UNIQUE_IN_THE_WORLD, VALUES
+from tests.infra.limits import AZD_KEYS, NAMES, PRIVATE_ZONES, UNIQUE_IN_THE_WORLD, VALUES
 
 Check = Callable[[dict[str, Template]], list[str]]
 CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
