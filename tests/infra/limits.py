@@ -89,7 +89,10 @@ PRIVATE_ZONES = {
     "scheduler": "privatelink.durabletask.io",
 }
 
-# github.com/Azure/azure-dev at ae35809f, schemas/v1.0/azure.yaml.json: what azure.yaml may say, of that which it does.
-AZD_KEYS = {"name", "requiredVersions", "requiredVersions.azd", "services", "services.app"} | {
-    f"services.app.{key}" for key in ("project", "language", "host")
+# github.com/Azure/azure-dev at ae35809f, schemas/v1.0/azure.yaml.json: what azure.yaml may say, so that a misspelt name
+# fails; a new one is to be looked up there before it is added.
+AZD_KEYS = {
+    *("name", "requiredVersions", "requiredVersions.azd", "services", "services.app"),
+    *(f"services.app.{key}" for key in ("project", "language", "host", "hooks")),
+    *(f"services.app.hooks.{when}package{key}" for when in ("pre", "post") for key in ("", ".shell", ".run")),
 }
