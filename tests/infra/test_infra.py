@@ -140,6 +140,7 @@ def test_the_app_starts_in_azure_with_its_settings_and_not_without(environment: 
         for name, value in checks.app_settings(files()).items()
         if name != "OPENAI_API_KEY"  # given only with an endpoint that takes keys
     }
+    given["APPLICATIONINSIGHTS_CONNECTION_STRING"] = "InstrumentationKey=0;IngestionEndpoint=https://x.azure.com/"
     for name, value in {"WEBSITE_INSTANCE_ID": "1", **given}.items():
         environment.setenv(name, value)
 
