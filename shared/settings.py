@@ -189,6 +189,11 @@ class Settings(BaseSettings):
         return self.delta_flush_ms or self.timings.flush_ms
 
 
+def runs_durable_alone() -> bool:
+    """Whether this instance runs durable functions and nothing else: on Flex Consumption the platform says so."""
+    return os.environ.get("FUNCTIONS_TARGET_GROUP", "").lower() == "durable"
+
+
 def _problem(location: tuple[int | str, ...], text: str) -> str:
     name = str(location[0]).upper() if location else ""
     return f"{name} {text.removeprefix('Value error, ')}".strip()
