@@ -125,13 +125,6 @@ class Settings(BaseSettings):
             raise ValueError(f"takes seconds, or a number with s, m, h or d such as 7d, not {value!r}")
         return timedelta(seconds=int(given[1]) * _SECONDS[given[2] or "s"])
 
-    @field_validator("delta_flush_ms")
-    @classmethod
-    def _are_pauses(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if value is not None and (not value or min(value) < 0):
-            raise ValueError("takes milliseconds separated by commas, such as 100,200,400,500")
-        return value
-
     @field_validator("turn_timeout_seconds", "stream_max_seconds")
     @classmethod
     def _ends_before_the_function(cls, value: int) -> int:
@@ -149,6 +142,13 @@ class Settings(BaseSettings):
         most, network = int(LONGEST_WAIT.total_seconds()), int(NETWORK_IDLE.total_seconds())
         if value > most:
             raise ValueError(f"must be {most} at most, not {value}: a request silent for {network} seconds is dropped")
+        return value
+
+    @field_validator("delta_flush_ms")
+    @classmethod
+    def _are_pauses(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and (not value or min(value) < 0):
+            raise ValueError("takes milliseconds separated by commas, such as 100,200,400,500")
         return value
 
     @field_validator("cosmos_endpoint", "openai_base_url")
