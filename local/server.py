@@ -87,9 +87,13 @@ async def _stop(server: uvicorn.Server, grace: float, hurry: asyncio.Event) -> N
         return
     ended, hurried = asyncio.create_task(asyncio.wait(requests)), asyncio.create_task(hurry.wait())
     await asyncio.wait([ended, hurried], timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if ended.done():
+        return
     for connection in list(server.server_state.connections):
-        connection.transport.abort()  # else uvicorn answers 500, and a client takes that for our verdict
+        if not connection.transport.is_closing():  # what has been answered is still being sent
+            connection.transport.abort()  # else uvicorn answers 500, and a client takes that for our verdict
     await asyncio.sleep(0)
-    for task in (ended, hurried, *requests):
-        task.cancel()
-    await asyncio.wait(requests, timeout=1)
+    for request in requests:
+        request.cancel()
+    await asyncio.wait([ended], timeout=1)

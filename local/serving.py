@@ -31,9 +31,9 @@ class Running:
 
 @asynccontextmanager
 async def serve(app: FunctionRegister, options: Options, hurry: asyncio.Event | None = None) -> AsyncGenerator[Running]:
-    """Serve `app` meanwhile; what runs at the end is interrupted, and taken up by the next host on the same data.
+    """Serve `app` meanwhile; open requests may then end within `options.grace` seconds, or until `hurry` is set.
 
-    Open requests and streams go on for `options.grace` seconds, or until `hurry` is set; turns go on meanwhile.
+    Turns go on as long. What still runs is interrupted, and taken up by the next host on the same data.
 
     Raises:
         RefusedError: the app cannot be served.
