@@ -8,7 +8,10 @@ import pytest
 
 from tests.e2e.hosts import core_tools
 from tests.e2e.service import SLOW_MODEL, Service, deployed, service_at
+from tests.http.conftest import store_environment
 from tests.http.driving import running_host
+
+__all__ = ["address", "service", "store_environment"]
 
 pytest.register_assert_rewrite("tests.e2e.of_projects", "tests.e2e.of_sessions", "tests.e2e.of_turns")
 
@@ -29,7 +32,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
                 yield url, ""
         case _:
             data_dir: Path = tmp_path_factory.mktemp("local")
-            with running_host(data_dir) as host:
+            with running_host(data_dir, request.getfixturevalue("store_environment")) as host:
                 yield host.url, ""
 
 
