@@ -1,4 +1,4 @@
-"""The function app: registers every blueprint, nothing else."""
+"""The function app: registers every blueprint, and warms up where only turns will run."""
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -18,6 +18,7 @@ from shared.api import (
     sessions,
     tool_calls,
 )
+from shared.warming import warm_up
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -37,3 +38,5 @@ for blueprint in (
     reference.bp,
 ):
     app.register_functions(blueprint)
+
+warm_up()

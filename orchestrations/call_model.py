@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
 from shared.agents.declaration import Agent
 from shared.agents.registry import agent_named
+from shared.deadlines import MODEL_CALL
 from shared.domain.documents import Message, ModelResponse, Step, response_id
 from shared.domain.errors import ModelError, ProjectNotFoundError
 from shared.domain.events import (
@@ -28,7 +28,7 @@ from shared.services.conversation import conversation, remembered
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services, services
 
-_CALL_SECONDS = 300.0
+_CALL_SECONDS = MODEL_CALL.total_seconds()
 _RETRY_PAUSES = (0.5, 2.0, None)
 
 
@@ -92,7 +92,7 @@ class _ModelCall:
             model=message.model,
             messages=await conversation(self._on.log, agent, newest, message, self._reading),
             tools=[tool.schema for tool in agent.tools],
-            timeout=timedelta(seconds=_CALL_SECONDS),
+            timeout=MODEL_CALL,
             # A turn applies one patch; then the model is to say what it did.
             may_call_tools=not self._work.last_step and message.patch is None,
             output_schema=None if agent.output_type is None else agent.output_type.model_json_schema(),

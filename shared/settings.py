@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.deadlines import FUNCTION, LONGEST, LONGEST_WAIT, NETWORK_IDLE
+
 
 @dataclass(frozen=True)
 class Timings:
@@ -44,7 +46,7 @@ CLOUD = Timings(
     dead_after=timedelta(seconds=25),
     start_grace=timedelta(seconds=30),
     handover_after=timedelta(seconds=60),
-    clear_after=timedelta(minutes=35),  # above functionTimeout in host.json: no writer of before is left
+    clear_after=timedelta(minutes=35),  # above deadlines.FUNCTION: no writer of before is left
     sweep_schedule="*/30 * * * * *",
 )
 ONE_MACHINE = Timings(
@@ -91,10 +93,10 @@ class Settings(BaseSettings):
         description="pauses between writes of an answer, the last repeats; 100,200,400,500 on Cosmos, 15 on SQLite",
     )
     delta_flush_bytes: int = Field(4096, ge=1, description="an answer is written before that if it has grown by this")
-    stream_max_seconds: int = Field(600, ge=1, description="how long a stream lasts; clients then resume")
-    message_wait_seconds: int = Field(60, ge=0, le=200, description="how long POST messages waits for its answer")
+    stream_max_seconds: int = Field(600, ge=1, description="how long a stream lasts, 1500 at most; clients then resume")
+    message_wait_seconds: int = Field(60, ge=0, description="how long POST messages waits for its answer")
     max_steps: int = Field(10, ge=1, le=50, description="model calls a turn may make")
-    turn_timeout_seconds: int = Field(900, ge=5, le=1500, description="how long a turn may take")
+    turn_timeout_seconds: int = Field(900, ge=5, description="how long a turn may take, 1500 at most")
     approval_timeout: timedelta = Field(
         timedelta(days=7),
         ge=timedelta(seconds=1),
@@ -122,6 +124,25 @@ class Settings(BaseSettings):
         if given is None:
             raise ValueError(f"takes seconds, or a number with s, m, h or d such as 7d, not {value!r}")
         return timedelta(seconds=int(given[1]) * _SECONDS[given[2] or "s"])
+
+    @field_validator("turn_timeout_seconds", "stream_max_seconds")
+    @classmethod
+    def _ends_before_the_function(cls, value: int) -> int:
+        most, function = int(LONGEST.total_seconds()), int(FUNCTION.total_seconds())
+        if value > most:
+            raise ValueError(
+                f"must be {most} at most, not {value}: at functionTimeout in host.json ({function}) the host restarts"
+                " the worker, and everything that runs in it is lost"
+            )
+        return value
+
+    @field_validator("message_wait_seconds")
+    @classmethod
+    def _ends_before_the_network(cls, value: int) -> int:
+        most, network = int(LONGEST_WAIT.total_seconds()), int(NETWORK_IDLE.total_seconds())
+        if value > most:
+            raise ValueError(f"must be {most} at most, not {value}: a request silent for {network} seconds is dropped")
+        return value
 
     @field_validator("delta_flush_ms")
     @classmethod
@@ -166,6 +187,11 @@ class Settings(BaseSettings):
     @property
     def flush_ms(self) -> tuple[int, ...]:
         return self.delta_flush_ms or self.timings.flush_ms
+
+
+def runs_durable_alone() -> bool:
+    """Whether this instance runs durable functions and nothing else: on Flex Consumption the platform says so."""
+    return os.environ.get("FUNCTIONS_TARGET_GROUP", "").lower() == "durable"
 
 
 def _problem(location: tuple[int | str, ...], text: str) -> str:

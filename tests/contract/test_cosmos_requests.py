@@ -54,6 +54,14 @@ async def test_a_flush_and_a_change_with_its_documents_are_one_request_each(
     assert requests() == ["POST"]
 
 
+async def test_the_sdk_does_not_log_every_request(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)  # the worker's
+
+    await begin(log)
+
+    assert [record.name for record in caplog.records if record.name.startswith("azure")] == []
+
+
 async def test_the_state_of_a_session_at_rest_takes_no_query(log: SessionLog, requests: Requests) -> None:
     state = await begin(log)
     requests()

@@ -5,6 +5,7 @@ tail looks at Eventual, for half the price and without asking a quorum.
 """
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -19,6 +20,10 @@ Consistency = Literal["Strong", "Eventual"]
 # Published with the emulator, so no secret (learn.microsoft.com/azure/cosmos-db/emulator).
 _EMULATOR_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 _READ_SECONDS: dict[Consistency, int] = {"Strong": 10, "Eventual": 2}
+
+# At INFO, the worker's level, they tell of every request with all its headers: that would outweigh all else.
+for _name in ("azure.core", "azure.cosmos", "azure.identity"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Database:
