@@ -119,6 +119,27 @@ async def test_a_turn_that_changes_nothing_tells_null(api: Api) -> None:
     assert (data["patch"], data["project_revision"], data["token_usage"]) == (None, 1, message["usage"])
 
 
+@pytest.mark.parametrize(
+    "patch",
+    [
+        [{"op": "test", "path": "/nodes/first/name", "value": "First"}],
+        [{"op": "replace", "path": "/nodes/first/name", "value": "First"}],
+        [added("x"), {"op": "remove", "path": "/nodes/x"}],
+    ],
+)
+async def test_a_patch_that_changes_nothing_is_none(api: Api, patch: list[JSON]) -> None:
+    project_id = await new_project(api)
+    session_id = await coding(api, project_id)
+
+    message = await api.say(session_id, propose(patch))
+
+    assert (message["status"], message["patch"]) == ("completed", None)
+    (data,) = await told(api, session_id)
+    assert (data["patch"], data["project_revision"]) == (None, 1)
+    assert (await project_of(api, project_id))["revision"] == 1
+    assert (await api.say(session_id, propose(patch, [added()])))["patch"] == [added()]
+
+
 async def test_a_turn_of_another_agent_tells_of_no_patch(api: Api) -> None:
     session_id = await coding(api, await new_project(api))
 
