@@ -43,11 +43,13 @@ async def append_flat_event(req: Request) -> Response:
     sent, key = parsed(FlatEvent, body), once_only(req, body)
     session_id, event = SessionId(sent.session_id), (sent.event_type, sent.fields)
 
+    opening = None
     if sent.event_type == "session_start":
         wanted = parsed(CreateSession, as_json(sent.describing)).model_dump(exclude={"session_id"})
-        appended = await services().events.start(who.owner, session_id, wanted, event, who.trace_id, key=key)
-    else:
-        appended = await services().events.append(who.owner, session_id, [event], who.trace_id, key)
+        opening = await services().project_sessions.with_agent(who.owner, wanted)
+
+    append = services().events.append_flat
+    appended = await append(who.owner, session_id, event, who.trace_id, opening=opening, key=key)
 
     receipt: FlatReceipt = {
         "ok": True,
