@@ -6,7 +6,7 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 from shared.api.bodies import CreateSession, FlatEvent
 from shared.api.describing import Answer, describes
 from shared.api.endpoint import endpoint
-from shared.api.principal import caller
+from shared.api.principal import APPENDING, WRITING, caller
 from shared.api.producers import ONCE_ONLY, REFUSES_REPEATS, once_only
 from shared.api.receipts import FlatEventList, FlatReceipt
 from shared.api.requests import parsed, read_bytes
@@ -36,6 +36,7 @@ _NEWEST = PageQuery(limit=1000, newest=True)
     reads=ONCE_ONLY,
     refuses=(SessionNotFoundError, SessionArchivedError, SessionExistsError, SessionDeletedError, *REFUSES_REPEATS),
     is_deprecated=True,
+    scopes=(APPENDING, WRITING),
 )
 async def append_flat_event(req: Request) -> Response:
     """Append an event to the session it names; `session_start` opens that session first if there is none."""

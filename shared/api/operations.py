@@ -26,6 +26,8 @@ from shared.api import (
 from shared.api.describing import Description, description_of
 from shared.api.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import (
+    ForbiddenError,
+    IdentityUnavailableError,
     InvalidRequestError,
     StoreUnavailableError,
     TooLargeError,
@@ -49,7 +51,7 @@ RESOURCES: tuple[ModuleType, ...] = (
 )
 
 _OF_BODIES = (MalformedJsonError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
-_ANYWHERE = (UnauthenticatedError, StoreUnavailableError)
+_ANYWHERE = (UnauthenticatedError, ForbiddenError, IdentityUnavailableError, StoreUnavailableError)
 
 
 @dataclass(frozen=True)
