@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.http.driving import JSON, Api, ok, types
+from tests.http.test_http_export import assert_rebuilt
 
 pytestmark = pytest.mark.anyio
 
@@ -218,10 +219,24 @@ async def test_any_prompt_changes_the_document_it_was_given(api: Api) -> None:
     assert (await project_of(api, project_id))["revision"] == 9
 
 
-async def test_what_the_export_holds_gives_the_patch_back(api: Api) -> None:
-    session_id = await coding(api, await new_project(api))
-    await api.say(session_id, propose([added()]))
+@pytest.mark.parametrize("node_id", [None, "first"])
+async def test_a_session_is_rebuilt_from_its_export_with_what_its_turns_did(api: Api, node_id: str | None) -> None:
+    session_id = await coding(api, await new_project(api), node_id)
+    change = {"op": "replace", "path": "/nodes/first/instructions", "value": "Go."}
+    removal = {"op": "remove", "path": "/nodes/first/instructions"}
+    unchanged = {"op": "test", "path": "/nodes/first/name", "value": "First"}
+    await api.say(session_id, propose([BROKEN], [change]))
+    await api.say(session_id, propose([unchanged]))
+    await api.say(session_id, propose([BROKEN], [BROKEN], [BROKEN]))
+    async with api.posting(session_id, propose([removal]), model="fake-500-10") as stream:
+        await stream.until("tool_call.complete")
+        await api.cancel(session_id)
+    await api.quiet(session_id)
 
-    lines = (await api.http.get(f"/sessions/{session_id}/export")).text.splitlines()
+    found = await assert_rebuilt(api, session_id)
 
-    assert any('"vibecode_response"' in line and '"project_revision":2' in line for line in lines)
+    messages = found["messages"]
+    assert [message["patch"] for message in messages] == [[change], None, None, [removal]]
+    assert [message["status"] for message in messages] == ["completed", "completed", "failed", "cancelled"]
+    assert found["usage"]["total_tokens"] > 0
+    assert found["session"]["agent_name"] == "vibecoder"
