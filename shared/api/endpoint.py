@@ -43,6 +43,7 @@ def _scopes(handler: Callable[..., Any], method: str) -> Sequence[str]:
 
 
 def _session_in(req: Request) -> str | None:
-    """The session the path speaks of, if it can be one: anything else has no place in a header."""
-    session_id = req.path_params.get("session_id") or session_of(req.path_params.get("message_id", ""))
+    """The session the path speaks of, or the body, if it can be one: anything else has no place in a header."""
+    in_path = req.path_params.get("session_id") or session_of(req.path_params.get("message_id", ""))
+    session_id = in_path or getattr(req.state, "session_id", None)
     return session_id if session_id and is_session_id(session_id) else None

@@ -43,6 +43,7 @@ async def append_flat_event(req: Request) -> Response:
     who, body = caller(req), await read_bytes(req)
     sent, key = parsed(FlatEvent, body), once_only(req, body)
     session_id, event = SessionId(sent.session_id), (sent.event_type, sent.fields)
+    req.state.session_id = session_id  # a refusal names it, too
 
     opening = None
     if sent.event_type == "session_start":

@@ -59,6 +59,7 @@ async def create_session(req: Request) -> Response:
     """Open a session; a retry with the same Idempotency-Key finds the one it opened."""
     body = await read_bytes(req)
     wanted, who, key = parsed(CreateSession, body), caller(req), idempotency_key(req, body)
+    req.state.session_id = wanted.session_id  # a refusal names it, too
 
     fields = await services().project_sessions.with_agent(who.owner, wanted.model_dump(exclude={"session_id"}))
     session_id = None if wanted.session_id is None else SessionId(wanted.session_id)
