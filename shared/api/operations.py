@@ -49,6 +49,7 @@ RESOURCES: tuple[ModuleType, ...] = (
     health,
     reference,
 )
+"""What the app serves over HTTP, each module's `bp`; add one here."""
 
 _OF_BODIES = (MalformedJsonError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
 _ANYWHERE = (UnauthenticatedError, ForbiddenError, IdentityUnavailableError, StoreUnavailableError)
