@@ -1,10 +1,12 @@
 """Bearer tokens (RFC 9068): checked against the keys that their issuer publishes."""
 
 import asyncio
+import logging
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
+from http.client import HTTPException
 from typing import Any
 
 import jwt
@@ -13,6 +15,8 @@ from jwt.exceptions import PyJWKError, PyJWKSetError
 
 from shared.domain.errors import IdentityUnavailableError, UnauthenticatedError
 from shared.settings import settings
+
+_log = logging.getLogger(__name__)
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Those of public keys only: with a shared secret, whoever can check a token can make one."""
@@ -57,8 +61,10 @@ class SigningKeys:
         self._asked_at = self._seconds()
         try:
             found = jwt.PyJWKSet.from_json((await self._fetch()).decode()).keys
-        except (OSError, ValueError, PyJWKError, PyJWKSetError, AttributeError):
-            return  # what was fetched before goes on; the next one to ask tries again
+        except (OSError, HTTPException, ValueError, PyJWKError, PyJWKSetError, AttributeError) as error:
+            # What was fetched before goes on; who asks after the pause tries again.
+            _log.warning("the keys that tokens are signed with can't be read: %s: %s", type(error).__name__, error)
+            return
         self._keys = {str(key.key_id): key for key in found if key.key_type != "oct" and key.public_key_use != "enc"}
         self._fetched_at = self._asked_at
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from http.client import IncompleteRead, RemoteDisconnected
+from urllib.error import URLError
 
 import jwt
 import pytest
@@ -19,7 +21,7 @@ class Published:
     def __init__(self, *key_ids: str) -> None:
         self.body = self.naming(*key_ids)
         self.asked = 0
-        self.is_out = False
+        self.failure: Exception | None = None
         self.now = 1_000_000.0
         self.keys = SigningKeys(self.fetch, lambda: self.now)
 
@@ -30,8 +32,8 @@ class Published:
     async def fetch(self) -> bytes:
         self.asked += 1
         await asyncio.sleep(0)
-        if self.is_out:
-            raise TimeoutError
+        if self.failure is not None:
+            raise self.failure
         return self.body
 
     async def has(self, key_id: str) -> bool:
@@ -81,10 +83,15 @@ async def test_they_are_read_anew_every_hour() -> None:
     assert published.asked == 2
 
 
-async def test_known_keys_outlive_an_outage_of_a_day_and_no_more() -> None:
+@pytest.mark.parametrize(
+    "failure", [TimeoutError(), URLError("refused"), IncompleteRead(b""), RemoteDisconnected("gone")]
+)
+async def test_known_keys_outlive_an_outage_of_a_day_and_no_more(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     published = Published("one")
     await published.has("one")
-    published.is_out = True
+    published.failure = failure
 
     published.now += 23 * 3600
     assert await published.has("one")
@@ -94,7 +101,9 @@ async def test_known_keys_outlive_an_outage_of_a_day_and_no_more() -> None:
     with pytest.raises(IdentityUnavailableError):
         await published.has("one")
 
-    published.is_out = False
+    assert type(failure).__name__ in caplog.text
+
+    published.failure = None
     published.now += 11
     assert await published.has("one")
 
