@@ -82,8 +82,13 @@ class Settings(BaseSettings):
     allowed_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma list of what a message may ask for; empty allows any"
     )
-    auth_mode: Literal["none", "easyauth"] = Field(
-        "none", description="who callers are: `none` (one machine only) or `easyauth`"
+    auth_mode: Literal["none", "easyauth", "jwt"] = Field(
+        "none", description="who callers are: `none` (one machine only), `easyauth`, or `jwt` (bearer tokens)"
+    )
+    jwt_issuer: str | None = Field(None, description="for `jwt`: the tokens' `iss`, to the letter")
+    jwt_audience: str | None = Field(None, description="for `jwt`: what the tokens' `aud` must hold")
+    jwt_jwks_url: str | None = Field(
+        None, description="for `jwt`: where the issuer publishes its keys, its `jwks_uri`; https, but on one machine"
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma list of origins, or *; honoured by the local host, in Azure set on the platform"
@@ -158,6 +163,21 @@ class Settings(BaseSettings):
             raise ValueError(f"takes a URL such as https://example.com/, not {value!r}")
         return value
 
+    @field_validator("jwt_jwks_url")
+    @classmethod
+    def _is_safe(cls, value: str | None) -> str | None:
+        # Whoever can put keys of its own in the way of this request can be anybody.
+        if value is not None and not re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", value):
+            raise ValueError(f"takes an https URL, not {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _can_read_tokens(self) -> Self:
+        for name in ("jwt_issuer", "jwt_audience", "jwt_jwks_url"):
+            if self.auth_mode == "jwt" and getattr(self, name) is None:
+                raise ValueError(f"{name.upper()} is not set: AUTH_MODE=jwt needs it")
+        return self
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if "WEBSITE_INSTANCE_ID" in os.environ:
@@ -168,7 +188,7 @@ class Settings(BaseSettings):
             if self.openai_base_url is None:
                 raise ValueError("OPENAI_BASE_URL is not set: name an OpenAI-compatible endpoint")
             if self.auth_mode == "none":
-                raise ValueError("AUTH_MODE=none is for one machine: set AUTH_MODE=easyauth and enable authentication")
+                raise ValueError("AUTH_MODE=none is for one machine: set easyauth and enable authentication, or jwt")
         if self.openai_base_url is not None and self.openai_api_key is None and not self.calls_azure:
             raise ValueError("OPENAI_API_KEY is not set: only an Azure endpoint can be called without one")
         if self.openai_base_url is not None and "model" not in self.model_fields_set:

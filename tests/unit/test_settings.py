@@ -134,6 +134,23 @@ def test_an_azure_endpoint_can_be_called_without_a_key(environment: pytest.Monke
     assert (found.calls_azure, found.openai_api_key) == (True, None)
 
 
+def test_tokens_need_an_issuer_an_audience_and_keys(environment: pytest.MonkeyPatch) -> None:
+    needed = {"JWT_ISSUER": "https://i", "JWT_AUDIENCE": "a", "JWT_JWKS_URL": "https://i/keys"}
+    assert read(environment, **(IN_AZURE | needed | {"AUTH_MODE": "jwt"})).auth_mode == "jwt"
+
+    for name in needed:
+        with pytest.raises(SettingsError, match=name):
+            read(environment, **(needed | {name: ""}))
+
+
+@pytest.mark.parametrize("url", ["http://i/keys", "file:///etc/passwd", "http://localhost.evil.example/", "keys"])
+def test_keys_are_read_over_a_safe_line(environment: pytest.MonkeyPatch, url: str) -> None:
+    with pytest.raises(SettingsError, match="JWT_JWKS_URL"):
+        read(environment, JWT_JWKS_URL=url)
+
+    assert read(environment, JWT_JWKS_URL="http://127.0.0.1:8080/keys").jwt_jwks_url
+
+
 def test_a_key_is_not_shown(environment: pytest.MonkeyPatch) -> None:
     found = read(environment, OPENAI_BASE_URL="https://x/v1", OPENAI_API_KEY="sk-secret", MODEL="m")
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from shared.stores.cosmos.calls import log_charge, persistently
-from shared.stores.cosmos.containers import PROJECTS, SESSIONS
+from shared.stores.cosmos.containers import CONTAINERS, PROJECTS, SESSIONS
 
 Consistency = Literal["Strong", "Eventual"]
 
@@ -44,6 +44,11 @@ class Database:
     async def projects(self) -> ContainerProxy:
         """The container of all projects."""
         return await self._container(PROJECTS, "Strong")
+
+    async def check(self) -> None:
+        """Answer if all containers do."""
+        containers = [await self._container(name, "Strong") for name in CONTAINERS]
+        await asyncio.gather(*(persistently(container.read) for container in containers))
 
     async def close(self) -> None:
         self._containers.clear()
