@@ -30,8 +30,10 @@ class Running:
 
 
 @asynccontextmanager
-async def serve(app: FunctionRegister, options: Options) -> AsyncGenerator[Running]:
-    """Serve `app` meanwhile; what runs at the end is interrupted, and taken up by the next host on the same data.
+async def serve(app: FunctionRegister, options: Options, hurry: asyncio.Event | None = None) -> AsyncGenerator[Running]:
+    """Serve `app` meanwhile; open requests may then end within `options.grace` seconds, or until `hurry` is set.
+
+    Turns go on as long. What still runs is interrupted, and taken up by the next host on the same data.
 
     Raises:
         RefusedError: the app cannot be served.
@@ -55,7 +57,7 @@ async def serve(app: FunctionRegister, options: Options) -> AsyncGenerator[Runni
         stack.push_async_callback(engine.close)
         await engine.recover()
         await stack.enter_async_context(
-            listening(HttpFunctions(found.routes, invoker, options.cors), web, grace=options.grace)
+            listening(HttpFunctions(found.routes, invoker, options.cors), web, options.grace, hurry)
         )
         stack.push_async_callback(timers.stop)
         timers.start()

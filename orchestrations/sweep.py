@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import azure.durable_functions as df
 
+from orchestrations.observing import told_failures
 from shared.domain.faults import fault_domain
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Fence, handover
@@ -24,6 +25,7 @@ _LOST = Failure(code="turn_lost", message="The turn stood still until its deadli
 _log = logging.getLogger(__name__)
 
 
+@told_failures
 async def sweep(client: df.DurableOrchestrationClient) -> None:
     """Look at every session that may need it, and at every deleted project. Two sweeps at once do no harm."""
     on = services()
@@ -53,6 +55,9 @@ class _Repair:
         if stored.deleted:
             if self.now - stored.updated_at >= timings.clear_after:
                 await self._on.log.clear(stored.session_id)
+            return
+        if not stored.is_whole:
+            await self._on.forks.abandon(stored.session_id)
             return
         turn = stored.active_turn
         if turn is not None and turn.parked:

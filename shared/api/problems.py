@@ -12,6 +12,7 @@ from shared.domain.errors import (
     AgentNotFoundError,
     ConflictError,
     ForbiddenError,
+    IdentityUnavailableError,
     InvalidRequestError,
     ModelNotAllowedError,
     NotFoundError,
@@ -41,6 +42,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (ForbiddenError, 403),
     (ProducerFencedError, 403),
     (NotSupportedError, 501),
+    (IdentityUnavailableError, 503),
     (StoreUnavailableError, 503),
 )
 
@@ -100,5 +102,7 @@ def _response(
         body["fault_domain"] = fault_domain(code)
     if errors:
         body["errors"] = list(errors)
-    headers = {"retry-after": _RETRY_AFTER_SECONDS} if retryable else None
+    headers = {"retry-after": _RETRY_AFTER_SECONDS} if retryable else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
     return Response(to_json(body), status, headers, "application/problem+json")

@@ -32,6 +32,7 @@ TurnlogError
 ├── ForbiddenError               forbidden
 ├── ProducerFencedError          producer_fenced      another instance of the producer has taken over
 ├── UnauthenticatedError         unauthenticated
+├── IdentityUnavailableError     identity_unavailable  who is calling can't be told just now; try again later
 ├── StoreUnavailableError        store_unavailable    try again later
 ├── NotSupportedError            not_supported        the store in use can't do this
 ├── SequenceTakenError           sequence_taken       another writer was first: read on and decide again
@@ -187,6 +188,11 @@ class QueueFullError(TurnlogError):
 
 class UnauthenticatedError(TurnlogError):
     code = "unauthenticated"
+
+
+class IdentityUnavailableError(TurnlogError):
+    code = "identity_unavailable"
+    retryable = True
 
 
 class ForbiddenError(TurnlogError):

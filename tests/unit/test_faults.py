@@ -6,27 +6,26 @@ from pathlib import Path
 import pytest
 
 from shared.api.problems import status_of
-from shared.domain.errors import ModelError, NotSupportedError, StoreUnavailableError, TurnlogError
+from shared.domain.errors import ModelError, StoreUnavailableError, TurnlogError
 from shared.domain.faults import code_of, fault_domain
 from shared.telemetry.turns import tool_label
 
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-STORES = {"store_unavailable", "sequence_taken", "revision_taken"}
+OWN = dict.fromkeys(("store_unavailable", "sequence_taken", "revision_taken"), "store")
+OWN |= {"identity_unavailable": "platform"}
 
 
 def kinds(kind: type[TurnlogError] = TurnlogError) -> list[type[TurnlogError]]:
     return [kind, *(below for each in kind.__subclasses__() for below in kinds(each))]
 
 
-def test_what_is_refused_is_the_apps_and_what_the_store_raises_is_the_stores() -> None:
+def test_what_is_refused_is_the_apps_and_what_others_fail_with_is_theirs() -> None:
     for kind in kinds():
-        assert fault_domain(kind.code) == ("store" if kind.code in STORES else "app"), kind
+        assert fault_domain(kind.code) == OWN.get(kind.code, "app"), kind
 
 
-def test_what_a_client_is_told_to_be_a_server_error_has_its_domain() -> None:
-    server_errors = {kind: fault_domain(kind.code) for kind in kinds() if status_of(kind) > 500}
-
-    assert server_errors == {StoreUnavailableError: "store", NotSupportedError: "app"}
+def test_what_a_client_is_told_to_try_again_because_something_is_away_is_not_the_apps() -> None:
+    assert {kind.code for kind in kinds() if status_of(kind) == 503 and fault_domain(kind.code) == "app"} == set()
 
 
 def told_domains() -> dict[str, str]:

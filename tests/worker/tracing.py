@@ -11,7 +11,7 @@ async def main(trace_parent: str) -> None:
     """Ask for a session that is not there, as part of the host's span; print the trace of the answer."""
     async with running_worker(Path(__file__).parents[2]) as worker:
         worker.trace_parent = trace_parent
-        response = await worker.request("GET", "/sessions/none")
+        response = await worker.http.get("/sessions/none")
         print(response.headers["x-trace-id"])  # noqa: T201
 
 

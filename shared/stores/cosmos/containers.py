@@ -4,6 +4,8 @@ from typing import Any
 
 SESSIONS = "sessions"
 PROJECTS = "projects"
+CONTAINERS = (SESSIONS, PROJECTS)
+"""All that the app uses: it is ready once each of them answers."""
 
 SESSIONS_PARTITION_KEY: dict[str, Any] = {
     # Version 1 hashes only the first 101 bytes of a key; session ids have up to 128.
