@@ -3,10 +3,12 @@
 import azure.durable_functions as df
 import azure.functions as func
 
+from changes.fanout import bp as telling_signalr
 from orchestrations.blueprint import bp as orchestrations
 from shared.api import (
     agents,
     events,
+    fanout,
     flat_events,
     health,
     messages,
@@ -33,6 +35,8 @@ for blueprint in (
     projects.bp,
     project_sessions.bp,
     rooms.bp,
+    fanout.bp,
+    telling_signalr,
     health.bp,
     reference.bp,
 ):

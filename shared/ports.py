@@ -246,6 +246,25 @@ class RoomFeed(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Connection:
+    """Where a client connects to be told, and with what; the token is short-lived and for one client."""
+
+    url: str
+    access_token: str
+
+
+class GroupHub(Protocol):
+    """A service that tells groups of connected clients."""
+
+    async def admit(self, groups: Sequence[str]) -> Connection:
+        """Prepare a connection that hears these groups and no others.
+
+        Raises FanoutUnavailableError: the service doesn't answer, or doesn't admit the app.
+        """
+        ...
+
+
 class Clock(Protocol):
     def now(self) -> datetime:
         """The present moment, in UTC."""

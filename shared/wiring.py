@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
 from shared.domain.errors import NotSupportedError
-from shared.ports import ModelClient, ProjectStore, RoomFeed, SessionLog
+from shared.ports import GroupHub, ModelClient, ProjectStore, RoomFeed, SessionLog
 from shared.services.actions import Actions
 from shared.services.control import Control
 from shared.services.endings import Endings
 from shared.services.events import Events
 from shared.services.export import Exports
+from shared.services.fanout import Fanout
 from shared.services.fork import Forks
 from shared.services.history import History
 from shared.services.memory import Memories
@@ -98,6 +99,19 @@ class Services:
         if self._feed is None:
             raise NotSupportedError("Rooms are not kept in Cosmos DB yet: read the streams of the sessions.")
         return Rooms(self._feed, self.log)
+
+    @cached_property
+    def hub(self) -> GroupHub:
+        """Raises NotSupportedError: there is none."""
+        if self.settings.signalr_endpoint is None:
+            raise NotSupportedError("SignalR is not set up here: set SIGNALR_ENDPOINT, or read the streams.")
+        module = importlib.import_module("shared.signalr")
+        return module.SignalRHub(self.settings.signalr_endpoint, self.settings.signalr_hub)
+
+    @cached_property
+    def fanout(self) -> Fanout:
+        """Raises NotSupportedError: there is no hub."""
+        return Fanout(self.hub, self.sessions, self.projects)
 
     @cached_property
     def memories(self) -> Memories:

@@ -11,6 +11,7 @@ from shared.api.receipts import FieldError, Problem
 from shared.domain.errors import (
     AgentNotFoundError,
     ConflictError,
+    FanoutUnavailableError,
     ForbiddenError,
     InvalidRequestError,
     ModelNotAllowedError,
@@ -41,6 +42,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (ProducerFencedError, 403),
     (NotSupportedError, 501),
     (StoreUnavailableError, 503),
+    (FanoutUnavailableError, 503),
 )
 
 
