@@ -264,6 +264,10 @@ class GroupHub(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Close what was opened."""
+        ...
+
 
 class Clock(Protocol):
     def now(self) -> datetime:
