@@ -9,8 +9,10 @@ import azure.functions as func
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
 
+from changes import fanout as telling_signalr
 from local.errors import RefusedError
 from local.index import index_app, load
+from shared.settings import Settings
 
 
 def new_app() -> df.DFApp:
@@ -100,6 +102,11 @@ def queue(app: Any) -> None:
     async def read(message: func.QueueMessage) -> None: ...
 
 
+def fanout(app: Any) -> None:
+    current = Settings.model_construct(cosmos_endpoint="https://x", signalr_endpoint="https://y")
+    telling_signalr.register(app, current)
+
+
 def twice(app: Any) -> None:
     for path in ("a", "b"):
 
@@ -138,6 +145,7 @@ def unreadable(app: Any) -> None:
         (other_context_name, "function orchestrate: bindings without a parameter: ctx"),
         (wrong_timer, "function tick: the annotation of timer is"),
         (entity, r"local host does not serve entityTrigger \(function counter\)"),
+        (fanout, r"local host does not serve signalR \(function broadcast\)"),
         (queue, r"local host does not serve queueTrigger \(function read\)"),
         (twice, "Function same does not have a unique function name"),
         (private_name, "function _private: the host takes names of"),

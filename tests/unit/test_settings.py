@@ -112,6 +112,8 @@ def test_deleted_sessions_outlast_every_function(environment: pytest.MonkeyPatch
         ("QUEUE_LIMIT", "-1"),
         ("MESSAGE_WAIT_SECONDS", "1000"),
         ("TASKHUB_NAME", "no-dashes"),
+        ("SIGNALR_HUB", "no-dashes"),
+        ("SIGNALR_ENDPOINT", "x.service.signalr.net"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_variables_name(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -142,6 +144,14 @@ def test_an_azure_endpoint_can_be_called_without_a_key(environment: pytest.Monke
     found = read(environment, OPENAI_BASE_URL="https://x.openai.azure.com/openai/v1/", MODEL="m")
 
     assert (found.calls_azure, found.openai_api_key) == (True, None)
+
+
+def test_signalr_is_told_by_the_change_feed_of_cosmos_db(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="SIGNALR_ENDPOINT is set without COSMOS_ENDPOINT"):
+        read(environment, SIGNALR_ENDPOINT="https://x.service.signalr.net")
+
+    found = read(environment, COSMOS_ENDPOINT="https://x")
+    assert (found.signalr_endpoint, found.signalr_hub) == ("https://x.service.signalr.net", "turnlog")
 
 
 def test_a_key_is_not_shown(environment: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,19 @@ class Worker:
         Raises:
             FailedError: the function raised.
         """
+        answer = await self._invoked(name, value, invocation_id)
+        return None if answer.return_value is None else json.loads(answer.return_value.json)
+
+    async def outputs(self, name: str, value: Message) -> dict[str, Any]:
+        """Invoke a function with its trigger's value; what its output bindings are given.
+
+        Raises:
+            FailedError: the function raised.
+        """
+        answer = await self._invoked(name, value, None)
+        return {output.name: output.data for output in answer.output_data}
+
+    async def _invoked(self, name: str, value: Message, invocation_id: str | None) -> Any:
         function = self.functions[name]
         client = Message(string=self.durable_client)
         given = {function.trigger["name"]: value, **dict.fromkeys(function.names_of("durableClient"), client)}
@@ -109,7 +122,7 @@ class Worker:
         )
         answer = await self._runtime.invocation_request(_request(invocation_request=request))
         _check(answer.result)
-        return None if answer.return_value is None else json.loads(answer.return_value.json)
+        return answer
 
     async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send a request as `stream` does, and read the whole response."""
