@@ -3,7 +3,7 @@
 import azure.durable_functions as df
 import azure.functions as func
 
-from changes.fanout import bp as telling_signalr
+from changes import fanout as telling_signalr
 from orchestrations.blueprint import bp as orchestrations
 from shared.api import (
     agents,
@@ -20,6 +20,7 @@ from shared.api import (
     sessions,
     tool_calls,
 )
+from shared.settings import settings
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -36,8 +37,9 @@ for blueprint in (
     project_sessions.bp,
     rooms.bp,
     fanout.bp,
-    telling_signalr,
     health.bp,
     reference.bp,
 ):
     app.register_functions(blueprint)
+if settings().signalr_endpoint is not None:
+    app.register_functions(telling_signalr.bp)

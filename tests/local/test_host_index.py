@@ -12,7 +12,6 @@ from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Respon
 from changes import fanout as telling_signalr
 from local.errors import RefusedError
 from local.index import index_app, load
-from shared.settings import Settings
 
 
 def new_app() -> df.DFApp:
@@ -103,8 +102,7 @@ def queue(app: Any) -> None:
 
 
 def fanout(app: Any) -> None:
-    current = Settings.model_construct(cosmos_endpoint="https://x", signalr_endpoint="https://y")
-    telling_signalr.register(app, current)
+    app.register_functions(telling_signalr.bp)
 
 
 def twice(app: Any) -> None:
