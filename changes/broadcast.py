@@ -25,12 +25,12 @@ async def broadcast(documents: func.DocumentList, messages: func.Out[str]) -> No
     Run again it tells the same frames under the same ids. It raises where the store doesn't answer: the host then
     delivers the whole batch again.
     """
-    told = [each async for each in Broadcast(services()).told(documents)]
+    told = [each async for each in Batch(services()).told(documents)]
     if told:
         messages.set(json.dumps(messages_of(told)))
 
 
-class Broadcast:
+class Batch:
     """One batch of the feed. Sessions and projects are read once for it."""
 
     def __init__(self, on: Services) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -24,15 +25,20 @@ _SCOPE = "https://signalr.azure.com/.default"
 _TOKEN_MINUTES = 5
 # Longer than a token is good for: who connects with one that is about to expire must still be let into its groups.
 _MEMBER_SECONDS = 2 * 60 * _TOKEN_MINUTES
+_PATIENCE = timedelta(seconds=10)
 _ROLE = "give the app's identity the role 'SignalR Service Owner' on it, and let its network rules admit the app"
 
 
 class SignalRHub:
-    """One hub of a service in serverless mode. Its client opens on the loop that first needs it; close it there."""
+    """One hub of a service in serverless mode. Its client opens on the loop that first needs it; close it there.
 
-    def __init__(self, endpoint: str, hub: str) -> None:
+    A call and its retries take at most `patience`.
+    """
+
+    def __init__(self, endpoint: str, hub: str, patience: timedelta = _PATIENCE) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._hub = hub.lower()  # as the service's own SDKs send it
+        self._patience = patience.total_seconds()
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] | None = None
         self._opening = asyncio.Lock()
         self._resources = AsyncExitStack()
@@ -56,9 +62,11 @@ class SignalRHub:
         url = f"{self._endpoint}/api/hubs/{self._hub}/{path}"
         request = HttpRequest(method, url, params={**query, "api-version": _VERSION})
         try:
-            response = await (await self._opened()).send_request(request)
-            response.raise_for_status()
-        except AzureError as error:
+            # The SDK's own retries sleep for as long as an answer's `Retry-After` says.
+            async with asyncio.timeout(self._patience):
+                response = await (await self._opened()).send_request(request)
+                response.raise_for_status()
+        except (AzureError, TimeoutError) as error:
             raise _in_our_words(error) from error
         return response.json() if method == "POST" else {}
 
@@ -77,12 +85,12 @@ class SignalRHub:
             credential = await self._resources.enter_async_context(DefaultAzureCredential())
             policies.append(AsyncBearerTokenCredentialPolicy(credential, _SCOPE))
         client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
-            self._endpoint, policies=policies, connection_timeout=5, read_timeout=10
+            self._endpoint, policies=policies
         )
         return await self._resources.enter_async_context(client)
 
 
-def _in_our_words(error: AzureError) -> FanoutUnavailableError:
+def _in_our_words(error: AzureError | TimeoutError) -> FanoutUnavailableError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if isinstance(error, ClientAuthenticationError) or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return FanoutUnavailableError(f"SignalR does not admit the app ({status or 'no identity'}): {_ROLE}.")

@@ -25,6 +25,7 @@ class SignalR:
 
     url: str = ""
     refuses: int | None = None
+    retry_after: str = "0"
     requests: list[str] = field(default_factory=list[str])
     users: dict[str, Member] = field(default_factory=dict[str, Member])
     tokens: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
@@ -51,14 +52,15 @@ class SignalR:
         assert request.query["api-version"] == "2024-12-01"
         assert request.match_info["hub"] == "turnlog"
         if self.refuses is not None:
-            raise _Refused(self.refuses)
+            raise _Refused(self.refuses, self.retry_after)
 
 
 class _Refused(web.HTTPException):
     status_code = 500
 
-    def __init__(self, status: int) -> None:
-        super().__init__(text='{"code": "Refused"}', content_type="application/json")
+    def __init__(self, status: int, retry_after: str) -> None:
+        headers = {"retry-after": retry_after}
+        super().__init__(text='{"code": "Refused"}', content_type="application/json", headers=headers)
         self.set_status(status)
 
 

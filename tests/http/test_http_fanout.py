@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -13,7 +14,9 @@ import pytest
 
 from shared import wiring
 from shared.api import fanout, projects, sessions
+from shared.domain.errors import FanoutUnavailableError
 from shared.settings import Settings, settings
+from shared.signalr import SignalRHub
 from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
 from tests.http.driving import Api, new_id, ok, refusal
 from tests.http.signalr import SignalR, running_signalr
@@ -207,6 +210,20 @@ async def test_a_service_that_does_not_let_the_app_in_is_a_problem_to_try_again(
     assert response.headers["retry-after"]
     app.signalr.refuses = None
     assert heard(app, await app.negotiate(ME, session_id=session_id)) == {f"session:{session_id}"}
+
+
+async def test_a_service_that_asks_for_long_waits_or_is_not_there_is_not_waited_for() -> None:
+    async with running_signalr() as signalr:
+        signalr.refuses, signalr.retry_after = 429, "3600"
+        url = signalr.url
+        hub = SignalRHub(url, "turnlog", timedelta(milliseconds=300))
+        with pytest.raises(FanoutUnavailableError, match="TimeoutError"):
+            await hub.admit(["session:demo"])
+        await hub.close()
+    hub = SignalRHub(url, "turnlog")
+    with pytest.raises(FanoutUnavailableError, match="ServiceRequestError"):
+        await hub.admit(["session:demo"])
+    await hub.close()
 
 
 async def test_a_connections_user_is_random_and_in_its_groups_longer_than_its_token_is_good_for(

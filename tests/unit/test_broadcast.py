@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from changes.broadcast import broadcast
 from changes.messages import MOST_BYTES, TARGET, messages_of
+from shared import wiring
 from shared.api.room_frames import RoomForm, RoomFrame
 from shared.api.sessions import session_view
 from shared.domain.chunks import Draft
@@ -23,6 +24,7 @@ from shared.domain.rooms import BEGINNING, Room
 from shared.ports import ModelClient
 from shared.services.fork import ForkWish
 from shared.services.writer import SessionWriter
+from shared.settings import settings
 from shared.stores.cosmos.items import chunk_item, document_item, state_item
 from shared.wiring import Services
 from tests.unit.telling import OWNER, TRACE, Client, appended, kept, opened, posted, state_of
@@ -226,23 +228,30 @@ async def test_a_fork_is_told_of_once_it_is_a_session(on: Services, model: Model
 
 
 @pytest.mark.anyio
+async def test_a_deleted_projects_group_is_told_of_its_sessions_end(on: Services) -> None:
+    project_id = await project(on)
+    session = await opened(on, project_id=project_id)
+    await on.projects.delete(OWNER, project_id, TRACE)
+
+    messages = await sent(await fed(on, session))
+
+    assert data(told(messages, f"project:{project_id}")) == [("session_deleted", {"session_id": session})]
+
+
+@pytest.mark.anyio
 async def test_nothing_is_told_when_the_store_does_not_answer_so_that_all_of_it_comes_again(
-    on: Services, monkeypatch: pytest.MonkeyPatch
+    on: Services, environment: pytest.MonkeyPatch
 ) -> None:
-    sessions = [await opened(on) for _ in range(2)]
-    documents = await fed(on, *sessions)
-    state, out = on.log.state, Out()
+    documents, out = await fed(on, await opened(on)), Out()
+    environment.setenv("COSMOS_ENDPOINT", "https://127.0.0.1:1")
+    settings.cache_clear()
+    wiring.services.cache_clear()
 
-    async def failing(session_id: SessionId) -> Any:
-        if session_id == sessions[1]:
-            raise StoreUnavailableError("Cosmos DB doesn't answer (503): try again.")
-        return await state(session_id)
-
-    monkeypatch.setattr(on.log, "state", failing)
     with pytest.raises(StoreUnavailableError):
         await broadcast(func.DocumentList(func.Document.from_dict(each) for each in documents), out)
 
     assert out.value is None
+    await wiring.services().log.close()
 
 
 def frame(number: int, text: str) -> RoomFrame:
