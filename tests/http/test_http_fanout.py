@@ -226,6 +226,16 @@ async def test_a_service_that_asks_for_long_waits_or_is_not_there_is_not_waited_
     await hub.close()
 
 
+async def test_the_apps_identity_is_not_shown_in_plain_text() -> None:
+    hub = SignalRHub("http://signalr.example", "turnlog")
+
+    with pytest.raises(FanoutUnavailableError) as refused:
+        await hub.admit(["session:demo"])
+
+    assert "non-TLS" in str(refused.value.__cause__)
+    await hub.close()
+
+
 async def test_a_connections_user_is_random_and_in_its_groups_longer_than_its_token_is_good_for(
     app: Negotiating,
 ) -> None:
