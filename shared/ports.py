@@ -215,6 +215,29 @@ class ProjectStore(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Connection:
+    """Where a client connects to be told, and with what; the token is short-lived and for one client."""
+
+    url: str
+    access_token: str
+
+
+class GroupHub(Protocol):
+    """A service that tells groups of connected clients."""
+
+    async def admit(self, groups: Sequence[str]) -> Connection:
+        """Prepare a connection that hears these groups and no others.
+
+        Raises FanoutUnavailableError: the service doesn't answer, or doesn't admit the app.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        ...
+
+
 class RoomEar(Protocol):
     """A watcher's ear on a room."""
 
@@ -243,29 +266,6 @@ class RoomFeed(Protocol):
 
     def watch(self, room: Room) -> AbstractContextManager[RoomEar]:
         """Listen from now on: what is appended after this call is not missed by `RoomEar.past`."""
-        ...
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Where a client connects to be told, and with what; the token is short-lived and for one client."""
-
-    url: str
-    access_token: str
-
-
-class GroupHub(Protocol):
-    """A service that tells groups of connected clients."""
-
-    async def admit(self, groups: Sequence[str]) -> Connection:
-        """Prepare a connection that hears these groups and no others.
-
-        Raises FanoutUnavailableError: the service doesn't answer, or doesn't admit the app.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Close what was opened."""
         ...
 
 

@@ -101,19 +101,6 @@ class Services:
         return Rooms(self._feed, self.log)
 
     @cached_property
-    def hub(self) -> GroupHub:
-        """Raises NotSupportedError: there is none."""
-        if self.settings.signalr_endpoint is None:
-            raise NotSupportedError("SignalR is not set up here: set SIGNALR_ENDPOINT, or read the streams.")
-        module = importlib.import_module("shared.signalr")
-        return module.SignalRHub(self.settings.signalr_endpoint, self.settings.signalr_hub)
-
-    @cached_property
-    def fanout(self) -> Fanout:
-        """Raises NotSupportedError: there is no hub."""
-        return Fanout(self.hub, self.sessions, self.projects)
-
-    @cached_property
     def memories(self) -> Memories:
         return Memories(self.log, self.clock)
 
@@ -132,6 +119,19 @@ class Services:
     @cached_property
     def vibecoding(self) -> Vibecoding:
         return Vibecoding(self.project_store, self.clock)
+
+    @cached_property
+    def hub(self) -> GroupHub:
+        """Raises NotSupportedError: there is none."""
+        if self.settings.signalr_endpoint is None:
+            raise NotSupportedError("SignalR is not set up here: set SIGNALR_ENDPOINT, or read the streams.")
+        module = importlib.import_module("shared.signalr")
+        return module.SignalRHub(self.settings.signalr_endpoint, self.settings.signalr_hub)
+
+    @cached_property
+    def fanout(self) -> Fanout:
+        """Raises NotSupportedError: there is no hub."""
+        return Fanout(self.hub, self.sessions, self.projects)
 
     async def model(self) -> ModelClient:
         """The model client. Its first use imports the SDK and reads certificates, on a thread: open streams go on."""
