@@ -28,7 +28,7 @@ class Message(TypedDict):
     arguments: list[list[RoomFrame]]
 
 
-def messages_of(told: Iterable[tuple[str, RoomFrame]]) -> list[Message]:
+def messages_of(told: Iterable[tuple[str, RoomFrame]], most_bytes: int = MOST_BYTES) -> list[Message]:
     """The messages that tell each group its frames, in order: as few as the service's limit allows.
 
     A frame's `data` stays the text it is: what the host reads as JSON it writes anew, with its own idea of dates and
@@ -40,35 +40,34 @@ def messages_of(told: Iterable[tuple[str, RoomFrame]]) -> list[Message]:
     return [
         {"target": TARGET, "groupName": group, "arguments": [frames]}
         for group, of_group in groups.items()
-        for frames in _cut(of_group)
+        for frames in _cut(of_group, most_bytes - _AROUND)
     ]
 
 
-def _cut(frames: Sequence[RoomFrame]) -> list[list[RoomFrame]]:
+def _cut(frames: Sequence[RoomFrame], most: int) -> list[list[RoomFrame]]:
     cut: list[list[RoomFrame]] = []
     room = 0
-    for frame in map(_fitting, frames):
+    for each in frames:
+        frame = each if _size(each) <= most else _abridged(each)
         size = _size(frame)
         if size > room:
             cut.append([])
-            room = MOST_BYTES - _AROUND
+            room = most
         cut[-1].append(frame)
         room -= size
     return cut
 
 
-def _fitting(frame: RoomFrame) -> RoomFrame:
-    """The frame, or if it alone is too large, one that says what there is to be read instead."""
-    if _size(frame) <= MOST_BYTES - _AROUND:
-        return frame
+def _abridged(frame: RoomFrame) -> RoomFrame:
+    """In the place of a frame that is too large by itself: one that says what there is to be read instead."""
     data: dict[str, Any] = json.loads(frame.get("data", "{}"))
-    return {**frame, "data": json.dumps(_abridged(data), separators=(",", ":"))}
+    return {**frame, "data": json.dumps(_ids_of(data), separators=(",", ":"))}
 
 
-def _abridged(data: dict[str, Any]) -> dict[str, Any]:
-    """What names the thing, without the thing: ids, its sequence, its type; of what holds another thing, that too."""
+def _ids_of(data: dict[str, Any]) -> dict[str, Any]:
+    """What names a thing, without the thing: its ids, sequence and type, and those of what it holds."""
     kept = {name: data[name] for name in ("type", "session_id", "message_id", "sequence") if name in data}
-    held = {name: _abridged(data[name]) for name in ("session", "data") if isinstance(data.get(name), dict)}
+    held = {name: _ids_of(data[name]) for name in ("session", "data") if isinstance(data.get(name), dict)}
     return {**kept, **held, "too_large": True}
 
 

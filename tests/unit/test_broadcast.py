@@ -263,24 +263,24 @@ def size(message: Any) -> int:
     return len(json.dumps({"target": message["target"], "arguments": message["arguments"]}))
 
 
-_TEXTS = st.one_of(
-    st.text(max_size=20), st.sampled_from(['"' * 120_000, "ü" * 100_000, "x" * 450_000, "\x01" * 60_000])
+_MOST = 2000
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["session:a", "session:b", "project:p"]), st.text(max_size=100)), max_size=30)
 )
-
-
-@given(st.lists(st.tuples(st.sampled_from(["session:a", "session:b", "project:p"]), _TEXTS), max_size=12))
-def test_messages_tell_each_group_everything_in_order_within_the_services_limit(frames: list[tuple[str, str]]) -> None:
+def test_messages_tell_each_group_everything_in_order_within_the_limit(frames: list[tuple[str, str]]) -> None:
     numbered = [(group, frame(number, text)) for number, (group, text) in enumerate(frames, 1)]
 
-    messages = messages_of(numbered)
+    messages = messages_of(numbered, _MOST)
 
-    assert all(size(each) <= MOST_BYTES for each in messages)
+    assert all(size(each) <= _MOST for each in messages)
     for group in {group for group, _ in numbered}:
         parts = [each["arguments"][0] for each in messages if each["groupName"] == group]
         assert [each for part in parts for each in part] == [each for name, each in numbered if name == group]
-        assert all(parts)
-        sizes = [size({"target": TARGET, "arguments": [part]}) for part in parts]
-        assert all(one + other > MOST_BYTES - 1000 for one, other in pairwise(sizes))
+        for part, following in pairwise(parts):  # as few as can be
+            assert part
+            assert size({"target": TARGET, "arguments": [[*part, following[0]]]}) > _MOST - 100
 
 
 @pytest.mark.parametrize(
