@@ -12,7 +12,7 @@ from shared.api.sessions import session_view
 from shared.api.views import as_json
 from shared.domain.chunks import Chunk
 from shared.domain.groups import project_group, session_group
-from shared.domain.ids import ProjectId, SessionId
+from shared.domain.ids import ProjectId, SessionId, is_project_id
 from shared.domain.project import Project
 from shared.domain.rooms import entry_of
 from shared.domain.session import SessionState
@@ -60,13 +60,13 @@ class Batch:
         return self._states[session_id]
 
     async def _project_of(self, state: SessionState) -> ProjectId | None:
-        """The project whose watchers may hear of the session: it may name any, also another owner's."""
-        if state.project_id is None:
+        """The project whose watchers may hear of the session: that names any text, also another owner's project."""
+        named = state.project_id
+        if named is None or not is_project_id(named):
             return None
-        if state.project_id not in self._projects:
-            found = await self._on.project_store.get(ProjectId(state.project_id))
-            self._projects[state.project_id] = found
-        project = self._projects[state.project_id]
+        if named not in self._projects:
+            self._projects[named] = await self._on.project_store.get(ProjectId(named))
+        project = self._projects[named]
         return project.id if project is not None and project.owner == state.owner else None
 
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -166,10 +167,12 @@ async def test_what_is_unknown_or_deleted_is_not_found(app: Negotiating) -> None
     await app.http.delete(f"/sessions/{session_id}", headers=ME)
     await app.http.delete(f"/projects/{project_id}", headers=ME)
 
-    for missing in (session_id, "ses_unknown", "../health", "\u00fc"):
+    for missing in (session_id, "ses_unknown", "../health", "\u00fc", "x" * 5000):
         refusal(await app.negotiate(ME, session_id=missing), 404, "session_not_found")
-    for missing in (project_id, "prj_unknown"):
+    for missing in (project_id, "prj_unknown", "a/b", "../..", "a?b#c", "a\\b", "x" * 2000):
         refusal(await app.negotiate(ME, project_id=missing), 404, "project_not_found")
+        path = f"/projects/{quote(missing, safe='')}"
+        refusal(await app.http.get(path, headers=ME), 404, "project_not_found")
 
     assert app.signalr.requests == []
 

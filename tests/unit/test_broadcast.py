@@ -207,11 +207,11 @@ async def test_a_deletion_is_told_and_nothing_of_the_session_after_it(on: Servic
 async def test_a_project_is_not_told_of_sessions_of_another_owner_that_name_it(on: Services) -> None:
     theirs = await project(on, "somebody else")
     session = await opened(on, project_id=theirs)
-    unknown = await opened(on, project_id="prj_unknown")
+    label, unknown = await opened(on, project_id="my/label?#"), await opened(on, project_id="prj_" + "0" * 26)
 
-    messages = await sent(await fed(on, session, unknown))
+    messages = await sent(await fed(on, session, label, unknown))
 
-    assert {each["groupName"] for each in messages} == {f"session:{session}", f"session:{unknown}"}
+    assert [each["groupName"] for each in messages] == [f"session:{each}" for each in (session, label, unknown)]
 
 
 @pytest.mark.anyio
