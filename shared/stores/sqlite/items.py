@@ -26,25 +26,18 @@ _EVENTS = TypeAdapter(tuple[Event, ...])
 _FILTERS = {"owner": "owner", "project_id": "project_id", "status": "status", "agent_name": "agent_name"}
 
 
-def is_written(connection: sqlite3.Connection, chunk: Chunk) -> bool:
-    """Whether this very write was done before; if the place is another's, SequenceTakenError.
+def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
+    """Put `chunk` into its place; False if this very write was done before.
 
     A deleted session's places are all taken: its mark refuses writers that slept until now.
+
+    Raises:
+        SequenceTakenError: the place is another's.
     """
-    there = connection.execute(
-        "SELECT writer, events FROM chunks WHERE session_id = ? AND first = ?", (chunk.session_id, chunk.first)
-    ).fetchone()
-    if there is not None and (there["writer"], there["events"]) == (chunk.writer, _events_json(chunk)):
-        return True
-    deleted = "SELECT 1 FROM states WHERE session_id = ? AND deleted = 1"
-    if there is not None or connection.execute(deleted, (chunk.session_id,)).fetchone() is not None:
-        raise SequenceTakenError(chunk.session_id, chunk.first)
-    return False
-
-
-def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> None:
-    connection.execute(
-        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    events = _events_json(chunk)
+    inserted = connection.execute(
+        "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8"
+        " WHERE NOT EXISTS (SELECT 1 FROM states WHERE session_id = ?1 AND deleted = 1) ON CONFLICT DO NOTHING",
         (
             chunk.session_id,
             chunk.first,
@@ -53,9 +46,17 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> None:
             chunk.writer,
             time.time(),
             _types(chunk),
-            _events_json(chunk),
+            events,
         ),
-    )
+    ).rowcount
+    if inserted:
+        return True
+    there = connection.execute(
+        "SELECT writer, events FROM chunks WHERE session_id = ? AND first = ?", (chunk.session_id, chunk.first)
+    ).fetchone()
+    if there is None or (there["writer"], there["events"]) != (chunk.writer, events):
+        raise SequenceTakenError(chunk.session_id, chunk.first)
+    return False
 
 
 def _events_json(chunk: Chunk) -> str:

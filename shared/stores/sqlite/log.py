@@ -21,7 +21,6 @@ from shared.stores.sqlite.items import (
     chunk_of,
     conditions,
     insert_chunk,
-    is_written,
     kind_name,
     read_chunks,
     upsert_document,
@@ -45,9 +44,8 @@ class SqliteSessionLog:
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
         def work(connection: sqlite3.Connection) -> Recorded | None:
-            if is_written(connection, chunk):
+            if not insert_chunk(connection, chunk):
                 return None
-            insert_chunk(connection, chunk)
             if checkpoint is not None:
                 upsert_state(connection, checkpoint)
             for document in documents:
