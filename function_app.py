@@ -3,6 +3,7 @@
 import azure.durable_functions as df
 import azure.functions as func
 
+from changes import blueprint as changes
 from orchestrations.blueprint import bp as orchestrations
 from shared.api import (
     agents,
@@ -18,6 +19,7 @@ from shared.api import (
     sessions,
     tool_calls,
 )
+from shared.settings import settings
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -37,3 +39,5 @@ for blueprint in (
     reference.bp,
 ):
     app.register_functions(blueprint)
+if settings().cosmos_endpoint is not None:  # there is no change feed without Cosmos DB
+    app.register_functions(changes.bp)

@@ -1,6 +1,6 @@
 """The local Functions host: serves the very app that Azure runs, on one machine.
 
-It stands in for the Functions host, its Python worker and the Durable extension: HTTP, timer, activity and
+It stands in for the Functions host, its Python worker and the Durable extension: HTTP, timer, change-feed, activity and
 orchestration triggers and the durable client. What it does not serve it refuses by name.
 """
 
@@ -124,6 +124,7 @@ def _banner(index: "Index", options: Options) -> list[str]:
         "orchestrators": list(index.orchestrators),
         "activities": list(index.activities),
         "timers": [f"{each.function.name} ({each.schedule})" for each in index.timers],
+        "change feeds": [f"{each.function.name} ({each.container})" for each in index.feeds],
     }
     return [
         "Local Functions host: stands in for Azure Functions and its Durable extension, on this machine only",

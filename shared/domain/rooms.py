@@ -67,6 +67,14 @@ def is_telling(chunk: Chunk) -> bool:
     return chunk.types != (MessageDelta.model_fields["type"].default,)
 
 
+def is_told(chunk: Chunk, state: SessionState) -> bool:
+    """Whether rooms are told of `chunk`, of a session that is at `state` by now.
+
+    Until the last chunk of its copied log a fork is no session, and rooms are told of none before.
+    """
+    return is_telling(chunk) and (state.forked_from is None or chunk.last >= state.forked_from.sequence)
+
+
 def entry_of(before: str, cursor: str, chunk: Chunk, state: SessionState | None) -> RoomEntry:
     """The entry of a chunk; of a session that is deleted nothing is told but that."""
     deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
@@ -74,7 +82,6 @@ def entry_of(before: str, cursor: str, chunk: Chunk, state: SessionState | None)
     events = tuple(event for event in chunk.events if not isinstance(event.data, MessageDelta))
     if is_gone and not deletes:
         events = ()
-    # Until the last chunk of its copied log a fork is no session, and rooms are told of none before.
     fork = None if state is None else state.forked_from
     is_new = chunk.first <= (1 if fork is None else fork.sequence)
     session = state if not is_gone and (is_new or any(map(changes_session, events))) else None
