@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from local.errors import HostError, RefusedError
 from local.modelserver import ModelServer, use
-from local.options import PLATFORM_SETTINGS, Options, load_settings, options_of
+from local.options import PLATFORM_SETTINGS, Options, load_settings, name_account, options_of
 from shared.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _prepare(data_dir: Path | None) -> None:
     if data_dir:
         os.environ["DATA_DIR"] = str(data_dir)
     os.environ.setdefault("DATA_DIR", ".data")
+    name_account()
 
 
 def _serve(options: Options, model: ModelServer | None, began: float) -> None:
