@@ -3,6 +3,7 @@
 // --faults 0.3   that share of calls on documents is throttled, refused, timed out or cut off, before or after it was done
 // --stale 1000   reads at Eventual may miss documents written in the last so many milliseconds
 // --seed 1       the faults' sequence
+// --throttle 60  so many writes to the container of rooms are throttled before the first one is done
 
 const { parseArgs } = require("node:util");
 // The routes keep what stands here when they are loaded.
@@ -15,9 +16,12 @@ const { values: options } = parseArgs({
     faults: { type: "string", default: "0" },
     stale: { type: "string", default: "0" },
     seed: { type: "string", default: "1" },
+    throttle: { type: "string", default: "0" },
   },
 });
 const random = mulberry32(Number(options.seed));
+const MOST_BYTES = 2 * 1024 * 1024; // of a document; the npm server takes any
+let throttled = Number(options.throttle);
 
 // The SDKs name a batch's partition once, in a header; this server looks for it in every operation.
 const json = require("@vercel/cosmosdb-server/lib/json");
@@ -44,6 +48,8 @@ server.removeAllListeners("request");
 server.on("request", (req, res) => {
   const end = res.end.bind(res);
   let answer = end;
+  if (req.method === "POST" && req.url.includes("/colls/rooms/docs") && throttled-- > 0) return refuse(end, res, 429);
+  if (Number(req.headers["content-length"]) > MOST_BYTES) return refuse(end, res, 413);
   if (req.url.includes("/docs") && random() < Number(options.faults)) {
     const fault = Math.floor(random() * 6);
     if (fault === 0) return refuse(end, res, 429);

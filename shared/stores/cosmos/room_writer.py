@@ -49,18 +49,18 @@ class CosmosRoomWriter:
             if state is None:  # a fork that isn't whole yet
                 return
             if state.deleted:
-                await _all(self._forget(room, state, chunks) for room in rooms_of(state))
+                await _all(self._take_back(room, state, chunks, tells=state is known) for room in rooms_of(state))
                 return
             for chunk in chunks:
                 if is_told(chunk, state):
                     item_id, entry = entry_id(session_id, chunk.epoch, chunk.first), entry_of("", "", chunk, state)
                     await _all(self._create(entry_item(room, item_id, entry)) for room in rooms_of(state))
 
-    async def _forget(self, room: Room, state: SessionState, chunks: Sequence[Chunk]) -> None:
-        """Take back what a deleted session told, and tell that it is deleted, whether or not its log is still there.
+    async def _take_back(self, room: Room, state: SessionState, chunks: Sequence[Chunk], *, tells: bool) -> None:
+        """Take back what a deleted session told, and tell of its deletion if that is what changed.
 
-        Entries are blanked, and made blank where there was none: one that is deleted could be created again by who is
-        late with this batch.
+        Its log may be cleared by then, and only the mark be left to say so. Entries are blanked, and made blank where
+        there was none: one that is deleted could be created again by who is late with this batch.
         """
         last = entry_id(state.session_id, state.epoch, state.head)
         early = {entry_id(state.session_id, chunk.epoch, chunk.first) for chunk in chunks}
@@ -68,8 +68,10 @@ class CosmosRoomWriter:
         for start in range(0, len(blanked), _BLANKED_AT_ONCE):
             await self._blank(room, state.session_id, blanked[start : start + _BLANKED_AT_ONCE])
         end = next((chunk for chunk in chunks if chunk.last == state.head), None)
-        gone = RoomEntry("", "", state.session_id, (), deletes=True)
-        await self._create(entry_item(room, last, gone if end is None else entry_of("", "", end, state)))
+        if end is not None:
+            await self._create(entry_item(room, last, entry_of("", "", end, state)))
+        elif tells:
+            await self._create(entry_item(room, last, RoomEntry("", "", state.session_id, (), deletes=True)))
 
     async def _checkpoint(self, session_id: SessionId) -> SessionState | None:
         """The stored state: what changes a session for its rooms is stored together with it."""
