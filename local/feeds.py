@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy, DatabaseProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.functions.cosmosdb import CosmosDBTriggerConverter
@@ -21,7 +20,6 @@ from azure.functions.meta import Datum
 from local.errors import RefusedError
 from local.index import Fed
 from local.invoke import Invoker
-from shared.domain.errors import TurnlogError
 from shared.stores.cosmos.database import open_client
 
 logger = logging.getLogger(__name__)
@@ -87,7 +85,7 @@ class Feeds:
                 async with AsyncExitStack() as resources:
                     client = await open_client(endpoint, "Strong", resources)
                     await self._give(fed, client.get_database_client(fed.database))
-            except (AzureError, TurnlogError):
+            except Exception:
                 logger.exception("the changes for function %s can't be read; trying again", fed.function.name)
             await asyncio.sleep(1)
 

@@ -196,7 +196,7 @@ def test_azd_finds_the_app_by_the_name_of_its_service() -> None:
 def test_the_package_holds_what_the_host_needs_and_nothing_local() -> None:
     ignored = set((ROOT / ".funcignore").read_text().split())
 
-    assert not ignored & {"host.json", "function_app.py", "requirements.txt", "shared", "orchestrations"}
+    assert not ignored & {"host.json", "function_app.py", "requirements.txt", "shared", "orchestrations", "changes"}
     assert {"local", "tests", "infra", "azure.yaml", "local.settings*.json"} <= ignored
 
 
