@@ -105,7 +105,7 @@ async def test_going_on_from_before_or_from_behind_an_entry_gives_it_or_the_next
 ) -> None:
     states = [await begin(log, project_id="project" if number % 2 else None) for number in range(4)]
     for state in states:
-        await go_on(log, state, PROGRESS)
+        await go_on(log, state, USAGE)
 
     for room in (ROOM, PROJECT):
         entries = await _told(feed, room)
@@ -186,6 +186,38 @@ async def test_watchers_are_not_woken_by_what_another_room_is_told(log: SessionL
         await begin(log, project_id="project", owner="another")
 
         assert await ear.past(BEGINNING, NONE) == ()
+
+
+async def test_when_a_watcher_goes_the_others_are_still_told(log: SessionLog, feed: RoomFeed) -> None:
+    state = await begin(log)
+    now = await feed.now(ROOM)
+    with feed.watch(ROOM) as first, feed.watch(ROOM) as second, feed.watch(ROOM) as third:
+        going = [asyncio.create_task(ear.past(now, PATIENCE)) for ear in (first, second)]
+        staying = asyncio.create_task(third.past(now, PATIENCE))
+        for each in going:
+            await asyncio.wait([each], timeout=0.2)
+            each.cancel()
+        await go_on(log, state, NOTE)
+
+        assert _types(await staying) == [["session.updated"]]
+
+
+async def test_a_watcher_that_another_was_ahead_of_from_the_start_misses_nothing(
+    log: SessionLog, feed: RoomFeed
+) -> None:
+    state = await begin(log)
+    before = await feed.now(ROOM)
+    with feed.watch(ROOM) as behind, feed.watch(ROOM) as ahead:
+        assert await feed.read(ROOM, before, 10) == []
+        await go_on(log, state, NOTE)
+        now = await feed.now(ROOM)
+        watching = asyncio.create_task(ahead.past(now, PATIENCE))
+        await asyncio.wait([watching], timeout=0.2)
+
+        told = await behind.past(before, PATIENCE) or await feed.read(ROOM, before, 10)
+
+        assert _types(told) == [["session.updated"]]
+        watching.cancel()
 
 
 async def test_watchers_see_everything_once_however_slow_they_are(log: SessionLog, feed: RoomFeed) -> None:

@@ -11,7 +11,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceExist
 from shared.domain.chunks import Chunk
 from shared.domain.fold import is_checkpointed
 from shared.domain.ids import SessionId
-from shared.domain.rooms import Room, RoomEntry, entry_of, is_telling, is_told
+from shared.domain.rooms import Room, RoomEntry, entry_of, is_telling, is_told, tells
 from shared.domain.session import SessionState
 from shared.stores.cosmos.calls import persistently
 from shared.stores.cosmos.database import Database
@@ -54,7 +54,8 @@ class CosmosRoomWriter:
             for chunk in chunks:
                 if is_told(chunk, state):
                     item_id, entry = entry_id(session_id, chunk.epoch, chunk.first), entry_of("", "", chunk, state)
-                    await _all(self._create(entry_item(room, item_id, entry)) for room in rooms_of(state))
+                    told = [room for room in rooms_of(state) if tells(room, entry)]
+                    await _all(self._create(entry_item(room, item_id, entry)) for room in told)
 
     async def _take_back(self, room: Room, state: SessionState, chunks: Sequence[Chunk], *, tells: bool) -> None:
         """Take back what a deleted session told, and tell of its deletion if that is what changed.
