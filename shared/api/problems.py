@@ -15,7 +15,6 @@ from shared.domain.errors import (
     InvalidRequestError,
     ModelNotAllowedError,
     NotFoundError,
-    NotSupportedError,
     PreconditionFailedError,
     ProducerFencedError,
     QueueFullError,
@@ -39,7 +38,6 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),
     (ProducerFencedError, 403),
-    (NotSupportedError, 501),
     (StoreUnavailableError, 503),
 )
 

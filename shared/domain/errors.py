@@ -33,7 +33,6 @@ TurnlogError
 ├── ProducerFencedError          producer_fenced      another instance of the producer has taken over
 ├── UnauthenticatedError         unauthenticated
 ├── StoreUnavailableError        store_unavailable    try again later
-├── NotSupportedError            not_supported        the store in use can't do this
 ├── SequenceTakenError           sequence_taken       another writer was first: read on and decide again
 └── ModelError                   model_error …        `code` is the instance's own
 """
@@ -200,10 +199,6 @@ class ProducerFencedError(TurnlogError):
 class StoreUnavailableError(TurnlogError):
     code = "store_unavailable"
     retryable = True
-
-
-class NotSupportedError(TurnlogError):
-    code = "not_supported"
 
 
 class SequenceTakenError(TurnlogError):

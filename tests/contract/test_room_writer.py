@@ -90,8 +90,8 @@ def _places(entries: Sequence[RoomEntry]) -> dict[SessionId, list[int]]:
 async def test_batches_that_come_again_and_in_disorder_within_are_told_once_and_in_order(hand: Hand) -> None:
     states = await _sessions(hand)
     changes, chance = await hand.changes(), random.Random(1)
-    for cut in range(0, len(changes), 4):
-        for batch in (changes[cut : cut + 4], changes[max(0, cut - 5) : cut + 4]):
+    for cut in range(0, len(changes), 12):
+        for batch in (changes[cut : cut + 12], changes[max(0, cut - 5) : cut + 12]):
             await write_rooms(given(chance.sample(batch, len(batch))))
 
     assert _places(await hand.told()) == {state.session_id: [1, 2, 3, 5, 7] for state in states}
@@ -104,6 +104,17 @@ async def test_batches_that_come_in_reverse_are_told_once(hand: Hand) -> None:
 
     told = {session_id: sorted(places) for session_id, places in _places(await hand.told()).items()}
     assert told == {state.session_id: [1, 2, 3, 5, 7] for state in states}
+
+
+async def test_an_entry_tells_of_its_session_as_it_is_after_the_chunk_or_later(hand: Hand) -> None:
+    before = await begin(hand.log)
+    after = await go_on(hand.log, before, UserMessage(content="Hello"), RUN)
+    changes = await hand.changes()
+    assert hand.on.room_writer is not None
+
+    await hand.on.room_writer.write(chunks_in(changes), {before.session_id: before})
+
+    assert [entry.session for entry in await hand.told()] == [after, after]
 
 
 async def test_what_two_instances_are_given_at_once_is_told_once_and_in_order(hand: Hand) -> None:
