@@ -3,6 +3,7 @@
 import azure.durable_functions as df
 import azure.functions as func
 
+from changes import blueprint as changes
 from changes import fanout as telling_signalr
 from orchestrations.blueprint import bp as orchestrations
 from shared.api import (
@@ -41,5 +42,7 @@ for blueprint in (
     reference.bp,
 ):
     app.register_functions(blueprint)
+if settings().cosmos_endpoint is not None:  # there is no change feed without Cosmos DB
+    app.register_functions(changes.bp)
 if settings().signalr_endpoint is not None:
     app.register_functions(telling_signalr.bp)

@@ -14,7 +14,7 @@ from shared.domain.chunks import Chunk
 from shared.domain.groups import project_group, session_group
 from shared.domain.ids import ProjectId, SessionId, is_project_id
 from shared.domain.project import Project
-from shared.domain.rooms import entry_of
+from shared.domain.rooms import entry_of, is_told
 from shared.domain.session import SessionState
 from shared.wiring import Services, services
 
@@ -45,7 +45,7 @@ class Batch:
         # Nine chunks of ten are deltas, and need not be read to be left out.
         for chunk in chunks_in(document for document in documents if "telling" in document):
             state = await self._state(chunk.session_id)
-            if state is None or _is_prelude(chunk, state):
+            if state is None or not is_told(chunk, state):
                 continue
             for frame in await _frames(self._of_sessions, chunk, state):
                 yield session_group(chunk.session_id), frame
@@ -68,11 +68,6 @@ class Batch:
             self._projects[named] = await self._on.project_store.get(ProjectId(named))
         project = self._projects[named]
         return project.id if project is not None and project.owner == state.owner else None
-
-
-def _is_prelude(chunk: Chunk, state: SessionState) -> bool:
-    """Whether the chunk is of what a fork copied before it was a session; the last one copied tells of it."""
-    return state.forked_from is not None and chunk.last < state.forked_from.sequence
 
 
 async def _frames(form: RoomForm, chunk: Chunk, state: SessionState) -> Sequence[RoomFrame]:

@@ -4,6 +4,7 @@ import azure.functions as func
 
 from changes.broadcast import broadcast
 from shared.settings import settings
+from shared.stores.cosmos.containers import LEASES, SESSIONS
 
 bp = func.Blueprint()
 
@@ -19,8 +20,8 @@ _feed = bp.cosmos_db_trigger(
     arg_name="documents",
     connection="COSMOS",
     database_name=settings().cosmos_database,
-    container_name="sessions",
-    lease_container_name="leases",
+    container_name=SESSIONS,
+    lease_container_name=LEASES,
     lease_container_prefix="signalr",
     feed_poll_delay=500,
     max_items_per_invocation=100,

@@ -1,6 +1,6 @@
 """What the services ask of the world: a log, a model, a scheduler, a clock."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -253,10 +253,10 @@ class RoomFeed(Protocol):
     """
 
     async def now(self, room: Room) -> str:
-        """The cursor behind everything that is acknowledged by now."""
+        """The cursor behind everything that the room is told of by now: whatever is acknowledged later follows it."""
         ...
 
-    async def known(self, cursor: str) -> str:
+    async def known(self, room: Room, cursor: str) -> str:
         """The cursor, or the newest if it lies beyond the end. Raises InvalidRequestError: it is none of ours."""
         ...
 
@@ -266,6 +266,18 @@ class RoomFeed(Protocol):
 
     def watch(self, room: Room) -> AbstractContextManager[RoomEar]:
         """Listen from now on: what is appended after this call is not missed by `RoomEar.past`."""
+        ...
+
+
+class RoomWriter(Protocol):
+    """Writes rooms where the log can't in the transaction that appends."""
+
+    async def write(self, chunks: Sequence[Chunk], states: Mapping[SessionId, SessionState]) -> None:
+        """Tell the rooms of `chunks`, of each session in order; `states` are what is known of some of the sessions.
+
+        Safe to repeat, and to do twice at once: a room is told of a chunk once. A deleted session is told as such, and
+        what it told before is taken back. Raises StoreUnavailableError when not all of it could be written.
+        """
         ...
 
 

@@ -11,20 +11,10 @@ from shared.api.framing import frame_of
 from shared.api.views import SessionView, as_json, envelope, event_data
 from shared.domain.chunks import Event
 from shared.domain.ids import SessionId
-from shared.domain.rooms import RoomEntry
+from shared.domain.rooms import TOLD_OF_PROJECTS, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
 from shared.services.reading import filled_in
-
-TOLD_OF_PROJECTS = {
-    "token_usage",
-    "vibecode_response",
-    "message.complete",
-    "run.complete",
-    "status",
-    "error",
-}
-"""The events that a project's room passes on, by their types."""
 
 Told: TypeAlias = tuple[str | None, Mapping[str, Any]]
 """A frame before it has its id: its name, if it has one, and its data."""

@@ -59,7 +59,9 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
         ("cosmos", "order: 'descending'", "order: 'ascending'", "sessions: another index policy"),
         ("cosmos", "name: 'sessions'", "name: 'session'", "sessions is not provisioned"),
         ("cosmos", "name: 'leases'", "name: 'lease'", "lease is not in containers.py"),
-        ("cosmos", "defaultTtl: -1", "defaultTtl: 60", "another time to live"),
+        ("cosmos", "defaultTtl: -1", "defaultTtl: 60", "sessions: another time to live"),
+        ("cosmos", "defaultTtl: 604800", "defaultTtl: -1", "rooms: another time to live"),
+        ("cosmos", "defaultTtl: container.defaultTtl", "defaultTtl: -1", "another time to live"),
     ],
     checks.unknown_properties: [
         ("storage", "allowSharedKeyAccess", "allowSharedKeys", "account has no properties.allowSharedKeys"),

@@ -63,6 +63,7 @@ class Function:
     name: str
     id: str
     bindings: tuple[dict[str, Any], ...]
+    retries: Any = None
 
     @property
     def trigger(self) -> dict[str, Any]:
@@ -187,7 +188,7 @@ async def _indexed(runtime: Any) -> dict[str, Function]:
     functions: dict[str, Function] = {}
     for each in metadata.function_metadata_results:
         bindings = tuple(json.loads(binding) for binding in each.raw_bindings)
-        functions[each.name] = Function(each.name, each.function_id, bindings)
+        functions[each.name] = Function(each.name, each.function_id, bindings, each.retry_options)
         loaded = await runtime.function_load_request(
             _request(function_load_request=Message(function_id=each.function_id))
         )

@@ -4,6 +4,9 @@ from typing import Any
 
 SESSIONS = "sessions"
 PROJECTS = "projects"
+ROOMS = "rooms"
+LEASES = "leases"
+"""Where the change-feed trigger notes how far it has read."""
 
 SESSIONS_PARTITION_KEY: dict[str, Any] = {
     # Version 1 hashes only the first 101 bytes of a key; session ids have up to 128.
@@ -55,3 +58,16 @@ PROJECTS_INDEXING_POLICY: dict[str, Any] = {
         [{"path": "/owner", "order": "descending"}, {"path": "/listing_key", "order": "descending"}],
     ],
 }
+
+ROOMS_PARTITION_KEY: dict[str, Any] = {"paths": ["/room"], "kind": "Hash", "version": 2}
+
+# Rooms are read by their change feed. The one query, of a deleted session's entries, goes by ids, which are indexed.
+ROOMS_INDEXING_POLICY: dict[str, Any] = {
+    "indexingMode": "consistent",
+    "automatic": True,
+    "includedPaths": [],
+    "excludedPaths": [{"path": "/*"}],
+}
+
+ROOMS_TTL = 7 * 24 * 60 * 60
+"""Seconds for which rooms are kept."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from shared.stores.cosmos.calls import log_charge, persistently
-from shared.stores.cosmos.containers import PROJECTS, SESSIONS
+from shared.stores.cosmos.containers import PROJECTS, ROOMS, SESSIONS
 
 Consistency = Literal["Strong", "Eventual"]
 
@@ -39,6 +39,10 @@ class Database:
     async def projects(self) -> ContainerProxy:
         """The container of all projects."""
         return await self._container(PROJECTS, "Strong")
+
+    async def rooms(self) -> ContainerProxy:
+        """The container of all rooms."""
+        return await self._container(ROOMS, "Strong")
 
     async def close(self) -> None:
         self._containers.clear()
