@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COSMOS := tests/cosmos_server
-CODE := function_app.py orchestrations shared local bench tests
+CODE := function_app.py changes orchestrations shared local bench tests
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-slow test-cosmos worker memory check bench docs lock clean

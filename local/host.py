@@ -1,6 +1,6 @@
 """The local Functions host: serves the very app that Azure runs, on one machine.
 
-It stands in for the Functions host, its Python worker and the Durable extension: HTTP, timer, activity and
+It stands in for the Functions host, its Python worker and the Durable extension: HTTP, timer, change-feed, activity and
 orchestration triggers and the durable client. What it does not serve it refuses by name.
 """
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from local.errors import HostError, RefusedError
 from local.modelserver import ModelServer, use
-from local.options import PLATFORM_SETTINGS, Options, load_settings, options_of
+from local.options import PLATFORM_SETTINGS, Options, load_settings, name_account, options_of
 from shared.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def _prepare(data_dir: Path | None) -> None:
     if data_dir:
         os.environ["DATA_DIR"] = str(data_dir)
     os.environ.setdefault("DATA_DIR", ".data")
+    name_account()
 
 
 def _serve(options: Options, model: ModelServer | None, began: float) -> None:
@@ -143,6 +144,7 @@ def _banner(index: "Index", options: Options) -> list[str]:
         "orchestrators": list(index.orchestrators),
         "activities": list(index.activities),
         "timers": [f"{each.function.name} ({each.schedule})" for each in index.timers],
+        "change feeds": [f"{each.function.name} ({each.container})" for each in index.feeds],
     }
     return [
         "Local Functions host: stands in for Azure Functions and its Durable extension, on this machine only",

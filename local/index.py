@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,21 @@ class Timed:
     run_on_startup: bool
 
 
+@dataclass(frozen=True)
+class Fed:
+    """A function that is given the changes of a Cosmos DB container, as its decorators were given it."""
+
+    function: Function
+    connection: str
+    database: str
+    container: str
+    leases: str
+    prefix: str
+    delay: timedelta
+    at_most: int
+    retried_after: timedelta
+
+
 @dataclass
 class Index:
     """Everything an app registers, by kind; orchestrators and activities under the names they are called by."""
@@ -43,6 +59,7 @@ class Index:
     orchestrators: dict[str, Callable[..., str]] = field(default_factory=dict[str, Callable[..., str]])
     activities: dict[str, Function] = field(default_factory=dict[str, Function])
     timers: list[Timed] = field(default_factory=list[Timed])
+    feeds: list[Fed] = field(default_factory=list[Fed])
 
 
 def load(app_dir: Path) -> FunctionRegister:
@@ -85,8 +102,15 @@ def index_app(app: FunctionRegister, prefix: str) -> Index:
             trigger=_described(trigger)["name"],
             clients=clients,
         )
-        _add(found, function, _described(trigger), prefix)
+        if _described(trigger)["type"] == "cosmosDBTrigger":
+            found.feeds.append(_fed(function, _described(trigger), _retries(each)))
+        else:
+            _add(found, function, _described(trigger), prefix)
     return found
+
+
+def _retries(function: Any) -> dict[str, Any]:
+    return function.get_settings_dict("retry_policy") or {}
 
 
 def _described(trigger: Any) -> dict[str, Any]:
@@ -108,3 +132,25 @@ def _add(found: Index, function: Function, trigger: dict[str, Any], prefix: str)
                 found.routes.append(Route(path, methods, function))
             except RouteError as error:
                 raise RefusedError(f"function {function.name}: {error}") from error
+
+
+def _fed(function: Function, trigger: dict[str, Any], retries: dict[str, Any]) -> Fed:
+    """A function with a Cosmos DB trigger; how often it is called again is for the host to know, and no binding's."""
+    if retries.get("max_retry_count") != "-1":
+        raise RefusedError(
+            f"function {function.name}: without a retry policy that never ends changes are lost when it fails"
+        )
+    if not trigger.get("startFromBeginning"):
+        raise RefusedError(f"local host gives changes from the beginning only (function {function.name})")
+    hours, minutes, seconds = map(int, (retries.get("minimum_interval") or retries["delay_interval"]).split(":"))
+    return Fed(
+        function=function,
+        connection=trigger["connection"],
+        database=trigger["databaseName"],
+        container=trigger["containerName"],
+        leases=trigger.get("leaseContainerName") or "leases",
+        prefix=trigger.get("leaseContainerPrefix") or "",
+        delay=timedelta(milliseconds=trigger.get("feedPollDelay") or 5000),
+        at_most=trigger.get("maxItemsPerInvocation") or 100,
+        retried_after=timedelta(hours=hours, minutes=minutes, seconds=seconds),
+    )

@@ -40,6 +40,12 @@ def load_settings(app_dir: Path) -> None:
         os.environ.setdefault(name, str(value))
 
 
+def name_account() -> None:
+    """Let Cosmos DB triggers find the account that the app uses; in Azure the settings name both."""
+    if account := os.environ.get("COSMOS_ENDPOINT"):
+        os.environ.setdefault("COSMOS__accountEndpoint", account)
+
+
 def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path) -> Options:
     """Return the options that the environment and host.json in `app_dir` ask for.
 

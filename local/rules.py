@@ -15,7 +15,15 @@ from azurefunctions.extensions.base import HttpV2FeatureChecker, RequestTrackerM
 
 from local.errors import RefusedError
 
-_SERVED = {"httpTrigger", "http", "durableClient", "orchestrationTrigger", "activityTrigger", "timerTrigger"}
+_SERVED = {
+    "httpTrigger",
+    "http",
+    "durableClient",
+    "orchestrationTrigger",
+    "activityTrigger",
+    "timerTrigger",
+    "cosmosDBTrigger",
+}
 _SHADOWED = {"openapi.json", "docs", "redoc"}
 _RESERVED = ("admin", "runtime")
 _NAME = re.compile(r"(?!host$)[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)

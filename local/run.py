@@ -10,7 +10,7 @@ from pathlib import Path
 from local import host
 from local.errors import HostError, RefusedError
 from local.modelserver import ModelServer, use
-from local.options import PLATFORM_SETTINGS, load_settings
+from local.options import PLATFORM_SETTINGS, load_settings, name_account
 
 _AZURITE = "azurite@3.37.0"
 _FUNC_SETTINGS = {
@@ -44,6 +44,7 @@ def _func(mode: str) -> int:
             raise RefusedError(f"HOST_MODE=func needs {tool} on the PATH ({source}); HOST_MODE=local does without")
     for name, value in _FUNC_SETTINGS.items():
         os.environ.setdefault(name, value)
+    name_account()
     data_dir = Path(os.environ.setdefault("DATA_DIR", str(Path(".data").resolve())))
     with ExitStack() as stack:
         if not os.environ.get("OPENAI_BASE_URL"):

@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from azure.durable_functions.models.utils import http_utils
 from azure.functions import FunctionRegister
 
 from local.durable import Engine
-from local.index import Index, index_app
+from local.index import Fed, Index, index_app
 from local.invoke import Invoker
 from local.lock import locked
 from local.options import Options
@@ -19,6 +20,9 @@ from local.server import bind, listening, url_of
 from local.taskhub import TaskHub
 from local.timers import Timers
 from local.web import HttpFunctions
+
+if TYPE_CHECKING:
+    from local.feeds import Feeds
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ async def serve(app: FunctionRegister, options: Options, hurry: asyncio.Event | 
         stack.push_async_callback(_forget_client_session)
         invoker = Invoker(_client(options.task_hub, url_of(rpc)))
         stack.callback(invoker.close)
-        timers = Timers(found.timers, invoker)
+        timers, feeds = Timers(found.timers, invoker), _feeds(found.feeds, invoker)
         engine = Engine(found, hub, invoker, options.slots)
         rpc_app = DurableRpc(engine, hub, sorted(found.orchestrators), options.default_version)
         await stack.enter_async_context(listening(rpc_app, rpc, grace=0))
@@ -59,9 +63,18 @@ async def serve(app: FunctionRegister, options: Options, hurry: asyncio.Event | 
         await stack.enter_async_context(
             listening(HttpFunctions(found.routes, invoker, options.cors), web, options.grace, hurry)
         )
-        stack.push_async_callback(timers.stop)
-        timers.start()
+        for each in (timers, *feeds):
+            stack.push_async_callback(each.stop)
+            each.start()
         yield Running(url_of(web), found)
+
+
+def _feeds(feeds: Sequence[Fed], invoker: Invoker) -> list["Feeds"]:
+    if not feeds:
+        return []
+    from local.feeds import Feeds  # noqa: PLC0415 - the SDK of Cosmos DB costs a quarter of a second
+
+    return [Feeds(feeds, invoker)]
 
 
 def _client(task_hub: str, rpc_url: str) -> str:

@@ -1,6 +1,6 @@
 """What the services ask of the world: a log, a model, a scheduler, a clock."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -225,6 +225,29 @@ class ProjectStore(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Connection:
+    """Where a client connects to be told, and with what; the token is short-lived and for one client."""
+
+    url: str
+    access_token: str
+
+
+class GroupHub(Protocol):
+    """A service that tells groups of connected clients."""
+
+    async def admit(self, groups: Sequence[str]) -> Connection:
+        """Prepare a connection that hears these groups and no others.
+
+        Raises FanoutUnavailableError: the service doesn't answer, or doesn't admit the app.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        ...
+
+
 class RoomEar(Protocol):
     """A watcher's ear on a room."""
 
@@ -240,10 +263,10 @@ class RoomFeed(Protocol):
     """
 
     async def now(self, room: Room) -> str:
-        """The cursor behind everything that is acknowledged by now."""
+        """The cursor behind everything that the room is told of by now: whatever is acknowledged later follows it."""
         ...
 
-    async def known(self, cursor: str) -> str:
+    async def known(self, room: Room, cursor: str) -> str:
         """The cursor, or the newest if it lies beyond the end. Raises InvalidRequestError: it is none of ours."""
         ...
 
@@ -253,6 +276,18 @@ class RoomFeed(Protocol):
 
     def watch(self, room: Room) -> AbstractContextManager[RoomEar]:
         """Listen from now on: what is appended after this call is not missed by `RoomEar.past`."""
+        ...
+
+
+class RoomWriter(Protocol):
+    """Writes rooms where the log can't in the transaction that appends."""
+
+    async def write(self, chunks: Sequence[Chunk], states: Mapping[SessionId, SessionState]) -> None:
+        """Tell the rooms of `chunks`, of each session in order; `states` are what is known of some of the sessions.
+
+        Safe to repeat, and to do twice at once: a room is told of a chunk once. A deleted session is told as such, and
+        what it told before is taken back. Raises StoreUnavailableError when not all of it could be written.
+        """
         ...
 
 

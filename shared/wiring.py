@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
 from shared.domain.errors import NotSupportedError
-from shared.ports import ModelClient, ProjectStore, RoomFeed, SessionLog
+from shared.ports import GroupHub, ModelClient, ProjectStore, RoomFeed, RoomWriter, SessionLog
 from shared.services.actions import Actions
 from shared.services.control import Control
 from shared.services.endings import Endings
 from shared.services.events import Events
 from shared.services.export import Exports
+from shared.services.fanout import Fanout
 from shared.services.fork import Forks
 from shared.services.history import History
 from shared.services.memory import Memories
@@ -40,12 +41,18 @@ class Services:
     """
 
     def __init__(
-        self, settings: Settings, log: SessionLog, project_store: ProjectStore, feed: RoomFeed | None = None
+        self,
+        settings: Settings,
+        log: SessionLog,
+        project_store: ProjectStore,
+        feed: RoomFeed,
+        room_writer: RoomWriter | None = None,
     ) -> None:
         self.settings = settings
         self.clock = SystemClock()
         self.log = log
         self.project_store = project_store
+        self.room_writer = room_writer
         self._feed = feed
         self._model: ModelClient | None = None
 
@@ -97,9 +104,6 @@ class Services:
 
     @cached_property
     def rooms(self) -> Rooms:
-        """Raises NotSupportedError: this store keeps none."""
-        if self._feed is None:
-            raise NotSupportedError("Rooms are not kept in Cosmos DB yet: read the streams of the sessions.")
         return Rooms(self._feed, self.log)
 
     @cached_property
@@ -122,6 +126,19 @@ class Services:
     def vibecoding(self) -> Vibecoding:
         return Vibecoding(self.project_store, self.clock)
 
+    @cached_property
+    def hub(self) -> GroupHub:
+        """Raises NotSupportedError: there is none."""
+        if self.settings.signalr_endpoint is None:
+            raise NotSupportedError("SignalR is not set up here: set SIGNALR_ENDPOINT, or read the streams.")
+        module = importlib.import_module("shared.signalr")
+        return module.SignalRHub(self.settings.signalr_endpoint, self.settings.signalr_hub)
+
+    @cached_property
+    def fanout(self) -> Fanout:
+        """Raises NotSupportedError: there is no hub."""
+        return Fanout(self.hub, self.sessions, self.projects)
+
     async def model(self) -> ModelClient:
         """The model client. Its first use imports the SDK and reads certificates, on a thread: open streams go on."""
         if self._model is None:
@@ -143,19 +160,20 @@ class Services:
 def services() -> Services:
     """The process's services. Call it only while the event loop runs: what it opens belongs to that loop."""
     current = settings()
-    log, projects, feed = _stores(current)
+    log, projects, feed, writer = _stores(current)
     if (on := telemetry()) is not None:
         system = "sqlite" if current.cosmos_endpoint is None else "azure.cosmosdb"
         log, projects = observed(on, log, system, "sessions"), observed(on, projects, system, "projects")
-        feed = None if feed is None else observed(on, feed, system, "rooms")
-    return Services(current, log, projects, feed)
+        feed = observed(on, feed, system, "rooms")
+        writer = None if writer is None else observed(on, writer, system, "rooms")
+    return Services(current, log, projects, feed, writer)
 
 
-def _stores(current: Settings) -> tuple[SessionLog, ProjectStore, RoomFeed | None]:
-    """The stores on one database, which closing the log closes."""
+def _stores(current: Settings) -> tuple[SessionLog, ProjectStore, RoomFeed, RoomWriter | None]:
+    """The stores on one database, which closing the log closes. A log that tells its rooms itself has no writer."""
     if current.cosmos_endpoint is not None:
         opening = importlib.import_module("shared.stores.cosmos.opening")  # a quarter of a second
-        return *opening.open_stores(current.cosmos_endpoint, current.cosmos_database), None
+        return opening.open_stores(current.cosmos_endpoint, current.cosmos_database)
     opening = importlib.import_module("shared.stores.sqlite.opening")
     log, projects = opening.open_stores(current.data_dir / "sessions.db")
-    return log, projects, log.rooms
+    return log, projects, log.rooms, None

@@ -17,6 +17,7 @@ param storageName string
 param insightsConnectionString string
 param cosmosEndpoint string
 param cosmosDatabase string
+param signalrEndpoint string
 param taskHub string
 param schedulerEndpoint string
 param openaiBaseUrl string
@@ -41,6 +42,9 @@ var platformSettings = {
   AzureWebJobsStorage__accountName: storageName
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: clientId
+  COSMOS__accountEndpoint: cosmosEndpoint
+  COSMOS__credential: 'managedidentity'
+  COSMOS__clientId: clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
   AZURE_CLIENT_ID: clientId
@@ -61,6 +65,16 @@ var ownSettings = {
 }
 
 var keySettings = empty(openaiApiKey) ? {} : { OPENAI_API_KEY: openaiApiKey }
+
+// One name for the app, which lets clients in, and one for the output binding, which tells them.
+var signalrSettings = empty(signalrEndpoint)
+  ? {}
+  : {
+      SIGNALR_ENDPOINT: signalrEndpoint
+      SIGNALR__serviceUri: signalrEndpoint
+      SIGNALR__credential: 'managedidentity'
+      SIGNALR__clientId: clientId
+    }
 
 // Over host.json, which names azureStorage.
 var schedulerSettings = empty(schedulerEndpoint)
@@ -123,7 +137,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: site
   name: 'appsettings'
-  properties: union(platformSettings, ownSettings, keySettings, schedulerSettings)
+  properties: union(platformSettings, ownSettings, keySettings, signalrSettings, schedulerSettings)
 }
 
 // Without it WEBSITE_AUTH_ENABLED is not set, and the app answers 401 to everyone.

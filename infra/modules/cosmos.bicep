@@ -19,6 +19,7 @@ var containers = [
   {
     name: 'sessions'
     partitionKey: '/session_id'
+    defaultTtl: -1 // documents that say so expire; all others stay
     indexingPolicy: {
       indexingMode: 'consistent'
       automatic: true
@@ -48,6 +49,7 @@ var containers = [
   {
     name: 'projects'
     partitionKey: '/id'
+    defaultTtl: -1
     indexingPolicy: {
       indexingMode: 'consistent'
       automatic: true
@@ -64,9 +66,21 @@ var containers = [
     }
   }
   {
+    name: 'rooms'
+    partitionKey: '/room'
+    defaultTtl: 604800 // 7 days
+    indexingPolicy: {
+      indexingMode: 'consistent'
+      automatic: true
+      includedPaths: []
+      excludedPaths: [{ path: '/*' }]
+    }
+  }
+  {
     // Where the change-feed trigger notes how far it has read; the roles of data can't create it.
     name: 'leases'
     partitionKey: '/id'
+    defaultTtl: -1
     indexingPolicy: {
       indexingMode: 'consistent'
       automatic: true
@@ -117,7 +131,7 @@ resource items 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@20
         id: container.name
         // Version 1 hashes only the first 101 bytes of a key; session ids have up to 128.
         partitionKey: { paths: [container.partitionKey], kind: 'Hash', version: 2 }
-        defaultTtl: -1 // documents that say so expire; all others stay
+        defaultTtl: container.defaultTtl
         indexingPolicy: container.indexingPolicy
       }
     }

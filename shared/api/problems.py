@@ -11,6 +11,7 @@ from shared.api.receipts import FieldError, Problem
 from shared.domain.errors import (
     AgentNotFoundError,
     ConflictError,
+    FanoutUnavailableError,
     ForbiddenError,
     IdentityUnavailableError,
     InvalidRequestError,
@@ -44,6 +45,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (NotSupportedError, 501),
     (IdentityUnavailableError, 503),
     (StoreUnavailableError, 503),
+    (FanoutUnavailableError, 503),
 )
 
 

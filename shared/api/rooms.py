@@ -16,7 +16,7 @@ from shared.api.parameters import Text
 from shared.api.principal import caller
 from shared.api.room_frames import RoomDelivery, RoomForm, RoomFrame
 from shared.api.views import SessionView
-from shared.domain.errors import NotSupportedError, ProjectNotFoundError
+from shared.domain.errors import ProjectNotFoundError
 from shared.domain.ids import ProjectId
 from shared.domain.rooms import Room
 from shared.domain.session import SessionState
@@ -61,7 +61,7 @@ data: {"type":"event","data":{"sequence":1,"type":"session.created","session_id"
 @describes(
     Answer(200, "Frames, until a planned end", RoomFrame, media_type=EVENT_STREAM, example=_PROJECT_EXAMPLE),
     reads=(_AFTER, _LAST_EVENT_ID),
-    refuses=(ProjectNotFoundError, NotSupportedError),
+    refuses=(ProjectNotFoundError,),
 )
 async def stream_project(req: Request) -> Response:
     """What happens in all sessions of the project: sessions that come, change and go, usage, answers, ends, errors.
@@ -81,7 +81,6 @@ async def stream_project(req: Request) -> Response:
 @describes(
     Answer(200, "Frames, until a planned end", RoomFrame, media_type=EVENT_STREAM, example=_EXAMPLE),
     reads=(_AFTER, _LAST_EVENT_ID),
-    refuses=(NotSupportedError,),
 )
 async def stream_all(req: Request) -> Response:
     """What happens in all sessions of the caller, as unnamed frames that say their `type`: every event but deltas.
@@ -100,7 +99,7 @@ async def _streamed(req: Request, room: Room, form: RoomForm) -> Response:
     if seen is None:
         now = await services().rooms.now(room)
         seen, opening = now.cursor, await form.opening(now.cursor, now.sessions)
-    after = await services().rooms.known(seen)
+    after = await services().rooms.known(room, seen)
     lasting = timedelta(seconds=services().settings.stream_max_seconds)
     entries = services().rooms.follow(room, after, min(framing.HEARTBEAT, lasting))
     return framing.streaming(_opened(opening, framing.paced(entries, RoomDelivery(form, skipped), lasting)))

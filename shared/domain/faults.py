@@ -8,7 +8,7 @@ FaultDomain: TypeAlias = Literal["app", "model", "store", "platform"]
 
 _MODEL = frozenset({"context_length_exceeded", "invalid_output", "invalid_patch"})
 _STORE = frozenset({"store_unavailable", "sequence_taken", "revision_taken"})
-_PLATFORM = frozenset({"attempt_failed", "attempt_lost", "turn_lost", "identity_unavailable"})
+_PLATFORM = frozenset({"attempt_failed", "attempt_lost", "turn_lost", "identity_unavailable", "fanout_unavailable"})
 
 
 def fault_domain(code: str) -> FaultDomain:

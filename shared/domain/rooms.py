@@ -23,6 +23,16 @@ from shared.domain.session import SessionState
 BEGINNING = "0"
 """The cursor from which a room tells everything that is kept, in every store."""
 
+TOLD_OF_PROJECTS = {
+    "token_usage",
+    "vibecode_response",
+    "message.complete",
+    "run.complete",
+    "status",
+    "error",
+}
+"""The events that a project's room passes on, by their types."""
+
 # Whatever may change what `status` and `state` say of a session, or its fields that clients set.
 _CHANGES = (
     SessionUpdated,
@@ -67,6 +77,16 @@ def is_telling(chunk: Chunk) -> bool:
     return chunk.types != (MessageDelta.model_fields["type"].default,)
 
 
+def is_told(chunk: Chunk, state: SessionState) -> bool:
+    """Whether rooms are told of `chunk`, of a session that is at `state` by now.
+
+    Until the last chunk of its copied log a fork is no session, and rooms are told of none before.
+    """
+    return (
+        state.is_whole and is_telling(chunk) and (state.forked_from is None or chunk.last >= state.forked_from.sequence)
+    )
+
+
 def entry_of(before: str, cursor: str, chunk: Chunk, state: SessionState | None) -> RoomEntry:
     """The entry of a chunk; of a session that is deleted nothing is told but that."""
     deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
@@ -74,11 +94,17 @@ def entry_of(before: str, cursor: str, chunk: Chunk, state: SessionState | None)
     events = tuple(event for event in chunk.events if not isinstance(event.data, MessageDelta))
     if is_gone and not deletes:
         events = ()
-    # Until the last chunk of its copied log a fork is no session, and rooms are told of none before.
     fork = None if state is None else state.forked_from
     is_new = chunk.first <= (1 if fork is None else fork.sequence)
     session = state if not is_gone and (is_new or any(map(changes_session, events))) else None
     return RoomEntry(before, cursor, chunk.session_id, events, session, deletes, is_new)
+
+
+def tells(room: Room, entry: RoomEntry) -> bool:
+    """Whether `entry` holds anything that `room` passes on. A store need not keep one that doesn't."""
+    if room.project_id is None or entry.session is not None or entry.deletes:
+        return True
+    return any(event.type in TOLD_OF_PROJECTS for event in entry.events)
 
 
 def changes_session(event: Event) -> bool:

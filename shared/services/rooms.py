@@ -32,13 +32,13 @@ class Rooms:
         wanted = SessionFilter(owner=room.owner, project_id=room.project_id, archived=False)
         return RoomNow(cursor, await self._log.sessions(wanted, before=None, limit=MOST_SESSIONS))
 
-    async def known(self, cursor: str) -> str:
+    async def known(self, room: Room, cursor: str) -> str:
         """The cursor, or the newest one if it lies beyond the end.
 
         Raises:
             InvalidRequestError: it is none of ours.
         """
-        return await self._feed.known(cursor)
+        return await self._feed.known(room, cursor)
 
     async def follow(self, room: Room, after: str, patience: timedelta) -> AsyncGenerator[Sequence[RoomEntry], None]:
         """Yield the entries later than `after`, in order, as long as the caller goes on asking.

@@ -17,35 +17,39 @@ class ListenedRoom:
     def __init__(self, floor: int) -> None:
         self.listeners = 0
         self.news = 0
-        self._floor = floor
+        self.floor = floor
         self._recent: deque[tuple[int, RoomEntry]] = deque()
         self._woken = asyncio.Event()
 
     def keep(self, place: int, entry: RoomEntry) -> None:
         self._recent.append((place, entry))
         if len(self._recent) > _RECENT_ENTRIES:
-            self._floor, _ = self._recent.popleft()
+            self.floor, _ = self._recent.popleft()
         self._wake()
 
     def forget(self, place: int) -> None:
         """Something up to `place` was not told here: who waits has to read the store."""
         self._recent.clear()
-        self._floor = place
+        self.floor = place
         self._wake()
 
     def following(self, after: int) -> Sequence[RoomEntry]:
         """Everything later than `after`, or nothing if a part of it may not be at hand."""
-        return [entry for place, entry in self._recent if place > after] if after >= self._floor else ()
+        return [entry for place, entry in self._recent if place > after] if after >= self.floor else ()
 
     async def woken(self) -> None:
-        """Wait for the next news."""
+        """Wait for the next news, or `rouse`."""
         await self._woken.wait()
 
-    def _wake(self) -> None:
+    def rouse(self) -> None:
+        """Wake all who wait, without news."""
         # A new event each time: who waits for the next news is not to find this one's set.
-        self.news += 1
         self._woken.set()
         self._woken = asyncio.Event()
+
+    def _wake(self) -> None:
+        self.news += 1
+        self.rouse()
 
 
 class ListeningEar:

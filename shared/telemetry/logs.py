@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry._logs import Logger, LoggerProvider, SeverityNumber
 
-_OURS = ("shared.", "orchestrations.")
+_OURS = ("shared.", "orchestrations.", "changes.")
 # They log the sending of log lines.
 _NEVER = ("opentelemetry", "azure.core", "azure.identity", "azure.monitor", "urllib3", "requests", "msal")
 _SEVERITIES = (

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,19 +13,26 @@ from uuid import uuid4
 import pytest
 from azure.cosmos import PartitionKey
 
-from shared.ports import ProjectStore, SessionLog
+from shared.ports import ProjectStore, RoomFeed, SessionLog
 from shared.stores.cosmos.containers import (
+    LEASES,
     NO_DEFAULT_TTL,
     PROJECTS,
     PROJECTS_INDEXING_POLICY,
     PROJECTS_PARTITION_KEY,
+    ROOMS,
+    ROOMS_INDEXING_POLICY,
+    ROOMS_PARTITION_KEY,
+    ROOMS_TTL,
     SESSIONS,
     SESSIONS_INDEXING_POLICY,
     SESSIONS_PARTITION_KEY,
 )
 from shared.stores.cosmos.database import open_client
 from shared.stores.cosmos.opening import open_stores as open_cosmos
+from shared.stores.sqlite.log import SqliteSessionLog
 from shared.stores.sqlite.opening import open_stores as open_sqlite
+from tests.contract.feeding import telling
 
 SERVER = Path(__file__).parent.parent / "cosmos_server"
 
@@ -33,9 +40,9 @@ SQLITE_GAPS = {
     "hearing others": "a SQLite file serves one process: what another appends is read, but wakes nobody",
 }
 COSMOS_GAPS = {
+    "a clock to be set": "Cosmos DB tells by its own when a time to live is over",
     "cleared places": "Cosmos DB can't refuse a writer by another document: once the log is cleared, writers that slept"
     " until then are kept out by the age at which the sweep clears",
-    "rooms": "the Cosmos DB store keeps no rooms",
 }
 WIRE_SERVER_GAPS = COSMOS_GAPS | {
     "expiry": "the npm server keeps documents whose time to live is over",
@@ -58,6 +65,10 @@ class Store(Protocol):
         """A log and the projects beside it; whoever opens them closes the log."""
         ...
 
+    def rooms(self, log: SessionLog) -> AbstractAsyncContextManager[RoomFeed]:
+        """The rooms of this data, told meanwhile of what is appended; who reads them is told of all of it."""
+        ...
+
 
 @dataclass(frozen=True)
 class SqliteStore:
@@ -70,6 +81,11 @@ class SqliteStore:
     def open_all(self) -> tuple[SessionLog, ProjectStore]:
         return open_sqlite(self.path)
 
+    @asynccontextmanager
+    async def rooms(self, log: SessionLog) -> AsyncGenerator[RoomFeed]:
+        assert isinstance(log, SqliteSessionLog)
+        yield log.rooms
+
 
 @dataclass(frozen=True)
 class CosmosStore:
@@ -81,7 +97,12 @@ class CosmosStore:
         return self.open_all()[0]
 
     def open_all(self) -> tuple[SessionLog, ProjectStore]:
-        return open_cosmos(self.endpoint, self.database)
+        return open_cosmos(self.endpoint, self.database)[:2]
+
+    @asynccontextmanager
+    async def rooms(self, log: SessionLog) -> AsyncGenerator[RoomFeed]:
+        async with telling(self.endpoint, self.database) as rooms:
+            yield rooms
 
 
 @asynccontextmanager
@@ -98,6 +119,8 @@ async def cosmos_store(endpoint: str) -> AsyncGenerator[Store]:
         for name, key, policy, ttl in (
             (SESSIONS, SESSIONS_PARTITION_KEY, SESSIONS_INDEXING_POLICY, NO_DEFAULT_TTL),
             (PROJECTS, PROJECTS_PARTITION_KEY, PROJECTS_INDEXING_POLICY, None),
+            (ROOMS, ROOMS_PARTITION_KEY, ROOMS_INDEXING_POLICY, ROOMS_TTL),
+            (LEASES, PROJECTS_PARTITION_KEY, None, None),
         ):
             partition_key = PartitionKey(path=key["paths"][0], version=key["version"])
             await proxy.create_container(name, partition_key, indexing_policy=policy, default_ttl=ttl)

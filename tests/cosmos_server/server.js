@@ -3,8 +3,12 @@
 // --faults 0.3   that share of calls on documents is throttled, refused, timed out or cut off, before or after it was done
 // --stale 1000   reads at Eventual may miss documents written in the last so many milliseconds
 // --seed 1       the faults' sequence
+// --throttle 60  so many writes to the container of rooms are throttled before the first one is done
 
 const { parseArgs } = require("node:util");
+// The routes keep what stands here when they are loaded.
+require("@vercel/cosmosdb-server/lib/handler/read-documents").default = readChanges;
+const Items = require("@vercel/cosmosdb-server/lib/account/items").default;
 const { createHttpsServer } = require("@vercel/cosmosdb-server");
 
 const { values: options } = parseArgs({
@@ -12,9 +16,12 @@ const { values: options } = parseArgs({
     faults: { type: "string", default: "0" },
     stale: { type: "string", default: "0" },
     seed: { type: "string", default: "1" },
+    throttle: { type: "string", default: "0" },
   },
 });
 const random = mulberry32(Number(options.seed));
+const MOST_BYTES = 2 * 1024 * 1024; // of a document; the npm server takes any
+let throttled = Number(options.throttle);
 
 // The SDKs name a batch's partition once, in a header; this server looks for it in every operation.
 const json = require("@vercel/cosmosdb-server/lib/json");
@@ -26,12 +33,23 @@ json.default = async (req) => {
   return body.map((operation) => ({ partitionKey, ...operation }));
 };
 
+// Every version of a document has its place in its container's change feed: the latest one there is.
+const places = new WeakMap();
+const set = Items.prototype._set;
+Items.prototype._set = function (data) {
+  this.place = (this.place || 0) + 1;
+  places.set(data, this.place);
+  return set.call(this, data);
+};
+
 const server = createHttpsServer({ keepAlive: true });
 const [handle] = server.listeners("request");
 server.removeAllListeners("request");
 server.on("request", (req, res) => {
   const end = res.end.bind(res);
   let answer = end;
+  if (req.method === "POST" && req.url.includes("/colls/rooms/docs") && throttled-- > 0) return refuse(end, res, 429);
+  if (Number(req.headers["content-length"]) > MOST_BYTES) return refuse(end, res, 413);
   if (req.url.includes("/docs") && random() < Number(options.faults)) {
     const fault = Math.floor(random() * 6);
     if (fault === 0) return refuse(end, res, 429);
@@ -48,6 +66,30 @@ server.on("request", (req, res) => {
   handle(req, res);
 });
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+
+// The npm server's feed tells everything once, and nothing ever after. This one tells the latest versions behind a place,
+// in the order of their places, of one partition or of all; places are the etags, as the SDKs continue.
+function readChanges(account, req, res, { dbId, collId }) {
+  const headers = req.headers;
+  const { documents } = account.database(dbId).collection(collId);
+  const newest = documents.place || 0;
+  // Of a range of keys the SDK asks only what comes from now on, which is nothing yet.
+  if (headers["a-im"] !== "Incremental Feed" || (headers["x-ms-start-epk"] && headers["if-none-match"] !== "*")) {
+    res.statusCode = 400;
+    return { message: "only feeds of changes are served, of a container or of a partition key" };
+  }
+  delete headers["a-im"]; // the npm server would put its own etag in the place of this one
+  const since = headers["if-none-match"] === "*" ? newest : Number((headers["if-none-match"] || "0").replace(/"/g, ""));
+  const key = headers["x-ms-documentdb-partitionkey"] && JSON.parse(headers["x-ms-documentdb-partitionkey"])[0];
+  const changes = [...documents._data.values()]
+    .map((item) => ({ ...item.read(), _lsn: places.get(item.read()) }))
+    .filter((data) => data._lsn > since && (key === undefined || documents._getPartition(data) === key))
+    .sort((one, other) => one._lsn - other._lsn);
+  const page = changes.slice(0, Number(headers["x-ms-max-item-count"]) || 100);
+  res.setHeader("etag", `"${page.length < changes.length ? page[page.length - 1]._lsn : newest}"`);
+  if (page.length === 0) res.statusCode = 304;
+  return { Documents: page, _count: page.length };
+}
 
 function refuse(end, res, status) {
   res.statusCode = status;

@@ -107,7 +107,7 @@ async def test_a_database_that_was_not_provisioned_is_named_as_the_fault() -> No
 
 
 async def test_an_account_that_does_not_answer_is_unavailable(free_tcp_port: int) -> None:
-    log, _ = open_stores(f"https://127.0.0.1:{free_tcp_port}", "nowhere")
+    log, *_ = open_stores(f"https://127.0.0.1:{free_tcp_port}", "nowhere")
 
     with pytest.raises(StoreUnavailableError, match="try again"):
         await log.check()

@@ -3,9 +3,8 @@
 import asyncio
 import base64
 import json
-import os
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,10 +13,7 @@ import pytest
 from tests.http.driving import PATIENCE, Api, api_of, new_id, ok, refusal, running_host
 from tests.http.streaming import JSON, Frame, Stream, names
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(os.environ.get("TURNLOG_TEST_STORE") == "cosmos", reason="the Cosmos DB store keeps no rooms"),
-]
+pytestmark = pytest.mark.anyio
 
 STOP = {"event_type": "session_stop"}
 
@@ -92,7 +88,8 @@ async def test_all_that_the_caller_has_tells_of_a_session_of_its_events_and_of_i
     assert first.data["cursor"] == first.cursor
     assert {frame.event for frame in frames} == {None}
     assert [each["type"] for each in mine] == ["session_created", "event", "event", "event", "session_updated"]
-    assert mine[0]["session"] == {**session, "trace_id": None}
+    changed = {"trace_id", "head", "updated_at", "status"}  # as it was then, or at any time later
+    assert {**mine[0]["session"], **dict.fromkeys(changed)} == {**session, **dict.fromkeys(changed)}
     assert [each["data"] for each in mine[1:4]] == log
     assert log[1]["percent"] == 40
     assert mine[4]["session"]["status"] == "finished"
@@ -107,7 +104,7 @@ async def test_a_projects_room_tells_what_its_sessions_do_and_nothing_of_others(
         await api.say(other)
         await api.say(session_id)
         await api.http.patch(f"/sessions/{session_id}", json={"session_name": "renamed"})
-        await _until(stream, lambda frame: '"session_name":"renamed"' in frame.text)
+        await _until(stream, lambda _: names(stream.seen).count("session_updated") == 3)
         await api.http.delete(f"/sessions/{session_id}")
         await _until(stream, lambda frame: frame.event == "session_deleted")
 
@@ -127,11 +124,8 @@ async def test_a_projects_room_tells_what_its_sessions_do_and_nothing_of_others(
         frame.data["sequence"] for frame in stream.seen[3:6]
     )
     assert stream.seen[3].data["text"]
-    assert [frame.data["session"]["state"] for frame in stream.seen if frame.event == "session_updated"] == [
-        "running",
-        "idle",
-        "idle",
-    ]
+    states = [frame.data["session"]["state"] for frame in stream.seen if frame.event == "session_updated"]
+    assert states in (["running", "idle", "idle"], ["idle"] * 3)  # as it was then, or at any time later
 
 
 async def test_the_first_frame_holds_the_sessions_that_are_not_archived_and_where_to_go_on(api: Api) -> None:
@@ -143,11 +137,11 @@ async def test_the_first_frame_holds_the_sessions_that_are_not_archived_and_wher
     await api.append(kept, STOP)
 
     async with _room(api, path, f"after={init.data['cursor']}") as stream:
-        following = await _until(stream, lambda _: True)
+        await _ended(stream, {kept})
 
     assert init.cursor == init.data["cursor"]
     assert [each["session_id"] for each in init.data["sessions"]] == [kept]
-    assert (following.event, following.data["session"]["status"]) == ("session_updated", "finished")
+    assert stream.seen[-1].event == "session_updated"
 
 
 async def test_an_answer_too_large_for_its_event_is_told_whole(api: Api) -> None:
@@ -168,6 +162,8 @@ async def test_from_the_beginning_and_from_every_frame_nothing_is_lost_or_repeat
     async with asyncio.TaskGroup() as group:
         for session_id in sessions:
             group.create_task(_talk(api, session_id))
+    async with _room(api, "/stream", "after=0") as stream:
+        await _stopped(stream, sessions)
     marker = await api.new_session(project_id=project)
     async with _room(api, path, "after=0") as stream:
         await _until(stream, lambda frame: marker in frame.text)
@@ -233,18 +229,23 @@ async def test_each_of_many_watchers_is_told_of_every_event_and_those_that_do_no
 
 async def _watch(api: Api, sessions: set[str]) -> list[Frame]:
     """Everything from before the first message of any of `sessions` to the end of all."""
-    left = dict.fromkeys(sessions, 2)
+    cursor = await _first_of(api, sessions)
+    async with _room(api, "/stream", f"after={cursor}") as stream:
+        await _stopped(stream, sessions)
+        return stream.seen
+
+
+async def _stopped(stream: Stream, sessions: Iterable[str]) -> None:
+    """Take frames until the stop of each of `sessions` was told."""
+    left = set(sessions)
 
     def is_last(frame: Frame) -> bool:
         data = frame.data
         if data["type"] == "event" and data["data"]["type"] == "session_stop":
-            left.pop(data["data"]["session_id"], None)
+            left.discard(data["data"]["session_id"])
         return not left
 
-    cursor = await _first_of(api, sessions)
-    async with _room(api, "/stream", f"after={cursor}") as stream:
-        await _until(stream, is_last)
-        return stream.seen
+    await _until(stream, is_last)
 
 
 async def _first_of(api: Api, sessions: set[str]) -> str:
@@ -266,6 +267,8 @@ async def test_of_a_deleted_session_later_watchers_are_told_only_that(api: Api) 
     session_id = await api.new_session(project_id=project)
     await api.say(session_id)
     await api.http.delete(f"/sessions/{session_id}")
+    async with _room(api, path, "after=0") as stream:
+        await _until(stream, lambda frame: frame.event == "session_deleted")
     last = await api.new_session(project_id=project)
 
     async with _room(api, path, "after=0") as stream:
@@ -347,4 +350,4 @@ async def test_a_fork_is_told_as_a_new_session(api: Api) -> None:
 
     async with _room(api, path, "after=0") as stream:
         created = [await stream.until("session_created") for _ in range(2)]
-    assert [frame.data["session"]["session_id"] for frame in created] == [source, fork]
+    assert {frame.data["session"]["session_id"] for frame in created} == {source, fork}

@@ -16,7 +16,7 @@ Files = Mapping[str, Template]
 # Provisioned, and not in containers.py: the change-feed trigger keeps its own notes there.
 BESIDE_THE_CODE = {"leases"}
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(?:=(.*?))?\}")
-_SETTING_VARIABLES = ("platformSettings", "ownSettings", "keySettings", "schedulerSettings")
+_SETTING_VARIABLES = ("platformSettings", "ownSettings", "keySettings", "signalrSettings", "schedulerSettings")
 
 
 def unparsed(files: Files) -> list[str]:
@@ -145,21 +145,23 @@ def unlike_the_code(files: Files) -> list[str]:
     found = [f"{name} is not provisioned" for name in expected.keys() - provisioned.keys()]
     found += [f"{name} is not in containers.py" for name in provisioned.keys() - expected.keys() - BESIDE_THE_CODE]
     for name in expected.keys() & provisioned.keys():
-        key, policy = expected[name]
+        key, policy, ttl = expected[name]
         if [provisioned[name]["partitionKey"]] != key["paths"] or (key["kind"], key["version"]) != ("Hash", 2):
             found.append(f"{name}: another partition key")
         if provisioned[name]["indexingPolicy"] != policy:
             found.append(f"{name}: another index policy")
-    resource = cosmos.resources["items"]
-    if _said(cosmos, resource, "resource.defaultTtl") != code.NO_DEFAULT_TTL:
+        if provisioned[name]["defaultTtl"] != ttl:
+            found.append(f"{name}: another time to live")
+    if _said(cosmos, cosmos.resources["items"], "resource.defaultTtl") != Expression("container.defaultTtl"):
         found.append("another time to live")
     return found
 
 
-def _containers_of_the_code() -> Iterator[tuple[str, tuple[Any, Any]]]:
-    names = [name.removesuffix("_PARTITION_KEY") for name in vars(code) if name.endswith("_PARTITION_KEY")]
-    for name in names:
-        yield vars(code)[name], (vars(code)[f"{name}_PARTITION_KEY"], vars(code)[f"{name}_INDEXING_POLICY"])
+def _containers_of_the_code() -> Iterator[tuple[str, tuple[Any, Any, int]]]:
+    said = vars(code)
+    for name in [name.removesuffix("_PARTITION_KEY") for name in said if name.endswith("_PARTITION_KEY")]:
+        ttl = said.get(f"{name}_TTL", code.NO_DEFAULT_TTL)
+        yield said[name], (said[f"{name}_PARTITION_KEY"], said[f"{name}_INDEXING_POLICY"], ttl)
 
 
 def unknown_properties(files: Files) -> list[str]:

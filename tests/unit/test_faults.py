@@ -11,8 +11,13 @@ from shared.domain.faults import code_of, fault_domain
 from shared.telemetry.turns import tool_label
 
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-OWN = dict.fromkeys(("store_unavailable", "sequence_taken", "revision_taken"), "store")
-OWN |= {"identity_unavailable": "platform"}
+OWN = {
+    "store_unavailable": "store",
+    "sequence_taken": "store",
+    "revision_taken": "store",
+    "identity_unavailable": "platform",
+    "fanout_unavailable": "platform",
+}
 
 
 def kinds(kind: type[TurnlogError] = TurnlogError) -> list[type[TurnlogError]]:

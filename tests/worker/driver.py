@@ -63,6 +63,7 @@ class Function:
     name: str
     id: str
     bindings: tuple[dict[str, Any], ...]
+    retries: Any = None
 
     @property
     def trigger(self) -> dict[str, Any]:
@@ -96,6 +97,19 @@ class Worker:
         Raises:
             FailedError: the function raised.
         """
+        answer = await self._invoked(name, value, invocation_id)
+        return None if answer.return_value is None else json.loads(answer.return_value.json)
+
+    async def outputs(self, name: str, value: Message) -> dict[str, Any]:
+        """Invoke a function with its trigger's value; what its output bindings are given.
+
+        Raises:
+            FailedError: the function raised.
+        """
+        answer = await self._invoked(name, value, None)
+        return {output.name: output.data for output in answer.output_data}
+
+    async def _invoked(self, name: str, value: Message, invocation_id: str | None) -> Any:
         self.invoked.add(name)
         function = self.functions[name]
         client = Message(string=self.durable_client)
@@ -110,7 +124,7 @@ class Worker:
         )
         answer = await self._runtime.invocation_request(_request(invocation_request=request))
         _check(answer.result)
-        return None if answer.return_value is None else json.loads(answer.return_value.json)
+        return answer
 
 
 class _Transport(httpx2.AsyncHTTPTransport):
@@ -203,7 +217,7 @@ async def _indexed(runtime: Any) -> dict[str, Function]:
     functions: dict[str, Function] = {}
     for each in metadata.function_metadata_results:
         bindings = tuple(json.loads(binding) for binding in each.raw_bindings)
-        functions[each.name] = Function(each.name, each.function_id, bindings)
+        functions[each.name] = Function(each.name, each.function_id, bindings, each.retry_options)
         loaded = await runtime.function_load_request(
             _request(function_load_request=Message(function_id=each.function_id))
         )

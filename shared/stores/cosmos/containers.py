@@ -4,8 +4,11 @@ from typing import Any
 
 SESSIONS = "sessions"
 PROJECTS = "projects"
-CONTAINERS = (SESSIONS, PROJECTS)
-"""All that the app uses: it is ready once each of them answers."""
+ROOMS = "rooms"
+LEASES = "leases"
+"""Where the change-feed trigger notes how far it has read."""
+CONTAINERS = (SESSIONS, PROJECTS, ROOMS)
+"""All that the app reads and writes itself: it is ready once each of them answers."""
 
 SESSIONS_PARTITION_KEY: dict[str, Any] = {
     # Version 1 hashes only the first 101 bytes of a key; session ids have up to 128.
@@ -57,3 +60,16 @@ PROJECTS_INDEXING_POLICY: dict[str, Any] = {
         [{"path": "/owner", "order": "descending"}, {"path": "/listing_key", "order": "descending"}],
     ],
 }
+
+ROOMS_PARTITION_KEY: dict[str, Any] = {"paths": ["/room"], "kind": "Hash", "version": 2}
+
+# Rooms are read by their change feed. The one query, of a deleted session's entries, goes by ids, which are indexed.
+ROOMS_INDEXING_POLICY: dict[str, Any] = {
+    "indexingMode": "consistent",
+    "automatic": True,
+    "includedPaths": [],
+    "excludedPaths": [{"path": "/*"}],
+}
+
+ROOMS_TTL = 7 * 24 * 60 * 60
+"""Seconds for which rooms are kept."""

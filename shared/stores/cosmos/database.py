@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from shared.stores.cosmos.calls import log_charge, persistently
-from shared.stores.cosmos.containers import CONTAINERS, PROJECTS, SESSIONS
+from shared.stores.cosmos.containers import CONTAINERS, PROJECTS, ROOMS, SESSIONS
 
 Consistency = Literal["Strong", "Eventual"]
 
@@ -44,6 +44,10 @@ class Database:
     async def projects(self) -> ContainerProxy:
         """The container of all projects."""
         return await self._container(PROJECTS, "Strong")
+
+    async def rooms(self) -> ContainerProxy:
+        """The container of all rooms."""
+        return await self._container(ROOMS, "Strong")
 
     async def check(self) -> None:
         """Answer if all containers do."""

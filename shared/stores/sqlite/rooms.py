@@ -68,7 +68,7 @@ class SqliteRooms:
     async def now(self, room: Room) -> str:  # noqa: ARG002  # all rooms share one line of places
         return str(await self._newest())
 
-    async def known(self, cursor: str) -> str:
+    async def known(self, room: Room, cursor: str) -> str:  # noqa: ARG002  # as before
         if not re.fullmatch(r"\d{1,18}", cursor, re.ASCII):
             raise InvalidRequestError("The cursor is none of ours: take the `id:` of a frame, or 0.")
         return str(min(int(cursor), await self._newest()))

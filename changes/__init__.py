@@ -1,0 +1,1 @@
+"""Functions that follow the change feed of the sessions' container."""

@@ -1,0 +1,95 @@
+"""Plays the change-feed trigger in a test: gives `write_rooms` what the feed of the sessions' container delivers."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+from azure.functions import DocumentList
+from azure.functions.cosmosdb import CosmosDBTriggerConverter
+from azure.functions.meta import Datum
+
+from changes.write_rooms import write_rooms
+from local.feeds import ChangeFeed
+from shared import wiring
+from shared.domain.rooms import Room, RoomEntry
+from shared.ports import RoomEar, RoomFeed
+from shared.settings import settings
+from shared.stores.cosmos.database import Database
+from shared.stores.cosmos.rooms import CosmosRooms
+
+_BATCH = 7  # documents, few enough for a test to see many batches
+
+
+class ToldRooms:
+    """Rooms that are read when they have been told of everything that was appended."""
+
+    def __init__(self, feed: RoomFeed, changes: ChangeFeed) -> None:
+        self._feed = feed
+        self._changes = changes
+        self._telling = asyncio.Lock()
+
+    async def now(self, room: Room) -> str:
+        await self.tell()
+        return await self._feed.now(room)
+
+    async def known(self, room: Room, cursor: str) -> str:
+        return await self._feed.known(room, cursor)
+
+    async def read(self, room: Room, after: str, limit: int) -> Sequence[RoomEntry]:
+        await self.tell()
+        return await self._feed.read(room, after, limit)
+
+    def watch(self, room: Room) -> AbstractContextManager[RoomEar]:
+        return self._feed.watch(room)
+
+    async def tell(self) -> None:
+        """Write what the feed holds by now."""
+        async with self._telling:
+            while batch := await self._changes.batch():
+                await write_rooms(given(batch))
+
+    async def keep_telling(self) -> None:
+        while True:
+            await self.tell()
+            await asyncio.sleep(0.05)
+
+
+def given(documents: Sequence[dict[str, Any]]) -> DocumentList:
+    """A batch as the worker hands it to a function."""
+    decoded = CosmosDBTriggerConverter.decode(Datum(json.dumps(documents), "json"), trigger_metadata=None)
+    assert decoded is not None
+    return decoded
+
+
+@asynccontextmanager
+async def process(endpoint: str, database: str) -> AsyncGenerator[wiring.Services]:
+    """What `services()` gives meanwhile: those of a process on a Cosmos DB database."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("COSMOS_ENDPOINT", endpoint)
+        environment.setenv("COSMOS_DATABASE", database)
+        _forget()
+        on = wiring.services()
+        yield on
+        await on.log.close()
+    _forget()
+
+
+def _forget() -> None:
+    wiring.services.cache_clear()
+    settings.cache_clear()
+
+
+@asynccontextmanager
+async def telling(endpoint: str, name: str) -> AsyncGenerator[ToldRooms]:
+    """The rooms of a database, told meanwhile of all that is appended to it."""
+    database = Database(endpoint, name)
+    async with process(endpoint, name):
+        rooms = ToldRooms(CosmosRooms(database), ChangeFeed(await database.sessions(), _BATCH))
+        task = asyncio.create_task(rooms.keep_telling())
+        yield rooms
+        task.cancel()
+        await asyncio.wait([task])
+        await database.close()

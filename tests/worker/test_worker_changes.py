@@ -1,0 +1,50 @@
+"""The worker indexes what follows the change feed, where there is one: in a process of its own, as it does so once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.knowledge import PLATFORM_SETTINGS
+from tests.worker.driver import Worker
+
+_NAMES = {"write_rooms"}
+
+
+@pytest.fixture(scope="module")
+def indexed(settings: None) -> dict[str, dict[str, Any]]:
+    environment = {**os.environ, "COSMOS_ENDPOINT": "https://127.0.0.1:1/", "COSMOS_DATABASE": "elsewhere"}
+    script = Path(__file__).parent / "indexing.py"
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.anyio
+async def test_without_cosmos_db_nothing_follows_a_change_feed(worker: Worker) -> None:
+    assert not _NAMES & set(worker.functions)
+
+
+def test_every_function_reads_the_feed_of_the_sessions_for_itself(indexed: dict[str, dict[str, Any]]) -> None:
+    read = {name: (each["databaseName"], each["containerName"]) for name, each in indexed.items()}
+
+    assert read == dict.fromkeys(_NAMES, ("elsewhere", "sessions"))
+    assert len({each["leaseContainerPrefix"] for each in indexed.values()}) == len(indexed)
+
+
+def test_a_batch_that_fails_is_given_again_without_end_and_nothing_is_left_out(
+    indexed: dict[str, dict[str, Any]],
+) -> None:
+    for each in indexed.values():
+        assert (each["retries"], each["startFromBeginning"]) == (["exponential_backoff", -1], True)
+        assert each["feedPollDelay"] < 1000
+
+
+def test_the_connection_is_one_whose_settings_are_known(indexed: dict[str, dict[str, Any]]) -> None:
+    for each in indexed.values():
+        for name in ("accountEndpoint", "credential", "clientId"):
+            assert f"{each['connection']}__{name}" in PLATFORM_SETTINGS
