@@ -16,9 +16,11 @@ from shared.domain.ids import ProjectId, SessionId, is_project_id
 from shared.domain.project import Project
 from shared.domain.rooms import entry_of, is_told
 from shared.domain.session import SessionState
+from shared.telemetry.failures import told_failures
 from shared.wiring import Services, services
 
 
+@told_failures
 async def broadcast(documents: func.DocumentList, messages: func.Out[str]) -> None:
     """Tell each chunk to its session's group and its project's, in order per session; deltas are not told.
 

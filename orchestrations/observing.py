@@ -1,6 +1,5 @@
 """Activities as telemetry tells them: each attempt is a span of its own, in the trace of its turn."""
 
-import logging
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
@@ -10,7 +9,6 @@ from opentelemetry.trace import Span
 from pydantic_core import to_json
 
 from orchestrations.contracts import Work
-from shared.domain.faults import code_of, fault_domain
 from shared.domain.values import ToolCall, ToolOutcome
 from shared.telemetry import names
 from shared.telemetry.active import telemetry
@@ -20,9 +18,6 @@ from shared.telemetry.recorder import Telemetry, failed
 from shared.telemetry.turns import tool_label
 
 Activity = TypeVar("Activity", bound=Callable[..., Awaitable[dict[str, Any]]])
-Timer = TypeVar("Timer", bound=Callable[[Any], Awaitable[None]])
-
-_log = logging.getLogger(__name__)
 
 
 def told(activity: Activity) -> Activity:
@@ -41,21 +36,6 @@ def told(activity: Activity) -> Activity:
             if "failure" in reply:
                 failed(span, reply["failure"]["code"])
             return reply
-
-    return run  # pyright: ignore[reportReturnType]  # same signature, as @wraps says
-
-
-def told_failures(timer: Timer) -> Timer:
-    """Tell when a run of `timer` fails: of a timer nobody else hears."""
-
-    @wraps(timer)
-    async def run(client: Any) -> None:
-        try:
-            await timer(client)
-        except Exception as error:
-            domain = fault_domain(code_of(error))
-            _log.exception("%s failed, a fault of %s; it runs again at its time", timer.__name__, domain)
-            raise
 
     return run  # pyright: ignore[reportReturnType]  # same signature, as @wraps says
 

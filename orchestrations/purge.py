@@ -6,7 +6,7 @@ from datetime import timedelta
 import azure.durable_functions as df
 from azure.durable_functions import OrchestrationRuntimeStatus
 
-from orchestrations.observing import told_failures
+from shared.telemetry.failures import told_failures
 from shared.wiring import services
 
 _KEPT = timedelta(days=1)

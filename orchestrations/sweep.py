@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 import azure.durable_functions as df
 
-from orchestrations.observing import told_failures
 from shared.domain.faults import fault_domain
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Fence, handover
@@ -16,6 +15,7 @@ from shared.services.attempts import of_turn
 from shared.services.endings import Verdict
 from shared.services.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
+from shared.telemetry.failures import told_failures
 from shared.wiring import Services, services
 
 _MOST_SESSIONS = 500

@@ -15,8 +15,8 @@ var queries = [
   {
     // By what the app tells of itself (docs/operations.md): spans of attempts, and exceptions in its own log lines.
     name: 'failing-functions'
-    description: 'Activities or timers fail, and not for the model.'
-    query: 'union (AppDependencies | where Success == false and Name in ("call_model", "run_tool", "park_turn", "finish_turn") and tostring(Properties["turnlog.fault_domain"]) != "model"), (AppExceptions | where tostring(Properties["logger_name"]) startswith "orchestrations.") | summarize found = count()'
+    description: 'Activities, timers or readers of the change feed fail, and not for the model.'
+    query: 'union (AppDependencies | where Success == false and Name in ("call_model", "run_tool", "park_turn", "finish_turn") and tostring(Properties["turnlog.fault_domain"]) != "model"), (AppExceptions | where tostring(Properties["logger_name"]) matches regex "^(orchestrations|changes)[.]") | summarize found = count()'
   }
 ]
 
