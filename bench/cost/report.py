@@ -119,12 +119,12 @@ def plain(bill: Bill) -> dict[str, Any]:
 
 def _of_one_token(turn: Turn) -> Item:
     """The document that a design would write that writes each token: a flush of this turn with one word in it."""
-    written = [item for request in turn.own for item in request.written if "message.delta" in item.get("types", ())]
-    chunk = written[0]
-    delta = next(event for event in json.loads(chunk["events"]) if event["data"]["type"] == "message.delta")
+    chunks = [item for request in turn.own for item in request.written if item["kind"] == "chunk"]
+    held = [(chunk, event) for chunk in chunks for event in json.loads(chunk["events"])]
+    chunk, delta = next((chunk, event) for chunk, event in held if event["data"]["type"] == "message.delta")
     delta["data"]["text"] = "tokens "
-    kept = {name: value for name, value in chunk.items() if name != "telling"}
-    return {**kept, "types": ["message.delta"], "events": json.dumps([delta], separators=(",", ":"))}
+    kept = {name: value for name, value in chunk.items() if name not in {"telling", "types"}}
+    return {**kept, "events": json.dumps([delta], separators=(",", ":"))}
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

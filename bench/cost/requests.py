@@ -26,9 +26,9 @@ Kind: TypeAlias = Literal["read", "query", "write"]
 class Request:
     """One exchange with Cosmos DB, as it was on the wire.
 
-    `strong`: it asks for the account's default, not for less. `written` are the items of its operations, in their order;
-    `size` is that of the answer's body, in bytes. `asked_by` are the lines that were being run, from the one that called
-    the store outwards.
+    `strong`: it asks for the account's default, not for less. `written` are the items of its operations, in order;
+    `size` is that of the answer's body, in bytes. `asked_by` are the lines that were being run, from the one that
+    called the store outwards.
     """
 
     kind: Kind
@@ -43,7 +43,7 @@ class Request:
     @property
     def is_flush(self) -> bool:
         """Whether it writes a piece of an answer, and nothing else."""
-        return len(self.written) == 1 and tuple(self.written[0].get("types", ())) == ("message.delta",)
+        return len(self.written) == 1 and self.written[0].get("kind") == "chunk" and "telling" not in self.written[0]
 
     @property
     def asker(self) -> str:

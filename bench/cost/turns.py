@@ -108,7 +108,7 @@ async def served() -> AsyncGenerator[App]:
             os.environ.update({**environment(model.url), **PLATFORM_SETTINGS, **given})
             options = options_of(ROOT, "127.0.0.1", 0, Path(data_dir))
             async with serve(load(ROOT), options) as running, connected(running.url) as caller:
-                elsewhere, _ = open_stores(endpoint, store.database)
+                elsewhere = open_stores(endpoint, store.database)[0]
                 try:
                     yield App(caller, elsewhere)
                 finally:
