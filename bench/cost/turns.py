@@ -21,7 +21,7 @@ from shared.domain.ids import SessionId
 from shared.ports import SessionLog
 from shared.services.stream import follow
 from shared.stores.cosmos.opening import open_stores
-from tests.contract.stores import CosmosStore, cosmos_store, wire_server
+from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
 
 _TURN_SECONDS = 60
 
@@ -99,9 +99,10 @@ class App:
 async def served() -> AsyncGenerator[App]:
     """Serve the app in this process meanwhile, with the cloud's timings, on a server that speaks Cosmos DB's protocol.
 
-    Once in a process: the app reads its environment, and is indexed, only once.
+    That is `COSMOS_TEST_ENDPOINT`, or one of our own. Once in a process: the app reads its environment, and is indexed,
+    only once.
     """
-    with wire_server() as endpoint, TemporaryDirectory(prefix="turnlog-cost-") as data_dir:
+    with cosmos_endpoint() as endpoint, TemporaryDirectory(prefix="turnlog-cost-") as data_dir:
         async with cosmos_store(endpoint) as store, model_server() as model:
             assert isinstance(store, CosmosStore)
             given = {"COSMOS_ENDPOINT": endpoint, "COSMOS_DATABASE": store.database, "DATA_DIR": data_dir}
