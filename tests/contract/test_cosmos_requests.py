@@ -86,6 +86,12 @@ async def test_the_state_in_the_middle_of_an_answer_takes_few_requests_however_l
 
     assert requests() == ["GET", "GET", "POST", "POST"]
 
+    outline = await log.outline(state.session_id)
+
+    assert outline is not None
+    assert outline.active_turn == state.active_turn
+    assert requests() == ["GET", "POST"]
+
 
 async def test_readers_who_wait_share_one_poll(log: SessionLog, requests: Requests) -> None:
     state = await begin(log)

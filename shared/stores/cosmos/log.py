@@ -72,6 +72,12 @@ class CosmosSessionLog:
         following = await self._item(session_id, chunk_id(checkpoint.head + 1))
         return checkpoint if following is None else await self._folded(checkpoint, following)
 
+    async def outline(self, session_id: SessionId) -> SessionState | None:
+        checkpoint = await self._checkpoint(session_id)
+        if checkpoint is None or checkpoint.deleted:
+            return checkpoint
+        return await self._without_deltas(checkpoint, checkpoint.head)
+
     async def read(
         self,
         session_id: SessionId,
@@ -196,8 +202,11 @@ class CosmosSessionLog:
             return await self._checkpoint(session_id)  # it is being cleared, and now says so
         if newest[0]["first"] == following["first"]:
             return fold(checkpoint, (chunk_of(following),))
-        telling = await self._query(queries.chunks(session_id, head, telling=True))
-        return fold_without_deltas(checkpoint, map(chunk_of, telling), newest[0]["last"])
+        return await self._without_deltas(checkpoint, newest[0]["last"])
+
+    async def _without_deltas(self, checkpoint: SessionState, last: int) -> SessionState:
+        query = queries.chunks(checkpoint.session_id, checkpoint.head, telling=True)
+        return fold_without_deltas(checkpoint, map(chunk_of, await self._query(query)), last)
 
     async def _checkpoint(self, session_id: SessionId) -> SessionState | None:
         item = await self._item(session_id, STATE_ID)
