@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.cost import prices
-from bench.cost.charges import Meter, creation
+from bench.cost.charges import Meter, by_size, creation
 from bench.cost.requests import Item, Request
 from bench.cost.turns import Shape, Turn
 from bench.report import Figure
@@ -60,9 +60,9 @@ def table(bills: Sequence[Bill]) -> str:
 
 
 def _request_units(bills: Sequence[Bill]) -> str:
-    head = ("turn", "flushes", "other writes", "reads and queries", "in all", "one document per token", "one reader")
-    rows = [[bill.shape.title, *(f"{value:.0f} RU" for value in _parts(bill))] for bill in bills]
-    return _markdown([head, *rows])
+    head = ("RU of a turn", "flushes", "other writes", "reads", "in all", "by size alone", "a document per token",
+            "each reader")  # fmt: skip
+    return _markdown([head, *([bill.shape.title, *(f"{value:.0f}" for value in _parts(bill))] for bill in bills)])
 
 
 def _parts(bill: Bill) -> tuple[float, ...]:
@@ -70,13 +70,13 @@ def _parts(bill: Bill) -> tuple[float, ...]:
     writes = [request for request in turn.others if request.kind == "write"]
     reads = [request for request in turn.others if request.kind != "write"]
     parts = [bill.ru(part) for part in (turn.flushes, writes, reads, turn.own)]
-    return (*parts, bill.naive, bill.ru(turn.reading))
+    return (*parts, sum(map(by_size, turn.own)), bill.naive, bill.ru(turn.reading))
 
 
 def _euros(bills: Sequence[Bill]) -> str:
-    head = ("1 000 turns", "serverless", "autoscale, used to the full", "one document per token, serverless",
-            "Functions, one turn an instance", "Functions, a hundred")  # fmt: skip
-    return _markdown([head, *([bill.shape.title, *(f"{value:.3f} €" for value in _prices(bill))] for bill in bills)])
+    head = ("€ for 1 000 turns", "serverless", "autoscale, used to the full", "serverless, a document per token",
+            "Functions, a turn alone on its instances", "Functions, a hundred share them")  # fmt: skip
+    return _markdown([head, *([bill.shape.title, *(f"{value:.3f}" for value in _prices(bill))] for bill in bills)])
 
 
 def _prices(bill: Bill) -> tuple[float, ...]:

@@ -40,7 +40,7 @@ SHAPES = {
     "short": Shape("50 tokens, all at once", "fake-50-0", 50),
     "long": Shape("1 000 tokens, 50 a second", "fake-1000-20", 1000),
     "tools": Shape(
-        "3 steps: two tools, one tool, 50 tokens",
+        "3 steps: 2 tools, 1 tool, 50 tokens",
         "fake-50-20",
         50,
         'call calculate {"expression": "6*7"} and call calculate {"expression": "6*8"},'
