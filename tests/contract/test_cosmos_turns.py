@@ -27,16 +27,16 @@ def bills(endpoint: str) -> Bills:
     return {bill["turn"]: bill for bill in json.loads(counted.stdout)}
 
 
-def test_a_turn_without_tools_takes_twelve_requests_besides_its_flushes(bills: Bills) -> None:
+def test_a_turn_without_tools_takes_eight_requests_besides_its_flushes(bills: Bills) -> None:
     assert bills["short"]["flushes"] <= 1
-    assert bills["short"]["other_requests"] <= 12
+    assert bills["short"]["other_requests"] <= 8
 
 
 def test_a_tool_takes_few_requests_more(bills: Bills) -> None:
     steps, tools = 3, 3
-    to_begin_and_end, for_a_step, for_a_tool = 7, 6, 5
+    to_begin, for_a_step, for_a_tool = 3, 6, 5
 
-    assert bills["tools"]["other_requests"] <= to_begin_and_end + for_a_step * steps + for_a_tool * tools
+    assert bills["tools"]["other_requests"] <= to_begin + for_a_step * steps + for_a_tool * tools
 
 
 def test_a_turn_is_cheaper_than_a_document_for_each_token(bills: Bills) -> None:
