@@ -1,43 +1,19 @@
-"""The function app: registers every blueprint, nothing else."""
+"""The function app: registers every blueprint, and warms up where only turns will run."""
 
 import azure.durable_functions as df
 import azure.functions as func
 
 from changes import blueprint as changes
 from orchestrations.blueprint import bp as orchestrations
-from shared.api import (
-    agents,
-    events,
-    flat_events,
-    health,
-    messages,
-    project_sessions,
-    projects,
-    queue,
-    reference,
-    rooms,
-    sessions,
-    tool_calls,
-)
+from shared.api.operations import RESOURCES
 from shared.settings import settings
+from shared.warming import warm_up
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
-for blueprint in (
-    orchestrations,
-    sessions.bp,
-    messages.bp,
-    tool_calls.bp,
-    queue.bp,
-    agents.bp,
-    events.bp,
-    flat_events.bp,
-    projects.bp,
-    project_sessions.bp,
-    rooms.bp,
-    health.bp,
-    reference.bp,
-):
+for blueprint in (orchestrations, *(module.bp for module in RESOURCES)):
     app.register_functions(blueprint)
 if settings().cosmos_endpoint is not None:  # there is no change feed without Cosmos DB
     app.register_functions(changes.bp)
+
+warm_up()

@@ -78,7 +78,7 @@ async def model_server() -> AsyncGenerator[Server]:
 @asynccontextmanager
 async def host(model_url: str, data_dir: Path) -> AsyncGenerator[Server]:
     """Run the local host meanwhile; without a `model_url` it brings its own model, as `make run` does."""
-    arguments = ("local.host", "--host", "127.0.0.1", "--port", "0", "--data-dir", str(data_dir))
+    arguments = ("local.host", "--host", "127.0.0.1", "--port", "0", "--data-dir", str(data_dir), "--grace", "1")
     async with _spawned(environment(model_url), *arguments) as server:
         yield server
 

@@ -31,6 +31,15 @@ param maximumInstances int = 100
 @description('Memory of an instance in MB.')
 param instanceMemory int = 2048
 
+@description('Spread the app, its storage and Cosmos DB over availability zones. Fixed when they are created.')
+param zoneRedundant bool = false
+
+@description('Close the services to the internet; the app reaches them through a virtual network.')
+param networkIsolation bool = false
+
+@description('Addresses of the virtual network, a /24 or larger.')
+param networkAddresses string = '10.0.0.0/24'
+
 @allowed(['azureStorage', 'azureManaged'])
 @description('What keeps the orchestrations: queues and tables in the storage account, or Durable Task Scheduler.')
 param durableBackend string = 'azureStorage'
@@ -47,8 +56,11 @@ param schedulerIpAllowlist string = '0.0.0.0/0'
 @description('How Cosmos DB is paid for. Fixed when the account is created.')
 param cosmosCapacity string = 'autoscale'
 
+@description('Take the free grant of the subscription, which only one account may have, and none that is serverless.')
+param cosmosFreeTier bool = false
+
 @minValue(1000)
-@description('With autoscale: RU/s that all containers share at most; a tenth of it is the floor.')
+@description('With autoscale: RU/s that all containers share at most, in thousands; a tenth of it is the floor.')
 param cosmosMaxThroughput int = 1000
 
 @minLength(1)
@@ -78,8 +90,24 @@ param modelCapacity int = 50
 @description('Client id of the Entra ID app that callers get tokens for; empty leaves the app closed to everyone.')
 param authClientId string = ''
 
+@description('Comma list of client ids whose tokens are accepted; empty accepts any client of the tenant.')
+param authAllowedClients string = ''
+
 @description('Comma list of origins whose pages may call the app.')
 param corsOrigins string = ''
+
+@description('GB of logs that may be taken in a day; -1 is no limit.')
+param logDailyGigabytes int = -1
+
+@description('Address that is told when the app fails; empty makes no alerts.')
+param alertEmail string = ''
+
+@description('Object id of who may read the data to find faults; empty is no one.')
+param debugPrincipalId string = ''
+
+@allowed(['User', 'Group', 'ServicePrincipal'])
+@description('What that object id is.')
+param debugPrincipalType string = 'User'
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
@@ -109,6 +137,7 @@ module monitoring 'modules/monitoring.bicep' = {
     location: location
     tags: tags
     principalId: identity.outputs.principalId
+    dailyGigabytes: logDailyGigabytes
   }
 }
 
@@ -120,6 +149,8 @@ module storage 'modules/storage.bicep' = {
     location: location
     tags: tags
     principalId: identity.outputs.principalId
+    isPrivate: networkIsolation
+    zoneRedundant: zoneRedundant
   }
 }
 
@@ -131,8 +162,11 @@ module cosmos 'modules/cosmos.bicep' = {
     location: location
     tags: tags
     principalId: identity.outputs.principalId
+    isPrivate: networkIsolation
+    zoneRedundant: zoneRedundant
     capacity: cosmosCapacity
     maxThroughput: cosmosMaxThroughput
+    freeTier: cosmosFreeTier
   }
 }
 
@@ -144,9 +178,12 @@ module scheduler 'modules/scheduler.bicep' = if (durableBackend == 'azureManaged
     location: location
     tags: tags
     principalId: identity.outputs.principalId
+    isPrivate: networkIsolation
     sku: schedulerSku
     ipAllowlist: split(schedulerIpAllowlist, ',')
     taskHub: taskHub
+    readerId: debugPrincipalId
+    readerType: debugPrincipalType
   }
 }
 
@@ -158,10 +195,36 @@ module openai 'modules/openai.bicep' = if (empty(openaiBaseUrl)) {
     location: location
     tags: tags
     principalId: identity.outputs.principalId
+    isPrivate: networkIsolation
     model: model
     modelVersion: modelVersion
     sku: modelSku
     capacity: modelCapacity
+  }
+}
+
+module network 'modules/network.bicep' = if (networkIsolation) {
+  name: 'network'
+  scope: group
+  params: {
+    name: 'vnet-${token}'
+    location: location
+    tags: tags
+    addresses: networkAddresses
+    services: concat(
+      [
+        { group: 'blob', zone: 'privatelink.blob.${environment().suffixes.storage}', id: storage.outputs.id }
+        { group: 'queue', zone: 'privatelink.queue.${environment().suffixes.storage}', id: storage.outputs.id }
+        { group: 'table', zone: 'privatelink.table.${environment().suffixes.storage}', id: storage.outputs.id }
+        { group: 'Sql', zone: 'privatelink.documents.azure.com', id: cosmos.outputs.id }
+      ],
+      empty(openaiBaseUrl)
+        ? [{ group: 'account', zone: 'privatelink.openai.azure.com', id: openai!.outputs.id }]
+        : [],
+      durableBackend == 'azureManaged'
+        ? [{ group: 'scheduler', zone: 'privatelink.durabletask.io', id: scheduler!.outputs.id }]
+        : []
+    )
   }
 }
 
@@ -172,18 +235,18 @@ module app 'modules/app.bicep' = {
     name: 'func-${token}'
     planName: 'plan-${token}'
     location: location
-    tags: union(tags, { 'azd-service-name': 'app' })
+    tags: tags
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     alwaysReadyDurable: alwaysReadyDurable
     maximumInstances: maximumInstances
     instanceMemory: instanceMemory
+    zoneRedundant: zoneRedundant
+    subnetId: networkIsolation ? network!.outputs.appSubnetId : ''
     identityId: identity.outputs.id
     clientId: identity.outputs.clientId
     deploymentContainer: storage.outputs.deploymentContainer
-    blobEndpoint: storage.outputs.blobEndpoint
-    queueEndpoint: storage.outputs.queueEndpoint
-    tableEndpoint: storage.outputs.tableEndpoint
+    storageName: storage.outputs.name
     insightsConnectionString: monitoring.outputs.connectionString
     cosmosEndpoint: cosmos.outputs.endpoint
     cosmosDatabase: cosmos.outputs.database
@@ -194,7 +257,32 @@ module app 'modules/app.bicep' = {
     model: model
     allowedModels: allowedModels
     authClientId: authClientId
+    authAllowedClients: authAllowedClients
     corsOrigins: corsOrigins
+  }
+}
+
+module alerts 'modules/alerts.bicep' = if (!empty(alertEmail)) {
+  name: 'alerts'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    email: alertEmail
+    workspaceId: monitoring.outputs.workspaceId
+    cosmosId: cosmos.outputs.id
+  }
+}
+
+module debugging 'modules/debugging.bicep' = if (!empty(debugPrincipalId)) {
+  name: 'debugging'
+  scope: group
+  params: {
+    principalId: debugPrincipalId
+    principalType: debugPrincipalType
+    storageName: storage.outputs.name
+    cosmosName: cosmos.outputs.name
   }
 }
 

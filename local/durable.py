@@ -24,6 +24,9 @@ from local.taskhub import OVER, Change, Filter, Row, TaskHub, Unfinished
 
 logger = logging.getLogger(__name__)
 
+_GATHERING_SECONDS = 0.02
+"""How long an end waits for those of the instance's other activities: one episode for all, as a busy host gives."""
+
 
 class UnknownOrchestratorError(Exception):
     """No orchestrator of that name is registered."""
@@ -40,6 +43,7 @@ class _Execution:
     instance: Instance
     orchestrator: Orchestrator
     episodes: int = 0
+    activities: int = 0
     inbox: list[Event] = field(default_factory=list[Event])
     alarms: dict[int, asyncio.TimerHandle] = field(default_factory=dict[int, asyncio.TimerHandle])
     outcome: Outcome | None = None
@@ -228,14 +232,20 @@ class Engine:
         self._wake(execution)
 
     async def _run(self, execution: _Execution, task: Activity) -> None:
+        execution.activities += 1
         async with self._activities.slots:
             if execution.over:
                 return
             self._hub.mark_running(execution.instance.id, task.id)
             ended = await self._activities.run(task)
             await asyncio.sleep(0)  # who was woken by what the activity wrote goes first, an episode takes its time
-        if not execution.over:
-            execution.inbox.append(ended)
+        execution.activities -= 1
+        if execution.over:
+            return
+        execution.inbox.append(ended)
+        if execution.activities:
+            asyncio.get_running_loop().call_later(_GATHERING_SECONDS, self._wake, execution)
+        else:
             await self._drive(execution)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def main() -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGTERM, which leaves open requests and streams their time, or SIGINT, which doesn't."""
     began = time.monotonic()
     arguments = _arguments()
     data_dir = arguments.data_dir.resolve() if arguments.data_dir else None
@@ -43,7 +44,7 @@ def main() -> None:
             # First of all, so that it starts on another core while this process imports.
             model = None if os.environ.get("OPENAI_BASE_URL") else stack.enter_context(ModelServer())
             options = options_of(Path(), arguments.host, arguments.port, Path(os.environ["DATA_DIR"]))
-            _serve(options, model, began)
+            _serve(replace(options, grace=arguments.grace), model, began)
     except KeyboardInterrupt:  # before it served
         sys.exit(130)
     except (HostError, SettingsError) as error:
@@ -59,6 +60,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="PORT, else 7071; 0 takes a free one")
     parser.add_argument("--host", help="HOST, else 127.0.0.1")
     parser.add_argument("--data-dir", type=Path, help="where state is kept: DATA_DIR, else .data in the app's folder")
+    parser.add_argument(
+        "--grace",
+        type=_seconds,
+        default=Options.grace,
+        help=f"seconds that requests and streams go on after SIGTERM ({Options.grace:.0f}, as in Azure)",
+    )
     return parser.parse_args()
 
 
@@ -66,6 +73,12 @@ def _directory(text: str) -> Path:
     if not Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"{text} is no folder")
     return Path(text)
+
+
+def _seconds(text: str) -> float:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return float(text)
 
 
 def _prepare(data_dir: Path | None) -> None:
@@ -107,10 +120,16 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _run(app: "FunctionRegister", options: Options, notes: list[str], began: float) -> None:
     from local.serving import serve  # noqa: PLC0415
 
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    stop, hurry, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+
+    def told(number: int) -> None:
+        if number == signal.SIGINT or stop.is_set():  # somebody sits there and waits
+            hurry.set()
+        stop.set()
+
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda _number, _frame: loop.call_soon_threadsafe(stop.set))
-    async with serve(app, options) as running:
+        signal.signal(each, lambda number, _frame: loop.call_soon_threadsafe(told, number))
+    async with serve(app, options, hurry) as running:
         for line in [*_banner(running.index, options), *notes]:
             print(line)
         print(f"ready in {time.monotonic() - began:.1f} s")

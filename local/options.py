@@ -31,7 +31,7 @@ class Options:
     cors: frozenset[str] = frozenset()
     slots: int = 100  # activities that run at once
     default_version: str = ""
-    grace: float = 1.0  # seconds that requests get at stopping; streams would never end by themselves
+    grace: float = 30.0  # seconds that requests and streams get at stopping: what the real host gives them
 
 
 def load_settings(app_dir: Path) -> None:

@@ -5,11 +5,13 @@ a retried call, taken as it reads their events. Here the same numbers must come 
 that only move a retry on come first: they take their numbers before the orchestrator runs on and takes its own.
 """
 
+import importlib
 import json
 import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from azure.functions import OrchestrationContext
@@ -46,6 +48,12 @@ _UNSERVED = {
     8: "call_http",
     9: "signal_entity",
 }
+
+
+# The SDK parses the timestamps of the whole history anew in every replay, which takes longer than the replay: the same
+# few texts each time, which are looked up here.
+_sdk_history = vars(importlib.import_module("azure.durable_functions.models.history.HistoryEvent"))
+_sdk_history["dt_parse"] = lru_cache(10_000)(_sdk_history["dt_parse"])
 
 
 class FatalError(Exception):

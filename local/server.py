@@ -41,8 +41,13 @@ def url_of(bound: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def listening(app: Any, bound: socket.socket, grace: float) -> AsyncGenerator[None]:
-    """Serve `app` on `bound` meanwhile; at the end requests get `grace` seconds, then they are cancelled."""
+async def listening(
+    app: Any, bound: socket.socket, grace: float, hurry: asyncio.Event | None = None
+) -> AsyncGenerator[None]:
+    """Serve `app` on `bound` meanwhile; at the end requests get `grace` seconds, then they are cancelled.
+
+    They are cancelled sooner once `hurry` is set.
+    """
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the apps log their own failures, once
     config = uvicorn.Config(
         app,
@@ -64,7 +69,7 @@ async def listening(app: Any, bound: socket.socket, grace: float) -> AsyncGenera
         yield
     finally:
         clock.cancel()
-        await _stop(server, grace)
+        await _stop(server, grace, hurry or asyncio.Event())
 
 
 async def _tick(server: uvicorn.Server) -> None:
@@ -73,15 +78,22 @@ async def _tick(server: uvicorn.Server) -> None:
         await asyncio.sleep(1)
 
 
-async def _stop(server: uvicorn.Server, grace: float) -> None:
+async def _stop(server: uvicorn.Server, grace: float, hurry: asyncio.Event) -> None:
     for listener in server.servers:
         listener.close()
     for connection in list(server.server_state.connections):
         connection.shutdown()
-    for seconds in (grace, 1.0):
-        tasks = list(server.server_state.tasks)
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=seconds)
-        for task in late:
-            task.cancel()
+    if not (requests := list(server.server_state.tasks)):
+        return
+    ended, hurried = asyncio.create_task(asyncio.wait(requests)), asyncio.create_task(hurry.wait())
+    await asyncio.wait([ended, hurried], timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if ended.done():
+        return
+    for connection in list(server.server_state.connections):
+        if not connection.transport.is_closing():  # what has been answered is still being sent
+            connection.transport.abort()  # else uvicorn answers 500, and a client takes that for our verdict
+    await asyncio.sleep(0)
+    for request in requests:
+        request.cancel()
+    await asyncio.wait([ended], timeout=1)

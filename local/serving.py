@@ -34,8 +34,10 @@ class Running:
 
 
 @asynccontextmanager
-async def serve(app: FunctionRegister, options: Options) -> AsyncGenerator[Running]:
-    """Serve `app` meanwhile; what runs at the end is interrupted, and taken up by the next host on the same data.
+async def serve(app: FunctionRegister, options: Options, hurry: asyncio.Event | None = None) -> AsyncGenerator[Running]:
+    """Serve `app` meanwhile; open requests may then end within `options.grace` seconds, or until `hurry` is set.
+
+    Turns go on as long. What still runs is interrupted, and taken up by the next host on the same data.
 
     Raises:
         RefusedError: the app cannot be served.
@@ -59,7 +61,7 @@ async def serve(app: FunctionRegister, options: Options) -> AsyncGenerator[Runni
         stack.push_async_callback(engine.close)
         await engine.recover()
         await stack.enter_async_context(
-            listening(HttpFunctions(found.routes, invoker, options.cors), web, grace=options.grace)
+            listening(HttpFunctions(found.routes, invoker, options.cors), web, options.grace, hurry)
         )
         for each in (timers, *feeds):
             stack.push_async_callback(each.stop)

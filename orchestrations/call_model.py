@@ -1,14 +1,14 @@
 """Activity: one attempt of one model call, its answer written to the log while it comes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
 from shared.agents.declaration import Agent
 from shared.agents.registry import agent_named
+from shared.deadlines import MODEL_CALL
 from shared.domain.documents import Message, ModelResponse, Step, response_id
 from shared.domain.errors import ModelError, ProjectNotFoundError
 from shared.domain.events import (
@@ -24,11 +24,11 @@ from shared.domain.values import ANSWER_BYTES, Failure, ModelRequest, ToolCall, 
 from shared.ports import ModelStream
 from shared.services.answer import Relay
 from shared.services.attempts import Guard, active_message, begin, of_turn
-from shared.services.conversation import conversation
+from shared.services.conversation import conversation, remembered
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services, services
 
-_CALL_SECONDS = 300.0
+_CALL_SECONDS = MODEL_CALL.total_seconds()
 _RETRY_PAUSES = (0.5, 2.0, None)
 
 
@@ -52,6 +52,7 @@ class _ModelCall:
 
     async def run(self) -> Reply:
         start = MessageStart(step=self._work.step, attempt=self._work.attempt)
+        await self._writer.load()
         standing = await begin(self._on.log, self._writer, self._standing, start)
         match standing:
             case Standing.MINE:
@@ -85,13 +86,13 @@ class _ModelCall:
             return Reply(outcome="again" if error.transient and self._has_begun else "failed", failure=failure)
 
     async def _answer(self) -> Reply:
-        message = await active_message(self._on.log, self._writer.state, self._work.fence)
+        newest, message = await self._messages()
         agent = await self._briefed(agent_named(message.agent))
         request = ModelRequest(
             model=message.model,
-            messages=await conversation(self._on.log, self._work.session_id, agent, message, self._reading),
+            messages=await conversation(self._on.log, agent, newest, message, self._reading),
             tools=[tool.schema for tool in agent.tools],
-            timeout=timedelta(seconds=_CALL_SECONDS),
+            timeout=MODEL_CALL,
             # A turn applies one patch; then the model is to say what it did.
             may_call_tools=not self._work.last_step and message.patch is None,
             output_schema=None if agent.output_type is None else agent.output_type.model_json_schema(),
@@ -100,6 +101,14 @@ class _ModelCall:
         async with guard.over_work(self._may_go_on, self._relay.stop):
             rest = await self._relay.run(self._pieces(request), self._write)
             return await self._record(message, rest)
+
+    async def _messages(self) -> tuple[Sequence[Message], Message]:
+        """The newest messages, and the turn's own, which mostly is one of them."""
+        state, fence = self._writer.state, self._work.fence
+        turn = fence.holds(state)
+        newest = () if turn is None else await remembered(self._on.log, state.session_id, agent_named(turn.agent))
+        own = next((message for message in newest if turn is not None and message.id == turn.message_id), None)
+        return newest, own or await active_message(self._on.log, state, fence)
 
     async def _briefed(self, agent: Agent) -> Agent:
         """The agent, told of the session's project as it is now if it works on that."""

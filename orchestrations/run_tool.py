@@ -9,6 +9,7 @@ from orchestrations.contracts import Reply, Work
 from shared.agents.context import ToolContext
 from shared.agents.registry import agent_named
 from shared.agents.tools import FAILURES_ALLOWED, Tool, ToolError
+from shared.deadlines import TOOL_CALL
 from shared.domain.actions import completed, failed
 from shared.domain.documents import AnyDocument, Message, ToolResult
 from shared.domain.errors import StoreUnavailableError
@@ -23,7 +24,7 @@ from shared.services.attempts import Guard, active_message, begin, of_turn
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services, services
 
-_TOOL_SECONDS = 120.0
+_TOOL_SECONDS = TOOL_CALL.total_seconds()
 
 _log = logging.getLogger(__name__)
 

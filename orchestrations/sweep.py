@@ -53,6 +53,9 @@ class _Repair:
             if self.now - stored.updated_at >= timings.clear_after:
                 await self._on.log.clear(stored.session_id)
             return
+        if not stored.is_whole:
+            await self._on.forks.abandon(stored.session_id)
+            return
         turn = stored.active_turn
         if turn is not None and turn.parked:
             await self._expire(stored, turn)

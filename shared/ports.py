@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from shared.domain.chunks import Chunk
-from shared.domain.documents import AnyDocument, Document
+from shared.domain.documents import AnyDocument, Document, IdempotencyRecord
 from shared.domain.ids import InstanceId, ProjectId, SessionId, TurnId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.project import Project
@@ -97,6 +97,14 @@ class SessionLog(Protocol):
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         """Write a document on its own: leases, and what is to be there before the chunk that names it."""
+        ...
+
+    async def claim(self, record: IdempotencyRecord) -> IdempotencyRecord | None:
+        """Keep `record` in a place of its own, which is no session's; if one of its id is there already, that one."""
+        ...
+
+    async def release(self, record: IdempotencyRecord) -> None:
+        """Take back what was claimed with this very record."""
         ...
 
     async def silence(self, session_id: SessionId, writer: WriterId) -> timedelta | None:
@@ -199,7 +207,7 @@ class ProjectStore(Protocol):
         ...
 
     async def replace(self, project: Project) -> None:
-        """Write `project`, whose revision follows the stored one, in place of that.
+        """Write `project`, whose revision follows the stored one, in place of that; to do so again changes nothing.
 
         Raises:
             RevisionTakenError: another change was first; read on and decide again.

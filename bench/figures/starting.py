@@ -1,8 +1,9 @@
-"""The start: until the app is imported, until the host listens, and the memory it then takes."""
+"""The start: until the app is imported, until the host listens, until it has answered, and the memory it then takes."""
 
 import asyncio
 import statistics
 import sys
+import time
 from asyncio.subprocess import PIPE
 
 from bench.client import AnswerError, connected
@@ -21,7 +22,7 @@ async def measure(bench: Bench) -> list[Figure]:
         Figure("import function_app", statistics.median(imports), "s", at_most=0.8),
         Figure("start → listening, with its own model", statistics.median(starts), "s", at_most=2),
     ]
-    return figures + await _memory(bench)
+    return [*figures, *await _first_requests(bench), *await _memory(bench)]
 
 
 async def _import_seconds() -> float:
@@ -41,6 +42,29 @@ async def _import_seconds() -> float:
 async def _start_seconds(bench: Bench, number: int) -> float:
     async with host("", bench.scratch / f"starting-{number}") as server:
         return server.ready - server.started
+
+
+async def _first_requests(bench: Bench) -> list[Figure]:
+    """What the first caller of a process waits for, who is there as soon as it listens."""
+    found = [await _first_request(bench, number) for number in range(bench.times(7, 3))]
+    health, first_event, first_token = (statistics.median(each) for each in zip(*found, strict=True))
+    return [
+        Figure("first request of a process: GET /health", health, "ms"),
+        Figure("first turn of a process: first event", first_event, "ms"),
+        Figure("first turn of a process: first token", first_token, "ms", note="it imports the model's SDK"),
+    ]
+
+
+async def _first_request(bench: Bench, number: int) -> tuple[float, float, float]:
+    async with (
+        host(bench.model.url, bench.scratch / f"first-{number}") as server,
+        connected(server.origin) as connection,
+    ):
+        began = time.perf_counter()
+        await connection.ask("GET", "/health")
+        health = 1000 * (time.perf_counter() - began)
+        timing = await run_turn(connection, await open_session(connection))
+    return health, timing.first_event, timing.first_token
 
 
 async def _memory(bench: Bench) -> list[Figure]:

@@ -8,12 +8,12 @@ param alwaysReadyHttp int
 param alwaysReadyDurable int
 param maximumInstances int
 param instanceMemory int
+param zoneRedundant bool
+param subnetId string
 param identityId string
 param clientId string
 param deploymentContainer string
-param blobEndpoint string
-param queueEndpoint string
-param tableEndpoint string
+param storageName string
 param insightsConnectionString string
 param cosmosEndpoint string
 param cosmosDatabase string
@@ -26,17 +26,19 @@ param openaiApiKey string
 param model string
 param allowedModels string
 param authClientId string
+param authAllowedClients string
 param corsOrigins string
 
+// Across zones a group has two instances that are always ready, or none.
+var fewestReady = zoneRedundant ? 2 : 1
 var alwaysReady = [
-  { name: 'http', instanceCount: alwaysReadyHttp }
-  { name: 'durable', instanceCount: alwaysReadyDurable }
+  { name: 'http', instanceCount: alwaysReadyHttp == 0 ? 0 : max(alwaysReadyHttp, fewestReady) }
+  { name: 'durable', instanceCount: alwaysReadyDurable == 0 ? 0 : max(alwaysReadyDurable, fewestReady) }
 ]
 
 var platformSettings = {
-  AzureWebJobsStorage__blobServiceUri: blobEndpoint
-  AzureWebJobsStorage__queueServiceUri: queueEndpoint
-  AzureWebJobsStorage__tableServiceUri: tableEndpoint
+  // Not the services' addresses: with these the host can fail to begin (azure-functions-host#11787).
+  AzureWebJobsStorage__accountName: storageName
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: clientId
   COSMOS__accountEndpoint: cosmosEndpoint
@@ -77,13 +79,13 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   tags: tags
   kind: 'functionapp'
   sku: { name: 'FC1', tier: 'FlexConsumption' }
-  properties: { reserved: true }
+  properties: { reserved: true, zoneRedundant: zoneRedundant }
 }
 
 resource site 'Microsoft.Web/sites@2024-04-01' = {
   name: name
   location: location
-  tags: tags
+  tags: union(tags, { 'azd-service-name': 'app' })
   kind: 'functionapp,linux'
   identity: {
     type: 'UserAssigned'
@@ -92,6 +94,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     functionAppConfig: {
       deployment: {
         storage: {
@@ -129,12 +132,23 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
 resource authentication 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(authClientId)) {
   parent: site
   name: 'authsettingsV2'
+  // The site takes one change at a time.
+  dependsOn: [settings]
   properties: {
     platform: { enabled: true }
     globalValidation: {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
-      excludedPaths: ['/health', '/ready']
+      // No data: how the app is, and what its API is. The last one is how a deployment tells the platform of its
+      // triggers; the host itself wants the platform's signature or the master key there.
+      excludedPaths: [
+        '/health'
+        '/ready'
+        '/api/openapi.json'
+        '/api/docs'
+        '/api/docs/*'
+        '/admin/host/synctriggers'
+      ]
     }
     httpSettings: { requireHttps: true }
     identityProviders: {
@@ -144,7 +158,13 @@ resource authentication 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(aut
           clientId: authClientId
           openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
         }
-        validation: { allowedAudiences: [authClientId, 'api://${authClientId}'] }
+        validation: union(
+          { allowedAudiences: [authClientId, 'api://${authClientId}'] },
+          // Without a list every application of the tenant may call that gets a token.
+          empty(authAllowedClients)
+            ? {}
+            : { defaultAuthorizationPolicy: { allowedApplications: split(authAllowedClients, ',') } }
+        )
       }
     }
     login: { tokenStore: { enabled: false } }

@@ -4,10 +4,13 @@ param name string
 param location string
 param tags object
 param principalId string
+param isPrivate bool
+param zoneRedundant bool
 
 @allowed(['autoscale', 'serverless'])
 param capacity string
 param maxThroughput int
+param freeTier bool
 
 var dataContributor = '00000000-0000-0000-0000-000000000002'
 var databaseName = 'turnlog'
@@ -95,12 +98,14 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2024-05-15' = {
   properties: {
     databaseAccountOfferType: 'Standard'
     consistencyPolicy: { defaultConsistencyLevel: 'Strong' }
-    locations: [{ locationName: location, failoverPriority: 0, isZoneRedundant: false }]
+    locations: [{ locationName: location, failoverPriority: 0, isZoneRedundant: zoneRedundant }]
     enableMultipleWriteLocations: false
+    enableFreeTier: freeTier
     capabilities: capacity == 'serverless' ? [{ name: 'EnableServerless' }] : []
     disableLocalAuth: true
     disableKeyBasedMetadataWriteAccess: true
     minimalTlsVersion: 'Tls12'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     backupPolicy: {
       type: 'Continuous'
       continuousModeProperties: { tier: 'Continuous7Days' }
@@ -143,5 +148,7 @@ resource contributor 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2
   }
 }
 
+output id string = account.id
+output name string = account.name
 output endpoint string = account.properties.documentEndpoint
 output database string = database.name

@@ -3,6 +3,7 @@ param token string
 param location string
 param tags object
 param principalId string
+param dailyGigabytes int
 
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
@@ -13,6 +14,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
   properties: {
     sku: { name: 'PerGB2018' }
     retentionInDays: 30
+    workspaceCapping: { dailyQuotaGb: dailyGigabytes }
   }
 }
 
@@ -38,4 +40,5 @@ resource publisher 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+output workspaceId string = workspace.id
 output connectionString string = insights.properties.ConnectionString

@@ -3,6 +3,7 @@ param name string
 param location string
 param tags object
 param principalId string
+param isPrivate bool
 param model string
 param modelVersion string
 param sku string
@@ -19,7 +20,7 @@ resource account 'Microsoft.CognitiveServices/accounts@2025-10-01-preview' = {
   properties: {
     customSubDomainName: name // tokens of Entra ID need one
     disableLocalAuth: true
-    publicNetworkAccess: 'Enabled'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
   }
 }
 
@@ -46,4 +47,5 @@ resource user 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+output id string = account.id
 output baseUrl string = 'https://${account.properties.customSubDomainName}.openai.azure.com/openai/v1/'

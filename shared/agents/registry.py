@@ -8,6 +8,8 @@ from shared.domain.errors import AgentNotFoundError
 
 AGENTS: dict[str, Agent] = {agent.name: agent for agent in (ASSISTANT, VIBECODER, RAFFLE)}
 DEFAULT_AGENT = ASSISTANT.name
+PROJECT_AGENT = VIBECODER.name
+"""The default in the sessions of projects."""
 
 
 def step_limit(name: str, most: int) -> int:

@@ -68,9 +68,9 @@ class CreateSession(Body):
 
     session_id: OwnSessionId | None = Field(None, description="your own id; made when absent")
     session_name: Name | None = None
-    project_id: Name | None = None
+    project_id: Name | None = Field(None, description="a project's id, or a label of your own")
     project_dir: Annotated[str, Field(max_length=4096)] | None = None
-    agent_name: Name | None = None
+    agent_name: Name | None = Field(None, description="absent: `vibecoder` in a project, else `assistant`")
     node_id: Name | None = None
     metadata: Metadata = {}
 

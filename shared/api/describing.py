@@ -29,7 +29,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Description:
-    """What a handler takes, reads, answers and refuses. `takes` is the type of the body."""
+    """What a handler takes, reads, answers and refuses. `takes` is the type of the body.
+
+    Of `scopes` the caller has to have one, where its token says which it has; without any, those of the method hold.
+    """
 
     answers: Sequence[Answer]
     takes: Any
@@ -37,6 +40,7 @@ class Description:
     refuses: Sequence[type[TurnlogError]]
     is_open: bool
     is_deprecated: bool
+    scopes: Sequence[str]
 
 
 def describes(
@@ -46,15 +50,16 @@ def describes(
     refuses: Sequence[type[TurnlogError]] = (),
     is_open: bool = False,
     is_deprecated: bool = False,
+    scopes: Sequence[str] = (),
 ) -> Callable[[Handler], Handler]:
     """Describe a handler beyond its docstring and route. `is_open`: whoever calls needs no account.
 
-    What every handler may answer is not repeated: a body's and a parameter's refusals, 401, 500, 503.
+    What every handler may answer is not repeated: a body's and a parameter's refusals, 401, 403, 500, 503.
     """
 
     def mark(handler: Handler) -> Handler:
         # An attribute, since that is what functools.wraps hands on to the functions around it.
-        vars(handler)[_MARK] = Description(answers, takes, reads, refuses, is_open, is_deprecated)
+        vars(handler)[_MARK] = Description(answers, takes, reads, refuses, is_open, is_deprecated, scopes)
         return handler
 
     return mark

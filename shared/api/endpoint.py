@@ -1,12 +1,13 @@
 """The edge of every HTTP function: callers are identified, traces attached, errors made problems. Only here."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.principal import Caller, owner_of, trace_id_of
+from shared.api.describing import description_of
+from shared.api.principal import READING, WRITING, Caller, owner_of, trace_id_of
 from shared.api.problems import problem
 from shared.domain.ids import is_session_id, session_of
 
@@ -20,7 +21,8 @@ def endpoint(handler: Handler) -> Handler:
     async def run(req: Request, **bindings: Any) -> Response:
         trace_id = trace_id_of(req)
         try:
-            req.state.caller = Caller(owner_of(req), trace_id)
+            owner = await owner_of(req, _scopes(handler, req.method))
+            req.state.caller = Caller(owner, trace_id)
             response = await handler(req, **bindings)
         except Exception as error:  # noqa: BLE001  # the boundary: beyond it the platform answers in plain text
             response = problem(error, trace_id)
@@ -32,7 +34,16 @@ def endpoint(handler: Handler) -> Handler:
     return run  # pyright: ignore[reportReturnType]  # same signature, as @wraps says
 
 
+def _scopes(handler: Callable[..., Any], method: str) -> Sequence[str]:
+    """The scopes of which a caller must have one."""
+    description = description_of(handler)
+    if description is not None and description.scopes:
+        return description.scopes
+    return (READING,) if method == "GET" else (WRITING,)
+
+
 def _session_in(req: Request) -> str | None:
-    """The session the path speaks of, if it can be one: anything else has no place in a header."""
-    session_id = req.path_params.get("session_id") or session_of(req.path_params.get("message_id", ""))
+    """The session the path speaks of, or the body, if it can be one: anything else has no place in a header."""
+    in_path = req.path_params.get("session_id") or session_of(req.path_params.get("message_id", ""))
+    session_id = in_path or getattr(req.state, "session_id", None)
     return session_id if session_id and is_session_id(session_id) else None

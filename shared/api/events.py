@@ -21,7 +21,7 @@ from shared.api.parameters import (
     Flag,
     WholeNumber,
 )
-from shared.api.principal import caller
+from shared.api.principal import APPENDING, WRITING, caller
 from shared.api.producers import ONCE_ONLY, REFUSES_REPEATS, once_only
 from shared.api.receipts import AppendReceipt, EventPage
 from shared.api.requests import parsed_events, read_bytes
@@ -120,6 +120,7 @@ async def export_session(req: Request) -> Response:
     takes=OutsideEvent | Annotated[list[OutsideEvent], Field(min_length=1, max_length=MOST_EVENTS)],
     reads=ONCE_ONLY,
     refuses=(SessionNotFoundError, SessionArchivedError, *REFUSES_REPEATS),
+    scopes=(APPENDING, WRITING),
 )
 async def append_events(req: Request) -> Response:
     """Append an event of another producer, or a list of them, all or none."""

@@ -6,7 +6,7 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 from shared.api.bodies import CreateSession, FlatEvent
 from shared.api.describing import Answer, describes
 from shared.api.endpoint import endpoint
-from shared.api.principal import caller
+from shared.api.principal import APPENDING, WRITING, caller
 from shared.api.producers import ONCE_ONLY, REFUSES_REPEATS, once_only
 from shared.api.receipts import FlatEventList, FlatReceipt
 from shared.api.requests import parsed, read_bytes
@@ -36,18 +36,22 @@ _NEWEST = PageQuery(limit=1000, newest=True)
     reads=ONCE_ONLY,
     refuses=(SessionNotFoundError, SessionArchivedError, SessionExistsError, SessionDeletedError, *REFUSES_REPEATS),
     is_deprecated=True,
+    scopes=(APPENDING, WRITING),
 )
 async def append_flat_event(req: Request) -> Response:
     """Append an event to the session it names; `session_start` opens that session first if there is none."""
     who, body = caller(req), await read_bytes(req)
     sent, key = parsed(FlatEvent, body), once_only(req, body)
     session_id, event = SessionId(sent.session_id), (sent.event_type, sent.fields)
+    req.state.session_id = session_id  # a refusal names it, too
 
+    opening = None
     if sent.event_type == "session_start":
         wanted = parsed(CreateSession, as_json(sent.describing)).model_dump(exclude={"session_id"})
-        appended = await services().events.start(who.owner, session_id, wanted, event, who.trace_id, key=key)
-    else:
-        appended = await services().events.append(who.owner, session_id, [event], who.trace_id, key)
+        opening = await services().project_sessions.with_agent(who.owner, wanted)
+
+    append = services().events.append_flat
+    appended = await append(who.owner, session_id, event, who.trace_id, opening=opening, key=key)
 
     receipt: FlatReceipt = {
         "ok": True,

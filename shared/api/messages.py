@@ -21,7 +21,7 @@ from shared.api.parameters import (
 )
 from shared.api.principal import caller
 from shared.api.receipts import CancelReceipt
-from shared.api.requests import idempotency_key, parsed, preferences, read_body, read_bytes
+from shared.api.requests import idempotency_key, parsed, preferences, read_bytes
 from shared.api.responses import ok
 from shared.api.sessions import session_id_of
 from shared.api.sse import EXAMPLE, StreamOptions, event_stream
@@ -39,7 +39,7 @@ from shared.domain.errors import (
 )
 from shared.domain.ids import MessageId
 from shared.scheduler import DurableTurnScheduler
-from shared.services.control import CancelWish
+from shared.services.control import CancelWish, StopReceipt
 from shared.services.messages import EndOf
 from shared.services.turns import NewMessage, Submission
 from shared.wiring import services
@@ -150,34 +150,44 @@ async def get_full_response(req: Request) -> Response:
 @bp.durable_client_input(client_name="client")
 @endpoint
 @describes(
-    Answer(200, "The turn has ended, or there was nothing to do", CancelReceipt, headers=(PREFERENCE_APPLIED,)),
-    Answer(202, "The turn is stopping", CancelReceipt, headers=(PREFERENCE_APPLIED,)),
+    Answer(
+        200, "The turn has ended, or there was nothing to do", CancelReceipt, headers=(PREFERENCE_APPLIED, REPLAYED)
+    ),
+    Answer(202, "The turn is stopping", CancelReceipt, headers=(PREFERENCE_APPLIED, REPLAYED)),
     takes=Cancel,
-    reads=(PREFER,),
-    refuses=(SessionNotFoundError,),
+    reads=(PREFER, IDEMPOTENCY_KEY),
+    refuses=(SessionNotFoundError, IdempotencyKeyReusedError),
 )
 async def cancel_turn(req: Request, client: df.DurableOrchestrationClient) -> Response:
     """Ask the running turn to stop, keeping what was written; `Prefer: wait` answers with its end."""
-    who, session_id = caller(req), session_id_of(req)
-    command, asked = await read_body(req, Cancel), preferences(req)
-
+    body, who = await read_bytes(req), caller(req)
+    command, key = parsed(Cancel, body), idempotency_key(req, body)
     wish = CancelWish(who.trace_id, command.turn_id, command.reason, clears_queue=command.queue == "clear")
-    receipt = await services().control.cancel(who.owner, session_id, wish)
-    await services().control.start(receipt, DurableTurnScheduler(client, services().settings))
 
+    asked = await services().control.cancel(who.owner, session_id_of(req), wish, key)
+    await services().control.start(asked, DurableTurnScheduler(client, services().settings))
+
+    return await _cancelled(req, asked)
+
+
+async def _cancelled(req: Request, asked: StopReceipt) -> Response:
+    """What has become of the turn that was asked to stop, as far as the client waits for it."""
+    who, preferred = caller(req), preferences(req)
+    headers = preferred.applied if asked.message_id is not None else {}
+    headers |= {"idempotency-replayed": "true"} if asked.replayed else {}
     body: CancelReceipt = {
-        "session_id": session_id,
-        "turn_id": receipt.turn_id,
-        "status": receipt.status,
+        "session_id": session_id_of(req),
+        "turn_id": asked.turn_id,
+        "status": asked.status,
         "trace_id": who.trace_id,
     }
-    if receipt.message_id is None:
-        return ok(body)
-    message = await services().messages.get(who.owner, receipt.message_id)
-    ended = await services().messages.ended(message, timedelta(seconds=asked.wait or 0))
+    if asked.message_id is None:
+        return ok(body, 200, headers)
+    message = await services().messages.get(who.owner, asked.message_id)
+    ended = await services().messages.ended(message, timedelta(seconds=preferred.wait or 0))
     if ended.status in _UNFINISHED:
-        return ok(body, 202, asked.applied)
+        return ok(body, 202, headers)
     stopped_at = await services().messages.model_stopped_at(ended)
     body["status"], body["message"] = ended.status, MessageView.of(ended)
     body["model_stopped_at"], body["usage"] = stopped_at, ended.usage
-    return ok(body, 200, asked.applied)
+    return ok(body, 200, headers)

@@ -26,6 +26,8 @@ from shared.api import (
 from shared.api.describing import Description, description_of
 from shared.api.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import (
+    ForbiddenError,
+    IdentityUnavailableError,
     InvalidRequestError,
     StoreUnavailableError,
     TooLargeError,
@@ -47,9 +49,10 @@ RESOURCES: tuple[ModuleType, ...] = (
     health,
     reference,
 )
+"""What the app serves over HTTP, each module's `bp`; add one here."""
 
 _OF_BODIES = (MalformedJsonError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
-_ANYWHERE = (UnauthenticatedError, StoreUnavailableError)
+_ANYWHERE = (UnauthenticatedError, ForbiddenError, IdentityUnavailableError, StoreUnavailableError)
 
 
 @dataclass(frozen=True)

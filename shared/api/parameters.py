@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
+from shared.deadlines import LONGEST_WAIT
 from shared.domain.errors import FieldProblem, InvalidRequestError
 
 
@@ -113,7 +114,7 @@ class Flag(Parameter):
 
 
 MOST_SEQUENCE = 10**15 - 1
-MOST_WAIT_SECONDS = 200
+MOST_WAIT_SECONDS = int(LONGEST_WAIT.total_seconds())
 MOST_KEY_LENGTH = 256
 
 AFTER = WholeNumber(

@@ -12,6 +12,7 @@ from shared.domain.errors import (
     AgentNotFoundError,
     ConflictError,
     ForbiddenError,
+    IdentityUnavailableError,
     InvalidRequestError,
     ModelNotAllowedError,
     NotFoundError,
@@ -38,6 +39,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),
     (ProducerFencedError, 403),
+    (IdentityUnavailableError, 503),
     (StoreUnavailableError, 503),
 )
 
@@ -93,5 +95,7 @@ def _response(
     }
     if errors:
         body["errors"] = list(errors)
-    headers = {"retry-after": _RETRY_AFTER_SECONDS} if retryable else None
+    headers = {"retry-after": _RETRY_AFTER_SECONDS} if retryable else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
     return Response(to_json(body), status, headers, "application/problem+json")

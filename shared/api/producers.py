@@ -14,7 +14,7 @@ from shared.domain.errors import (
     ProducerSeqReusedError,
 )
 from shared.domain.producers import ProducerClaim
-from shared.services.sessions import IdempotencyKey
+from shared.services.idempotency import IdempotencyKey
 
 _MOST_NAME_LENGTH = 256
 

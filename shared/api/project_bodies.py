@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, JsonValue
 
+from shared.agents.registry import PROJECT_AGENT
 from shared.api.bodies import Body, Name
 from shared.domain.document import NodeId
 
@@ -37,4 +38,4 @@ class StartSession(Body):
 
     node_id: NodeId | None = Field(None, description="whose session it is; without one it is the project's own")
     session_name: Name | None = None
-    agent_name: Name = "vibecoder"
+    agent_name: Name = PROJECT_AGENT

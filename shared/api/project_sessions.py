@@ -5,17 +5,17 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.api.describing import Answer, describes
 from shared.api.endpoint import endpoint
-from shared.api.parameters import LOCATION
+from shared.api.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED
 from shared.api.principal import caller
 from shared.api.project_bodies import StartSession
 from shared.api.project_views import ProjectUsage, SessionUsage
 from shared.api.projects import project_id_of
 from shared.api.receipts import SessionPage
-from shared.api.requests import read_body
+from shared.api.requests import idempotency_key, parsed, read_bytes
 from shared.api.responses import ok
-from shared.api.sessions import LISTING, page_of, session_id_of, session_view
+from shared.api.sessions import LISTING, made, page_of, session_id_of, session_view
 from shared.api.views import SessionView
-from shared.domain.errors import ProjectNotFoundError, SessionNotFoundError
+from shared.domain.errors import IdempotencyKeyReusedError, ProjectNotFoundError, SessionNotFoundError
 from shared.domain.usage import UsageSum
 from shared.wiring import services
 
@@ -26,20 +26,22 @@ bp = df.Blueprint()
 @endpoint
 @describes(
     Answer(201, "A new session", SessionView, headers=(LOCATION,)),
-    Answer(200, "The open session of this node", SessionView, headers=(LOCATION,)),
+    Answer(200, "The open session of this node", SessionView, headers=(LOCATION, REPLAYED)),
     takes=StartSession,
-    refuses=(ProjectNotFoundError,),
+    reads=(IDEMPOTENCY_KEY,),
+    refuses=(ProjectNotFoundError, IdempotencyKeyReusedError),
 )
 async def start_project_session(req: Request) -> Response:
     """Start the session of a node, or retrieve the one that is neither archived nor deleted; at once they give one."""
-    who, wanted = caller(req), await read_body(req, StartSession)
-    fields = wanted.model_dump(exclude={"node_id"})
+    body = await read_bytes(req)
+    wanted, who, key = parsed(StartSession, body), caller(req), idempotency_key(req, body)
+    node_id, fields = wanted.node_id, wanted.model_dump(exclude={"node_id"})
 
-    started = services().project_sessions.start
-    state, found = await started(who.owner, project_id_of(req), wanted.node_id, fields, who.trace_id)
+    start = services().project_sessions.start
+    started = await start(who.owner, project_id_of(req), node_id, fields, who.trace_id, key=key)
 
-    headers = {"location": f"/sessions/{state.session_id}", "x-session-id": state.session_id}
-    return ok(await session_view(state, trace_id=who.trace_id), 200 if found else 201, headers)
+    view = await session_view(started.state, trace_id=who.trace_id)
+    return ok(view, 200 if started.found else 201, made(started.state, replayed=started.replayed))
 
 
 @bp.route("projects/{project_id}/sessions", methods=["GET"])

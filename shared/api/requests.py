@@ -15,7 +15,7 @@ from shared.api.parameters import IDEMPOTENCY_KEY, MOST_KEY_LENGTH, MOST_WAIT_SE
 from shared.api.principal import caller
 from shared.api.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
-from shared.services.sessions import IdempotencyKey
+from shared.services.idempotency import IdempotencyKey
 
 BODY_BYTES = 1024 * 1024
 _MOST_LEVELS = 64

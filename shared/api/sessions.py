@@ -59,12 +59,13 @@ async def create_session(req: Request) -> Response:
     """Open a session; a retry with the same Idempotency-Key finds the one it opened."""
     body = await read_bytes(req)
     wanted, who, key = parsed(CreateSession, body), caller(req), idempotency_key(req, body)
+    req.state.session_id = wanted.session_id  # a refusal names it, too
 
-    fields = wanted.model_dump(exclude={"session_id"})
+    fields = await services().project_sessions.with_agent(who.owner, wanted.model_dump(exclude={"session_id"}))
     session_id = None if wanted.session_id is None else SessionId(wanted.session_id)
     state, replayed = await services().sessions.create(who.owner, fields, session_id, who.trace_id, key)
 
-    return ok(await session_view(state, trace_id=who.trace_id), 201, _made(state, replayed=replayed))
+    return ok(await session_view(state, trace_id=who.trace_id), 201, made(state, replayed=replayed))
 
 
 @bp.route("sessions", methods=["GET"])
@@ -186,10 +187,11 @@ async def fork_session(req: Request) -> Response:
     wish = ForkWish(who.trace_id, wanted.at_sequence, wanted.session_name)
     state, replayed = await services().forks.fork(who.owner, session_id_of(req), wish, key)
 
-    return ok(await session_view(state, trace_id=who.trace_id), 201, _made(state, replayed=replayed))
+    return ok(await session_view(state, trace_id=who.trace_id), 201, made(state, replayed=replayed))
 
 
-def _made(state: SessionState, *, replayed: bool) -> dict[str, str]:
+def made(state: SessionState, *, replayed: bool) -> dict[str, str]:
+    """The headers of an answer that gives a session, new or found."""
     headers = {"location": f"/sessions/{state.session_id}", "x-session-id": state.session_id}
     return {**headers, "idempotency-replayed": "true"} if replayed else headers
 

@@ -106,6 +106,11 @@ class IdempotencyRecord(Document):
     expires_after = 24 * 3600
 
 
+def claim_place(record: IdempotencyRecord) -> SessionId:
+    """The partition of a record that is kept apart from all sessions: no session's id begins like this."""
+    return SessionId(f"~{record.id}")
+
+
 class Receipt(Frozen):
     """Where a producer's request stands in the log, and what it was by a hash of its body."""
 

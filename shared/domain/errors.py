@@ -32,6 +32,7 @@ TurnlogError
 ├── ForbiddenError               forbidden
 ├── ProducerFencedError          producer_fenced      another instance of the producer has taken over
 ├── UnauthenticatedError         unauthenticated
+├── IdentityUnavailableError     identity_unavailable  who is calling can't be told just now; try again later
 ├── StoreUnavailableError        store_unavailable    try again later
 ├── SequenceTakenError           sequence_taken       another writer was first: read on and decide again
 └── ModelError                   model_error …        `code` is the instance's own
@@ -186,6 +187,11 @@ class QueueFullError(TurnlogError):
 
 class UnauthenticatedError(TurnlogError):
     code = "unauthenticated"
+
+
+class IdentityUnavailableError(TurnlogError):
+    code = "identity_unavailable"
+    retryable = True
 
 
 class ForbiddenError(TurnlogError):

@@ -12,6 +12,7 @@ from shared.domain.chunks import (
 )
 from shared.domain.events import (
     ErrorRaised,
+    EventData,
     MessageComplete,
     MessageDelta,
     MessageQueued,
@@ -86,63 +87,73 @@ def _created(data: SessionCreated, event: Event, chunk: Chunk) -> SessionState:
     )
 
 
-def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, Any]:  # noqa: C901, PLR0912
+def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, Any]:
     match event.data:
+        case SessionCreated() | SessionUpdated() | SessionDeleted() as data:
+            return _session_changes(state, data)
+        case UserMessage() | MessageQueued() | MessageWithdrawn():
+            return _waiting_changes(state, event)
+        case RunStart() as start:
+            return {"active_turn": begun(start, event)}
+        case RunComplete() as end:
+            return _end_changes(state, end)
+        case ErrorRaised(message=text):
+            return {"error_detail": text}
+        case Outside() as outside:
+            return _outside_changes(state, outside, event.sequence)
+        case (
+            RunHandover()
+            | MessageStart()
+            | MessageDelta()
+            | MessageComplete()
+            | TokenUsage()
+            | ToolCallStart()
+            | ToolCallComplete()
+            | ToolCallActionRequired()
+            | ToolCallAction()
+            | VibecodeResponse()
+            | Status()
+        ) as data:
+            own = _text_changes(data, event.sequence) | _usage_changes(state, data, event.sequence)
+            return own | _turn(state, turn_changes(state.active_turn, event, writer))
+        case _ as never:
+            assert_never(never)
+
+
+def _session_changes(state: SessionState, data: SessionCreated | SessionUpdated | SessionDeleted) -> dict[str, Any]:
+    match data:
         case SessionCreated():
             raise ValueError(f"session {state.session_id}: created twice")
         case SessionUpdated(changes=changes):
             return {name: value for name, value in changes.items() if name in UPDATABLE}
         case SessionDeleted():
             return {"deleted": True, "active_turn": None, "queue": (), "queued_ahead": 0, "status": "finished"}
-        case UserMessage() | MessageQueued():
-            resumed = {"status": "running", "last_resumed_at": event.timestamp}
-            return {**resumed, **_place_changes(state, event)}
-        case MessageWithdrawn():
-            changes = _place_changes(state, event)
-            # Nothing will run, and no turn is there whose end would say so.
-            is_last = bool(state.queue) and not changes["queue"] and state.active_turn is None
-            return {**changes, **({"status": "finished"} if is_last else {})}
-        case RunStart() as start:
-            return {"active_turn": begun(start, event)}
-        case RunComplete() as end:
-            return {
-                "active_turn": None,
-                "status": "running" if state.queue else "finished",
-                "run_meta": end.model_dump(mode="json", exclude={"type"}),
-                **({"error_detail": None} if end.status == "completed" else {}),
-            }
-        case MessageComplete() as complete:
-            return {
-                "diagnosis": complete.text,
-                "diagnosis_overflow": complete.overflow,
-                # A step may end without a word: the answer before it is then still the last one.
-                **({"result_at": event.sequence} if complete.text or complete.overflow else {}),
-                **_turn(state, turn_changes(state.active_turn, event, writer)),
-            }
-        case TokenUsage() as used:
-            return {
-                **_usage_changes(state, used, event.sequence),
-                **_turn(state, turn_changes(state.active_turn, event, writer)),
-            }
-        case ErrorRaised(message=text):
-            return {"error_detail": text}
-        case Outside() as outside:
-            return _outside_changes(state, outside, event.sequence)
-        case VibecodeResponse():
-            return {}
-        case (
-            RunHandover()
-            | MessageStart()
-            | MessageDelta()
-            | ToolCallStart()
-            | ToolCallComplete()
-            | ToolCallActionRequired()
-            | ToolCallAction()
-            | Status()
-        ):
-            return _turn(state, turn_changes(state.active_turn, event, writer))
-        case _ as never:
-            assert_never(never)
+
+
+def _waiting_changes(state: SessionState, event: Event) -> dict[str, Any]:
+    changes = _place_changes(state, event)
+    if not isinstance(event.data, MessageWithdrawn):
+        return {**changes, "status": "running", "last_resumed_at": event.timestamp}
+    # Nothing will run, and no turn is there whose end would say so.
+    is_last = bool(state.queue) and not changes["queue"] and state.active_turn is None
+    return {**changes, **({"status": "finished"} if is_last else {})}
+
+
+def _end_changes(state: SessionState, end: RunComplete) -> dict[str, Any]:
+    return {
+        "active_turn": None,
+        "status": "running" if state.queue else "finished",
+        "run_meta": end.model_dump(mode="json", exclude={"type"}),
+        **({"error_detail": None} if end.status == "completed" else {}),
+    }
+
+
+def _text_changes(data: EventData, sequence: int) -> dict[str, Any]:
+    if not isinstance(data, MessageComplete):
+        return {}
+    # A step may end without a word: the answer before it is then still the last one.
+    said = {"result_at": sequence} if data.text or data.overflow else {}
+    return {"diagnosis": data.text, "diagnosis_overflow": data.overflow, **said}
 
 
 def _place_changes(state: SessionState, event: Event) -> dict[str, Any]:
@@ -158,9 +169,9 @@ def _place_changes(state: SessionState, event: Event) -> dict[str, Any]:
     return {"queue": waiting, "queued_ahead": ahead, **_turn(state, {"unread": unread})}
 
 
-def _usage_changes(state: SessionState, used: TokenUsage, sequence: int) -> dict[str, Any]:
+def _usage_changes(state: SessionState, used: EventData, sequence: int) -> dict[str, Any]:
     """Sums of tokens; what a fork took over was counted in the session it comes from."""
-    if state.took_over(sequence):
+    if not isinstance(used, TokenUsage) or state.took_over(sequence):
         return {}
     usage = usage_of(used)
     row = next((row for row in state.usage_rows if (row.agent, row.model) == (used.agent, used.model)), None)

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NewType
 
 SessionId = NewType("SessionId", str)
@@ -32,6 +32,14 @@ def base32(number: int) -> str:
 
 def new_session_id(at: datetime) -> SessionId:
     return SessionId(f"ses_{new_ulid(at)}")
+
+
+def made_at(session_id: SessionId) -> datetime:
+    """When an id that `new_session_id` gave was made."""
+    milliseconds = 0
+    for character in session_id.removeprefix("ses_")[:10]:
+        milliseconds = milliseconds * 32 + _CROCKFORD.index(character)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def new_project_id(at: datetime) -> ProjectId:

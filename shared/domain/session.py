@@ -1,18 +1,22 @@
 """The state of a session: what it is after an event."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, JsonValue
 
 from shared.domain.events import ForkedFrom
-from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId
+from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, made_at
 from shared.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordinal, Usage, UsageRow
 
 UiState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
 
 METADATA_BYTES = 16 * 1024
 """The most that a session's or a message's metadata takes, as JSON."""
+
+
+_COPIED_WITHIN = timedelta(hours=25)
+"""How long a fork may take: no retry with its Idempotency-Key finds it any more after a day."""
 
 
 class Attempt(Frozen):
@@ -128,10 +132,18 @@ class SessionState(Frozen):
     @property
     def look_at(self) -> datetime | None:
         """From when on the sweep is to look at the session; None while there is nothing to repair, ever."""
+        if not self.is_whole and not self.deleted:
+            return made_at(self.session_id) + _COPIED_WITHIN
         turn = self.active_turn
         if turn is not None and turn.parked and turn.open_actions:
             return min(action.expires_at for action in turn.open_actions.values())
         return self.updated_at if self.deleted or turn is not None or self.queue else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a session, or was one: a fork is none before the last event that it takes over is copied."""
+        cut = 0 if self.forked_from is None else self.forked_from.sequence
+        return self.head > cut or (self.head == cut and not self.deleted)
 
     def took_over(self, sequence: int) -> bool:
         """Whether the event `sequence` was copied from the session that this one is a fork of."""

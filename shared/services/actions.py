@@ -17,7 +17,8 @@ from shared.domain.turn import Fence
 from shared.domain.values import ActionKind, ToolCall
 from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
 from shared.services.attempts import active_message
-from shared.services.sessions import IdempotencyKey, belonging
+from shared.services.idempotency import IdempotencyKey
+from shared.services.sessions import belonging
 from shared.services.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 

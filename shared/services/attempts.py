@@ -1,14 +1,11 @@
 """Attempts at a step or a tool call: who may begin one, and how long one may go on."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 
-from shared.domain.chunks import (
-    Draft,
-    Event,
-)
+from shared.domain.chunks import Chunk, Draft, Event
 from shared.domain.documents import Lease, Message
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import (
@@ -25,20 +22,23 @@ from shared.ports import Clock, SessionLog
 from shared.services.stream import follow
 from shared.services.writer import Decision, SessionWriter
 
+_FIRST_LOOK = timedelta(seconds=1)
+_READ_AT_ONCE = 20
+
 StandingOf = Callable[[SessionState], Standing]
 
 
 async def begin(log: SessionLog, writer: SessionWriter, standing: StandingOf, start: EventData) -> Standing:
     """Append `start` if this execution may begin the attempt: only MINE permits acting.
 
-    While another execution of the same attempt is at it, this one follows the log until that has an outcome.
+    `writer` has read the session. While another execution of the same attempt is at it, this one follows the log until
+    that has an outcome.
     """
 
     async def decide(state: SessionState) -> Decision[Standing]:
         now = standing(state)
         return Decision(Standing.MINE, of_turn(state, start)) if now is Standing.BEGIN else Decision(now)
 
-    await writer.load()
     while (found := await writer.settle(decide)) is Standing.FOLLOW:
         await _news(log, writer)
     return found
@@ -104,15 +104,28 @@ class Guard:
 
     async def _heard_stop(self, still_standing: Callable[[SessionState], bool]) -> bool:
         session_id, patience = self._writer.session_id, self._lease_after / 2
-        async with aclosing(follow(self._log, session_id, self._heard, patience, eager=False)) as batches:
-            async for events in batches:
-                self._heard = events[-1].sequence if events else self._heard
-                if any(map(_may_stop, events)):
-                    state = await self._log.state(session_id)
-                    if state is None or not still_standing(state):
+        with self._log.watch(session_id, eager=False) as tail:
+            chunks = await tail.past(self._heard, min(patience, _FIRST_LOOK))
+            while True:
+                for chunk in chunks or await self._missed():
+                    news = [event for event in chunk.events if event.sequence > self._heard]
+                    self._heard = max(self._heard, chunk.last)
+                    if any(map(_may_stop, news)) and not await self._stands(still_standing):
                         return True
                 await self._renew_lease()
-        return False
+                chunks = await tail.past(self._heard, patience)
+
+    async def _missed(self) -> Sequence[Chunk]:
+        """What the log holds that nobody has told; it is not asked when the work has appended, and so knows itself."""
+        known = self._writer.state.head
+        if known > self._heard:
+            self._heard = known
+            return ()
+        return await self._log.read(self._writer.session_id, self._heard, _READ_AT_ONCE)
+
+    async def _stands(self, still_standing: Callable[[SessionState], bool]) -> bool:
+        state = await self._log.state(self._writer.session_id)
+        return state is not None and still_standing(state)
 
     async def _renew_lease(self) -> None:
         self._said = max(self._said, self._writer.appended_at)

@@ -7,11 +7,13 @@ from typing import Literal
 from shared.domain.chunks import (
     Draft,
 )
+from shared.domain.documents import IdempotencyRecord
 from shared.domain.errors import NotWaitingError
-from shared.domain.ids import MessageId, SessionId, TurnId
+from shared.domain.ids import MessageId, SessionId, TurnId, turn_of
 from shared.domain.session import SessionState
 from shared.domain.turn import stopping, withdrawn
 from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
+from shared.services.idempotency import IdempotencyKey
 from shared.services.messages import Messages, kept
 from shared.services.sessions import belonging
 from shared.services.taking_up import start_of
@@ -29,16 +31,17 @@ class CancelWish:
 
 
 @dataclass(frozen=True)
-class CancelReceipt:
+class StopReceipt:
     """`idle`: nothing was running, or not the turn that was named, and nothing was done.
 
-    `stops`: the turn was parked, and needs an instance to end it.
+    `stops`: the turn was parked, and needs an instance to end it. `replayed`: it was asked before.
     """
 
     status: Literal["cancelling", "idle"]
     turn_id: TurnId | None = None
     message_id: MessageId | None = None
     stops: TurnStart | None = None
+    replayed: bool = False
 
 
 class Control:
@@ -48,23 +51,35 @@ class Control:
         self._turn_timeout = turn_timeout
         self._messages = Messages(log)
 
-    async def cancel(self, owner: str, session_id: SessionId, wish: CancelWish) -> CancelReceipt:
-        """Ask a turn to stop: the one named, or the one active at first sight, and never the one after it."""
+    async def cancel(
+        self, owner: str, session_id: SessionId, wish: CancelWish, key: IdempotencyKey | None = None
+    ) -> StopReceipt:
+        """Ask a turn to stop: the one named, or the one active at first sight, and never the one after it.
+
+        Raises:
+            SessionNotFoundError, IdempotencyKeyReusedError
+        """
         writer = SessionWriter(self._log, self._clock, session_id)
         active = belonging(await writer.load(), owner, session_id).active_turn
         wanted = wish.turn_id or (active.turn_id if active else None)
 
-        async def decide(state: SessionState) -> Decision[tuple[CancelReceipt, bool]]:
+        async def decide(state: SessionState) -> Decision[tuple[StopReceipt, bool]]:
             turn = belonging(state, owner, session_id).active_turn
+            if key is not None and (known := await self._log.get(IdempotencyRecord, session_id, key.id)) is not None:
+                return Decision((_receipt(key.replayed(known), replayed=True), False))
             if turn is None or turn.turn_id != wanted:
-                return Decision((CancelReceipt("idle"), False))
-            receipt = CancelReceipt("cancelling", turn.turn_id, turn.message_id)
-            return Decision((receipt, turn.parked), await self._stops(state, wish))
+                return Decision((_receipt(None), False))
+            records = () if key is None else (key.record(turn.message_id),)
+            return Decision((_receipt(turn.message_id), turn.parked), await self._stops(state, wish), records)
 
         receipt, takes_up = await writer.settle(decide)
+        if (
+            key is not None and receipt.status == "idle" and not receipt.replayed
+        ):  # a retry must not stop what has begun since
+            await self._log.put(session_id, key.record(""))
         return replace(receipt, stops=start_of(writer.state, self._turn_timeout)) if takes_up else receipt
 
-    async def start(self, receipt: CancelReceipt, scheduler: TurnScheduler) -> None:
+    async def start(self, receipt: StopReceipt, scheduler: TurnScheduler) -> None:
         """Start the instance that ends a turn which had none. A death before this line is mended by the sweep."""
         if receipt.stops is not None:
             await scheduler.start(receipt.stops)
@@ -95,3 +110,10 @@ class Control:
             return Decision(None, [withdrawn(message_id, trace_id)])
 
         await writer.settle(decide)
+
+
+def _receipt(message_id: str | None, *, replayed: bool = False) -> StopReceipt:
+    """What is said of a cancel that asked the turn of a message to stop; without one, of a cancel that found none."""
+    if not message_id:
+        return StopReceipt("idle", replayed=replayed)
+    return StopReceipt("cancelling", turn_of(MessageId(message_id)), MessageId(message_id), replayed=replayed)

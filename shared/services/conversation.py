@@ -14,21 +14,25 @@ _UNANSWERED = "The call was not answered."
 _MOST_TOOL_RESULTS = 2000
 
 
+async def remembered(log: SessionLog, session_id: SessionId, agent: Agent) -> Sequence[Message]:
+    """The newest messages, as many as the agent remembers: also those that wait, and the one it is at."""
+    return await log.find(Message, session_id, limit=agent.memory_messages, newest=True)
+
+
 async def conversation(
-    log: SessionLog, session_id: SessionId, agent: Agent, current: Message, reading: Sequence[MessageId] = ()
+    log: SessionLog, agent: Agent, newest: Sequence[Message], current: Message, reading: Sequence[MessageId] = ()
 ) -> list[dict[str, Any]]:
-    """The agent's instructions, the newest messages with their answers and tool results, and `current` last.
+    """The agent's instructions, the `newest` messages with their answers and tool results, and `current` last.
 
     A message put into a turn stands where that turn's steps read it; `reading` are those that this call is the first
     to read. Read from messages and tool results, never from deltas: what an abandoned attempt wrote is no part of it.
     """
-    newest = await log.find(Message, session_id, limit=agent.memory_messages, newest=True)
     # What is queued behind the running turn, or was withdrawn from there, has not been said.
     said = [message for message in newest if message.order < current.order and message.steers is None]
     messages = [*(message for message in said if message.status not in {"queued", "withdrawn"}), current]
     told = _Told(
         prompts={message.message_id: message.prompt for message in newest},
-        results=await _tool_results(log, session_id, messages),
+        results=await _tool_results(log, current.session_id, messages),
     )
     entries = [entry for message in messages for entry in told.entries(message)]
     return [{"role": "system", "content": agent.instructions}, *entries, *told.steering(reading)]

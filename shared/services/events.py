@@ -23,7 +23,8 @@ from shared.domain.ids import SessionId
 from shared.domain.producers import ProducerClaim
 from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.sessions import IdempotencyKey, belonging
+from shared.services.idempotency import IdempotencyKey, claimed
+from shared.services.sessions import belonging
 from shared.services.writer import Decision, SessionWriter
 
 
@@ -119,6 +120,26 @@ class Events:
         if writer.state.owner != owner:
             raise SessionExistsError(f"There is a session {session_id!r} already: take another id.")
         return await self.append(owner, session_id, [event], trace_id, key)
+
+    async def append_flat(
+        self,
+        owner: str,
+        session_id: SessionId,
+        event: tuple[str, dict[str, Any]],
+        trace_id: str,
+        *,
+        opening: dict[str, Any] | None = None,
+        key: IdempotencyKey | ProducerClaim | None = None,
+    ) -> Appended:
+        """Append one event that names its session itself; `opening` are the fields of the session that it may open.
+
+        Raises:
+            What `append` and `start` raise.
+        """
+        async with claimed(self._log, key if isinstance(key, IdempotencyKey) else None, session_id):
+            if opening is None:
+                return await self.append(owner, session_id, [event], trace_id, key)
+            return await self.start(owner, session_id, opening, event, trace_id, key=key)
 
 
 def _draft(event_type: str, fields: dict[str, Any], trace_id: str) -> Draft:

@@ -1,21 +1,23 @@
 """Forks: another session with the same past."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
 from shared.domain.chunks import (
     Chunk,
+    Draft,
     Event,
     sequenced,
 )
-from shared.domain.documents import AnyDocument, IdempotencyRecord, Message, ModelResponse, ToolResult, response_id
-from shared.domain.errors import SequenceTakenError, SessionExistsError, SessionNotFoundError
+from shared.domain.documents import AnyDocument, Message, ModelResponse, ToolResult, response_id
+from shared.domain.errors import SequenceTakenError, SessionDeletedError, SessionNotFoundError
 from shared.domain.events import (
     MessageComplete,
     MessageQueued,
     RunComplete,
-    SessionCreated,
+    SessionDeleted,
     ToolCallComplete,
     UserMessage,
 )
@@ -24,7 +26,9 @@ from shared.domain.fork import Fork
 from shared.domain.ids import SessionId, WriterId, new_session_id, new_writer_id
 from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.sessions import IdempotencyKey, Sessions, belonging, session_id_for
+from shared.services.idempotency import IdempotencyKey, claimed
+from shared.services.sessions import belonging
+from shared.services.writer import Decision, SessionWriter
 
 _CHUNKS_AT_ONCE = 50
 
@@ -42,49 +46,57 @@ class Forks:
     def __init__(self, log: SessionLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._sessions = Sessions(log, clock)
 
     async def fork(
         self, owner: str, source: SessionId, wish: ForkWish, key: IdempotencyKey | None = None
     ) -> tuple[SessionState, bool]:
         """Copy `source` up to its last finished turn, or find the copy of a request with the same key: then True.
 
-        The state is written with the last chunk: until then there is no session. A retry with the same key goes on
-        with what the first try left behind.
+        Until its last chunk is written the copy is no session. A retry with the same key goes on with what the first
+        try left behind; what nobody goes on with, the sweep ends.
 
         Raises:
             SessionNotFoundError: also when the source is deleted meanwhile; then there is no copy.
-            SessionDeletedError: the copy that this key made is. SessionExistsError, IdempotencyKeyReusedError.
+            SessionDeletedError: the copy that this key made is. IdempotencyKeyReusedError.
         """
-        # A retry must go on where the first try died, so the key decides the ids.
-        made = new_session_id(self._clock.now()) if key is None else session_id_for(key)
-        writer = new_writer_id() if key is None else WriterId(key.id[:16])
-        while True:
+        async with claimed(self._log, key, new_session_id(self._clock.now())) as claim:
+            made = SessionId(claim.result)
+            if key is not None:
+                return await self._found_or_made(owner, source, made, wish, key)
             state = belonging(await self._log.state(source), owner, source)
-            if key is not None and await self._log.state(made) is not None:
-                return await self._sessions.found(owner, made, key), True
-            cut = await self._begun(made, key) or await self._cut(state, wish.at_sequence)
-            fork = Fork(source, made, cut, wish.session_name)
+            fork = Fork(source, made, await self._cut(state, wish.at_sequence), wish.session_name)
             try:
-                return await self._copied(fork, writer, wish.trace_id, key), False
+                return await self._copied(fork, new_writer_id(), wish.trace_id), False
             except SessionNotFoundError:
-                if key is None:  # with a key, another request may just have finished this very copy
-                    await self._log.clear(made)
+                await self.abandon(made)
                 raise
-            except SequenceTakenError:  # another request with this key is at it, and may see another end of the log
-                if key is None:
-                    raise
 
-    async def _begun(self, made: SessionId, key: IdempotencyKey | None) -> int | None:
-        """The cut of a copy that was begun with this key."""
-        chunks = () if key is None else await self._log.read(made, 0, 1)
-        if key is None or not chunks:
-            return None
-        created = chunks[0].events[0].data
-        record = await self._log.get(IdempotencyRecord, made, key.id)
-        if key.replayed(record) is None or not isinstance(created, SessionCreated) or created.forked_from is None:
-            raise SessionExistsError("A fork with this Idempotency-Key was left unfinished long ago: take a new key.")
-        return created.forked_from.sequence
+    async def _found_or_made(
+        self, owner: str, source: SessionId, made: SessionId, wish: ForkWish, key: IdempotencyKey
+    ) -> tuple[SessionState, bool]:
+        """The copy `made` of all requests with `key`, which write the same as one writer."""
+        while True:
+            begun = await self._log.state(made)
+            if begun is not None and begun.deleted:
+                raise SessionDeletedError(f"The fork {made!r} that this Idempotency-Key made was deleted.")
+            if begun is not None and begun.is_whole:
+                return begun, True
+            state = belonging(await self._log.state(source), owner, source)
+            cut = None if begun is None or begun.forked_from is None else begun.forked_from.sequence
+            fork = Fork(source, made, cut or await self._cut(state, wish.at_sequence), wish.session_name)
+            with suppress(SequenceTakenError):  # another request is at it, and may have seen another end of the log
+                return await self._copied(fork, WriterId(key.id[:16]), wish.trace_id), False
+
+    async def abandon(self, copy: SessionId) -> None:
+        """End a copy that is not whole: whoever still writes it finds the next place taken."""
+        writer = SessionWriter(self._log, self._clock, copy)
+        if await writer.load() is None:
+            return
+
+        async def decide(state: SessionState) -> Decision[None]:
+            return Decision(None, () if state.is_whole or state.deleted else [Draft(data=SessionDeleted())])
+
+        await writer.settle(decide)
 
     async def _cut(self, state: SessionState, at_sequence: int | None) -> int:
         """The end of the last turn that ended at or before `at_sequence`; else the session's creation."""
@@ -99,21 +111,21 @@ class Forks:
             before = chunks[0].first
         return 1
 
-    async def _copied(self, fork: Fork, writer: WriterId, trace_id: str, key: IdempotencyKey | None) -> SessionState:
+    async def _copied(self, fork: Fork, writer: WriterId, trace_id: str) -> SessionState:
         state: SessionState | None = None
         async for read in self._chunks(fork):
             for event in read.events:
                 await self._copy_document(fork, event)
             chunk = fork.chunk(read, writer)
             state = fold(state, (chunk,))
-            checkpoint = None
+            # The first one shows the sweep that a copy was begun, the last one everybody that it is whole.
+            checkpoint = state if chunk.first == 1 else None
             if state is not None and chunk.last == fork.cut:
                 await self._expect(fork.source)
                 closing = sequenced(fork.closing(state, trace_id), fork.cut, self._clock.now())
                 chunk = chunk.model_copy(update={"events": (*chunk.events, *closing)})
                 state = checkpoint = fold(state, (chunk,))
-            record = () if key is None or chunk.first > 1 else (key.record(fork.session_id),)
-            await self._log.append(chunk, checkpoint, record)
+            await self._log.append(chunk, checkpoint)
         if state is None:
             raise SessionNotFoundError(fork.source)
         return state

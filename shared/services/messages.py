@@ -36,7 +36,7 @@ class Messages:
         """Raises MessageNotFoundError, also for another owner's."""
         session_id = session_of(message_id)
         state = None if session_id is None else await self._log.state(session_id)
-        if state is None or state.deleted or state.owner != owner:
+        if state is None or state.deleted or not state.is_whole or state.owner != owner:
             raise MessageNotFoundError(message_id)
         return await self.at(state, message_id)
 

@@ -1,18 +1,30 @@
 """The sessions of a project: the one of each node, started or found again; and what all of them used."""
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
+from shared.agents.registry import PROJECT_AGENT
 from shared.domain.errors import ProjectNotFoundError, SessionDeletedError, SessionExistsError
 from shared.domain.ids import ProjectId, SessionId, base32
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.domain.usage import UsageSum
 from shared.ports import SessionLog
+from shared.services.idempotency import IdempotencyKey, claimed
 from shared.services.projects import Projects
 from shared.services.sessions import Sessions
 
 _PAGE = 200
+
+
+@dataclass(frozen=True)
+class Started:
+    """A node's session. `found`: it was open before. `replayed`: and an earlier request with the same key had it."""
+
+    state: SessionState
+    found: bool
+    replayed: bool
 
 
 class ProjectSessions:
@@ -22,16 +34,29 @@ class ProjectSessions:
         self._sessions = sessions
 
     async def start(
-        self, owner: str, project_id: ProjectId, node_id: str | None, fields: dict[str, Any], trace_id: str
-    ) -> tuple[SessionState, bool]:
-        """Open the session of a node, or find the open one: then the flag is True. Without a node, the project's own.
-
-        Generations follow one another without a gap, and creating one is the claim: of many at once, one makes it.
+        self,
+        owner: str,
+        project_id: ProjectId,
+        node_id: str | None,
+        fields: dict[str, Any],
+        trace_id: str,
+        *,
+        key: IdempotencyKey | None = None,
+    ) -> Started:
+        """Open the session of a node, or find the open one. Without a node, the project's own.
 
         Raises:
-            ProjectNotFoundError
+            ProjectNotFoundError, IdempotencyKeyReusedError
         """
         await self._projects.get(owner, project_id)
+        async with claimed(self._log, key, project_id) as claim:
+            state, found = await self._started(owner, project_id, node_id, fields, trace_id)
+            return Started(state, found, replayed=found and claim.replayed)
+
+    async def _started(
+        self, owner: str, project_id: ProjectId, node_id: str | None, fields: dict[str, Any], trace_id: str
+    ) -> tuple[SessionState, bool]:
+        """Generations follow each other without a gap, and creating one is the claim: of many at once, one makes it."""
         fields = {**fields, "project_id": project_id, "node_id": node_id}
         while True:
             generation, newest = await self._newest(project_id, node_id)
@@ -53,6 +78,20 @@ class ProjectSessions:
             await self._sessions.delete(owner, state.session_id, trace_id)
             raise
 
+    async def with_agent(self, owner: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a new session; one of a project of the owner's gets its agent, unless another is named.
+
+        A `project_id` may also be a mere label: there is nothing then for a VibeCoder to work on.
+        """
+        project_id = fields["project_id"]
+        if project_id is None or fields["agent_name"] is not None:
+            return fields
+        try:
+            await self._projects.get(owner, ProjectId(project_id))
+        except ProjectNotFoundError:
+            return fields
+        return {**fields, "agent_name": PROJECT_AGENT}
+
     async def usage(self, owner: str, project_id: ProjectId) -> UsageSum:
         """What all sessions of the project used, those that are deleted included.
 
@@ -64,7 +103,8 @@ class ProjectSessions:
         used, before = UsageSum(), None
         while found := await self._log.sessions(wanted, before=before, limit=_PAGE):
             for state in found:
-                used.add(state)
+                if state.is_whole:
+                    used.add(state)
             before = listing_key(found[-1])
         return used
 

@@ -20,7 +20,8 @@ from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.project import Project
 from shared.ports import Clock, ProjectStore, SessionLog
 from shared.services.cursors import decoded_cursor, encoded_cursor
-from shared.services.sessions import IdempotencyKey, Sessions, merge_patch
+from shared.services.idempotency import IdempotencyKey
+from shared.services.sessions import Sessions, merge_patch
 
 _AT_ONCE = 100
 
@@ -103,17 +104,18 @@ class Projects:
 
         Raises:
             ProjectNotFoundError, InvalidDocumentError
-            PreconditionFailedError: it is at another revision.
+            PreconditionFailedError: it is at another revision, and not as the patch would have it.
         """
         while True:
             project = await self.get(owner, project_id)
+            changed = _patched(project, patch)
+            # Before the condition: a retry whose first try was carried out finds what it asks for (RFC 9110, 13.1.1).
+            if changed == project:
+                return project
             if revisions is not None and project.revision not in revisions:
                 raise PreconditionFailedError(
                     f"The project is at revision {project.revision}: read it, and decide again."
                 )
-            changed = _patched(project, patch)
-            if changed == project:
-                return project
             try:
                 return await self._replace(changed)
             except RevisionTakenError:
@@ -149,8 +151,7 @@ class Projects:
 
     async def _replace(self, project: Project) -> Project:
         """Write `project` as the revision after its own."""
-        following = {"revision": project.revision + 1, "changed_by": new_writer_id(), "updated_at": self._clock.now()}
-        changed = project.model_copy(update=following)
+        changed = project.following(self._clock.now())
         await self._store.replace(changed)
         return changed
 

@@ -1,6 +1,5 @@
 """Sessions: open, look up, list, change, delete."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,7 +12,6 @@ from shared.domain.chunks import (
 )
 from shared.domain.documents import IdempotencyRecord
 from shared.domain.errors import (
-    IdempotencyKeyReusedError,
     InvalidRequestError,
     NoResultError,
     NotFinishedError,
@@ -31,38 +29,16 @@ from shared.domain.events import (
     Status,
 )
 from shared.domain.fold import text_of
-from shared.domain.ids import SessionId, base32, new_session_id
+from shared.domain.ids import SessionId, new_session_id
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import METADATA_BYTES, SessionState
 from shared.ports import Clock, SessionLog
 from shared.services.cursors import decoded_cursor, encoded_cursor
+from shared.services.idempotency import IdempotencyKey, claimed
 from shared.services.reading import filled_in, text_behind
 from shared.services.writer import Decision, SessionWriter
 
 _EMPTY: dict[str, Any] = {"metadata": {}, "archived": False}
-
-
-@dataclass(frozen=True)
-class IdempotencyKey:
-    """A client's key, bound to caller, method and path by `id`, and the hash of the body it came with."""
-
-    id: str
-    body_hash: str
-
-    def record(self, result: str) -> IdempotencyRecord:
-        return IdempotencyRecord(id=self.id, body_hash=self.body_hash, result=result)
-
-    def replayed(self, record: IdempotencyRecord | None) -> str | None:
-        """What the first request with this key made; None if this is the first.
-
-        Raises:
-            IdempotencyKeyReusedError: the first one had another body.
-        """
-        if record is None:
-            return None
-        if record.body_hash != self.body_hash:
-            raise IdempotencyKeyReusedError("This Idempotency-Key was used with another body: take a new key.")
-        return record.result
 
 
 @dataclass(frozen=True)
@@ -87,21 +63,21 @@ class Sessions:
         """Open a session, or find the one that a request with the same key opened: then the flag is True.
 
         Raises:
-            SessionExistsError, SessionDeletedError: the id is taken.
+            SessionExistsError, SessionDeletedError: the id is taken. IdempotencyKeyReusedError.
         """
-        if session_id is None:
-            # A retry must find what the first try made, so the key decides the id.
-            session_id = new_session_id(self._clock.now()) if key is None else session_id_for(key)
-        created = SessionCreated(thread_id=f"thread_{session_id}", owner=owner, **fields)
-        writer = SessionWriter(self._log, self._clock, session_id)
-        try:
-            documents = () if key is None else (key.record(session_id),)
-            await writer.append([Draft(data=created, trace_id=trace_id)], documents)
-        except SequenceTakenError:
-            return await self.found(owner, session_id, key), True
-        return writer.state, False
+        wanted = session_id or new_session_id(self._clock.now())
+        async with claimed(self._log, key, wanted) as claim:
+            made = SessionId(claim.result)
+            created = SessionCreated(thread_id=f"thread_{made}", owner=owner, **fields)
+            writer = SessionWriter(self._log, self._clock, made)
+            try:
+                documents = () if key is None else (key.record(made),)
+                await writer.append([Draft(data=created, trace_id=trace_id)], documents)
+            except SequenceTakenError:
+                return await self._found(owner, made, key), True
+            return writer.state, False
 
-    async def found(self, owner: str, session_id: SessionId, key: IdempotencyKey | None) -> SessionState:
+    async def _found(self, owner: str, session_id: SessionId, key: IdempotencyKey | None) -> SessionState:
         """The session that an earlier request with `key` made."""
         state = await self._log.state(session_id)
         if state is not None and state.deleted:
@@ -209,12 +185,12 @@ class Sessions:
 
 
 def belonging(state: SessionState | None, owner: str, session_id: SessionId) -> SessionState:
-    """`state`, if it is `owner`'s and not deleted.
+    """`state`, if it is `owner`'s, not deleted, and no copy that is still being made.
 
     Raises:
         SessionNotFoundError: it isn't; whether it exists is nobody else's business.
     """
-    if state is None or state.deleted or state.owner != owner:
+    if state is None or state.deleted or not state.is_whole or state.owner != owner:
         raise SessionNotFoundError(session_id)
     return state
 
@@ -239,8 +215,3 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[str(name)] = merge_patch(merged.get(str(name)), value)  # pyright: ignore[reportUnknownArgumentType]
     return merged
-
-
-def session_id_for(key: IdempotencyKey) -> SessionId:
-    digest = hashlib.sha256(key.id.encode()).digest()
-    return SessionId(f"ses_{base32(int.from_bytes(digest[:16]))}")

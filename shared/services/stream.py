@@ -14,14 +14,14 @@ _PAGE = 20  # chunks, each up to a posted body's size: what a reader that never 
 
 
 async def follow(
-    log: SessionLog, session_id: SessionId, after: int, patience: timedelta, *, eager: bool = True
+    log: SessionLog, session_id: SessionId, after: int, patience: timedelta
 ) -> AsyncGenerator[Sequence[Event], None]:
     """Yield the events later than `after`, in order and without a gap, as long as the caller goes on asking.
 
     An empty list says that the reader has caught up; the next one comes after at most `patience`. The reader owns a
     cursor, not a queue: one that is slow, or never comes back, costs nobody anything.
     """
-    with log.watch(session_id, eager=eager) as tail:
+    with log.watch(session_id) as tail:
         chunks: Sequence[Chunk] = ()
         while True:
             chunks = chunks or await log.read(session_id, after, _PAGE)

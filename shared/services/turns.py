@@ -22,8 +22,9 @@ from shared.domain.session import SessionState
 from shared.domain.turn import beginning, queued, said, stopping
 from shared.domain.values import OnBusy
 from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
+from shared.services.idempotency import IdempotencyKey
 from shared.services.messages import Messages, kept
-from shared.services.sessions import IdempotencyKey, belonging
+from shared.services.sessions import belonging
 from shared.services.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 

@@ -11,9 +11,9 @@ from shared.agents.vibecoder import propose_patch
 from shared.domain.documents import Message, ToolResult
 from shared.domain.errors import ProjectNotFoundError, RevisionTakenError
 from shared.domain.events import VibecodeResponse
-from shared.domain.ids import ProjectId, new_writer_id
+from shared.domain.ids import ProjectId
 from shared.domain.patch import InvalidPatchError, Operation, patched
-from shared.domain.project import MOST_APPLIED, AppliedPatch, Project
+from shared.domain.project import AppliedPatch, Project
 from shared.domain.session import SessionState
 from shared.domain.values import ToolCall, ToolOutcome, TurnOutcome, Usage
 from shared.ports import Clock, ProjectStore
@@ -50,24 +50,15 @@ class Vibecoding:
                 if known.call_id == by.call_id:
                     return known.revision
                 raise InvalidPatchError("This turn has applied its patch: one a turn, with all operations in it.")
-            changed = self._changed(project, by, patched(project.document, patch, by.node_id))
+            document = patched(project.document, patch, by.node_id)
+            if document == project.document:
+                return project.revision  # nothing that could happen twice, so there is nothing to remember
+            changed = project.patched(self._clock.now(), document, by.message_id, by.call_id)
             try:
                 await self._projects.replace(changed)
             except RevisionTakenError:
                 continue
             return changed.revision
-
-    def _changed(self, project: Project, by: ToolContext, document: dict[str, Any]) -> Project:
-        revision = project.revision + 1
-        applied = AppliedPatch(message_id=by.message_id, call_id=by.call_id, revision=revision)
-        changes = {
-            "document": document,
-            "revision": revision,
-            "applied": (*project.applied, applied)[-MOST_APPLIED:],
-            "changed_by": new_writer_id(),
-            "updated_at": self._clock.now(),
-        }
-        return project.model_copy(update=changes)
 
     async def briefing(self, state: SessionState) -> str:
         """What a model call has to know of the session's project, as it is now.

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from shared.domain.chunks import (
     Chunk,
@@ -22,7 +22,21 @@ from shared.ports import Clock, SessionLog
 
 R = TypeVar("R")
 
-_LOSERS: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
+_READ_AT_ONCE = 100
+
+
+class _Line:
+    """This process's writers of one session: each in its turn, none past the others.
+
+    `state` is what the last of them left.
+    """
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.state: SessionState | None = None
+
+
+_LINES: WeakKeyDictionary[SessionLog, WeakValueDictionary[SessionId, _Line]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -81,19 +95,25 @@ class SessionWriter:
 
         `decide` may read documents: if the append then succeeds, nothing was written in between.
         """
-        try:
-            return await self._decided(decide)
-        except SequenceTakenError:
-            pass
-        # Who lost a place queues up with the process's other losers: at once, all but one of them would lose again.
-        async with _LOSERS.setdefault(self.session_id, asyncio.Lock()):
+        line = _LINES.setdefault(self._log, WeakValueDictionary()).setdefault(self.session_id, _Line())
+        async with line.turn:
+            # What the one before has appended need not be read: should there be more, the append tells.
+            if line.state is not None and line.state.head > self.state.head:
+                self._state = line.state
             while True:
-                await self.load()
                 with suppress(SequenceTakenError):
-                    return await self._decided(decide)
+                    decision = await decide(self.state)
+                    if decision.drafts:
+                        await self.append(decision.drafts, decision.documents)
+                        line.state = self.state
+                    return decision.result
+                await self._read_on()
 
-    async def _decided(self, decide: Callable[[SessionState], Awaitable[Decision[R]]]) -> R:
-        decision = await decide(self.state)
-        if decision.drafts:
-            await self.append(decision.drafts, decision.documents)
-        return decision.result
+    async def _read_on(self) -> None:
+        """Learn what others have appended since this writer last looked."""
+        head = self.state.head
+        news = await self._log.read(self.session_id, head, _READ_AT_ONCE)
+        if [chunk.first for chunk in news] == [head + 1, *(chunk.last + 1 for chunk in news[:-1])]:
+            self._state = fold(self.state, news)
+        else:  # nothing is there, or the log is being cleared: then its state says more
+            await self.load()

@@ -3,16 +3,20 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
 
+from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import (
     UserMessage,
 )
 from shared.ports import SessionLog
+from shared.stores.cosmos.containers import CONTAINERS
+from shared.stores.cosmos.database import open_client
 from tests.contract.building import RUN, begin, delta, go_on, message
-from tests.contract.stores import cosmos_store
+from tests.contract.stores import CosmosStore, cosmos_store
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +58,14 @@ async def test_a_flush_and_a_change_with_its_documents_are_one_request_each(
     assert requests() == ["POST"]
 
 
+async def test_the_sdk_does_not_log_every_request(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)  # the worker's
+
+    await begin(log)
+
+    assert [record.name for record in caplog.records if record.name.startswith("azure")] == []
+
+
 async def test_the_state_of_a_session_at_rest_takes_no_query(log: SessionLog, requests: Requests) -> None:
     state = await begin(log)
     requests()
@@ -83,3 +95,17 @@ async def test_who_is_not_eager_does_not_poll(log: SessionLog, requests: Request
         await tail.past(1, timedelta(seconds=0.2))
 
     assert requests() == []
+
+
+async def test_the_account_is_ready_once_every_container_is(endpoint: str) -> None:
+    for name in CONTAINERS:
+        async with cosmos_store(endpoint) as store, AsyncExitStack() as resources:
+            assert isinstance(store, CosmosStore)
+            log = store.open()
+            resources.push_async_callback(log.close)
+            await log.check()
+            client = await open_client(endpoint, "Strong", resources)
+            await client.get_database_client(store.database).delete_container(name)
+
+            with pytest.raises(StoreUnavailableError, match="containers"):
+                await log.check()

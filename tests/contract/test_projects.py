@@ -88,6 +88,25 @@ async def test_a_revision_is_replaced_once_and_repeating_that_write_does_no_harm
     assert await projects.get(made.id) == second
 
 
+async def test_a_change_is_known_for_its_writers_own_when_others_have_followed(
+    projects: ProjectStore, others: ProjectStore
+) -> None:
+    made = _project()
+    await projects.create(made)
+    mine = made.following(THEN, name="Mine")
+    await projects.replace(mine)
+    newest = mine
+    for number in range(30):
+        newest = newest.following(THEN, name=f"Theirs {number}")
+        await others.replace(newest)
+
+    await projects.replace(mine)
+    with pytest.raises(RevisionTakenError):
+        await projects.replace(made.following(THEN, name="Late"))
+
+    assert await projects.get(made.id) == newest
+
+
 async def test_of_many_that_change_one_revision_one_does(projects: ProjectStore, others: ProjectStore) -> None:
     made = _project()
     await projects.create(made)

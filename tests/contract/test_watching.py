@@ -41,12 +41,10 @@ async def _read(
     until: int,
     after: int = 0,
     patience: timedelta = PATIENCE,
-    *,
-    eager: bool = True,
 ) -> list[int]:
     """What a follower is handed until it has seen `until`."""
     seen: list[int] = []
-    following = follow(log, session, after, patience, eager=eager)
+    following = follow(log, session, after, patience)
     async for events in following:
         seen += [event.sequence for event in events]
         if seen and seen[-1] >= until:
@@ -186,16 +184,11 @@ async def test_a_reader_far_behind_catches_up_and_goes_on(log: SessionLog) -> No
     assert seen == list(range(1, 202))
 
 
-@pytest.mark.parametrize("eager", [True, False])
-async def test_followers_see_what_another_process_appends(
-    log: SessionLog, elsewhere: SessionLog, *, eager: bool
-) -> None:
+async def test_followers_see_what_another_process_appends(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await begin(log)
     async with asyncio.TaskGroup() as group:
         patience = timedelta(milliseconds=100)
-        reading = [
-            group.create_task(_read(log, state.session_id, 11, after, patience, eager=eager)) for after in (0, 1, 4)
-        ]
+        reading = [group.create_task(_read(log, state.session_id, 11, after, patience)) for after in (0, 1, 4)]
         await asyncio.sleep(0.1)
         await _by_turns(log, elsewhere, state)
 

@@ -42,12 +42,13 @@ def model_server() -> Generator[str]:
 
 @dataclass
 class MortalHost:
-    """A host on `data_dir`, started and killed at will. `deaths` are the times of its deaths, by the events' clock."""
+    """A host on `data_dir`, started and killed at will. `deaths` are the times of its ends, by the events' clock."""
 
     data_dir: Path
     model_url: str
     module: str = "local.host"
     env: Mapping[str, str] = field(default_factory=dict[str, str])
+    grace: int = 1
     deaths: list[float] = field(default_factory=list[float])
     url: str = ""
     process: asyncio.subprocess.Process | None = None
@@ -68,6 +69,7 @@ class MortalHost:
         with self.log.open("a") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", self.module, "--port", "0", "--data-dir", str(self.data_dir)),
+                *("--grace", str(self.grace)),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -98,11 +100,22 @@ class MortalHost:
         self.process.kill()
         await self.died()
 
+    async def replace(self) -> None:
+        """Stop it as a deployment does, its streams going on for the grace, and start another one in its place."""
+        assert self.process is not None
+        self._up.clear()  # whoever comes now waits for the other one
+        self.process.terminate()
+        await self._ended(0)
+        await self.start()
+
     async def died(self) -> None:
         """Wait for its death."""
+        await self._ended(-9)
+
+    async def _ended(self, code: int) -> None:
         assert self.process is not None
         async with asyncio.timeout(PATIENCE):
-            assert await self.process.wait() == -9
+            assert await self.process.wait() == code
         self._up.clear()
         # Everything it recorded is earlier than this, everything its successor records is later.
         self.deaths.append(time.time())

@@ -78,9 +78,10 @@ def _deadly_log() -> None:
         await append(self, chunk, checkpoint, documents)
         fate.meet(*_points("after", chunk))
 
-    def deadly_insert(connection: sqlite3.Connection, chunk: Chunk) -> None:
-        insert_chunk(connection, chunk)
+    def deadly_insert(connection: sqlite3.Connection, chunk: Chunk) -> bool:
+        inserted = insert_chunk(connection, chunk)
         fate.meet(*_points("torn", chunk))
+        return inserted
 
     SqliteSessionLog.append = deadly_append
     sqlite_log.insert_chunk = deadly_insert

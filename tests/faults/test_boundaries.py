@@ -255,8 +255,9 @@ async def test_a_cancel_stops_its_turn_whenever_the_server_dies(scene: Scene, po
     record = await scene.check()
     receipt: JSON | None = cancelling.result()
     assert receipt is not None
-    # Asked again after the end, it finds nothing that runs.
-    assert receipt["status"] == ("idle" if point == "after append run.complete" else "cancelled")
+    # Asked again after the end, it finds nothing that runs; where only the end was missing, that may be there first.
+    ends = {"after append run.complete": {"idle"}, "before append run.complete": {"idle", "cancelled"}}
+    assert receipt["status"] in ends.get(point, {"cancelled"})
     assert [message["status"] for message in record.messages] == ["cancelled"]
     # Before that, the next attempt may have begun, and it had not said a word.
     assert record.messages[0]["answer"] or point in {"before append status", "torn append status"}

@@ -27,7 +27,7 @@ def _cosmos() -> Generator[dict[str, str]]:
         store = runner.run(database.__aenter__())
         assert isinstance(store, CosmosStore)
         try:
-            yield {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.database, "DELTA_FLUSH_MS": "100"}
+            yield {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.database, "DELTA_FLUSH_MS": "15"}
         finally:
             runner.run(database.__aexit__(None, None, None))
 

@@ -44,6 +44,7 @@ def running_host(data_dir: Path, env: Mapping[str, str] | None = None, port: int
     """Run a host on `data_dir` meanwhile, with the settings `env` and none of this process's own."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = [sys.executable, "-m", "local.host", "--port", str(port), "--data-dir", str(data_dir)]
+    command += ["--grace", "1"]  # a handler that waits for somebody who left would keep the end from coming
     with (data_dir / "host.log").open("a") as log:
         process = subprocess.Popen(
             command,

@@ -137,7 +137,6 @@ async def test_a_retried_create_with_an_own_id_finds_the_session(api: Api) -> No
     refusal(await api.http.post("/sessions", json=body), 409, "session_exists")
 
 
-@pytest.mark.xfail(reason="the key is kept in the session that it opened, so it is not found from another id")
 async def test_a_create_key_with_another_own_id_is_refused(api: Api) -> None:
     headers = {"idempotency-key": new_id()}
     ok(await api.http.post("/sessions", json={"session_id": new_id()}, headers=headers), 201)
@@ -145,6 +144,110 @@ async def test_a_create_key_with_another_own_id_is_refused(api: Api) -> None:
     again = await api.http.post("/sessions", json={"session_id": new_id()}, headers=headers)
 
     refusal(again, 422, "idempotency_key_reused")
+
+
+async def test_a_create_key_knows_bodies_with_and_without_an_own_id_apart(api: Api) -> None:
+    for first, second in (({}, {"session_id": new_id()}), ({"session_id": new_id()}, {})):
+        headers = {"idempotency-key": new_id()}
+        ok(await api.http.post("/sessions", json=first, headers=headers), 201)
+
+        refusal(await api.http.post("/sessions", json=second, headers=headers), 422, "idempotency_key_reused")
+
+        for body in (first, second):
+            if "session_id" in body:
+                found = await api.http.get(f"/sessions/{body['session_id']}")
+                assert found.status_code == (200 if body is first else 404)
+
+
+async def test_of_creates_with_one_key_and_many_own_ids_one_is_carried_out(api: Api) -> None:
+    headers, ids = {"idempotency-key": new_id()}, [new_id() for _ in range(10)]
+
+    answers = await asyncio.gather(
+        *(api.http.post("/sessions", json={"session_id": own}, headers=headers) for own in ids)
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [201] + [422] * 9
+    assert [(await api.http.get(f"/sessions/{own}")).status_code for own in ids].count(200) == 1
+
+
+async def test_a_refused_create_leaves_its_key_free(api: Api) -> None:
+    headers, taken = {"idempotency-key": new_id()}, await api.new_session()
+    refusal(await api.http.post("/sessions", json={"session_id": taken}, headers=headers), 409, "session_exists")
+
+    response = await api.http.post("/sessions", json={"session_id": new_id()}, headers=headers)
+
+    assert response.status_code == 201
+    assert "idempotency-replayed" not in response.headers
+
+
+async def test_a_retry_after_the_session_was_deleted_is_told_so(api: Api) -> None:
+    headers = {"idempotency-key": new_id()}
+    session_id = ok(await api.http.post("/sessions", json={}, headers=headers), 201)["session_id"]
+    await api.http.delete(f"/sessions/{session_id}")
+
+    for _ in range(2):
+        refusal(await api.http.post("/sessions", json={}, headers=headers), 409, "session_deleted")
+
+
+async def test_a_key_of_the_older_events_is_good_for_one_session(api: Api) -> None:
+    headers, sessions = {"idempotency-key": new_id()}, [await api.new_session() for _ in range(2)]
+    first, second = [{"event_type": "a", "session_id": session} for session in sessions]
+    refusal(
+        await api.http.post("/events", json={"event_type": "a", "session_id": "nowhere"}, headers=headers),
+        404,
+        "session_not_found",
+    )
+    ok(await api.http.post("/events", json=first, headers=headers))
+
+    refusal(await api.http.post("/events", json=second, headers=headers), 422, "idempotency_key_reused")
+    started = {"event_type": "session_start", "session_id": new_id()}
+    refusal(await api.http.post("/events", json=started, headers=headers), 422, "idempotency_key_reused")
+
+    assert ok(await api.http.post("/events", json=first, headers=headers))["sequences"] == [2]
+    assert types(await api.events(sessions[1])) == ["session.created"]
+    assert (await api.http.get(f"/sessions/{started['session_id']}")).status_code == 404
+
+
+async def test_a_retried_start_of_a_projects_session_is_the_first_one(api: Api) -> None:
+    headers = {"idempotency-key": new_id()}
+    path = f"/projects/{ok(await api.http.post('/projects', json={'name': 'P'}), 201)['id']}/sessions"
+    first = await api.http.post(path, json={"node_id": "a"}, headers=headers)
+
+    second = await api.http.post(path, json={"node_id": "a"}, headers=headers)
+
+    assert ok(second)["session_id"] == ok(first, 201)["session_id"]
+    assert ["idempotency-replayed" in each.headers for each in (first, second)] == [False, True]
+    refusal(await api.http.post(path, json={"node_id": "b"}, headers=headers), 422, "idempotency_key_reused")
+    assert len(ok(await api.http.get(path))["sessions"]) == 1
+
+
+async def test_a_retried_cancel_stops_no_later_turn(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    path = f"/sessions/{session_id}/cancel"
+    first = await api.begin(session_id, model="hang-303")
+    ok(await api.http.post(path, headers={**headers, "prefer": "wait=30"}))
+    second = await api.begin(session_id, model="hang-304")
+
+    again = await api.http.post(path, headers={**headers, "prefer": "wait=30"})
+
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (ok(again)["turn_id"], again.json()["status"]) == (first["turn_id"], "cancelled")
+    assert (await api.message(second["message_id"]))["status"] == "running"
+    refusal(await api.http.post(path, json={"queue": "clear"}, headers=headers), 422, "idempotency_key_reused")
+    await api.cancel(session_id)
+
+
+async def test_a_retry_of_a_cancel_that_found_nothing_stops_nothing(api: Api) -> None:
+    session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
+    path = f"/sessions/{session_id}/cancel"
+    assert ok(await api.http.post(path, headers=headers))["status"] == "idle"
+    message = await api.begin(session_id, model="hang-305")
+
+    again = await api.http.post(path, headers=headers)
+
+    assert (ok(again)["status"], again.headers["idempotency-replayed"]) == ("idle", "true")
+    assert (await api.message(message["message_id"]))["status"] == "running"
+    await api.cancel(session_id)
 
 
 async def test_many_creates_with_one_key_make_one_session(api: Api) -> None:

@@ -35,6 +35,25 @@ async def test_without_a_node_it_is_the_projects_own_session(api: Api) -> None:
     assert (await api.session(session["session_id"]))["head"] == 1
 
 
+@pytest.mark.parametrize("route", ["/sessions", "/events"])
+async def test_a_session_that_is_opened_for_a_project_is_the_vibecoders(api: Api, route: str) -> None:
+    project_id = (await _project(api))[10:]
+
+    async def agent_of(**fields: str | None) -> str | None:
+        session_id = new_id()
+        event = {"event_type": "session_start"} if route == "/events" else {}
+        response = await api.http.post(route, json={**event, "session_id": session_id, **fields})
+        assert response.status_code in {200, 201}
+        return (await api.session(session_id))["agent_name"]
+
+    assert await agent_of(project_id=project_id) == "vibecoder"
+    assert await agent_of(project_id=project_id, agent_name="assistant") == "assistant"
+    assert await agent_of(project_id="a label") is None
+    assert await agent_of() is None
+    await api.http.delete(f"/projects/{project_id}")
+    assert await agent_of(project_id=project_id) is None
+
+
 async def test_every_node_has_a_session_of_its_own_that_keeps_what_it_was_started_with(api: Api) -> None:
     path = await _project(api)
 

@@ -176,6 +176,17 @@ async def test_if_match_names_the_revisions_that_a_change_is_meant_for(api: Api,
     assert (await api.http.patch(path, json={"name": "New"}, headers={"if-match": tag})).status_code == status
 
 
+async def test_a_repeated_change_is_no_late_one(api: Api) -> None:
+    path, body = f"/projects/{(await _new(api))['id']}", {"name": "New", "document": {"nodes": {"n": {"name": "N"}}}}
+    first = await api.http.patch(path, json=body, headers={"if-match": '"1"'})
+
+    again = await api.http.patch(path, json=body, headers={"if-match": '"1"'})
+
+    assert ok(again) | {"trace_id": ""} == ok(first) | {"trace_id": ""}
+    assert (again.json()["revision"], again.headers["etag"]) == (2, '"2"')
+    refusal(await api.http.patch(path, json={"name": "Other"}, headers={"if-match": '"1"'}), 412, "precondition_failed")
+
+
 async def test_many_patches_at_once_are_all_in_the_document(api: Api) -> None:
     path = f"/projects/{(await _new(api))['id']}"
 

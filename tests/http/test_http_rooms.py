@@ -100,7 +100,7 @@ async def test_a_projects_room_tells_what_its_sessions_do_and_nothing_of_others(
     other = await api.new_session(project_id=new_id("project"))
     async with _room(api, path) as stream:
         await _until(stream, lambda frame: frame.event == "init")
-        session_id = await api.new_session(project_id=project)
+        session_id = await api.new_session(project_id=project, agent_name="assistant")
         await api.say(other)
         await api.say(session_id)
         await api.http.patch(f"/sessions/{session_id}", json={"session_name": "renamed"})
@@ -146,7 +146,7 @@ async def test_the_first_frame_holds_the_sessions_that_are_not_archived_and_wher
 
 async def test_an_answer_too_large_for_its_event_is_told_whole(api: Api) -> None:
     project, path = await _of_project(api)
-    session_id = await api.new_session(project_id=project)
+    session_id = await api.new_session(project_id=project, agent_name="assistant")
 
     message = await api.say(session_id, model="fake-8000-0")
 

@@ -34,8 +34,11 @@ async def test_every_response_carries_the_trace_of_its_request_and_the_session(a
         (422, "POST", f"/sessions/{session_id}/messages", {}),
         (404, "GET", f"/sessions/{session_id}/tool_calls/none", None),
         (404, "GET", f"/messages/msg_{'0' * 26}_{session_id}", None),
+        (409, "POST", "/sessions", {"session_id": session_id}),
+        (422, "POST", "/events", {"event_type": "session_start", "session_id": session_id, "metadata": 1}),
         (204, "DELETE", f"/sessions/{session_id}", None),
         (404, "GET", f"/sessions/{session_id}", None),
+        (404, "POST", "/events", {"event_type": "x", "session_id": session_id}),
     ]
 
     for status, method, path, body in requests:

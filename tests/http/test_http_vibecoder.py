@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.http.driving import JSON, Api, ok, types
+from tests.http.test_http_export import assert_rebuilt
 
 pytestmark = pytest.mark.anyio
 
@@ -119,6 +120,27 @@ async def test_a_turn_that_changes_nothing_tells_null(api: Api) -> None:
     assert (data["patch"], data["project_revision"], data["token_usage"]) == (None, 1, message["usage"])
 
 
+@pytest.mark.parametrize(
+    "patch",
+    [
+        [{"op": "test", "path": "/nodes/first/name", "value": "First"}],
+        [{"op": "replace", "path": "/nodes/first/name", "value": "First"}],
+        [added("x"), {"op": "remove", "path": "/nodes/x"}],
+    ],
+)
+async def test_a_patch_that_changes_nothing_is_none(api: Api, patch: list[JSON]) -> None:
+    project_id = await new_project(api)
+    session_id = await coding(api, project_id)
+
+    message = await api.say(session_id, propose(patch))
+
+    assert (message["status"], message["patch"]) == ("completed", None)
+    (data,) = await told(api, session_id)
+    assert (data["patch"], data["project_revision"]) == (None, 1)
+    assert (await project_of(api, project_id))["revision"] == 1
+    assert (await api.say(session_id, propose(patch, [added()])))["patch"] == [added()]
+
+
 async def test_a_turn_of_another_agent_tells_of_no_patch(api: Api) -> None:
     session_id = await coding(api, await new_project(api))
 
@@ -197,10 +219,24 @@ async def test_any_prompt_changes_the_document_it_was_given(api: Api) -> None:
     assert (await project_of(api, project_id))["revision"] == 9
 
 
-async def test_what_the_export_holds_gives_the_patch_back(api: Api) -> None:
-    session_id = await coding(api, await new_project(api))
-    await api.say(session_id, propose([added()]))
+@pytest.mark.parametrize("node_id", [None, "first"])
+async def test_a_session_is_rebuilt_from_its_export_with_what_its_turns_did(api: Api, node_id: str | None) -> None:
+    session_id = await coding(api, await new_project(api), node_id)
+    change = {"op": "replace", "path": "/nodes/first/instructions", "value": "Go."}
+    removal = {"op": "remove", "path": "/nodes/first/instructions"}
+    unchanged = {"op": "test", "path": "/nodes/first/name", "value": "First"}
+    await api.say(session_id, propose([BROKEN], [change]))
+    await api.say(session_id, propose([unchanged]))
+    await api.say(session_id, propose([BROKEN], [BROKEN], [BROKEN]))
+    async with api.posting(session_id, propose([removal]), model="fake-500-10") as stream:
+        await stream.until("tool_call.complete")
+        await api.cancel(session_id)
+    await api.quiet(session_id)
 
-    lines = (await api.http.get(f"/sessions/{session_id}/export")).text.splitlines()
+    found = await assert_rebuilt(api, session_id)
 
-    assert any('"vibecode_response"' in line and '"project_revision":2' in line for line in lines)
+    messages = found["messages"]
+    assert [message["patch"] for message in messages] == [[change], None, None, [removal]]
+    assert [message["status"] for message in messages] == ["completed", "completed", "failed", "cancelled"]
+    assert found["usage"]["total_tokens"] > 0
+    assert found["session"]["agent_name"] == "vibecoder"

@@ -102,7 +102,7 @@ async def test_a_cancel_can_clear_the_queue_in_one_write(api: Api) -> None:
 
 async def test_a_cancel_that_waits_tells_when_the_model_stopped_and_what_there_was(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, 'call calculate {"expression": "1"}', model="fake-300-100")
+    await api.begin(session_id, 'call calculate {"expression": "1"}', model="fake-3000-5")
     await api.wait_for(session_id, "message.delta")
 
     receipt = ok(await api.cancel(session_id, reason="enough"))

@@ -19,10 +19,15 @@ class Expression:
 
 @dataclass(frozen=True)
 class Declared:
-    """A resource or module: `kind` is the type with its version, or the module's path."""
+    """A resource or module: `kind` is the type with its version, or the module's path.
+
+    `exists` says that something else made it, `conditional` that it may not be made.
+    """
 
     kind: str
     body: Node
+    exists: bool = False
+    conditional: bool = False
 
 
 @dataclass
@@ -31,6 +36,7 @@ class Template:
     params: dict[str, Node | None] = field(default_factory=dict[str, "Node | None"])
     """By name; None where there is no default."""
     allowed: dict[str, Any] = field(default_factory=dict[str, Any])
+    secure: set[str] = field(default_factory=set[str])
     variables: dict[str, Node] = field(default_factory=dict[str, Node])
     resources: dict[str, Declared] = field(default_factory=dict[str, Declared])
     modules: dict[str, Declared] = field(default_factory=dict[str, Declared])
@@ -53,7 +59,7 @@ def template(text: str) -> Template:
     found = Template()
     root = _PARSER.parse(text.encode()).root_node
     broken = [node for node in nodes(root) if node.type == "ERROR" or node.is_missing]
-    found.broken = [f"line {node.start_point.row + 1}: {_text(node)[:60]!r}" for node in broken]
+    found.broken = [f"line {node.start_point.row + 1}: {text_of(node)[:60]!r}" for node in broken]
     for statement in root.named_children:
         _declare(found, statement)
     for node in nodes(root):
@@ -70,25 +76,25 @@ def nodes(node: Node) -> Iterator[Node]:
 def members(body: Node) -> dict[str, Node]:
     """The properties of an object, by name."""
     pairs = [child.named_children for child in body.named_children if child.type == "object_property"]
-    return {_text(pair[0]).strip("'"): pair[1] for pair in pairs if len(pair) == 2}
+    return {text_of(pair[0]).strip("'"): pair[1] for pair in pairs if len(pair) == 2}
 
 
 def property_paths(body: Node) -> set[str]:
     """Every property of `body` by its path; arrays, conditions and unions don't show in it."""
-    return {_path(node, body) for node in nodes(body) if node.type == "object_property"}
+    return {path_of(node, body) for node in nodes(body) if node.type == "object_property"}
 
 
-def _path(node: Node | None, body: Node) -> str:
+def path_of(node: Node | None, body: Node) -> str:
     names: list[str] = []
     while node is not None and node != body:
         if node.type == "object_property":
             key = node.named_children[0]
-            names.append("*" if any(part.type == "interpolation" for part in nodes(key)) else _text(key).strip("'"))
+            names.append("*" if any(part.type == "interpolation" for part in nodes(key)) else text_of(key).strip("'"))
         node = node.parent
     return ".".join(reversed(names))
 
 
-def _text(node: Node) -> str:
+def text_of(node: Node) -> str:
     return (node.text or b"").decode()
 
 
@@ -96,36 +102,43 @@ def _declare(found: Template, statement: Node) -> None:
     parts = statement.named_children
     match statement.type:
         case "parameter_declaration":
-            found.params[_text(parts[0])] = parts[2] if len(parts) > 2 else None
-            found.allowed |= {_text(parts[0]): allowed for allowed in _allowed(statement)}
+            found.params[text_of(parts[0])] = parts[2] if len(parts) > 2 else None
+            found.allowed |= {text_of(parts[0]): allowed for allowed in _allowed(statement)}
+            found.secure |= {text_of(parts[0]) for call in _decorators(statement) if text_of(call) == "secure()"}
         case "variable_declaration":
-            found.variables[_text(parts[0])] = parts[1]
+            found.variables[text_of(parts[0])] = parts[1]
         case "output_declaration":
-            found.outputs[_text(parts[0])] = parts[-1]
+            found.outputs[text_of(parts[0])] = parts[-1]
         case "resource_declaration" | "module_declaration":
             kinds = found.resources if statement.type == "resource_declaration" else found.modules
             body = next(node for node in nodes(parts[-1]) if node.type == "object")
-            kinds[_text(parts[0])] = Declared(_text(parts[1]).strip("'"), body)
+            head = text_of(statement).partition("{")[0]
+            kinds[text_of(parts[0])] = Declared(
+                text_of(parts[1]).strip("'"), body, exists=" existing =" in head, conditional="= if (" in head
+            )
         case _:
             pass
 
 
-def _allowed(parameter: Node) -> Iterator[Any]:
+def _decorators(parameter: Node) -> Iterator[Node]:
     before = parameter.prev_named_sibling
-    if before is None or before.type != "decorators":
-        return
-    for call in nodes(before):
-        if call.type == "call_expression" and _text(call.named_children[0]) == "allowed":
+    if before is not None and before.type == "decorators":
+        yield from (node for node in nodes(before) if node.type == "call_expression")
+
+
+def _allowed(parameter: Node) -> Iterator[Any]:
+    for call in _decorators(parameter):
+        if text_of(call.named_children[0]) == "allowed":
             yield _value(call.named_children[1].named_children[0], {})
 
 
 def _note_use(found: Template, node: Node) -> None:
     if node.type in {"loop_variable", "loop_enumerator"}:
-        found.local.add(_text(node))
+        found.local.add(text_of(node))
     if node.type in {"lambda_expression", "for_statement"}:
-        found.local.add(_text(node.named_children[0]))
+        found.local.add(text_of(node.named_children[0]))
     if node.type == "identifier" and _is_use(node):
-        found.used.add(_text(node))
+        found.used.add(text_of(node))
     if node.type == "member_expression" and (pair := _output_of(node)):
         found.taken.add(pair)
 
@@ -140,12 +153,12 @@ def _is_use(identifier: Node) -> bool:
 
 
 def _output_of(member: Node) -> tuple[str, str] | None:
-    parts = _text(member).replace("!", "").split(".")
+    parts = text_of(member).replace("!", "").split(".")
     return (parts[0], parts[2]) if len(parts) == 3 and parts[1] == "outputs" else None
 
 
 def _value(node: Node, variables: Mapping[str, Node]) -> Any:
-    text = _text(node)
+    text = text_of(node)
     match node.type:
         case "object":
             return {name: _value(value, variables) for name, value in members(node).items()}

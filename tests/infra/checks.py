@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.settings import Settings
 from shared.stores.cosmos import containers as code
-from tests.infra.bicep import Declared, Expression, Template, members, nodes, property_paths
+from tests.infra.bicep import Declared, Expression, Template, members, nodes, property_paths, text_of
 from tests.infra.knowledge import ENVELOPE, FORBIDDEN_ON_FLEX, PLATFORM_SETTINGS, PROPERTIES, REQUIRED, ROLES
 
 Files = Mapping[str, Template]
@@ -60,7 +60,8 @@ def unfit_parameters(files: Files, parameters: str) -> list[str]:
     for name in given.keys() & main.params.keys():
         match, node = _VARIABLE.fullmatch(given[name]), main.params[name]
         default = None if node is None else main.value(node)
-        if match is None or match[2] != (None if default is None else str(default)):
+        said = str(default).lower() if isinstance(default, bool) else str(default)
+        if match is None or match[2] != (None if default is None else said):
             found.append(f"{name}: {given[name]} does not say what main.bicep does: {default!r}")
         elif default is not None and default not in main.allowed.get(name, [default]):
             found.append(f"{name}: {default} is not allowed")
@@ -129,7 +130,7 @@ def wrong_roles(files: Files) -> list[str]:
 
 def _wrong_in_assignment(resource: Declared) -> Iterator[str]:
     properties = members(members(resource.body)["properties"])
-    used = {(node.text or b"").decode() for node in nodes(properties["roleDefinitionId"]) if node.type == "identifier"}
+    used = {text_of(node) for node in nodes(properties["roleDefinitionId"]) if node.type == "identifier"}
     if not used & set(ROLES):
         yield "gives no known role"
     if "scope" not in members(resource.body) | properties:

@@ -2,9 +2,7 @@
 
 # Names that the app's own code does not read, and who does.
 PLATFORM_SETTINGS = {
-    "AzureWebJobsStorage__blobServiceUri": "the Functions host: packages, leases of timers",
-    "AzureWebJobsStorage__queueServiceUri": "the Durable extension on azureStorage",
-    "AzureWebJobsStorage__tableServiceUri": "the Durable extension on azureStorage",
+    "AzureWebJobsStorage__accountName": "the Functions host: leases of timers; the Durable extension on azureStorage",
     "AzureWebJobsStorage__credential": "the Functions host: no keys",
     "AzureWebJobsStorage__clientId": "the Functions host: which identity",
     "COSMOS__accountEndpoint": "the change-feed triggers: their connection is named COSMOS",
@@ -42,6 +40,11 @@ ROLES = {
     "metricsPublisher": "3913510d-42f4-4e42-8a64-420c390055eb",
     "durableTaskDataContributor": "0ad04412-c4d5-4796-b79c-f76d14c8d402",
     "dataContributor": "00000000-0000-0000-0000-000000000002",
+    "blobDataReader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+    "queueDataReader": "19e7f393-937e-4f77-808e-94535e297925",
+    "tableDataReader": "76199698-9eea-4c19-bc75-cec21354c6b6",
+    "durableTaskDataReader": "d6a5505f-6ebb-45a4-896e-ac8274cfc0ac",
+    "dataReader": "00000000-0000-0000-0000-000000000001",
 }
 
 # github.com/Azure/bicep-types-az at 1f896de2 (20 August 2026), generated/*/types.json: writable properties. Only those
@@ -53,7 +56,8 @@ PROPERTIES = {
     "Microsoft.CognitiveServices/accounts/deployments@2024-10-01": "model model.format model.name model.version",
     "Microsoft.DocumentDB/databaseAccounts@2024-05-15": "databaseAccountOfferType consistencyPolicy "
     "consistencyPolicy.defaultConsistencyLevel locations locations.locationName locations.failoverPriority "
-    "locations.isZoneRedundant enableMultipleWriteLocations capabilities capabilities.name disableLocalAuth "
+    "locations.isZoneRedundant enableMultipleWriteLocations enableFreeTier publicNetworkAccess capabilities "
+    "capabilities.name disableLocalAuth "
     "disableKeyBasedMetadataWriteAccess minimalTlsVersion backupPolicy backupPolicy.type "
     "backupPolicy.continuousModeProperties backupPolicy.continuousModeProperties.tier",
     "Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2024-11-15": "resource resource.id options "
@@ -62,18 +66,45 @@ PROPERTIES = {
     "resource.partitionKey resource.partitionKey.paths resource.partitionKey.kind resource.partitionKey.version "
     "resource.defaultTtl resource.indexingPolicy",
     "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15": "roleDefinitionId principalId scope",
-    "Microsoft.DurableTask/schedulers@2025-11-01": "sku sku.name sku.capacity ipAllowlist",
-    "Microsoft.DurableTask/schedulers/taskHubs@2025-11-01": "",
+    "Microsoft.DurableTask/schedulers@2026-02-01": "sku sku.name sku.capacity ipAllowlist publicNetworkAccess",
+    "Microsoft.DurableTask/schedulers/taskHubs@2026-02-01": "",
+    "Microsoft.Insights/actionGroups@2023-01-01": "groupShortName enabled emailReceivers emailReceivers.name "
+    "emailReceivers.emailAddress emailReceivers.useCommonAlertSchema",
     "Microsoft.Insights/components@2020-02-02": "Application_Type WorkspaceResourceId DisableLocalAuth",
+    "Microsoft.Insights/metricAlerts@2018-03-01": "description severity enabled scopes evaluationFrequency windowSize "
+    "autoMitigate actions actions.actionGroupId criteria criteria.odata.type criteria.allOf criteria.allOf.name "
+    "criteria.allOf.criterionType criteria.allOf.metricNamespace criteria.allOf.metricName criteria.allOf.dimensions "
+    "criteria.allOf.dimensions.name criteria.allOf.dimensions.operator criteria.allOf.dimensions.values "
+    "criteria.allOf.timeAggregation criteria.allOf.operator criteria.allOf.threshold",
+    "Microsoft.Insights/scheduledQueryRules@2023-12-01": "displayName description severity enabled scopes "
+    "evaluationFrequency windowSize skipQueryValidation autoMitigate actions actions.actionGroups criteria "
+    "criteria.allOf criteria.allOf.query criteria.allOf.metricMeasureColumn criteria.allOf.timeAggregation "
+    "criteria.allOf.operator "
+    "criteria.allOf.threshold criteria.allOf.failingPeriods criteria.allOf.failingPeriods.numberOfEvaluationPeriods "
+    "criteria.allOf.failingPeriods.minFailingPeriodsToAlert",
     "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31": "",
-    "Microsoft.OperationalInsights/workspaces@2023-09-01": "sku sku.name retentionInDays",
+    "Microsoft.Network/privateDnsZones@2024-06-01": "",
+    "Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01": "registrationEnabled virtualNetwork "
+    "virtualNetwork.id",
+    "Microsoft.Network/privateEndpoints@2024-10-01": "subnet subnet.id privateLinkServiceConnections "
+    "privateLinkServiceConnections.name privateLinkServiceConnections.properties "
+    "privateLinkServiceConnections.properties.groupIds privateLinkServiceConnections.properties.privateLinkServiceId",
+    "Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01": "privateDnsZoneConfigs "
+    "privateDnsZoneConfigs.name privateDnsZoneConfigs.properties privateDnsZoneConfigs.properties.privateDnsZoneId",
+    "Microsoft.Network/virtualNetworks@2024-10-01": "addressSpace addressSpace.addressPrefixes subnets subnets.name "
+    "subnets.properties subnets.properties.addressPrefix subnets.properties.delegations "
+    "subnets.properties.delegations.name subnets.properties.delegations.properties "
+    "subnets.properties.delegations.properties.serviceName",
+    "Microsoft.OperationalInsights/workspaces@2023-09-01": "sku sku.name retentionInDays workspaceCapping "
+    "workspaceCapping.dailyQuotaGb",
     "Microsoft.Resources/resourceGroups@2021-04-01": "",
     "Microsoft.Storage/storageAccounts@2023-01-01": "allowBlobPublicAccess allowSharedKeyAccess "
-    "defaultToOAuthAuthentication minimumTlsVersion supportsHttpsTrafficOnly",
+    "defaultToOAuthAuthentication minimumTlsVersion supportsHttpsTrafficOnly publicNetworkAccess",
     "Microsoft.Storage/storageAccounts/blobServices@2023-01-01": "",
     "Microsoft.Storage/storageAccounts/blobServices/containers@2023-01-01": "",
-    "Microsoft.Web/serverfarms@2024-04-01": "reserved",
-    "Microsoft.Web/sites@2024-04-01": "serverFarmId httpsOnly functionAppConfig functionAppConfig.deployment "
+    "Microsoft.Web/serverfarms@2024-04-01": "reserved zoneRedundant",
+    "Microsoft.Web/sites@2024-04-01": "serverFarmId httpsOnly virtualNetworkSubnetId functionAppConfig "
+    "functionAppConfig.deployment "
     "functionAppConfig.deployment.storage functionAppConfig.deployment.storage.type "
     "functionAppConfig.deployment.storage.value functionAppConfig.deployment.storage.authentication "
     "functionAppConfig.deployment.storage.authentication.type "
@@ -91,11 +122,13 @@ PROPERTIES = {
     "identityProviders.azureActiveDirectory.registration identityProviders.azureActiveDirectory.registration.clientId "
     "identityProviders.azureActiveDirectory.registration.openIdIssuer "
     "identityProviders.azureActiveDirectory.validation "
-    "identityProviders.azureActiveDirectory.validation.allowedAudiences login login.tokenStore "
-    "login.tokenStore.enabled",
+    "identityProviders.azureActiveDirectory.validation.allowedAudiences "
+    "identityProviders.azureActiveDirectory.validation.defaultAuthorizationPolicy "
+    "identityProviders.azureActiveDirectory.validation.defaultAuthorizationPolicy.allowedApplications "
+    "login login.tokenStore login.tokenStore.enabled",
 }
 ENVELOPE = {
-    *("name", "parent", "scope", "location", "tags", "kind", "properties"),
+    *("name", "parent", "scope", "location", "tags", "tags.azd-service-name", "kind", "dependsOn", "properties"),
     *("sku", "sku.name", "sku.tier", "sku.capacity"),
     *("identity", "identity.type", "identity.userAssignedIdentities", "identity.userAssignedIdentities.*"),
 }

@@ -111,10 +111,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def spawned(app_dir: Path, env: dict[str, str] | None = None) -> Generator[Process]:
+def spawned(app_dir: Path, env: dict[str, str] | None = None, *arguments: str) -> Generator[Process]:
     """Run a host meanwhile, from its line `listening on …`."""
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command(app_dir), stdout=pipe, stderr=pipe, text=True, env=env or environment())
+    process = subprocess.Popen(
+        command(app_dir, *arguments), stdout=pipe, stderr=pipe, text=True, env=env or environment()
+    )
     try:
         said: list[str] = []
         assert process.stdout is not None

@@ -39,6 +39,16 @@ async def stream(req: Request) -> Response:
     return StreamingResponse(endless())
 
 
+@app.route("counting")
+async def counting(req: Request) -> Response:
+    async def pieces():
+        yield b"begun"
+        while not os.path.exists("go"):
+            await asyncio.sleep(0.01)
+        yield b"ended"
+    return StreamingResponse(pieces())
+
+
 @app.route("busy")
 @app.durable_client_input(client_name="client")
 async def busy(req: Request, client: df.DurableOrchestrationClient) -> Response:
@@ -134,16 +144,58 @@ def wait_until_nobody_listens(port: int) -> None:
                 return
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_in_order_whatever_is_under_way(folder: Path, sent: signal.Signals) -> None:
-    with spawned(folder) as host, httpx2.stream("GET", f"{host.url}/api/stream") as stream:
+# Ten minutes are longer than a test may take: only where there is a hurry is a stream cut before.
+@pytest.mark.parametrize(
+    ("sent", "grace"),
+    [
+        pytest.param([signal.SIGTERM], "0", id="terminated, and the grace is over"),
+        pytest.param([signal.SIGTERM, signal.SIGTERM], "600", id="terminated twice"),
+        pytest.param([signal.SIGINT], "600", id="interrupted"),
+    ],
+)
+def test_it_stops_in_order_whatever_is_under_way(folder: Path, sent: list[signal.Signals], grace: str) -> None:
+    with (
+        spawned(folder, None, "--grace", grace) as host,
+        httpx2.stream("GET", f"{host.url}/api/stream") as stream,
+    ):
         next(stream.iter_raw())
         httpx2.get(f"{host.url}/api/busy").raise_for_status()
-        host.process.send_signal(sent)
+        for number, each in enumerate(sent):
+            if number:
+                wait_until_nobody_listens(int(host.url.rpartition(":")[2]))
+            host.process.send_signal(each)
         _, errors = host.process.communicate()
 
     assert host.process.returncode == 0
     assert "Traceback" not in errors
+
+
+def test_a_stream_goes_on_when_the_host_is_terminated_and_new_requests_are_refused(folder: Path) -> None:
+    with spawned(folder) as host, httpx2.stream("GET", f"{host.url}/api/counting") as stream:
+        pieces = stream.iter_raw()
+        assert next(pieces) == b"begun"
+        host.process.send_signal(signal.SIGTERM)
+        wait_until_nobody_listens(int(host.url.rpartition(":")[2]))
+        (folder / "go").touch()
+
+        assert list(pieces) == [b"ended"]
+        _, errors = host.process.communicate()
+
+    assert host.process.returncode == 0
+    assert "Traceback" not in errors
+
+
+def test_a_stream_that_outlasts_the_grace_is_cut_in_the_middle(folder: Path) -> None:
+    with (
+        spawned(folder, None, "--grace", "1") as host,
+        httpx2.stream("GET", f"{host.url}/api/counting") as stream,
+    ):
+        pieces = stream.iter_raw()
+        next(pieces)
+        host.process.send_signal(signal.SIGTERM)
+
+        with pytest.raises(httpx2.RemoteProtocolError):
+            next(pieces)
 
 
 def test_a_port_in_use_is_told_in_one_line(folder: Path) -> None:

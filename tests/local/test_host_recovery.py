@@ -177,6 +177,7 @@ async def test_an_activity_that_had_not_started_is_started(folder: Path) -> None
     async with host_in(folder) as (process, caller):
         await caller.start("pair", "x")
         await logged(folder, "running")
+        await marked_as_running(folder)
         process.kill()
 
     (folder / "go").touch()

@@ -36,6 +36,7 @@ def standing(message: Message, writer: SessionWriter, attempt: int) -> StandingO
 async def execute(on: Services, message: Message, attempt: int = 1) -> tuple[Standing, SessionWriter]:
     """An execution up to the point where it may act, or not."""
     writer = SessionWriter(on.log, on.clock, message.session_id)
+    await writer.load()
     start = MessageStart(step=1, attempt=attempt)
     return await begin(on.log, writer, standing(message, writer, attempt), start), writer
 

@@ -11,7 +11,7 @@ from shared.agents.declaration import Agent
 from shared.domain.documents import Message, Step, ToolResult
 from shared.domain.ids import MessageId, TurnId
 from shared.domain.values import MessageStatus, ToolCall, ToolOutcome
-from shared.services.conversation import conversation
+from shared.services.conversation import conversation, remembered
 from shared.wiring import Services
 from tests.unit.telling import SESSION, THEN
 
@@ -47,7 +47,7 @@ async def answered(on: Services, number: int, call_id: str, response: Any) -> No
 
 async def told(on: Services, current: Message, agent: Agent = ASSISTANT) -> list[Any]:
     """What follows the instructions: a text for each entry, but tool entries as they are."""
-    instructions, *entries = await conversation(on.log, SESSION, agent, current)
+    instructions, *entries = await conversation(on.log, agent, await remembered(on.log, SESSION, agent), current)
     assert instructions == {"role": "system", "content": agent.instructions}
     return [(entry["role"], entry["content"]) if set(entry) == {"role", "content"} else entry for entry in entries]
 
@@ -191,7 +191,8 @@ async def test_what_a_call_is_the_first_to_read_is_told_last_and_what_came_later
     read, _later = await put(on, 2, "Shorter", 1), await put(on, 3, "Later", 1)
     current = await said(on, 1, "One", Step(text="First"), status="running")
 
-    messages = await conversation(on.log, SESSION, ASSISTANT, current, (read,))
+    newest = await remembered(on.log, SESSION, ASSISTANT)
+    messages = await conversation(on.log, ASSISTANT, newest, current, (read,))
 
     assert [entry["content"] for entry in messages[1:]] == ["One", "First", "Shorter"]
 

@@ -1,28 +1,38 @@
 """Forks: what is copied, under which ids, and what is left of one that was not finished."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrations.sweep import sweep
 from shared.domain.chunks import Chunk
 from shared.domain.documents import AnyDocument
-from shared.domain.errors import IdempotencyKeyReusedError, SessionNotFoundError, StoreUnavailableError
+from shared.domain.errors import (
+    IdempotencyKeyReusedError,
+    SessionDeletedError,
+    SessionNotFoundError,
+    StoreUnavailableError,
+)
 from shared.domain.events import ForkedFrom
 from shared.domain.fold import fold
 from shared.domain.fork import Fork
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of, session_of, turn_of
 from shared.domain.listing import SessionFilter
+from shared.domain.rooms import Room
 from shared.domain.values import Usage
 from shared.ports import ModelClient, SessionLog
 from shared.services.fork import Forks, ForkWish
-from shared.services.sessions import IdempotencyKey
+from shared.services.idempotency import IdempotencyKey
+from shared.stores.sqlite.log import SqliteSessionLog
 from shared.wiring import Services
 from tests.contract.building import whole
 from tests.contract.generating import SESSION, logs, upto
-from tests.unit.telling import OWNER, TRACE, Client, opened, posted
+from tests.unit.conftest import Clock
+from tests.unit.telling import OWNER, TRACE, Client, opened, posted, state_of
 from tests.unit.test_whole_turns import PROMPT, run
 
 pytestmark = pytest.mark.anyio
@@ -165,8 +175,72 @@ async def test_a_source_that_is_deleted_meanwhile_leaves_no_fork(on: Services, m
         log = _Eventful(on.log, counting.writes - before_last, delete)
         with pytest.raises(SessionNotFoundError):
             await _forks(on, log).fork(OWNER, source, WISH)
-        assert [await whole(on.log, copy) for copy in log.copies] == [[]] * len(log.copies)
         assert len(await on.log.sessions(SessionFilter(), before=None, limit=100)) == seen - 1
+        await sweep(Client())  # pyright: ignore[reportArgumentType]
+        assert [await whole(on.log, copy) for copy in log.copies] == [[]] * len(log.copies)
+
+
+async def test_a_fork_that_nobody_finishes_is_ended_by_the_sweep_and_never_was_a_session(
+    on: Services, model: ModelClient, clock: Clock
+) -> None:
+    project, _ = await on.projects.create(OWNER, "A project")
+    source = await opened(on, project_id=project.id)
+    await run(await posted(on, source, PROMPT), Client())
+    room = Room(OWNER)
+    assert isinstance(on.log, SqliteSessionLog)
+    rooms = on.log.rooms
+    cursor = await rooms.now(room)
+    log = _Eventful(on.log, 6, _die)
+    with pytest.raises(StoreUnavailableError):
+        await _forks(on, log).fork(OWNER, source, WISH, KEY)
+    (copy,) = log.copies
+
+    async def seen() -> list[Any]:
+        listed = await on.log.sessions(SessionFilter(owner=OWNER), before=None, limit=100)
+        used = await on.project_sessions.usage(OWNER, project.id)
+        status = await on.sessions.status(OWNER, copy)
+        with pytest.raises(SessionNotFoundError):
+            await on.events.append(OWNER, copy, [("note", {})], TRACE)
+        told = await rooms.read(room, cursor, 100)
+        return [[each.session_id for each in listed], used.sessions, status, told]
+
+    only_the_source = [[source], 1, "not_existent", []]
+    assert await seen() == only_the_source
+
+    clock.move(timedelta(hours=24))
+    await sweep(Client())  # pyright: ignore[reportArgumentType]
+    assert await whole(on.log, copy)
+    clock.move(timedelta(hours=2))
+    for _ in range(2):
+        await sweep(Client())  # pyright: ignore[reportArgumentType]
+
+    assert await whole(on.log, copy) == []
+    assert await seen() == only_the_source
+    assert await on.log.active(clock.now(), 10) == []
+
+
+async def test_a_writer_that_wakes_after_the_sweep_finds_its_place_taken(on: Services, model: ModelClient) -> None:
+    source, counting = await _conversation(on), _Eventful(on.log)
+    await _forks(on, counting).fork(OWNER, source, WISH)
+    log: _Eventful
+
+    async def end() -> None:
+        for copy in log.copies:
+            await on.forks.abandon(copy)
+
+    log = _Eventful(on.log, counting.writes - 2, end)
+    with pytest.raises(SessionDeletedError):
+        await _forks(on, log).fork(OWNER, source, WISH, KEY)
+
+    assert [(await state_of(on, copy)).deleted for copy in log.copies] == [True]
+
+
+async def test_a_fork_that_is_whole_is_not_ended(on: Services, model: ModelClient) -> None:
+    made, _ = await on.forks.fork(OWNER, await _conversation(on), WISH)
+
+    await on.forks.abandon(made.session_id)
+
+    assert await state_of(on, made.session_id) == made
 
 
 async def test_anothers_session_is_not_found(on: Services) -> None:

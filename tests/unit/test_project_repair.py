@@ -87,12 +87,12 @@ async def test_the_newest_generation_is_found_however_many_there_are(on: Service
         session_id = generation_id(project.id, "n", generation)
         await on.sessions.create(OWNER, {"project_id": project.id, "node_id": "n"}, session_id, TRACE)
 
-    found, was_there = await on.project_sessions.start(OWNER, project.id, "n", {}, TRACE)
-    assert (found.session_id, was_there) == (generation_id(project.id, "n", generations), True)
+    before = await on.project_sessions.start(OWNER, project.id, "n", {}, TRACE)
+    assert (before.state.session_id, before.found) == (generation_id(project.id, "n", generations), True)
 
-    await on.sessions.delete(OWNER, found.session_id, TRACE)
-    after, was_there = await on.project_sessions.start(OWNER, project.id, "n", {}, TRACE)
-    assert (after.session_id, was_there) == (generation_id(project.id, "n", generations + 1), False)
+    await on.sessions.delete(OWNER, before.state.session_id, TRACE)
+    after = await on.project_sessions.start(OWNER, project.id, "n", {}, TRACE)
+    assert (after.state.session_id, after.found) == (generation_id(project.id, "n", generations + 1), False)
 
 
 async def test_a_session_of_another_owner_or_node_under_the_derived_id_is_passed_over(on: Services) -> None:
@@ -101,6 +101,6 @@ async def test_a_session_of_another_owner_or_node_under_the_derived_id_is_passed
     await on.sessions.create("somebody", {"project_id": project.id}, first, TRACE)
     await on.sessions.create(OWNER, {"project_id": project.id, "node_id": "another"}, second, TRACE)
 
-    started, was_there = await on.project_sessions.start(OWNER, project.id, None, {}, TRACE)
+    started = await on.project_sessions.start(OWNER, project.id, None, {}, TRACE)
 
-    assert (started.session_id, was_there) == (generation_id(project.id, None, 3), False)
+    assert (started.state.session_id, started.found) == (generation_id(project.id, None, 3), False)

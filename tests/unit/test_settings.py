@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Generator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -89,15 +88,6 @@ def test_a_working_attempt_says_that_it_lives_before_it_is_taken_for_dead(timing
     assert timings.start_grace < timings.handover_after
 
 
-def test_deleted_sessions_outlast_every_function(environment: pytest.MonkeyPatch) -> None:
-    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
-    hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
-    longest = timedelta(hours=hours, minutes=minutes, seconds=seconds)
-
-    assert CLOUD.clear_after > longest
-    assert timedelta(seconds=read(environment, TURN_TIMEOUT_SECONDS="1500").turn_timeout_seconds) < longest
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -142,6 +132,23 @@ def test_an_azure_endpoint_can_be_called_without_a_key(environment: pytest.Monke
     found = read(environment, OPENAI_BASE_URL="https://x.openai.azure.com/openai/v1/", MODEL="m")
 
     assert (found.calls_azure, found.openai_api_key) == (True, None)
+
+
+def test_tokens_need_an_issuer_an_audience_and_keys(environment: pytest.MonkeyPatch) -> None:
+    needed = {"JWT_ISSUER": "https://i", "JWT_AUDIENCE": "a", "JWT_JWKS_URL": "https://i/keys"}
+    assert read(environment, **(IN_AZURE | needed | {"AUTH_MODE": "jwt"})).auth_mode == "jwt"
+
+    for name in needed:
+        with pytest.raises(SettingsError, match=name):
+            read(environment, **(needed | {name: ""}))
+
+
+@pytest.mark.parametrize("url", ["http://i/keys", "file:///etc/passwd", "http://localhost.evil.example/", "keys"])
+def test_keys_are_read_over_a_safe_line(environment: pytest.MonkeyPatch, url: str) -> None:
+    with pytest.raises(SettingsError, match="JWT_JWKS_URL"):
+        read(environment, JWT_JWKS_URL=url)
+
+    assert read(environment, JWT_JWKS_URL="http://127.0.0.1:8080/keys").jwt_jwks_url
 
 
 def test_a_key_is_not_shown(environment: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from shared.domain.ids import MessageId, turn_of
 from shared.domain.values import Failure, OnBusy, ToolCall
 from shared.ports import ModelClient, TurnStart
 from shared.services.control import CancelWish
-from shared.services.conversation import conversation
+from shared.services.conversation import conversation, remembered
 from shared.services.endings import Verdict
 from shared.services.messages import EndOf
 from shared.wiring import Services
@@ -268,7 +268,8 @@ async def test_a_message_said_during_a_tool_step_follows_the_tools_results(on: S
     await call_model(work(lead, step=2))
 
     later = await posted(on, lead.session_id, "Later", on_busy="enqueue")
-    told = await conversation(on.log, lead.session_id, ASSISTANT, await kept(on, lead))
+    newest = await remembered(on.log, lead.session_id, ASSISTANT)
+    told = await conversation(on.log, ASSISTANT, newest, await kept(on, lead))
     assert [entry["role"] for entry in told] == ["system", "user", "assistant", "tool", "user", "assistant"]
     assert told[4]["content"] == "Steer"
     assert later.status == "queued"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
@@ -20,6 +21,7 @@ from shared.domain.values import Failure, ToolCall
 from shared.services.endings import Verdict
 from shared.services.turns import NewMessage
 from shared.wiring import Services
+from tests.unit.conftest import Clock
 from tests.unit.telling import (
     OWNER,
     TRACE,
@@ -149,6 +151,26 @@ async def test_a_turn_applies_one_patch(on: Services, project: Project) -> None:
     with pytest.raises(InvalidPatchError, match="one a turn"):
         await on.vibecoding.apply(call(on, project, call_id="call_other"), adding("two"))
     assert (await now(on, project)).revision == 2
+
+
+async def test_a_patch_is_known_however_many_came_between(on: Services, project: Project, clock: Clock) -> None:
+    first = await on.vibecoding.apply(call(on, project), adding("first"))
+    for number in range(2, 202):
+        await on.vibecoding.apply(call(on, project, number), adding(f"node{number}"))
+    clock.move(timedelta(minutes=55))
+
+    assert await on.vibecoding.apply(call(on, project), adding("first")) == first
+    assert (await now(on, project)).revision == 202
+
+
+async def test_a_patch_is_forgotten_when_nobody_can_run_it_again(on: Services, project: Project, clock: Clock) -> None:
+    for number in range(5):
+        await on.vibecoding.apply(call(on, project, number), adding(f"node{number}"))
+    clock.move(timedelta(hours=1))
+
+    await on.vibecoding.apply(call(on, project, 6), adding("last"))
+
+    assert [applied.call_id for applied in (await now(on, project)).applied] == ["call_6"]
 
 
 @pytest.mark.parametrize("fields", [{"owner": "somebody"}, {"project_id": "prj_none"}, {"project_id": None}])

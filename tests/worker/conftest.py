@@ -8,8 +8,13 @@ import pytest
 
 from local.modelserver import ModelServer
 from shared.settings import Settings
+from tests.e2e.service import SLOW_MODEL, Service, service_of
+from tests.http.driving import Api
 from tests.worker.driver import Worker, running_worker
+from tests.worker.engine import durable_engine
 from tests.worker.extension import Endpoint, durable_endpoint
+
+pytest.register_assert_rewrite("tests.e2e.of_projects", "tests.e2e.of_sessions", "tests.e2e.of_turns")
 
 _HAS_WORKER = importlib.util.find_spec("azure_functions_runtime") is not None
 
@@ -42,7 +47,19 @@ async def worker(anyio_backend: str, settings: None) -> AsyncGenerator[Worker]:
 
 
 @pytest.fixture
+def api(worker: Worker) -> Api:
+    return service_of(worker.http).api
+
+
+@pytest.fixture
 async def durable(worker: Worker) -> AsyncGenerator[Endpoint]:
     """What the durable clients of the app's functions talk to."""
     async with durable_endpoint() as (endpoint, worker.durable_client):
         yield endpoint
+
+
+@pytest.fixture
+async def service(worker: Worker, tmp_path: Path) -> AsyncGenerator[Service]:
+    """The whole app, with an engine that runs its turns."""
+    async with durable_engine(worker, tmp_path) as worker.durable_client:
+        yield service_of(worker.http, SLOW_MODEL)

@@ -9,7 +9,7 @@ import importlib
 import json
 import logging
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ import httpx2
 from local.routes import Route, Router, segments_of
 
 _HOST = "127.0.0.1"
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 30.0
 
 
 class Message(SimpleNamespace):
@@ -53,7 +53,7 @@ class _Protos:
 
 
 class FailedError(Exception):
-    """The worker answers that it failed; the text is its stack trace."""
+    """The worker answers that it failed, with this text; its stack trace is a note."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,18 @@ class Function:
 
 
 class Worker:
-    """The worker with an app indexed. There is one in a process, since an app can be indexed once only."""
+    """The worker with an app indexed. There is one in a process, since an app can be indexed once only.
 
-    def __init__(self, runtime: Any, url: str, functions: Mapping[str, Function], http: httpx2.AsyncClient) -> None:
+    `http` is a client of the app's HTTP functions, `invoked` the names of all functions that were invoked.
+    """
+
+    def __init__(self, runtime: Any, url: str, functions: Mapping[str, Function]) -> None:
         self.functions = functions
         self.durable_client = "{}"
+        self.invoked: set[str] = set()
         self._runtime = runtime
-        self._url = url
-        self._http = http
-        self._router = Router(
-            [
-                Route(each.trigger["route"], frozenset(each.trigger["methods"]), each)
-                for each in functions.values()
-                if each.trigger["type"] == "httpTrigger"
-            ]
+        self.http = httpx2.AsyncClient(
+            transport=_Transport(self), base_url=url, timeout=_PATIENCE_SECONDS, trust_env=False
         )
 
     async def invoke(self, name: str, value: Message, invocation_id: str | None = None) -> Any:
@@ -97,6 +95,7 @@ class Worker:
         Raises:
             FailedError: the function raised.
         """
+        self.invoked.add(name)
         function = self.functions[name]
         client = Message(string=self.durable_client)
         given = {function.trigger["name"]: value, **dict.fromkeys(function.names_of("durableClient"), client)}
@@ -112,31 +111,58 @@ class Worker:
         _check(answer.result)
         return None if answer.return_value is None else json.loads(answer.return_value.json)
 
-    async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """Send a request as `stream` does, and read the whole response."""
-        async with self.stream(method, path, **options) as response:
-            await response.aread()
+
+class _Transport(httpx2.AsyncHTTPTransport):
+    """Does with a request what the host does: invokes its function, and sends the worker's server the rest."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(limits=httpx2.Limits(max_connections=None))
+        self._worker = worker
+        triggers = [(each, each.trigger) for each in worker.functions.values()]
+        self._router = Router(
+            [
+                Route(trigger["route"], frozenset(trigger["methods"]), function)
+                for function, trigger in triggers
+                if trigger["type"] == "httpTrigger"
+            ]
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        path = request.url.raw_path
+        match = self._router.find(request.method, segments_of(path.partition(b"?")[0]) or [])
+        if match is None:
+            return httpx2.Response(404)
+        invocation_id = str(uuid4())
+        http = Message(
+            method=request.method, url=path.decode(), headers={}, query={}, params=match.params, body=Message()
+        )
+        request.headers["x-ms-invocation-id"] = invocation_id
+        invoked = asyncio.create_task(self._worker.invoke(match.target.name, Message(http=http), invocation_id))
+        try:
+            response = await super().handle_async_request(request)
+        except BaseException:
+            invoked.cancel()
+            raise
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = _Body(response.stream, invoked)
         return response
 
-    @asynccontextmanager
-    async def stream(self, method: str, path: str, **options: Any) -> AsyncGenerator[httpx2.Response]:
-        """Find the function by its route and invoke it, and send its request to the worker's own HTTP server.
 
-        Raises:
-            FailedError: the function raised.
-        """
-        match = self._router.find(method, segments_of(path.partition("?")[0].encode()) or [])
-        assert match is not None, f"no function answers {method} {path}"
-        invocation_id = str(uuid4())
-        http = Message(method=method, url=path, headers={}, query={}, params=match.params, body=Message())
-        sent = {**options.pop("headers", {}), "x-ms-invocation-id": invocation_id}
-        invocation = asyncio.create_task(self.invoke(match.target.name, Message(http=http), invocation_id))
-        try:
-            async with self._http.stream(method, self._url + path, headers=sent, **options) as response:
-                yield response
-            await invocation
-        finally:
-            invocation.cancel()
+class _Body(httpx2.AsyncByteStream):
+    """A response's body, and the invocation that it is of: whoever reads it whole hears how that ended."""
+
+    def __init__(self, body: httpx2.AsyncByteStream, invoked: asyncio.Task[Any]) -> None:
+        self._body = body
+        self._invoked = invoked
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._body:
+            yield piece
+        await self._invoked
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+        self._invoked.cancel()
 
 
 @asynccontextmanager
@@ -158,8 +184,9 @@ async def running_worker(app: Path) -> AsyncGenerator[Worker]:
     try:
         url = answer.capabilities["HttpUri"]
         await _listening(url)
-        async with httpx2.AsyncClient(timeout=_PATIENCE_SECONDS) as http:
-            yield Worker(runtime, url, await _indexed(runtime), http)
+        worker = Worker(runtime, url, await _indexed(runtime))
+        async with worker.http:
+            yield worker
     finally:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it reports its being cancelled as an error
         for server in servers:
@@ -202,4 +229,6 @@ def _request(**content: Message) -> Message:
 
 def _check(result: Any) -> None:
     if result.status != _StatusResult.Success:
-        raise FailedError(f"{result.exception.message}\n{result.exception.stack_trace}")
+        error = FailedError(result.exception.message)
+        error.add_note(result.exception.stack_trace)
+        raise error

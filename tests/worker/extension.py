@@ -62,19 +62,19 @@ class Endpoint:
 
 @asynccontextmanager
 async def durable_endpoint() -> AsyncGenerator[tuple[Endpoint, str]]:
-    """Serve an endpoint; with it comes the JSON that the host hands to a durable client binding."""
+    """Serve an endpoint; with it comes what the host hands to a durable client binding."""
     endpoint, app = Endpoint(), web.Application()
     app.router.add_post("/durabletask/orchestrators/{orchestrator}/{instance}", endpoint.start)
     app.router.add_get("/durabletask/instances/{instance}", endpoint.status)
     app.router.add_delete("/durabletask/instances/", endpoint.purge)
     async with TestServer(app) as server:
-        client = {
-            "taskHubName": "worker",
-            "creationUrls": {},
-            "managementUrls": {"id": "INSTANCEID"},
-            "rpcBaseUrl": str(server.make_url("/durabletask/")),
-        }
-        yield endpoint, json.dumps(client)
+        yield endpoint, client_binding(str(server.make_url("/durabletask/")))
+
+
+def client_binding(url: str) -> str:
+    """What the host hands to a durable client binding, where the extension's endpoint is at `url`."""
+    urls = {"taskHubName": "worker", "creationUrls": {}, "managementUrls": {"id": "INSTANCEID"}}
+    return json.dumps({**urls, "rpcBaseUrl": url})
 
 
 @dataclass(frozen=True)

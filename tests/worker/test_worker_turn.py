@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.worker.client import Frame, frames, new_session, post_message
+from tests.http.driving import Api
 from tests.worker.driver import FailedError, Message, Worker
 from tests.worker.extension import Asked, Endpoint, Orchestration
 
@@ -26,19 +26,14 @@ async def _begun(worker: Worker, durable: Endpoint, message: dict[str, Any]) -> 
     return turn, await turn.begin()
 
 
-async def _streamed(worker: Worker, session_id: str) -> list[Frame]:
-    async with worker.stream("GET", f"/sessions/{session_id}/stream") as response:
-        return [frame async for frame in frames(response)]
-
-
 def _names(asked: list[Asked]) -> list[str | None]:
     return [each.name for each in asked]
 
 
-async def test_a_message_starts_its_turn_through_the_durable_client(worker: Worker, durable: Endpoint) -> None:
-    session_id = await new_session(worker)
+async def test_a_message_starts_its_turn_through_the_durable_client(api: Api, durable: Endpoint) -> None:
+    session_id = await api.new_session()
 
-    message = await post_message(worker, session_id, "hello")
+    message = await api.begin(session_id, "hello")
 
     (start,) = durable.started.values()
     assert start.orchestrator == "run_turn"
@@ -46,9 +41,11 @@ async def test_a_message_starts_its_turn_through_the_durable_client(worker: Work
     assert (start.given["session_id"], start.given["turn_id"]) == (session_id, message["turn_id"])
 
 
-async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(worker: Worker, durable: Endpoint) -> None:
-    session_id = await new_session(worker)
-    message = await post_message(worker, session_id, "hello")
+async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(
+    worker: Worker, api: Api, durable: Endpoint
+) -> None:
+    session_id = await api.new_session()
+    message = await api.begin(session_id, "hello")
 
     turn, asked = await _begun(worker, durable, message)
     assert _names(asked) == ["call_model", None]
@@ -57,18 +54,18 @@ async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(worker: Wor
     assert await turn.completed(await _run(worker, asked[0])) == []
 
     assert (turn.is_done, turn.output["outcome"]) == (True, "done")
-    *_, run_complete, done = stream = await _streamed(worker, session_id)
+    *_, run_complete, done = stream = await api.read(session_id)
     assert (run_complete.event, run_complete.data["status"]) == ("run.complete", "completed")
     assert (done.event, done.data["reason"]) == ("done", "finished")
     answer = "".join(frame.data["text"] for frame in stream if frame.event == "message.delta")
-    found = (await worker.request("GET", f"/messages/{message['message_id']}")).json()
+    found = await api.message(message["message_id"])
     assert (found["status"], found["answer"]) == ("completed", answer)
     assert found["usage"]["completion_tokens"] == 20
 
 
-async def test_a_turn_is_looked_after_and_runs_its_tools(worker: Worker, durable: Endpoint) -> None:
-    session_id = await new_session(worker)
-    message = await post_message(worker, session_id, 'call calculate {"expression": "6 * 7"} and use current_time')
+async def test_a_turn_is_looked_after_and_runs_its_tools(worker: Worker, api: Api, durable: Endpoint) -> None:
+    session_id = await api.new_session()
+    message = await api.begin(session_id, 'call calculate {"expression": "6 * 7"} and use current_time')
 
     turn, (call, timer) = await _begun(worker, durable, message)
     looked = await _run(worker, (await turn.fired(timer))[0])
@@ -83,7 +80,7 @@ async def test_a_turn_is_looked_after_and_runs_its_tools(worker: Worker, durable
     await turn.completed(await _run(worker, finish))
 
     assert turn.is_done
-    stream = await _streamed(worker, session_id)
+    stream = await api.read(session_id)
     results = {frame.data["name"]: frame.data for frame in stream if frame.event == "tool_call.complete"}
     assert results["calculate"]["response"] == 42
     assert results["current_time"]["status"] == "completed"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.core.pipeline import PipelineResponse
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceExistsError
 
 from shared.domain.errors import StoreUnavailableError
 
@@ -51,6 +52,12 @@ async def persistently(call: Callable[[], Awaitable[T]]) -> T:
                 raise _in_our_words(error) from error
             _LOGGER.debug("Cosmos DB is called again in %s s: %s", pause, error)
         await asyncio.sleep(pause)
+
+
+def is_taken(error: CosmosResourceExistsError | CosmosBatchOperationError) -> bool:
+    """Whether what was to be created is there already; in a batch the create comes first."""
+    taken = (0, HTTPStatus.CONFLICT)
+    return isinstance(error, CosmosResourceExistsError) or (error.error_index, error.status_code) == taken
 
 
 def log_charge(response: PipelineResponse[Any, Any]) -> None:

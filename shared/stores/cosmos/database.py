@@ -5,6 +5,7 @@ tail looks at Eventual, for half the price and without asking a quorum.
 """
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -12,13 +13,17 @@ from urllib.parse import urlsplit
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from shared.stores.cosmos.calls import log_charge, persistently
-from shared.stores.cosmos.containers import PROJECTS, ROOMS, SESSIONS
+from shared.stores.cosmos.containers import CONTAINERS, PROJECTS, ROOMS, SESSIONS
 
 Consistency = Literal["Strong", "Eventual"]
 
 # Published with the emulator, so no secret (learn.microsoft.com/azure/cosmos-db/emulator).
 _EMULATOR_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 _READ_SECONDS: dict[Consistency, int] = {"Strong": 10, "Eventual": 2}
+
+# At INFO, the worker's level, they tell of every request with all its headers: that would outweigh all else.
+for _name in ("azure.core", "azure.cosmos", "azure.identity"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Database:
@@ -43,6 +48,11 @@ class Database:
     async def rooms(self) -> ContainerProxy:
         """The container of all rooms."""
         return await self._container(ROOMS, "Strong")
+
+    async def check(self) -> None:
+        """Answer if all containers do."""
+        containers = [await self._container(name, "Strong") for name in CONTAINERS]
+        await asyncio.gather(*(persistently(container.read) for container in containers))
 
     async def close(self) -> None:
         self._containers.clear()

@@ -91,7 +91,7 @@ def state_item(state: SessionState) -> dict[str, Any]:
         "status": state.status,
         "agent_name": state.agent_name,
         "archived": state.archived,
-        "deleted": state.deleted,
+        "deleted": state.deleted or not state.is_whole,
         "labels": [label(key, value) for key, value in state.metadata.items() if isinstance(value, str)],
         **({} if state.look_at is None else {"attention": state.look_at.timestamp()}),
         "body": state.model_dump_json(exclude_none=True),

@@ -16,7 +16,7 @@ from azure.cosmos.exceptions import (
 )
 
 from shared.domain.chunks import Chunk
-from shared.domain.documents import AnyDocument, ModelResponse
+from shared.domain.documents import AnyDocument, IdempotencyRecord, ModelResponse
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
@@ -24,8 +24,8 @@ from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.domain.values import size_of
 from shared.ports import D, Tail
-from shared.stores.cosmos import queries
-from shared.stores.cosmos.calls import persistently
+from shared.stores.cosmos import claims, queries
+from shared.stores.cosmos.calls import is_taken, persistently
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import (
     STATE_ID,
@@ -121,6 +121,12 @@ class CosmosSessionLog:
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         await self._upsert(document_item(session_id, document))
 
+    async def claim(self, record: IdempotencyRecord) -> IdempotencyRecord | None:
+        return await claims.claim(await self._database.sessions(), record)
+
+    async def release(self, record: IdempotencyRecord) -> None:
+        await claims.release(await self._database.sessions(), record)
+
     async def silence(self, session_id: SessionId, writer: WriterId) -> timedelta | None:
         container = await self._database.sessions()
 
@@ -148,8 +154,7 @@ class CosmosSessionLog:
             await self._upsert({name: value for name, value in mark.items() if name != "attention"})
 
     async def check(self) -> None:
-        container = await self._database.sessions()
-        await persistently(container.read)
+        await self._database.check()
 
     async def close(self) -> None:
         await self._database.close()
@@ -168,7 +173,7 @@ class CosmosSessionLog:
             else:
                 await container.create_item(created, no_response=True)
         except (CosmosResourceExistsError, CosmosBatchOperationError) as error:
-            if not _is_taken(error):
+            if not is_taken(error):
                 raise
             await self._settle(created)
 
@@ -242,10 +247,3 @@ class CosmosSessionLog:
         except (AzureError, StoreUnavailableError) as error:
             _LOGGER.debug("Session %s couldn't be looked at: %s", session_id, error)
             return None  # readers read strongly in a while, and are told then
-
-
-def _is_taken(error: CosmosResourceExistsError | CosmosBatchOperationError) -> bool:
-    return isinstance(error, CosmosResourceExistsError) or (error.error_index, error.status_code) == (
-        0,
-        HTTPStatus.CONFLICT,
-    )

@@ -65,7 +65,8 @@ class CosmosProjectStore:
         """Whether `project` stands there; False if the item was changed in between."""
         container, there = await self._database.projects(), await self._there(project.id)
         if there is None or there["revision"] != project.revision - 1:
-            if there is not None and there["changed_by"] == project.changed_by:
+            # Our own if the reply to an earlier call was lost, whoever has changed it since.
+            if there is not None and Project.model_validate_json(there["body"]).was_changed_by(project.changed_by):
                 return True
             raise RevisionTakenError(f"The project {project.id!r} was changed meanwhile.")
         try:

@@ -10,7 +10,7 @@ from shared.domain.chunks import (
     Chunk,
     Event,
 )
-from shared.domain.documents import AnyDocument, Document
+from shared.domain.documents import AnyDocument, Document, IdempotencyRecord, claim_place
 from shared.domain.errors import SequenceTakenError
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter, listing_key
@@ -26,25 +26,19 @@ _EVENTS = TypeAdapter(tuple[Event, ...])
 _FILTERS = {"owner": "owner", "project_id": "project_id", "status": "status", "agent_name": "agent_name"}
 
 
-def is_written(connection: sqlite3.Connection, chunk: Chunk) -> bool:
-    """Whether this very write was done before; if the place is another's, SequenceTakenError.
+def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
+    """Put `chunk` into its place; False if this very write was done before.
 
     A deleted session's places are all taken: its mark refuses writers that slept until now.
+
+    Raises:
+        SequenceTakenError: the place is another's.
     """
-    there = connection.execute(
-        "SELECT writer, events FROM chunks WHERE session_id = ? AND first = ?", (chunk.session_id, chunk.first)
-    ).fetchone()
-    if there is not None and (there["writer"], there["events"]) == (chunk.writer, _events_json(chunk)):
-        return True
-    deleted = "SELECT 1 FROM states WHERE session_id = ? AND deleted = 1"
-    if there is not None or connection.execute(deleted, (chunk.session_id,)).fetchone() is not None:
-        raise SequenceTakenError(chunk.session_id, chunk.first)
-    return False
-
-
-def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> None:
-    connection.execute(
-        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    events = _events_json(chunk)
+    inserted = connection.execute(
+        # The column alone also says of a fork that is being copied that no list shows it.
+        "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"
+        " (SELECT 1 FROM states WHERE session_id = ?1 AND deleted = 1 AND body ->> '$.deleted') ON CONFLICT DO NOTHING",
         (
             chunk.session_id,
             chunk.first,
@@ -53,9 +47,17 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> None:
             chunk.writer,
             time.time(),
             _types(chunk),
-            _events_json(chunk),
+            events,
         ),
-    )
+    ).rowcount
+    if inserted:
+        return True
+    there = connection.execute(
+        "SELECT writer, events FROM chunks WHERE session_id = ? AND first = ?", (chunk.session_id, chunk.first)
+    ).fetchone()
+    if there is None or (there["writer"], there["events"]) != (chunk.writer, events):
+        raise SequenceTakenError(chunk.session_id, chunk.first)
+    return False
 
 
 def _events_json(chunk: Chunk) -> str:
@@ -74,7 +76,7 @@ def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
             state.status,
             state.agent_name,
             state.archived,
-            state.deleted,
+            state.deleted or not state.is_whole,
             attention,
             state.updated_at.timestamp(),
             state.model_dump_json(exclude_none=True),
@@ -89,6 +91,24 @@ def upsert_document(connection: sqlite3.Connection, session_id: SessionId, docum
     connection.execute(
         "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
         (session_id, document.kind, document.id, document.order, now, expires_at, body),
+    )
+
+
+def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> IdempotencyRecord | None:
+    """Insert `record` in a partition of its own, or give the one that is there and has not expired."""
+    place = claim_place(record)
+    query = "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND id = ? AND expires_at > ?"
+    there = connection.execute(query, (place, record.kind, record.id, time.time())).fetchone()
+    if there is None:
+        upsert_document(connection, place, record)
+        return None
+    return IdempotencyRecord.model_validate_json(there["body"])
+
+
+def release(connection: sqlite3.Connection, record: IdempotencyRecord) -> None:
+    connection.execute(
+        "DELETE FROM documents WHERE session_id = ? AND kind = ? AND id = ? AND body = ?",
+        (claim_place(record), record.kind, record.id, record.model_dump_json(exclude_none=True)),
     )
 
 

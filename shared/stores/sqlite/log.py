@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from shared.domain.chunks import (
     Chunk,
 )
-from shared.domain.documents import AnyDocument, Lease
+from shared.domain.documents import AnyDocument, IdempotencyRecord, Lease
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
@@ -19,11 +19,12 @@ from shared.stores.sqlite.database import Database
 from shared.stores.sqlite.items import (
     BEYOND,
     chunk_of,
+    claim,
     conditions,
     insert_chunk,
-    is_written,
     kind_name,
     read_chunks,
+    release,
     upsert_document,
     upsert_state,
 )
@@ -45,9 +46,8 @@ class SqliteSessionLog:
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
         def work(connection: sqlite3.Connection) -> Recorded | None:
-            if is_written(connection, chunk):
+            if not insert_chunk(connection, chunk):
                 return None
-            insert_chunk(connection, chunk)
             if checkpoint is not None:
                 upsert_state(connection, checkpoint)
             for document in documents:
@@ -127,6 +127,12 @@ class SqliteSessionLog:
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         await self._database.write(lambda connection: upsert_document(connection, session_id, document))
+
+    async def claim(self, record: IdempotencyRecord) -> IdempotencyRecord | None:
+        return await self._database.write(lambda connection: claim(connection, record))
+
+    async def release(self, record: IdempotencyRecord) -> None:
+        await self._database.write(lambda connection: release(connection, record))
 
     async def silence(self, session_id: SessionId, writer: WriterId) -> timedelta | None:
         def work(connection: sqlite3.Connection) -> float | None:

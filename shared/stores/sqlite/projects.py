@@ -33,7 +33,7 @@ class SqliteProjectStore:
         def work(connection: sqlite3.Connection) -> None:
             there = _there(connection, project.id)
             if there is None or there["revision"] != project.revision - 1:
-                if there is not None and there["changed_by"] == project.changed_by:
+                if there is not None and Project.model_validate_json(there["body"]).was_changed_by(project.changed_by):
                     return
                 raise RevisionTakenError(f"The project {project.id!r} was changed meanwhile.")
             _upsert(connection, project)

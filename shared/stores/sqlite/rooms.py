@@ -37,18 +37,25 @@ def record(connection: sqlite3.Connection, chunk: Chunk) -> Recorded | None:
     """
     if not is_telling(chunk):
         return None
-    deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
-    rows = connection.execute(
-        "INSERT INTO rooms (owner, project_id, session_id, first, deletes, recorded_at)"
-        " SELECT owner, project_id, session_id, ?, ?, ? FROM states WHERE session_id = ?"
-        " RETURNING place, owner, project_id",
-        (chunk.first, deletes, time.time(), chunk.session_id),
-    ).fetchall()
-    if not rows:  # a log that has no state yet
+    query = "SELECT owner, project_id, CASE WHEN deleted THEN body END AS hidden FROM states WHERE session_id = ?"
+    session = connection.execute(query, (chunk.session_id,)).fetchone()
+    if session is None or _is_no_session(session["hidden"]):
         return None
-    if rows[0]["place"] % _FORGOTTEN_EVERY == 0:
+    deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
+    owner, project_id = session["owner"], session["project_id"]
+    (place,) = connection.execute(
+        "INSERT INTO rooms (owner, project_id, session_id, first, deletes, recorded_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " RETURNING place",
+        (owner, project_id, chunk.session_id, chunk.first, deletes, time.time()),
+    ).fetchone()
+    if place % _FORGOTTEN_EVERY == 0:
         forget_expired(connection)
-    return Recorded(**dict(rows[0]))
+    return Recorded(place, owner, project_id)
+
+
+def _is_no_session(hidden: str | None) -> bool:
+    """Whether a state that no list shows is that of a fork which is not copied whole, or never was."""
+    return hidden is not None and not SessionState.model_validate_json(hidden).is_whole
 
 
 class SqliteRooms:

@@ -1,0 +1,97 @@
+// Mail when the app fails: one entry in `queries` for each thing to look for in its telemetry. `found` is counted.
+param token string
+param location string
+param tags object
+param email string
+param workspaceId string
+param cosmosId string
+
+var queries = [
+  {
+    name: 'server-errors'
+    description: 'Requests were answered with a status of 500 or more.'
+    query: 'AppRequests | where toint(ResultCode) >= 500 | summarize found = count()'
+  }
+  {
+    // Invocations without a request have the code 0.
+    name: 'failing-functions'
+    description: 'Activities, orchestrations or timers fail.'
+    query: 'AppRequests | where ResultCode == "0" and Success == false | summarize found = count()'
+  }
+]
+
+resource receivers 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: 'ag-${token}'
+  location: 'global'
+  tags: tags
+  properties: {
+    groupShortName: 'turnlog'
+    enabled: true
+    emailReceivers: [{ name: 'operators', emailAddress: email, useCommonAlertSchema: true }]
+  }
+}
+
+resource searches 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for entry in queries: {
+    name: 'alert-${entry.name}-${token}'
+    location: location
+    tags: tags
+    properties: {
+      displayName: 'Turnlog: ${entry.name}'
+      description: entry.description
+      severity: 2
+      enabled: true
+      scopes: [workspaceId]
+      evaluationFrequency: 'PT5M'
+      windowSize: 'PT15M'
+      // A new workspace does not know the table yet.
+      skipQueryValidation: true
+      autoMitigate: true
+      criteria: {
+        allOf: [
+          {
+            query: entry.query
+            metricMeasureColumn: 'found'
+            timeAggregation: 'Total'
+            operator: 'GreaterThanOrEqual'
+            threshold: 5
+            failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
+          }
+        ]
+      }
+      actions: { actionGroups: [receivers.id] }
+    }
+  }
+]
+
+// Some 429 are in order: clients wait and repeat. Many mean that COSMOS_MAX_THROUGHPUT is too low.
+resource throttling 'Microsoft.Insights/metricAlerts@2018-03-01' = {
+  name: 'alert-throttling-${token}'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: 'Cosmos DB refuses requests for want of throughput (429).'
+    severity: 2
+    enabled: true
+    scopes: [cosmosId]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    autoMitigate: true
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+      allOf: [
+        {
+          criterionType: 'StaticThresholdCriterion'
+          name: 'throttled'
+          metricNamespace: 'Microsoft.DocumentDB/databaseAccounts'
+          metricName: 'TotalRequests'
+          dimensions: [{ name: 'StatusCode', operator: 'Include', values: ['429'] }]
+          timeAggregation: 'Count'
+          operator: 'GreaterThan'
+          threshold: 100
+        }
+      ]
+    }
+    actions: [{ actionGroupId: receivers.id }]
+  }
+}

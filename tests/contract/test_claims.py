@@ -1,0 +1,73 @@
+"""Idempotency records that belong to no session: of many claims one is kept, and only that very one is taken back."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from shared.domain.documents import IdempotencyRecord
+from shared.domain.listing import SessionFilter
+from shared.ports import SessionLog
+
+pytestmark = pytest.mark.anyio
+
+
+class ShortRecord(IdempotencyRecord):
+    """A record that is forgotten at once."""
+
+    expires_after = 0
+
+
+def _record(result: str = "ses_1", key: str | None = None) -> IdempotencyRecord:
+    return IdempotencyRecord(id=key or uuid4().hex, body_hash="hash", result=result)
+
+
+async def test_the_first_claim_is_kept_and_given_to_all_others(log: SessionLog, elsewhere: SessionLog) -> None:
+    first = _record()
+
+    assert await log.claim(first) is None
+
+    assert await elsewhere.claim(_record("ses_2", first.id)) == first
+    assert await log.claim(first) == first
+    assert await log.claim(_record()) is None
+
+
+async def test_of_claims_at_once_one_is_kept(log: SessionLog, elsewhere: SessionLog) -> None:
+    key = uuid4().hex
+    records = [_record(f"ses_{number}", key) for number in range(12)]
+
+    answers = await asyncio.gather(
+        *((log if number % 2 else elsewhere).claim(record) for number, record in enumerate(records))
+    )
+
+    (kept,) = [record for record, answer in zip(records, answers, strict=True) if answer is None]
+    assert all(answer == kept for answer in answers if answer is not None)
+
+
+async def test_only_the_record_that_is_kept_is_taken_back(log: SessionLog, elsewhere: SessionLog) -> None:
+    kept, other = _record(), _record("ses_2")
+    await log.claim(kept)
+
+    await elsewhere.release(_record("ses_2", kept.id))
+    await elsewhere.release(other)
+    assert await log.claim(kept) == kept
+
+    await log.release(kept)
+    await log.release(kept)
+    assert await elsewhere.claim(_record("ses_2", kept.id)) is None
+
+
+@pytest.mark.needs("expiry")
+async def test_a_claim_whose_time_is_over_keeps_nobody_out(log: SessionLog) -> None:
+    short = ShortRecord(id=uuid4().hex, body_hash="hash", result="ses_1")
+    await log.claim(short)
+
+    assert await log.claim(_record("ses_2", short.id)) is None
+
+
+async def test_a_claim_is_no_session(log: SessionLog) -> None:
+    seen = len(await log.sessions(SessionFilter(with_deleted=True), before=None, limit=1000))
+
+    await log.claim(_record())
+
+    assert len(await log.sessions(SessionFilter(with_deleted=True), before=None, limit=1000)) == seen

@@ -1,0 +1,63 @@
+"""A fork that is being copied: nobody is shown it, its writer goes on, and the sweep finds it if that never ends."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.errors import SequenceTakenError
+from shared.domain.events import ForkedFrom, SessionCreated, SessionDeleted
+from shared.domain.ids import SessionId, new_session_id, new_writer_id
+from shared.domain.listing import SessionFilter
+from shared.domain.session import SessionState
+from shared.ports import SessionLog
+from tests.contract.building import RUN, THEN, begin, delta, go_on
+
+pytestmark = pytest.mark.anyio
+
+LATE = THEN + timedelta(hours=26)
+
+
+async def _begun(log: SessionLog) -> SessionState:
+    forked_from = ForkedFrom(session_id=SessionId("ses_source"), sequence=3)
+    data = SessionCreated(thread_id="thread", owner=new_writer_id(), forked_from=forked_from)
+    return await begin(log, new_session_id(THEN), **data.model_dump(exclude={"type"}))
+
+
+async def _listed(log: SessionLog, state: SessionState) -> list[SessionId]:
+    wanted = SessionFilter(owner=state.owner)
+    return [each.session_id for each in await log.sessions(wanted, before=None, limit=10)]
+
+
+async def _due(log: SessionLog, state: SessionState, after: timedelta) -> bool:
+    return state.session_id in {each.session_id for each in await log.active(THEN + after, 1000)}
+
+
+async def test_a_copy_is_listed_once_it_is_whole(log: SessionLog, elsewhere: SessionLog) -> None:
+    state = await _begun(log)
+    assert await elsewhere.state(state.session_id) == state
+    state = await go_on(log, state, delta())
+    assert (await _listed(elsewhere, state), state.is_whole) == ([], False)
+
+    state = await go_on(log, state, RUN)
+
+    assert (await _listed(elsewhere, state), state.is_whole) == ([state.session_id], True)
+    assert await elsewhere.state(state.session_id) == state
+
+
+async def test_a_copy_that_is_never_whole_is_looked_at_after_a_day(log: SessionLog) -> None:
+    state = await _begun(log)
+
+    assert not await _due(log, state, timedelta(hours=24))
+    assert await _due(log, state, timedelta(hours=26))
+
+
+async def test_a_copy_that_was_ended_takes_nothing_more_and_was_never_listed(log: SessionLog) -> None:
+    state = await _begun(log)
+    ended = await go_on(log, state, SessionDeleted(), at=LATE)
+
+    with pytest.raises(SequenceTakenError):
+        await go_on(log, state, delta())
+
+    assert (await _listed(log, state), ended.is_whole) == ([], False)
+    await log.clear(state.session_id)
+    assert not await _due(log, state, timedelta(days=30))

@@ -1,0 +1,98 @@
+"""What Azure and azd take, each table with its source."""
+
+# The definitions that knowledge.py names: what a property or a name may be, for those with a closed list or a pattern.
+# By type and path.
+VALUES = {
+    "Microsoft.Authorization/roleAssignments@2022-04-01 properties.principalType": "ServicePrincipal",
+    "Microsoft.CognitiveServices/accounts@2025-10-01-preview properties.publicNetworkAccess": "Enabled Disabled",
+    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 kind": "GlobalDocumentDB MongoDB Parse",
+    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.databaseAccountOfferType": "Standard",
+    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.publicNetworkAccess": "Enabled Disabled",
+    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.minimalTlsVersion": "Tls Tls11 Tls12",
+    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.backupPolicy.type": "Continuous Periodic",
+    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.backupPolicy.continuousModeProperties.tier": (
+        "Continuous7Days Continuous30Days"
+    ),
+    "Microsoft.DurableTask/schedulers@2026-02-01 properties.publicNetworkAccess": "Enabled Disabled",
+    "Microsoft.Insights/components@2020-02-02 properties.Application_Type": "web other",
+    "Microsoft.Insights/metricAlerts@2018-03-01 properties.criteria.odata.type": (
+        "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
+    ),
+    "Microsoft.Insights/metricAlerts@2018-03-01 properties.criteria.allOf.criterionType": "StaticThresholdCriterion",
+    "Microsoft.Insights/metricAlerts@2018-03-01 properties.criteria.allOf.operator": (
+        "Equals GreaterThan GreaterThanOrEqual LessThan LessThanOrEqual"
+    ),
+    "Microsoft.Insights/metricAlerts@2018-03-01 properties.criteria.allOf.timeAggregation": (
+        "Average Count Minimum Maximum Total"
+    ),
+    "Microsoft.Insights/scheduledQueryRules@2023-12-01 properties.criteria.allOf.operator": (
+        "Equals GreaterThan GreaterThanOrEqual LessThan LessThanOrEqual"
+    ),
+    "Microsoft.Insights/scheduledQueryRules@2023-12-01 properties.criteria.allOf.timeAggregation": (
+        "Count Average Minimum Maximum Total"
+    ),
+    "Microsoft.OperationalInsights/workspaces@2023-09-01 properties.sku.name": "PerGB2018 CapacityReservation",
+    "Microsoft.Storage/storageAccounts@2023-01-01 kind": "StorageV2",
+    "Microsoft.Storage/storageAccounts@2023-01-01 sku.name": "Standard_LRS Standard_ZRS",
+    "Microsoft.Storage/storageAccounts@2023-01-01 properties.minimumTlsVersion": "TLS1_0 TLS1_1 TLS1_2",
+    "Microsoft.Storage/storageAccounts@2023-01-01 properties.publicNetworkAccess": "Enabled Disabled",
+    "Microsoft.Storage/storageAccounts/blobServices@2023-01-01 name": "default",
+    "Microsoft.Web/sites@2024-04-01 identity.type": "UserAssigned SystemAssigned",
+    "Microsoft.Web/sites@2024-04-01 properties.functionAppConfig.deployment.storage.type": "blobContainer",
+    "Microsoft.Web/sites@2024-04-01 properties.functionAppConfig.deployment.storage.authentication.type": (
+        "SystemAssignedIdentity UserAssignedIdentity StorageAccountConnectionString"
+    ),
+    "Microsoft.Web/sites@2024-04-01 properties.functionAppConfig.runtime.name": "python",
+    "Microsoft.Web/sites@2024-04-01 properties.siteConfig.minTlsVersion": "1.0 1.1 1.2 1.3",
+    "Microsoft.Web/sites/config@2024-04-01 name": "appsettings authsettingsV2",
+    "Microsoft.Web/sites/config@2024-04-01 properties.globalValidation.unauthenticatedClientAction": (
+        "RedirectToLoginPage AllowAnonymous Return401 Return403"
+    ),
+}
+
+# Names: the same definitions where they have a pattern, else
+# learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules.
+NAMES = {
+    "Microsoft.CognitiveServices/accounts": r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}",
+    "Microsoft.DocumentDB/databaseAccounts": r"[a-z0-9][a-z0-9-]{2,43}",
+    "Microsoft.DurableTask/schedulers": r"[a-zA-Z0-9-]{3,64}",
+    "Microsoft.DurableTask/schedulers/taskHubs": r"[a-zA-Z0-9-]{3,64}",
+    "Microsoft.Insights/actionGroups": r"[\w().-]{1,260}",
+    "Microsoft.Insights/components": r"[\w().-]{1,260}",
+    "Microsoft.Insights/metricAlerts": r"[\w().-]{1,260}",
+    "Microsoft.ManagedIdentity/userAssignedIdentities": r"[a-zA-Z0-9][\w-]{2,127}",
+    "Microsoft.Network/virtualNetworks": r"[a-zA-Z0-9][\w.-]{1,63}",
+    "Microsoft.OperationalInsights/workspaces": r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]",
+    "Microsoft.Resources/resourceGroups": r"[\w().-]{1,90}",
+    "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",
+    "Microsoft.Web/serverfarms": r"[a-zA-Z0-9-]{1,60}",
+    "Microsoft.Web/sites": r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]",
+}
+# The world has one of each name: they hold a hash of subscription, environment and region.
+UNIQUE_IN_THE_WORLD = {
+    "Microsoft.CognitiveServices/accounts",
+    "Microsoft.DocumentDB/databaseAccounts",
+    "Microsoft.Storage/storageAccounts",
+    "Microsoft.Web/sites",
+}
+
+# What a private endpoint leads to, and the zone that holds its address:
+# learn.microsoft.com/azure/private-link/private-endpoint-dns. That of the scheduler is in no list yet; it is as in
+# public templates for it, its part as in learn.microsoft.com/azure/durable-task/scheduler
+# (durable-task-scheduler-private-endpoints).
+PRIVATE_ZONES = {
+    "blob": "privatelink.blob.${environment().suffixes.storage}",
+    "queue": "privatelink.queue.${environment().suffixes.storage}",
+    "table": "privatelink.table.${environment().suffixes.storage}",
+    "Sql": "privatelink.documents.azure.com",
+    "account": "privatelink.openai.azure.com",
+    "scheduler": "privatelink.durabletask.io",
+}
+
+# github.com/Azure/azure-dev at ae35809f, schemas/v1.0/azure.yaml.json: what azure.yaml may say, so that a misspelt name
+# fails; a new one is to be looked up there before it is added.
+AZD_KEYS = {
+    *("name", "requiredVersions", "requiredVersions.azd", "services", "services.app"),
+    *(f"services.app.{key}" for key in ("project", "language", "host", "hooks")),
+    *(f"services.app.hooks.{when}package{key}" for when in ("pre", "post") for key in ("", ".shell", ".run")),
+}

@@ -1,0 +1,144 @@
+"""host.json: one for each durable backend, put in place by azd, and a reason for every setting."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from local.options import options_of
+from tests.infra.bicep import template
+
+ROOT = Path(__file__).parents[2]
+FILES = {"azureStorage": ROOT / "host.json", "azureManaged": ROOT / "infra" / "host.azureManaged.json"}
+HOSTS: dict[str, dict[str, Any]] = {backend: json.loads(file.read_text()) for backend, file in FILES.items()}
+REASONS = (ROOT / "docs" / "host.md").read_text()
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its path."""
+    if not isinstance(value, dict):
+        yield path, value
+        return
+    for name, inner in cast("dict[str, Any]", value).items():
+        yield from leaves(inner, f"{path}.{name}".lstrip("."))
+
+
+def durable(host: dict[str, Any]) -> dict[str, Any]:
+    return host["extensions"]["durableTask"]
+
+
+def test_both_files_differ_only_in_the_storage_provider() -> None:
+    without = [json.loads(json.dumps(host)) for host in HOSTS.values()]
+    providers = [durable(host).pop("storageProvider") for host in without]
+
+    assert without[0] == without[1]
+    assert [provider["type"] for provider in providers] == list(FILES)
+
+
+def test_there_is_a_file_for_every_backend_that_can_be_deployed() -> None:
+    assert template((ROOT / "infra" / "main.bicep").read_text()).allowed["durableBackend"] == list(FILES)
+
+
+def test_the_scheduler_is_reached_by_the_setting_that_the_app_is_given() -> None:
+    name = durable(HOSTS["azureManaged"])["storageProvider"]["connectionStringName"]
+
+    assert f"{name}:" in (ROOT / "infra" / "modules" / "app.bicep").read_text()
+
+
+@pytest.mark.parametrize("backend", FILES)
+def test_every_setting_has_its_reason(backend: str) -> None:
+    told = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| \S", REASONS, re.MULTILINE))
+    settings = {
+        path: value if value and isinstance(value, str) else json.dumps(value) for path, value in leaves(HOSTS[backend])
+    }
+    unlike = {
+        path: value for path, value in settings.items() if told.get(f"{path} ({backend})", told.get(path)) != value
+    }
+
+    assert unlike == {}
+
+
+def test_no_reason_is_left_of_a_setting_that_is_gone() -> None:
+    told = re.findall(r"^\| `([\w.]+)(?: \((\w+)\))?` \| `", REASONS, re.MULTILINE)
+    paths = {backend: dict(leaves(host)) for backend, host in HOSTS.items()}
+
+    assert [
+        path for path, backend in told if not any(path in paths[each] for each in ([backend] if backend else paths))
+    ] == []
+
+
+def test_the_local_host_reads_what_the_real_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKHUB_NAME", "mine")
+
+    options = options_of(ROOT, None, 0, Path())
+
+    assert (options.task_hub, options.route_prefix) == ("mine", "")
+    assert options.slots == durable(HOSTS["azureStorage"])["maxConcurrentActivityFunctions"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What packaging needs of the app's folder."""
+    (tmp_path / "infra").mkdir()
+    for file in ("host.json", "infra/host.sh", "infra/host.azureManaged.json"):
+        shutil.copy(ROOT / file, tmp_path / file)
+    return tmp_path
+
+
+def run(folder: Path, what: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", str(folder / "infra" / "host.sh"), what]
+    return subprocess.run(command, env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, text=True, check=False)
+
+
+def placed(folder: Path) -> str:
+    return durable(json.loads((folder / "host.json").read_text()))["storageProvider"]["type"]
+
+
+@pytest.mark.parametrize("env", [{}, {"DURABLE_BACKEND": ""}, {"DURABLE_BACKEND": "azureStorage"}])
+def test_packaging_for_azure_storage_leaves_the_file_as_it_is(folder: Path, env: dict[str, str]) -> None:
+    assert run(folder, "place", **env).returncode == 0
+
+    assert (folder / "host.json").read_text() == FILES["azureStorage"].read_text()
+    assert run(folder, "restore").returncode == 0
+    assert placed(folder) == "azureStorage"
+
+
+def test_packaging_for_the_scheduler_takes_its_file_and_puts_ours_back(folder: Path) -> None:
+    assert run(folder, "place", DURABLE_BACKEND="azureManaged").returncode == 0
+    assert placed(folder) == "azureManaged"
+
+    assert run(folder, "restore", DURABLE_BACKEND="azureManaged").returncode == 0
+
+    assert (folder / "host.json").read_text() == FILES["azureStorage"].read_text()
+    assert sorted(path.name for path in (folder / "infra").iterdir()) == ["host.azureManaged.json", "host.sh"]
+
+
+def test_a_packaging_that_broke_off_loses_nothing(folder: Path) -> None:
+    (folder / "host.json").write_text(FILES["azureStorage"].read_text() + "\n")  # a change of one's own
+    mine = (folder / "host.json").read_text()
+    for _ in range(2):
+        assert run(folder, "place", DURABLE_BACKEND="azureManaged").returncode == 0
+
+    assert run(folder, "place", DURABLE_BACKEND="azureStorage").returncode == 0
+
+    assert (folder / "host.json").read_text() == mine
+
+
+def test_an_unknown_backend_is_refused_by_its_name_before_anything_is_packaged(folder: Path) -> None:
+    done = run(folder, "place", DURABLE_BACKEND="netherite")
+
+    assert (done.returncode, placed(folder)) == (1, "azureStorage")
+    assert "DURABLE_BACKEND is netherite" in done.stderr
+
+
+def test_azd_runs_it_around_packaging() -> None:
+    lines = [line.strip() for line in (ROOT / "azure.yaml").read_text().splitlines()]
+
+    assert lines[lines.index("prepackage:") :][2] == "run: sh infra/host.sh place"
+    assert lines[lines.index("postpackage:") :][2] == "run: sh infra/host.sh restore"
+    assert "infra/.host.json*" in (ROOT / ".gitignore").read_text().split()

@@ -1,0 +1,88 @@
+"""The Durable extension as a whole: the local host's engine, whose orchestrators and activities run on the worker.
+
+It lives in a thread with a loop of its own, as the host is another process: while its loop waits for an episode, the
+worker's runs it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from anyio.from_thread import start_blocking_portal
+from azure.functions import OrchestrationContext
+
+from local.durable import Engine
+from local.index import Function, Index
+from local.invoke import Invoker
+from local.rpc import PREFIX, DurableRpc
+from local.server import bind, listening, url_of
+from local.taskhub import TaskHub
+from tests.worker.driver import Message, Worker
+from tests.worker.extension import client_binding
+
+_SLOTS = 50
+_EPISODE_SECONDS = 30.0
+
+
+@asynccontextmanager
+async def durable_engine(worker: Worker, data_dir: Path) -> AsyncGenerator[str]:
+    """Run every instance that is started meanwhile; what the host hands to a durable client binding."""
+    index = _Remote(worker, asyncio.get_running_loop()).index()
+    stack = ExitStack()
+    portal = stack.enter_context(start_blocking_portal())
+    engine = portal.wrap_async_context_manager(_engine(index, data_dir))
+    url = await asyncio.to_thread(stack.enter_context, engine)
+    try:
+        yield client_binding(url)
+    finally:
+        await asyncio.to_thread(stack.close)  # it may wait for an episode, which runs here
+
+
+@asynccontextmanager
+async def _engine(index: Index, data_dir: Path) -> AsyncGenerator[str]:
+    async with AsyncExitStack() as stack:
+        rpc = stack.enter_context(bind("127.0.0.1", 0))
+        hub = TaskHub(data_dir / "worker.taskhub.db")
+        await hub.open()
+        stack.push_async_callback(hub.close)
+        engine = Engine(index, hub, Invoker(client="{}"), _SLOTS)
+        await stack.enter_async_context(listening(DurableRpc(engine, hub, list(index.orchestrators), ""), rpc, grace=0))
+        stack.push_async_callback(engine.close)
+        yield url_of(rpc) + PREFIX
+
+
+class _Remote:
+    """The worker's functions as the engine calls them, from its own thread."""
+
+    def __init__(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
+        self._worker = worker
+        self._loop = loop
+
+    def index(self) -> Index:
+        """The durable functions, by name."""
+        index = Index()
+        for name, function in self._worker.functions.items():
+            match function.trigger["type"]:
+                case "orchestrationTrigger":
+                    index.orchestrators[name] = self._orchestrator(name)
+                case "activityTrigger":
+                    run = partial(self._activity, name)
+                    index.activities[name] = Function(name, run, is_async=True, trigger="value", clients=())
+                case _:
+                    pass
+        return index
+
+    def _orchestrator(self, name: str) -> Callable[[OrchestrationContext], str]:
+        def episode(context: OrchestrationContext) -> str:
+            invoked = self._worker.invoke(name, Message(string=context.body))
+            return json.dumps(asyncio.run_coroutine_threadsafe(invoked, self._loop).result(_EPISODE_SECONDS))
+
+        return episode
+
+    async def _activity(self, name: str, value: Any) -> Any:
+        invoked = self._worker.invoke(name, Message(string=json.dumps(value)))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(invoked, self._loop))

@@ -1,0 +1,27 @@
+"""Every journey on the worker, its turns run whole; together they invoke every function of the app."""
+
+import asyncio
+
+import pytest
+
+from tests.e2e.journeys import JOURNEYS, Journey
+from tests.e2e.service import Service
+from tests.worker.driver import Worker
+
+pytestmark = pytest.mark.anyio
+
+# Only time calls these: test_worker_timers.py and test_worker_turn.py do it by hand.
+_BY_HAND = {"sweep_turns", "purge_instances", "look"}
+
+
+@pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journey.__name__)
+async def test_journey_on_the_worker(journey: Journey, service: Service) -> None:
+    await journey(service)
+
+
+async def test_no_function_is_without_a_journey(worker: Worker, service: Service) -> None:
+    worker.invoked.clear()
+
+    await asyncio.gather(*(journey(service) for journey in JOURNEYS))
+
+    assert set(worker.functions) - worker.invoked == _BY_HAND
