@@ -4,6 +4,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from changes import blueprint as changes
+from changes import fanout as telling_signalr
 from orchestrations.blueprint import bp as orchestrations
 from shared.api.operations import RESOURCES
 from shared.settings import settings
@@ -15,5 +16,7 @@ for blueprint in (orchestrations, *(module.bp for module in RESOURCES)):
     app.register_functions(blueprint)
 if settings().cosmos_endpoint is not None:  # there is no change feed without Cosmos DB
     app.register_functions(changes.bp)
+if settings().signalr_endpoint is not None:
+    app.register_functions(telling_signalr.bp)
 
 warm_up()

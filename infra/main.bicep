@@ -63,6 +63,14 @@ param cosmosFreeTier bool = false
 @description('With autoscale: RU/s that all containers share at most, in thousands; a tenth of it is the floor.')
 param cosmosMaxThroughput int = 1000
 
+@allowed(['none', 'Free_F1', 'Standard_S1'])
+@description('Azure SignalR Service that tells watchers by the thousand; none leaves it out.')
+param signalr string = 'none'
+
+@minValue(1)
+@description('Units of it, each for 1 000 connections; Free_F1 has one, for 20.')
+param signalrUnits int = 1
+
 @minLength(1)
 @description('MODEL: the deployment of messages that name no model.')
 param model string
@@ -187,6 +195,20 @@ module scheduler 'modules/scheduler.bicep' = if (durableBackend == 'azureManaged
   }
 }
 
+module fanout 'modules/signalr.bicep' = if (signalr != 'none') {
+  name: 'signalr'
+  scope: group
+  params: {
+    name: 'signalr-${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+    sku: signalr
+    units: signalrUnits
+    allowedOrigins: empty(corsOrigins) ? [] : split(corsOrigins, ',')
+  }
+}
+
 module openai 'modules/openai.bicep' = if (empty(openaiBaseUrl)) {
   name: 'openai'
   scope: group
@@ -250,6 +272,7 @@ module app 'modules/app.bicep' = {
     insightsConnectionString: monitoring.outputs.connectionString
     cosmosEndpoint: cosmos.outputs.endpoint
     cosmosDatabase: cosmos.outputs.database
+    signalrEndpoint: signalr == 'none' ? '' : fanout!.outputs.endpoint
     taskHub: taskHub
     schedulerEndpoint: durableBackend == 'azureManaged' ? scheduler!.outputs.endpoint : ''
     openaiBaseUrl: empty(openaiBaseUrl) ? openai!.outputs.baseUrl : openaiBaseUrl

@@ -49,6 +49,10 @@ class SessionLog(Protocol):
         """The session as its whole log says, read strongly; None if there is none. A deleted one stays as a mark."""
         ...
 
+    async def outline(self, session_id: SessionId) -> SessionState | None:
+        """`state`, but for the newest deltas, which may be left out: cheaper while an answer is being written."""
+        ...
+
     async def read(
         self,
         session_id: SessionId,
@@ -220,6 +224,29 @@ class ProjectStore(Protocol):
 
     async def closing(self, limit: int) -> Sequence[Project]:
         """Deleted projects whose sessions may still be there, least recently changed first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where a client connects to be told, and with what; the token is short-lived and for one client."""
+
+    url: str
+    access_token: str
+
+
+class GroupHub(Protocol):
+    """A service that tells groups of connected clients."""
+
+    async def admit(self, groups: Sequence[str]) -> Connection:
+        """Prepare a connection that hears these groups and no others.
+
+        Raises FanoutUnavailableError: the service doesn't answer, or doesn't admit the app.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close what was opened."""
         ...
 
 

@@ -71,6 +71,10 @@ class Settings(BaseSettings):
 
     cosmos_endpoint: str | None = Field(None, description="Cosmos DB account; without it sessions live in SQLite")
     cosmos_database: str = Field("turnlog", description="database that holds the containers")
+    signalr_endpoint: str | None = Field(
+        None, description="Azure SignalR Service that tells watchers by the thousand; needs Cosmos DB (docs/fanout.md)"
+    )
+    signalr_hub: str = Field("turnlog", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$", description="its hub")
     data_dir: Path = Field(Path(".data"), description="folder of the SQLite files")
     openai_base_url: str | None = Field(
         None, description="any OpenAI-compatible endpoint; `make run` starts a scripted model when it is not set"
@@ -156,7 +160,7 @@ class Settings(BaseSettings):
             raise ValueError("takes milliseconds separated by commas, such as 100,200,400,500")
         return value
 
-    @field_validator("cosmos_endpoint", "openai_base_url")
+    @field_validator("cosmos_endpoint", "openai_base_url", "signalr_endpoint")
     @classmethod
     def _is_url(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("https://", "http://")):
@@ -189,6 +193,8 @@ class Settings(BaseSettings):
                 raise ValueError("OPENAI_BASE_URL is not set: name an OpenAI-compatible endpoint")
             if self.auth_mode == "none":
                 raise ValueError("AUTH_MODE=none is for one machine: set easyauth and enable authentication, or jwt")
+        if self.signalr_endpoint is not None and self.cosmos_endpoint is None:
+            raise ValueError("SIGNALR_ENDPOINT is set without COSMOS_ENDPOINT: its change feed is what tells SignalR")
         if self.openai_base_url is not None and self.openai_api_key is None and not self.calls_azure:
             raise ValueError("OPENAI_API_KEY is not set: only an Azure endpoint can be called without one")
         if self.openai_base_url is not None and "model" not in self.model_fields_set:

@@ -17,6 +17,7 @@ param storageName string
 param insightsConnectionString string
 param cosmosEndpoint string
 param cosmosDatabase string
+param signalrEndpoint string
 param taskHub string
 param schedulerEndpoint string
 param openaiBaseUrl string
@@ -63,6 +64,16 @@ var ownSettings = {
 }
 
 var keySettings = empty(openaiApiKey) ? {} : { OPENAI_API_KEY: openaiApiKey }
+
+// One name for the app, which lets clients in, and one for the output binding, which tells them.
+var signalrSettings = empty(signalrEndpoint)
+  ? {}
+  : {
+      SIGNALR_ENDPOINT: signalrEndpoint
+      SIGNALR__serviceUri: signalrEndpoint
+      SIGNALR__credential: 'managedidentity'
+      SIGNALR__clientId: clientId
+    }
 
 // Over host.json, which names azureStorage.
 var schedulerSettings = empty(schedulerEndpoint)
@@ -125,7 +136,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: site
   name: 'appsettings'
-  properties: union(platformSettings, ownSettings, keySettings, schedulerSettings)
+  properties: union(platformSettings, ownSettings, keySettings, signalrSettings, schedulerSettings)
 }
 
 // Without it WEBSITE_AUTH_ENABLED is not set, and the app answers 401 to everyone.

@@ -12,6 +12,7 @@ import azure.functions as func
 from shared.api import (
     agents,
     events,
+    fanout,
     flat_events,
     health,
     messages,
@@ -45,6 +46,7 @@ RESOURCES: tuple[ModuleType, ...] = (
     projects,
     project_sessions,
     rooms,
+    fanout,
     agents,
     health,
     reference,

@@ -11,11 +11,13 @@ from shared.api.receipts import FieldError, Problem
 from shared.domain.errors import (
     AgentNotFoundError,
     ConflictError,
+    FanoutUnavailableError,
     ForbiddenError,
     IdentityUnavailableError,
     InvalidRequestError,
     ModelNotAllowedError,
     NotFoundError,
+    NotSupportedError,
     PreconditionFailedError,
     ProducerFencedError,
     QueueFullError,
@@ -39,8 +41,10 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),
     (ProducerFencedError, 403),
+    (NotSupportedError, 501),
     (IdentityUnavailableError, 503),
     (StoreUnavailableError, 503),
+    (FanoutUnavailableError, 503),
 )
 
 

@@ -33,6 +33,14 @@ class SessionResult(TypedDict):
     trace_id: str
 
 
+class Negotiation(TypedDict):
+    """What a SignalR client is redirected to; `url` and `accessToken` are its own names."""
+
+    url: str
+    accessToken: str
+    trace_id: str
+
+
 class EventPage(TypedDict):
     """`next_cursor` is null when the page reaches the end."""
 

@@ -47,7 +47,7 @@ class RoomForm:
         """The entry's frames. The last one's id is the entry's cursor; the others count on from the one before."""
         encoded = self._encoded.get(entry)
         if encoded is None:
-            told = await self._told(entry)
+            told = await self.told(entry)
             ids = [f"{entry.before}~{number}" for number in range(1, len(told))] + [entry.cursor]
             encoded = [_frame(frame_id, each) for frame_id, each in zip(ids, told, strict=False)]
             self._encoded[entry] = encoded
@@ -58,7 +58,8 @@ class RoomForm:
         views = [await self._view(state) for state in sessions]
         return _frame(cursor, self._of_session("init", {"sessions": views, "cursor": cursor}))
 
-    async def _told(self, entry: RoomEntry) -> list[Told]:
+    async def told(self, entry: RoomEntry) -> list[Told]:
+        """What the entry's frames say, in order."""
         session = None if entry.session is None else {"session": await self._view(entry.session)}
         wanted = [event for event in entry.events if not self._is_named or event.type in TOLD_OF_PROJECTS]
         events = [self._of_event(entry.session_id, each) for each in await self._filled(entry.session_id, wanted)]

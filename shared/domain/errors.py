@@ -34,6 +34,8 @@ TurnlogError
 ├── UnauthenticatedError         unauthenticated
 ├── IdentityUnavailableError     identity_unavailable  who is calling can't be told just now; try again later
 ├── StoreUnavailableError        store_unavailable    try again later
+├── FanoutUnavailableError       fanout_unavailable   try again later
+├── NotSupportedError            not_supported        this deployment can't do this
 ├── SequenceTakenError           sequence_taken       another writer was first: read on and decide again
 └── ModelError                   model_error …        `code` is the instance's own
 """
@@ -205,6 +207,15 @@ class ProducerFencedError(TurnlogError):
 class StoreUnavailableError(TurnlogError):
     code = "store_unavailable"
     retryable = True
+
+
+class FanoutUnavailableError(TurnlogError):
+    code = "fanout_unavailable"
+    retryable = True
+
+
+class NotSupportedError(TurnlogError):
+    code = "not_supported"
 
 
 class SequenceTakenError(TurnlogError):

@@ -17,6 +17,7 @@ SESSION_ID_PATTERN = r"^[A-Za-z0-9._:\-]{1,128}$"
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SESSION_ID = re.compile(SESSION_ID_PATTERN)
+_PROJECT_ID = re.compile(rf"^prj_[{_CROCKFORD}]{{26}}$")
 _MESSAGE_ID = re.compile(r"^msg_([0-9A-Z]{26})_([A-Za-z0-9._:\-]{1,128})$")
 
 
@@ -58,6 +59,11 @@ def new_writer_id() -> WriterId:
 def is_session_id(text: str) -> bool:
     """Whether `text` may name a session: no `.` or `..`, which URLs resolve away."""
     return _SESSION_ID.fullmatch(text) is not None and text not in {".", ".."}
+
+
+def is_project_id(text: str) -> bool:
+    """Whether `text` may name a project: all are named here, and other texts may be such as stores can't look up."""
+    return _PROJECT_ID.fullmatch(text) is not None
 
 
 def session_of(message_id: str) -> SessionId | None:

@@ -82,7 +82,9 @@ def is_told(chunk: Chunk, state: SessionState) -> bool:
 
     Until the last chunk of its copied log a fork is no session, and rooms are told of none before.
     """
-    return is_telling(chunk) and (state.forked_from is None or chunk.last >= state.forked_from.sequence)
+    return (
+        state.is_whole and is_telling(chunk) and (state.forked_from is None or chunk.last >= state.forked_from.sequence)
+    )
 
 
 def entry_of(before: str, cursor: str, chunk: Chunk, state: SessionState | None) -> RoomEntry:

@@ -15,7 +15,7 @@ from shared.domain.errors import (
     RevisionTakenError,
     SessionNotFoundError,
 )
-from shared.domain.ids import ProjectId, base32, new_project_id, new_writer_id
+from shared.domain.ids import ProjectId, base32, is_project_id, new_project_id, new_writer_id
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.project import Project
 from shared.ports import Clock, ProjectStore, SessionLog
@@ -80,7 +80,7 @@ class Projects:
         Raises:
             ProjectNotFoundError: there is none, it was deleted, or it is another owner's.
         """
-        project = await self._store.get(project_id)
+        project = await self._store.get(project_id) if is_project_id(project_id) else None
         if project is None or project.deleted or project.owner != owner:
             raise ProjectNotFoundError(project_id)
         return project

@@ -29,7 +29,7 @@ from shared.domain.events import (
     Status,
 )
 from shared.domain.fold import text_of
-from shared.domain.ids import SessionId, new_session_id
+from shared.domain.ids import SessionId, is_session_id, new_session_id
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import METADATA_BYTES, SessionState
 from shared.ports import Clock, SessionLog
@@ -93,7 +93,8 @@ class Sessions:
         Raises:
             SessionNotFoundError: there is none, it was deleted, or it is another owner's.
         """
-        return belonging(await self._log.state(session_id), owner, session_id)
+        found = await self._log.state(session_id) if is_session_id(session_id) else None
+        return belonging(found, owner, session_id)
 
     async def status(self, owner: str, session_id: SessionId) -> Literal["running", "finished", "not_existent"]:
         try:

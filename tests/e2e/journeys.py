@@ -26,4 +26,5 @@ JOURNEYS: tuple[Journey, ...] = (
     of_projects.a_prompt_changes_the_document_of_its_project,
     of_projects.a_projects_room_tells_of_its_sessions,
     of_projects.everything_a_caller_has_is_told_in_one_room,
+    of_projects.a_watcher_is_let_in_where_there_is_fan_out,
 )

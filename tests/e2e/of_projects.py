@@ -76,6 +76,17 @@ def _is_note(told: JSON, session_id: str) -> bool:
     return (event.get("session_id"), event.get("type")) == (session_id, "note")
 
 
+async def a_watcher_is_let_in_where_there_is_fan_out(service: Service) -> None:
+    session_id = await service.api.new_session()
+
+    answer = await service.api.http.post("/negotiate", json={"session_id": session_id})
+
+    if answer.status_code == 501:
+        assert "SIGNALR_ENDPOINT" in answer.json()["detail"]
+    else:
+        assert ok(answer)["accessToken"]
+
+
 async def _project(service: Service) -> JSON:
     return ok(await service.api.http.post("/projects", json={"name": "Stories"}), 201)
 

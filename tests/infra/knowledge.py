@@ -14,6 +14,9 @@ PLATFORM_SETTINGS = {
     "AzureWebJobsDisableHomepage": "the Functions host: leaves / to the app",
     "PYTHON_ENABLE_INIT_INDEXING": "the Python worker up to 3.12: needed for streams",
     "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING": "the Durable SDK",
+    "SIGNALR__serviceUri": "the SignalR extension: where the output binding sends",
+    "SIGNALR__credential": "the SignalR extension: no keys",
+    "SIGNALR__clientId": "the SignalR extension: which identity",
     "DURABLE_TASK_SCHEDULER_CONNECTION_STRING": "the Durable extension on azureManaged",
     "AzureFunctionsJobHost__extensions__durableTask__storageProvider__type": "the Functions host: over host.json",
     "AzureFunctionsJobHost__extensions__durableTask__storageProvider__connectionStringName": "as before",
@@ -39,6 +42,7 @@ ROLES = {
     "openaiUser": "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd",
     "metricsPublisher": "3913510d-42f4-4e42-8a64-420c390055eb",
     "durableTaskDataContributor": "0ad04412-c4d5-4796-b79c-f76d14c8d402",
+    "signalrServiceOwner": "7e4f1700-ea5a-4f59-8f37-079cfe29dce3",
     "dataContributor": "00000000-0000-0000-0000-000000000002",
     "blobDataReader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
     "queueDataReader": "19e7f393-937e-4f77-808e-94535e297925",
@@ -98,6 +102,9 @@ PROPERTIES = {
     "Microsoft.OperationalInsights/workspaces@2023-09-01": "sku sku.name retentionInDays workspaceCapping "
     "workspaceCapping.dailyQuotaGb",
     "Microsoft.Resources/resourceGroups@2021-04-01": "",
+    # generated/signalr/microsoft.signalrservice/2024-03-01/types.md, at 2bd21703.
+    "Microsoft.SignalRService/signalR@2024-03-01": "disableLocalAuth publicNetworkAccess features features.flag "
+    "features.value cors cors.allowedOrigins",
     "Microsoft.Storage/storageAccounts@2023-01-01": "allowBlobPublicAccess allowSharedKeyAccess "
     "defaultToOAuthAuthentication minimumTlsVersion supportsHttpsTrafficOnly publicNetworkAccess",
     "Microsoft.Storage/storageAccounts/blobServices@2023-01-01": "",
@@ -144,6 +151,7 @@ REQUIRED = {
     ("cosmos", "items", "resource.partitionKey.kind"): ("Hash", "as in containers.py"),
     ("monitoring", "insights", "DisableLocalAuth"): (True, "no keys"),
     ("openai", "account", "disableLocalAuth"): (True, "no keys"),
+    ("signalr", "service", "disableLocalAuth"): (True, "no keys"),
     ("app", "site", "httpsOnly"): (True, "no plain text"),
     ("app", "site", "functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency"): (
         100,

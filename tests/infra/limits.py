@@ -32,6 +32,12 @@ VALUES = {
         "Count Average Minimum Maximum Total"
     ),
     "Microsoft.OperationalInsights/workspaces@2023-09-01 properties.sku.name": "PerGB2018 CapacityReservation",
+    "Microsoft.SignalRService/signalR@2024-03-01 kind": "SignalR RawWebSockets",
+    "Microsoft.SignalRService/signalR@2024-03-01 properties.publicNetworkAccess": "Enabled Disabled",
+    "Microsoft.SignalRService/signalR@2024-03-01 properties.features.flag": (
+        "ServiceMode EnableConnectivityLogs EnableMessagingLogs EnableLiveTrace"
+    ),
+    "Microsoft.SignalRService/signalR@2024-03-01 properties.features.value": "Serverless Default Classic",
     "Microsoft.Storage/storageAccounts@2023-01-01 kind": "StorageV2",
     "Microsoft.Storage/storageAccounts@2023-01-01 sku.name": "Standard_LRS Standard_ZRS",
     "Microsoft.Storage/storageAccounts@2023-01-01 properties.minimumTlsVersion": "TLS1_0 TLS1_1 TLS1_2",
@@ -64,6 +70,7 @@ NAMES = {
     "Microsoft.Network/virtualNetworks": r"[a-zA-Z0-9][\w.-]{1,63}",
     "Microsoft.OperationalInsights/workspaces": r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]",
     "Microsoft.Resources/resourceGroups": r"[\w().-]{1,90}",
+    "Microsoft.SignalRService/signalR": r"[a-zA-Z][a-zA-Z0-9-]{1,61}[a-zA-Z0-9]",
     "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",
     "Microsoft.Web/serverfarms": r"[a-zA-Z0-9-]{1,60}",
     "Microsoft.Web/sites": r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]",
@@ -72,6 +79,7 @@ NAMES = {
 UNIQUE_IN_THE_WORLD = {
     "Microsoft.CognitiveServices/accounts",
     "Microsoft.DocumentDB/databaseAccounts",
+    "Microsoft.SignalRService/signalR",
     "Microsoft.Storage/storageAccounts",
     "Microsoft.Web/sites",
 }

@@ -38,6 +38,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
         ("main", "'modules/cosmos.bicep'", "'modules/kosmos.bicep'", "there is no modules/kosmos.bicep"),
     ],
     checks.unknown_settings: [
+        ("app", "SIGNALR_ENDPOINT:", "SIGNALR_URL:", "SIGNALR_URL is read by no one"),
         ("app", "COSMOS_ENDPOINT:", "COSMOS_URL:", "COSMOS_URL is read by no one"),
         ("app", "DURABLE_TASK_SCHEDULER_CONNECTION_STRING:", "DTS:", "DTS is read by no one"),
     ],
@@ -48,6 +49,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     checks.wrong_roles: [
         ("storage", "b7e6dc6d", "b7e6dc6e", "blobDataOwner is"),
         ("openai", "var openaiUser", "var openaiOwner", "openaiOwner is"),
+        ("signalr", "7e4f1700", "7e4f1701", "signalrServiceOwner is"),
         ("scheduler", "  scope: hub\n", "", "has no scope"),
         ("monitoring", "roleDefinitions', metricsPublisher", "roleDefinitions', principalId", "gives no known role"),
     ],
@@ -137,6 +139,7 @@ def test_what_goes_over_host_json_is_there_to_be_gone_over() -> None:
 
 def test_the_app_starts_in_azure_with_its_settings_and_not_without(environment: pytest.MonkeyPatch) -> None:
     examples = {"cosmosEndpoint": "https://x.documents.azure.com:443/", "openaiBaseUrl": "https://x.openai.azure.com/"}
+    examples |= {"signalrEndpoint": "https://x.service.signalr.net"}
     given = {
         name: examples.get(value.text, value.text) if isinstance(value, Expression) else value
         for name, value in checks.app_settings(files()).items()

@@ -20,6 +20,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
         ("storage", "'Standard_ZRS'", "'Standard_RAGZRS'", "account can't be Standard_RAGZRS"),
         ("app", "'Return401'", "'Unauthorized'", "authentication can't be Unauthorized"),
         ("scheduler", "'Disabled'", "'None'", "scheduler can't be None"),
+        ("signalr", "'Serverless'", "'Server'", "service can't be Server"),
     ],
     rules.bad_names: [
         ("main", "'st${token}'", "'storage-${token}'", "account can't be named storage-"),

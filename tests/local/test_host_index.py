@@ -9,6 +9,7 @@ import azure.functions as func
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
 
+from changes import fanout as telling_signalr
 from local.errors import RefusedError
 from local.index import index_app, load
 
@@ -100,6 +101,10 @@ def queue(app: Any) -> None:
     async def read(message: func.QueueMessage) -> None: ...
 
 
+def fanout(app: Any) -> None:
+    app.register_functions(telling_signalr.bp)
+
+
 def twice(app: Any) -> None:
     for path in ("a", "b"):
 
@@ -138,6 +143,7 @@ def unreadable(app: Any) -> None:
         (other_context_name, "function orchestrate: bindings without a parameter: ctx"),
         (wrong_timer, "function tick: the annotation of timer is"),
         (entity, r"local host does not serve entityTrigger \(function counter\)"),
+        (fanout, r"local host does not serve signalR \(function broadcast\)"),
         (queue, r"local host does not serve queueTrigger \(function read\)"),
         (twice, "Function same does not have a unique function name"),
         (private_name, "function _private: the host takes names of"),

@@ -102,6 +102,8 @@ def test_a_working_attempt_says_that_it_lives_before_it_is_taken_for_dead(timing
         ("QUEUE_LIMIT", "-1"),
         ("MESSAGE_WAIT_SECONDS", "1000"),
         ("TASKHUB_NAME", "no-dashes"),
+        ("SIGNALR_HUB", "no-dashes"),
+        ("SIGNALR_ENDPOINT", "x.service.signalr.net"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_variables_name(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -149,6 +151,14 @@ def test_keys_are_read_over_a_safe_line(environment: pytest.MonkeyPatch, url: st
         read(environment, JWT_JWKS_URL=url)
 
     assert read(environment, JWT_JWKS_URL="http://127.0.0.1:8080/keys").jwt_jwks_url
+
+
+def test_signalr_is_told_by_the_change_feed_of_cosmos_db(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="SIGNALR_ENDPOINT is set without COSMOS_ENDPOINT"):
+        read(environment, SIGNALR_ENDPOINT="https://x.service.signalr.net")
+
+    found = read(environment, COSMOS_ENDPOINT="https://x")
+    assert (found.signalr_endpoint, found.signalr_hub) == ("https://x.service.signalr.net", "turnlog")
 
 
 def test_a_key_is_not_shown(environment: pytest.MonkeyPatch) -> None:

@@ -95,6 +95,19 @@ class Worker:
         Raises:
             FailedError: the function raised.
         """
+        answer = await self._invoked(name, value, invocation_id)
+        return None if answer.return_value is None else json.loads(answer.return_value.json)
+
+    async def outputs(self, name: str, value: Message) -> dict[str, Any]:
+        """Invoke a function with its trigger's value; what its output bindings are given.
+
+        Raises:
+            FailedError: the function raised.
+        """
+        answer = await self._invoked(name, value, None)
+        return {output.name: output.data for output in answer.output_data}
+
+    async def _invoked(self, name: str, value: Message, invocation_id: str | None) -> Any:
         self.invoked.add(name)
         function = self.functions[name]
         client = Message(string=self.durable_client)
@@ -109,7 +122,7 @@ class Worker:
         )
         answer = await self._runtime.invocation_request(_request(invocation_request=request))
         _check(answer.result)
-        return None if answer.return_value is None else json.loads(answer.return_value.json)
+        return answer
 
 
 class _Transport(httpx2.AsyncHTTPTransport):

@@ -69,6 +69,7 @@ def log_charge(response: PipelineResponse[Any, Any]) -> None:
         request.url,
         answer.status_code,
         answer.headers.get("x-ms-request-charge"),
+        extra={"exchange": response},
     )
 
 

@@ -8,7 +8,7 @@ ROOMS = "rooms"
 LEASES = "leases"
 """Where the change-feed trigger notes how far it has read."""
 CONTAINERS = (SESSIONS, PROJECTS, ROOMS)
-"""All that the app uses: it is ready once each of them answers."""
+"""All that the app reads and writes itself: it is ready once each of them answers."""
 
 SESSIONS_PARTITION_KEY: dict[str, Any] = {
     # Version 1 hashes only the first 101 bytes of a key; session ids have up to 128.

@@ -46,7 +46,7 @@ class CosmosRoomWriter:
             chunks.sort(key=lambda chunk: chunk.first)
             needed = max((chunk.last for chunk in chunks if is_checkpointed(chunk)), default=0)
             state = known if known is not None and known.head >= needed else await self._checkpoint(session_id)
-            if state is None:  # a fork that isn't whole yet
+            if state is None or not state.is_whole:  # a fork that is still copied, or never was
                 return
             if state.deleted:
                 await _all(self._take_back(room, state, chunks, is_news=state is known) for room in rooms_of(state))

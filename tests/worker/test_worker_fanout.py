@@ -1,0 +1,55 @@
+"""The function that tells SignalR is indexed where one is set up, and its messages reach the host."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
+from tests.worker.driver import Worker
+
+pytestmark = pytest.mark.anyio
+
+_ROOT = Path(__file__).parents[2]
+
+
+async def test_without_signalr_there_is_no_such_function(worker: Worker) -> None:
+    assert "broadcast" not in worker.functions
+
+
+async def test_with_signalr_it_follows_the_feed_on_its_own_and_gives_its_messages_to_the_host(settings: None) -> None:
+    with cosmos_endpoint() as endpoint:
+        async with cosmos_store(endpoint) as store:
+            assert isinstance(store, CosmosStore)
+            cosmos = {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.database}
+            env = {**os.environ, **cosmos, "SIGNALR_ENDPOINT": "http://127.0.0.1:1", "SIGNALR_HUB": "watchers"}
+            command = [sys.executable, "-m", "tests.worker.fanout_app"]
+            run = await asyncio.to_thread(
+                subprocess.run, command, cwd=_ROOT, env=env, check=False, capture_output=True, text=True
+            )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    said = json.loads(run.stdout.splitlines()[-1])
+    output, feed = sorted(said["bindings"], key=lambda each: each["direction"], reverse=True)
+    assert output == {
+        "direction": "OUT",
+        "type": "signalR",
+        "name": "messages",
+        "hubName": "watchers",
+        "connectionStringSetting": "SIGNALR",
+    }
+    assert (feed["type"], feed["containerName"], feed["leaseContainerName"]) == (
+        "cosmosDBTrigger",
+        "sessions",
+        "leases",
+    )
+    assert (feed["connection"], feed["databaseName"]) == ("COSMOS", cosmos["COSMOS_DATABASE"])
+    assert feed["leaseContainerPrefix"] == "signalr"
+    (message,) = json.loads(said["told"]["messages"]["string"])
+    assert (message["target"], message["groupName"]) == ("frames", "session:demo")
+    assert [json.loads(frame["data"])["type"] for frame in message["arguments"][0]] == ["session_created", "event"]
+    assert said["nothing"] == {}
