@@ -6,7 +6,7 @@ COSMOS := tests/cosmos_server
 CODE := function_app.py changes orchestrations shared local bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow test-cosmos worker memory check bench docs lock clean
+.PHONY: help install run test test-slow test-cosmos worker memory check bench cost docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ check: $(VENV)/.dev ## format, lint, types, layers, generated docs
 
 bench: $(VENV)/.dev ## measure what docs/performance.md reports
 	$(BIN)/python -m bench
+
+cost: install ## count what a turn asks of Cosmos DB, and price it: what docs/cost.md reports
+	$(BIN)/python -m bench.cost
 
 docs: $(VENV)/.dev ## write the generated docs anew
 	$(BIN)/python -m docs.generate

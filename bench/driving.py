@@ -88,9 +88,11 @@ async def _timed(connection: Connection, began: float, event: bytes, token: byte
     return Timing(*(1000 * (end - began) for end in ends)), before + last
 
 
-async def start_turn(connection: Connection, session_id: str, model: str) -> None:
+async def start_turn(
+    connection: Connection, session_id: str, model: str, content: str = "Tell me something long."
+) -> None:
     """Start a turn without waiting for it."""
-    body, prefer = {"content": "Tell me something long.", "model": model}, {"prefer": "respond-async"}
+    body, prefer = {"content": content, "model": model}, {"prefer": "respond-async"}
     await connection.ask("POST", f"/sessions/{session_id}/messages", body, prefer, expect=202)
 
 

@@ -20,7 +20,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, call_id
 from shared.domain.session import ActiveTurn, SessionState
-from shared.domain.turn import Standing, standing_of_step, step_completion
+from shared.domain.turn import Ending, Standing, standing_of_step, step_completion
 from shared.domain.values import ANSWER_BYTES, Failure, ModelRequest, ToolCall, Usage, cut, size_of
 from shared.ports import ModelStream
 from shared.services.answer import Relay
@@ -164,7 +164,10 @@ class _ModelCall:
         return await self._writer.settle(decide)
 
     async def _record(self, message: Message, rest: str) -> Reply:
-        """Append the step's end with its documents; after a cancel, what there is of it."""
+        """Append the step's end with its documents, and the turn's end with it if nothing is left to do.
+
+        After a cancel, what there is of the step.
+        """
         partial = self._stream is None or self._stream.finish_reason is None
         step = self._step(message, partial=partial)
         usage = self._stream.usage if self._stream is not None else None
@@ -176,6 +179,11 @@ class _ModelCall:
                 return Decision(Reply(outcome="superseded"))
             reply = Reply(outcome="cancelled") if turn.cancelling else _reply(agent_named(message.agent), step)
             drafts = of_turn(state, *self._events(turn, step, rest, usage, partial=partial))
+            if reply.outcome == "done" and not partial and _has_nothing_left(state, turn):
+                ending = Ending(status="completed", at=self._on.clock.now())
+                answered = turn.after_call(turn.usage + (usage or Usage()))
+                documents = (ending.message(answered, kept), self._response(message, step))
+                return Decision(Reply(outcome="ended"), [*drafts, *ending.drafts(answered, kept)], documents)
             return Decision(reply, drafts, (kept, self._response(message, step)))
 
         return await self._writer.settle(decide)
@@ -214,6 +222,11 @@ class _ModelCall:
             step=self._work.step,
             body={"choices": [choice], **body},
         )
+
+
+def _has_nothing_left(state: SessionState, turn: ActiveTurn) -> bool:
+    """Whether the turn's end, after a step without tool calls, is its `run.complete` and nothing else."""
+    return not (turn.unread or state.queue or agent_named(turn.agent).works_on_project)
 
 
 def _reply(agent: Agent, step: Step) -> Reply:

@@ -79,13 +79,16 @@ class Work(_Payload):
 class Reply(_Payload):
     """What an activity gives back.
 
-    `done`: recorded. `tools`: recorded, and these calls are to be run. `cancelled`: the turn is to stop. `failed`: for
-    good, with the reason. `again`: this attempt failed, another may not. `superseded`: not this instance's any more.
-    `goes_on`: the turn is not to end yet, a message was put into it that the next step is to read. `waits`: the tool
-    call can't be run before something comes from outside. `parked`: the turn goes on under another instance, later.
+    `done`: recorded. `ended`: recorded, with the turn's end. `tools`: recorded, and these calls are to be run.
+    `cancelled`: the turn is to stop. `failed`: for good, with the reason. `again`: this attempt failed, another may
+    not. `superseded`: not this instance's any more. `goes_on`: the turn is not to end yet, a message was put into it
+    that the next step is to read. `waits`: the tool call can't be run before something comes from outside. `parked`:
+    the turn goes on under another instance, later.
     """
 
-    outcome: Literal["done", "tools", "cancelled", "failed", "again", "superseded", "goes_on", "waits", "parked"]
+    outcome: Literal[
+        "done", "ended", "tools", "cancelled", "failed", "again", "superseded", "goes_on", "waits", "parked"
+    ]
     call_ids: list[str] = []
     failure: Failure | None = None
 

@@ -11,7 +11,7 @@ from shared.wiring import Services, services
 async def look(looks: Any) -> dict[str, Any]:
     """Judge each attempt: reads only, so run twice it says the same or something newer."""
     on, wanted = services(), LookInput.model_validate(looks)
-    state = await on.log.state(wanted.work[0].session_id)
+    state = await on.log.outline(wanted.work[0].session_id)
     return LookReply(verdicts=[await _verdict(on, state, work) for work in wanted.work]).dump()
 
 

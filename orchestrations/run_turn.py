@@ -15,14 +15,15 @@ _ENDS: dict[str, TurnOutcome] = {"done": "completed", "cancelled": "cancelled", 
 def run_turn(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
     """Call the model, run the tools it asks for, and again, until it stops; then end the turn.
 
-    A message put into the turn that no call has read lets it go on. An instance that is superseded ends without a word:
-    the turn has ended or is another instance's. So does one whose turn is parked until somebody has acted.
+    A model call that leaves nothing to do has ended the turn itself. A message put into the turn that no call has read
+    lets it go on. An instance that is superseded ends without a word: the turn has ended or is another instance's. So
+    does one whose turn is parked until somebody has acted.
     """
     turn = TurnInput.model_validate(context.get_input())
     step = 0
     while True:
         step, reply = yield from _steps(context, turn, step + 1)
-        if reply.outcome in {"superseded", "parked"}:
+        if reply.outcome in {"ended", "superseded", "parked"}:
             return reply.dump()
         goes_on_after = step if reply.outcome == "done" and step < turn.max_steps else None
         ends = Work.of(turn, ends=_ENDS[reply.outcome], failure=reply.failure, goes_on_after=goes_on_after)

@@ -49,6 +49,10 @@ class SessionLog(Protocol):
         """The session as its whole log says, read strongly; None if there is none. A deleted one stays as a mark."""
         ...
 
+    async def outline(self, session_id: SessionId) -> SessionState | None:
+        """`state`, but for the newest deltas, which may be left out: cheaper while an answer is being written."""
+        ...
+
     async def read(
         self,
         session_id: SessionId,

@@ -38,7 +38,7 @@ from shared.domain.ids import WriterId
 from shared.domain.queue import joined, left
 from shared.domain.session import SessionState
 from shared.domain.turn_fold import begun, turn_changes, usage_of
-from shared.domain.values import UsageRow, size_of
+from shared.domain.values import ANSWER_BYTES, UsageRow, size_of
 
 UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
 _EVENT_OVERHEAD_BYTES = 256
@@ -60,6 +60,23 @@ def fold(state: SessionState | None, chunks: Iterable[Chunk]) -> SessionState | 
             if state is None or event.sequence > state.head:
                 state = _after(state, event, chunk)
     return state
+
+
+def fold_without_deltas(state: SessionState, telling: Iterable[Chunk], last: int) -> SessionState:
+    """`state` after the event `last`, by the chunks until then that hold more than deltas.
+
+    Deltas change nothing but where the log ends.
+    """
+    for chunk in telling:
+        state = _past_deltas(state, chunk.first - 1)
+        for event in chunk.events:
+            state = _after(state, event, chunk)
+    return _past_deltas(state, max(state.head, last))
+
+
+def _past_deltas(state: SessionState, last: int) -> SessionState:
+    size = state.size_bytes + (last - state.head) * _EVENT_OVERHEAD_BYTES
+    return state.model_copy(update={"head": last, "size_bytes": size})
 
 
 def _after(state: SessionState | None, event: Event, chunk: Chunk) -> SessionState:
@@ -215,8 +232,9 @@ def text_of(content: Any) -> str:
 def _size(event: Event) -> int:
     """About what `event` takes in the store: enough to know when a partition fills up."""
     match event.data:
-        case MessageDelta(text=text) | MessageComplete(text=text):
-            return _EVENT_OVERHEAD_BYTES + size_of(text)
+        case MessageComplete(text=text, overflow=overflow):
+            # Its deltas say the same text, and are counted with it.
+            return _EVENT_OVERHEAD_BYTES + 2 * (size_of(text) if overflow is None else ANSWER_BYTES)
         case UserMessage(content=text) | MessageQueued(content=text):
             return _EVENT_OVERHEAD_BYTES + size_of(text)
         case Outside(fields=fields):

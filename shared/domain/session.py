@@ -1,7 +1,7 @@
 """The state of a session: what it is after an event."""
 
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import AwareDatetime, JsonValue
 
@@ -72,6 +72,11 @@ class ActiveTurn(Frozen):
     def steps_done(self) -> int:
         """How many steps have their whole text in the log."""
         return self.step if self.call is None or self.call.done else self.step - 1
+
+    def after_call(self, usage: Usage) -> Self:
+        """The turn once its newest model call is answered, and it has used so much."""
+        call = None if self.call is None else self.call.model_copy(update={"done": True})
+        return self.model_copy(update={"call": call, "usage": usage})
 
     @property
     def open_actions(self) -> dict[str, Action]:

@@ -96,11 +96,13 @@ class Messages:
         return result
 
     async def ended(self, message: Message, at_most: timedelta) -> Message:
-        """The message once its turn has ended or parked or it was withdrawn, or as it stands when `at_most` has passed.
+        """The message, just read, once its turn has ended or parked or it was withdrawn, or when `at_most` has passed.
 
         Raises SessionNotFoundError: the session is deleted meanwhile.
         """
-        if message.status in {"queued", "running"} and at_most:
+        if not at_most:
+            return message
+        if message.status in {"queued", "running"}:
             with suppress(TimeoutError):
                 async with asyncio.timeout(at_most.total_seconds()):
                     await self._end_of(message, at_most)

@@ -15,7 +15,10 @@ _RECENT_CHUNKS = 32
 
 
 class TailedSession:
-    """What the readers of one session share. Bounded: a slow reader falls back to reading the log."""
+    """What the readers of one session share. Bounded: a slow reader falls back to reading the log.
+
+    `changed_at` is when something new was last seen, by the loop's clock; `pace` is how long that took, in seconds.
+    """
 
     def __init__(self, session_id: SessionId) -> None:
         self.session_id = session_id
@@ -23,6 +26,7 @@ class TailedSession:
         self.head = 0
         self.polled = False
         self.changed_at = asyncio.get_running_loop().time()
+        self.pace = 0.0
         self._recent: deque[Chunk] = deque(maxlen=_RECENT_CHUNKS)
         self._waiting: dict[asyncio.Future[None], int] = {}
 
@@ -48,7 +52,8 @@ class TailedSession:
             self._recent.clear()
         self._recent.append(chunk)
         self.head = chunk.last
-        self.changed_at = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        self.pace, self.changed_at = now - self.changed_at, now
         for woken, after in self._waiting.items():
             if after < self.head and not woken.done():
                 woken.set_result(None)

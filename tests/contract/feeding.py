@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
+from azure.core.exceptions import AzureError
 from azure.functions import DocumentList
 from azure.functions.cosmosdb import CosmosDBTriggerConverter
 from azure.functions.meta import Datum
@@ -14,11 +16,14 @@ from azure.functions.meta import Datum
 from changes.write_rooms import write_rooms
 from local.feeds import ChangeFeed
 from shared import wiring
+from shared.domain.errors import StoreUnavailableError
 from shared.domain.rooms import Room, RoomEntry
 from shared.ports import RoomEar, RoomFeed
 from shared.settings import settings
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.rooms import CosmosRooms
+
+T = TypeVar("T")
 
 _BATCH = 7  # documents, few enough for a test to see many batches
 
@@ -48,13 +53,20 @@ class ToldRooms:
     async def tell(self) -> None:
         """Write what the feed holds by now."""
         async with self._telling:
-            while batch := await self._changes.batch():
-                await write_rooms(given(batch))
+            while batch := await _insist(self._changes.batch):
+                await _insist(partial(write_rooms, given(batch)))
 
     async def keep_telling(self) -> None:
         while True:
             await self.tell()
             await asyncio.sleep(0.05)
+
+
+async def _insist(call: Callable[[], Awaitable[T]]) -> T:
+    """What the host does: the same again, until it succeeds."""
+    while True:
+        with suppress(AzureError, StoreUnavailableError):
+            return await call()
 
 
 def given(documents: Sequence[dict[str, Any]]) -> DocumentList:

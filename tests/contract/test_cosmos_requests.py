@@ -9,9 +9,7 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import (
-    UserMessage,
-)
+from shared.domain.events import MessageStart, UserMessage
 from shared.ports import SessionLog
 from shared.stores.cosmos.containers import CONTAINERS
 from shared.stores.cosmos.database import open_client
@@ -73,6 +71,26 @@ async def test_the_state_of_a_session_at_rest_takes_no_query(log: SessionLog, re
     await log.state(state.session_id)
 
     assert requests() == ["GET", "GET"]
+
+
+async def test_the_state_in_the_middle_of_an_answer_takes_few_requests_however_long_that_is(
+    log: SessionLog, requests: Requests
+) -> None:
+    state = await go_on(log, await begin(log), UserMessage(content="Hello"), RUN)
+    state = await go_on(log, state, MessageStart(step=1, attempt=1))
+    for _ in range(30):
+        state = await go_on(log, state, delta())
+    requests()
+
+    assert await log.state(state.session_id) == state
+
+    assert requests() == ["GET", "GET", "POST", "POST"]
+
+    outline = await log.outline(state.session_id)
+
+    assert outline is not None
+    assert outline.active_turn == state.active_turn
+    assert requests() == ["GET", "POST"]
 
 
 async def test_readers_who_wait_share_one_poll(log: SessionLog, requests: Requests) -> None:

@@ -19,7 +19,7 @@ from shared.domain.session import SessionState
 from shared.ports import SessionLog
 from shared.services.fork import Forks, ForkWish
 from shared.stores.cosmos.database import Database
-from shared.stores.cosmos.items import chunk_item
+from shared.stores.cosmos.items import STATE_ID, chunk_item
 from shared.stores.cosmos.rooms import CosmosRooms
 from shared.wiring import Services, SystemClock
 from tests.contract.building import RUN, begin, chunk, delta, go_on, session_id
@@ -50,6 +50,11 @@ class Hand:
         while batch := await feed.batch():
             found += batch
         return found
+
+    async def spoil(self, session: SessionId) -> None:
+        """Leave something in the place of a session's state that is none."""
+        container = await self._database.sessions()
+        await container.upsert_item({"id": STATE_ID, "session_id": session, "body": "{}"})
 
     async def told(self, room: Room = ROOM) -> Sequence[RoomEntry]:
         return await CosmosRooms(self._database).read(room, BEGINNING, 1000)
@@ -153,6 +158,16 @@ async def test_a_state_that_cannot_be_read_is_looked_up(hand: Hand) -> None:
     await write_rooms(given(changes))
 
     assert _places(await hand.told()) == {state.session_id: [1, 2, 3, 5, 7] for state in states}
+
+
+async def test_a_stored_state_that_cannot_be_read_holds_up_no_other_session(hand: Hand) -> None:
+    broken, whole = await _sessions(hand, 2)
+    changes = [change for change in await hand.changes() if change["kind"] == "chunk"]
+    await hand.spoil(broken.session_id)
+
+    await write_rooms(given(changes))
+
+    assert _places(await hand.told()) == {whole.session_id: [1, 2, 3, 5, 7]}
 
 
 async def test_what_cosmos_db_will_never_take_holds_up_nothing(hand: Hand, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,9 @@ from shared.domain.events import (
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, new_project_id, new_writer_id
 from shared.domain.project import Project
+from shared.domain.rooms import BEGINNING, Room
 from shared.ports import SessionLog
+from shared.services.rooms import Rooms
 from shared.services.stream import follow
 from shared.stores.cosmos.opening import open_stores
 from tests.contract.building import THEN, begin, chunk, delta, places, texts, whole
@@ -75,6 +77,17 @@ async def test_followers_are_handed_everything_once(processes: list[SessionLog])
             group.create_task(_write(processes[0], state.session_id, writer))
 
     assert all(task.result() == list(range(1, LAST + 1)) for task in reading)
+
+
+async def test_rooms_are_told_of_everything_once_and_in_order(store: Store, processes: list[SessionLog]) -> None:
+    sessions = [(await begin(processes[0])).session_id for _ in range(WRITERS)]
+    async with store.rooms(processes[0]) as feed, asyncio.TaskGroup() as group:
+        watching = [group.create_task(_watch(Rooms(feed, processes[0]))) for _ in range(3)]
+        for session in sessions:
+            group.create_task(_write(processes[0], session, 0))
+
+    told = [1, *range(2, 2 * WORDS + 1, 2)]  # the words themselves are told to nobody
+    assert [task.result() for task in watching] == [dict.fromkeys(sessions, told)] * 3
 
 
 async def test_a_project_is_made_once_and_changed_once_by_each_change(store: Store) -> None:
@@ -139,6 +152,23 @@ async def _insist(call: Callable[[], Awaitable[T]]) -> T:
     while True:
         with suppress(StoreUnavailableError):
             return await call()
+
+
+async def _watch(rooms: Rooms) -> dict[SessionId, list[int]]:
+    """What is told of each session, until every one was told of to its end."""
+    seen: dict[SessionId, list[int]] = {}
+    after = BEGINNING
+    while len(seen) < WRITERS or min(places[-1] for places in seen.values()) < 2 * WORDS:
+        following = rooms.follow(Room("owner"), after, timedelta(seconds=2))
+        with suppress(StoreUnavailableError):
+            async for entries in following:
+                for entry in entries:
+                    seen.setdefault(entry.session_id, []).extend(event.sequence for event in entry.events)
+                    after = entry.cursor
+                if not entries:
+                    break
+        await following.aclose()
+    return seen
 
 
 async def _read(log: SessionLog, session: SessionId) -> list[int]:

@@ -153,7 +153,7 @@ async def test_outside_events_do_not_touch_a_running_turn(api: Api) -> None:
         {"event_type": "error", "message": "not mine", "code": "x"},
         {"event_type": "cancelling"},
     ]
-    async with api.posting(session_id, model="fake-60-3") as stream:
+    async with api.posting(session_id, model="fake-60-30") as stream:
         turn = (await stream.until("message.delta")).data["turn_id"]
         for imitation in imitations:
             await api.append(session_id, {**imitation, "turn_id": turn})

@@ -25,6 +25,14 @@ def test_an_answered_turn_ends_completed_after_one_call_of_the_model(begin: Begi
     assert turn.ended == "done"
 
 
+def test_a_model_call_that_ends_the_turn_ends_the_instance(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "ended")
+
+    assert turn.asked == ["call_model 1#1"]
+    assert turn.ended == "ended"
+
+
 def test_activities_are_told_ids_and_limits_only(begin: Begin) -> None:
     turn = begin(max_steps=2)
     turn.reply("call_model", "tools", call_ids=["a"])

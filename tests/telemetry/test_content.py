@@ -29,7 +29,7 @@ async def whole_turns(api: Api, log: Path) -> Told:
     await api.read(session_id)
 
     def complete(seen: Told) -> bool:
-        return len(seen.named("finish_turn")) == 5 and seen.point("turnlog.turns") is not None
+        return len(seen.named("invoke_agent assistant")) == 5 and seen.point("turnlog.turns") is not None
 
     return await told_when(log, complete)
 
@@ -48,7 +48,7 @@ async def test_it_is_told_where_that_is_asked_for(tmp_path: Path) -> None:
     with running_host(tmp_path, {**TELLING, "TELEMETRY_CONTENT": "true"}) as host:
         async with api_of(host) as api:
             await api.say(await api.new_session(), ASKS, model="fake-30-0")
-            seen = await told_when(tmp_path / "host.log", lambda seen: seen.named("finish_turn"))
+            seen = await told_when(tmp_path / "host.log", lambda seen: seen.named("invoke_agent assistant"))
 
     first, second = [span.attributes for span in seen.named("chat fake-30-0")]
     assert SECRET in first["gen_ai.input.messages"]

@@ -59,7 +59,7 @@ async def test_a_turn_makes_as_many_steps_as_its_agent_and_the_setting_allow(
 async def test_an_answer_has_the_form_that_the_agent_declares(on: Services, declare: Callable[..., str]) -> None:
     message = await posted(on, await opened(on), agent=declare(output_type=Winner))
 
-    assert (await call_model(work(message)))["outcome"] == "done"
+    assert (await call_model(work(message)))["outcome"] == "ended"
 
     assert Winner.model_validate_json((await kept(on, message)).answer or "") == Winner(name="", prize=0)
 

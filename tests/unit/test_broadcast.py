@@ -179,7 +179,7 @@ async def test_other_documents_and_deltas_tell_nothing_and_unreadable_ones_hold_
         document_item(message.session_id, await kept(on, message)),
         state_item(await state_of(on, message.session_id)),
     ]
-    deltas = [each for each in documents if each.get("types") == ("message.delta",)]
+    deltas = [each for each in documents if each["kind"] == "chunk" and "telling" not in each]
     broken = {**documents[0], "events": "[{"}
 
     assert len(deltas) == 2

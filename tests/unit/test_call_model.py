@@ -62,18 +62,20 @@ async def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_an_answer_is_written_while_it_comes_and_recorded_whole(on: Services, message: Message) -> None:
+async def test_an_answer_is_written_while_it_comes_and_recorded_whole_with_the_turns_end(
+    on: Services, message: Message
+) -> None:
     reply = await call_model(work(message))
 
-    assert reply == Reply(outcome="done").dump()
+    assert reply == Reply(outcome="ended").dump()
     types = await types_of(on, message.session_id)
     assert types[3] == "message.start"
-    assert set(types[4:-2]) == {"message.delta"}
-    assert types[-2:] == ["message.complete", "token_usage"]
+    assert set(types[4:-3]) == {"message.delta"}
+    assert types[-3:] == ["message.complete", "token_usage", "run.complete"]
     complete = await completion(on, message)
     assert (complete.text, complete.partial, complete.finish_reason) == (await said(on, message), False, "stop")
     stored = await kept(on, message)
-    assert (stored.answer, stored.status, stored.usage.completion_tokens) == (complete.text, "running", 20)
+    assert (stored.answer, stored.status, stored.usage.completion_tokens) == (complete.text, "completed", 20)
     response = await on.log.get(ModelResponse, message.session_id, response_id(message.message_id, 1))
     assert response is not None
     assert response.body["choices"][0]["message"]["content"] == complete.text
@@ -102,18 +104,33 @@ async def test_the_first_words_are_written_before_the_answer_is_whole(on: Servic
 async def test_an_attempt_that_is_run_twice_calls_the_model_once_and_replies_the_same(
     on: Services, message: Message
 ) -> None:
+    await posted(on, message.session_id, "Next")
     first = await call_model(work(message))
 
+    assert outcome(first) == "done"
     assert await call_model(work(message)) == first
     assert await call_model(work(message, attempt=2)) == first
     assert (await requests(on, "fake-7-1"))["requests"] == 1
+
+
+@with_model("fake-7-4")
+async def test_an_attempt_that_is_run_after_it_ended_the_turn_leaves_all_as_it_is(
+    on: Services, message: Message
+) -> None:
+    await call_model(work(message))
+    before = await events_of(on, message.session_id)
+
+    assert outcome(await call_model(work(message))) == "superseded"
+    assert outcome(await call_model(work(message, attempt=2))) == "superseded"
+    assert await events_of(on, message.session_id) == before
+    assert (await requests(on, "fake-7-4"))["requests"] == 1
 
 
 @with_model("fake-7-2")
 async def test_an_attempt_that_is_run_by_several_at_once_calls_the_model_once(on: Services, message: Message) -> None:
     replies = await asyncio.gather(*(call_model(work(message)) for _ in range(5)))
 
-    assert [outcome(reply) for reply in replies] == ["done"] * 5
+    assert sorted(map(outcome, replies)) == ["ended", *["superseded"] * 4]
     assert (await requests(on, "fake-7-2"))["requests"] == 1
     assert len(await events_of(on, message.session_id, "message.start")) == 1
 
@@ -135,7 +152,7 @@ async def test_tools_that_the_model_asks_for_are_named_by_ids_of_our_own(on: Ser
 async def test_in_the_last_step_the_model_answers_in_words(on: Services) -> None:
     message = await posted(on, await opened(on), CALCULATE)
 
-    assert outcome(await call_model(work(message, last_step=True))) == "done"
+    assert outcome(await call_model(work(message, last_step=True))) == "ended"
 
 
 @with_model("nousage-3")
@@ -229,7 +246,7 @@ async def test_a_server_that_still_cannot_answer_at_the_third_time_fails_the_tur
 async def test_a_server_that_cannot_answer_now_is_asked_again_before_its_first_word(
     on: Services, message: Message
 ) -> None:
-    assert outcome(await call_model(work(message))) == "done"
+    assert outcome(await call_model(work(message))) == "ended"
 
     assert (await requests(on, "flaky-1-here"))["requests"] == 2
     assert len(await events_of(on, message.session_id, "message.start")) == 1
@@ -263,7 +280,7 @@ async def test_an_instance_that_lost_its_turn_calls_nobody(on: Services, message
 
     assert outcome(await call_model(work(message))) == "superseded"
     instance = f"{message.turn_id}~2"
-    assert outcome(await call_model(work(message, instance_id=instance))) == "done"
+    assert outcome(await call_model(work(message, instance_id=instance))) == "ended"
 
 
 async def test_other_producers_events_and_queued_messages_do_not_disturb_a_call(on: Services) -> None:

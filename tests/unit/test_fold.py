@@ -30,7 +30,7 @@ from shared.domain.events import (
     ToolCallStart,
     UserMessage,
 )
-from shared.domain.fold import fold, is_checkpointed, text_of
+from shared.domain.fold import fold, fold_without_deltas, is_checkpointed, text_of
 from shared.domain.ids import MessageId, TurnId, WriterId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.values import Usage
@@ -317,9 +317,24 @@ def test_deltas_and_starts_do_not_count_as_changes() -> None:
 
 def test_a_sessions_size_grows_by_what_its_texts_take() -> None:
     state = running()
-    grown = after(state, MessageDelta(step=1, attempt=1, text="é" * 1000))
+    grown = after(state, answer("é" * 1000))
 
     assert grown.size_bytes - state.size_bytes >= 2000
+
+
+def test_a_fold_may_leave_out_chunks_of_deltas() -> None:
+    piece = MessageDelta(step=1, attempt=1, text="word")
+    parts = [[call()], [piece], [piece], [piece, answer(), USED], [call(step=2)], [piece]]
+    chunks: list[Chunk] = []
+    for part in parts:
+        events = sequenced([Draft(data=data, turn_id=TURN) for data in part], chunks[-1].last if chunks else 3, THEN)
+        chunks.append(Chunk(session_id=SESSION, writer=WriterId("w"), events=events))
+    telling = [chunk for chunk in chunks if chunk.types != ("message.delta",)]
+
+    for end in range(len(chunks) + 1):
+        seen = [chunk for chunk in telling if chunk in chunks[:end]]
+        last = chunks[end - 1].last if end else 3
+        assert fold_without_deltas(running(), seen, last) == fold(running(), chunks[:end])
 
 
 @pytest.mark.parametrize(

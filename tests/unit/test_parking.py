@@ -201,6 +201,7 @@ async def test_an_instance_that_goes_through_an_earlier_step_again_runs_none_of_
     await decide(on, message, call)
     second = instance_of(message.turn_id, 2)
     await run_tool(work(message, call_id=call, attempt=2, instance_id=second))
+    await posted(on, message.session_id, "Next")
     await call_model(work(message, step=2, attempt=2, instance_id=second))
 
     assert outcome(await run_tool(work(message, call_id=call, attempt=3, instance_id=second))) == "done"

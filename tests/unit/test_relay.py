@@ -4,6 +4,7 @@ Pauses here are either none or longer than any test: what has to happen at once 
 """
 
 import asyncio
+import selectors
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.services.answer import Relay
+from shared.settings import CLOUD
 
 pytestmark = pytest.mark.anyio
 
@@ -193,3 +195,45 @@ async def test_nothing_is_lost_or_repeated(
 
     assert "".join([*writes, rest]) == "".join(said)
     assert all(writes)
+
+
+class Hurried(selectors.DefaultSelector):
+    """Waits for nothing, and says how much time would have passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.passed += timeout or 0.0
+        return super().select(0)
+
+
+class HurriedLoop(asyncio.SelectorEventLoop):
+    """Whoever sleeps wakes at once, at the time at which it wanted to wake."""
+
+    def __init__(self) -> None:
+        self._hurried = Hurried()
+        super().__init__(self._hurried)
+
+    def time(self) -> float:
+        return self._hurried.passed
+
+
+def test_a_thousand_tokens_at_fifty_a_second_are_45_writes_at_most_at_the_clouds_pace() -> None:
+    writes: list[str] = []
+
+    async def answer() -> AsyncGenerator[str]:
+        for _ in range(1000):
+            yield "token "
+            await asyncio.sleep(0.02)
+
+    async def write(text: str) -> bool:
+        writes.append(text)
+        return True
+
+    with asyncio.Runner(loop_factory=HurriedLoop) as runner:
+        rest = runner.run(Relay(CLOUD.flush_ms, 4096).run(answer(), write))
+
+    assert "".join([*writes, rest]) == "token " * 1000
+    assert 40 <= len(writes) <= 45

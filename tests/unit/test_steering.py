@@ -231,6 +231,7 @@ async def test_who_waits_for_the_message_follows_it_from_turn_to_turn(on: Servic
 @pytest.mark.usefixtures("model")
 async def test_the_next_model_call_reads_it_after_the_answer_before_it(on: Services, model: ModelClient) -> None:
     lead = await posted(on, await opened(on), "Lead")
+    await said(on, lead, "Next", "enqueue")
     await call_model(work(lead))
     message = await said(on, lead, "Steer")
 
@@ -265,9 +266,9 @@ async def test_a_message_said_during_a_tool_step_follows_the_tools_results(on: S
     ((call,),) = [step.tool_calls for step in (await kept(on, lead)).steps]
     message = await said(on, lead, "Steer")
     await run_tool(work(lead, call_id=call.id))
+    later = await posted(on, lead.session_id, "Later", on_busy="enqueue")
     await call_model(work(lead, step=2))
 
-    later = await posted(on, lead.session_id, "Later", on_busy="enqueue")
     newest = await remembered(on.log, lead.session_id, ASSISTANT)
     told = await conversation(on.log, ASSISTANT, newest, await kept(on, lead))
     assert [entry["role"] for entry in told] == ["system", "user", "assistant", "tool", "user", "assistant"]

@@ -72,6 +72,7 @@ def log_charge(response: PipelineResponse[Any, Any]) -> None:
         request.url,
         answer.status_code,
         charge,
+        extra={"exchange": response},
     )
 
 

@@ -49,8 +49,11 @@ def chunk_id(first: int, epoch: int = 1) -> str:
 
 
 def chunk_item(chunk: Chunk) -> dict[str, Any]:
-    """A chunk. `telling` is where it ends if it holds more than deltas: an index of the few among the many."""
-    telling = {} if chunk.types == ("message.delta",) else {"telling": chunk.last}
+    """A chunk. One that holds more than deltas can be found by its `types`, and by `telling`, where it ends.
+
+    Each indexed value costs request units, and there are many chunks of deltas, which nobody looks for by their type.
+    """
+    telling = {} if chunk.types == ("message.delta",) else {"telling": chunk.last, "types": chunk.types}
     return {
         "id": chunk_id(chunk.first, chunk.epoch),
         "session_id": chunk.session_id,
@@ -58,7 +61,6 @@ def chunk_item(chunk: Chunk) -> dict[str, Any]:
         "epoch": chunk.epoch,
         "first": chunk.first,
         "last": chunk.last,
-        "types": chunk.types,
         **telling,
         "writer": chunk.writer,
         "events": _EVENTS.dump_json(chunk.events, exclude_none=True).decode(),

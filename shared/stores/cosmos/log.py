@@ -9,16 +9,12 @@ from http import HTTPStatus
 from typing import Any
 
 from azure.core.exceptions import AzureError
-from azure.cosmos.exceptions import (
-    CosmosBatchOperationError,
-    CosmosResourceExistsError,
-    CosmosResourceNotFoundError,
-)
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceExistsError, CosmosResourceNotFoundError
 
 from shared.domain.chunks import Chunk
 from shared.domain.documents import AnyDocument, IdempotencyRecord, ModelResponse
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
-from shared.domain.fold import fold
+from shared.domain.fold import fold, fold_without_deltas
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
@@ -73,12 +69,14 @@ class CosmosSessionLog:
         if checkpoint is None or checkpoint.deleted:
             return checkpoint
         # A point read is cheaper than a query, and mostly there is nothing more to read.
-        if await self._item(session_id, chunk_id(checkpoint.head + 1)) is None:
+        following = await self._item(session_id, chunk_id(checkpoint.head + 1))
+        return checkpoint if following is None else await self._folded(checkpoint, following)
+
+    async def outline(self, session_id: SessionId) -> SessionState | None:
+        checkpoint = await self._checkpoint(session_id)
+        if checkpoint is None or checkpoint.deleted:
             return checkpoint
-        rest = await self._query(queries.chunks(session_id, checkpoint.head))
-        if rest and rest[0]["first"] == checkpoint.head + 1:
-            return fold(checkpoint, map(chunk_of, rest))
-        return await self._checkpoint(session_id)  # it is being cleared, and now says so
+        return await self._without_deltas(checkpoint, checkpoint.head)
 
     async def read(
         self,
@@ -192,6 +190,23 @@ class CosmosSessionLog:
         """Write what is too large for the batch before it, unless the batch has already lost its race."""
         if await self._item(created["session_id"], created["id"]) is None:
             await self._upsert(item)
+
+    async def _folded(self, checkpoint: SessionState, following: Item) -> SessionState | None:
+        """`checkpoint` with what is in the log since: `following`, and more perhaps.
+
+        An answer that is being written may be hundreds of chunks. Of those that hold but deltas only the last is read.
+        """
+        session_id, head = checkpoint.session_id, checkpoint.head
+        newest = await self._query(queries.chunks(session_id, head, newest=True), 1)
+        if not newest:
+            return await self._checkpoint(session_id)  # it is being cleared, and now says so
+        if newest[0]["first"] == following["first"]:
+            return fold(checkpoint, (chunk_of(following),))
+        return await self._without_deltas(checkpoint, newest[0]["last"])
+
+    async def _without_deltas(self, checkpoint: SessionState, last: int) -> SessionState:
+        query = queries.chunks(checkpoint.session_id, checkpoint.head, telling=True)
+        return fold_without_deltas(checkpoint, map(chunk_of, await self._query(query)), last)
 
     async def _checkpoint(self, session_id: SessionId) -> SessionState | None:
         item = await self._item(session_id, STATE_ID)

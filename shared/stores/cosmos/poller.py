@@ -15,6 +15,7 @@ Look: TypeAlias = Callable[[SessionId, int], Awaitable[Chunk | None]]
 
 _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+_LOOKS, _DUE = 3, 1.5
 
 
 class PolledTails(Tails):
@@ -59,10 +60,14 @@ class PolledTails(Tails):
 
 
 async def _pause(session: TailedSession, after: int) -> None:
-    """Wait half as long as the session has been silent, or until this process appends to it."""
+    """Wait half as long as the session has been silent, or until this process appends to it.
+
+    Who writes an answer writes at a steady pace: as long as the next piece is about due, look three times at that pace.
+    """
     silent = asyncio.get_running_loop().time() - session.changed_at
+    pause = session.pace / _LOOKS if silent < _DUE * session.pace else silent / 2
     try:
-        async with asyncio.timeout(min(max(silent / 2, _SHORTEST_PAUSE), _LONGEST_PAUSE)):
+        async with asyncio.timeout(min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)):
             await session.woken(after)
     except TimeoutError:
         pass

@@ -36,7 +36,7 @@ def chunks(
 
 
 def chunks_with(session_id: SessionId, event_type: str) -> Query:
-    """Chunks that hold an event of a type, newest first."""
+    """Chunks that hold an event of a type, newest first; those of deltas alone are not to be found by it."""
     text = "SELECT * FROM c WHERE c.session_id = @session_id AND ARRAY_CONTAINS(c.types, @type) ORDER BY c.last DESC"
     return _of(session_id, text, type=event_type)
 

@@ -49,7 +49,7 @@ class CosmosRoomWriter:
             if state is None or not state.is_whole:  # a fork that is still copied, or never was
                 return
             if state.deleted:
-                await _all(self._take_back(room, state, chunks, tells=state is known) for room in rooms_of(state))
+                await _all(self._take_back(room, state, chunks, is_news=state is known) for room in rooms_of(state))
                 return
             for chunk in chunks:
                 if is_told(chunk, state):
@@ -57,7 +57,7 @@ class CosmosRoomWriter:
                     told = [room for room in rooms_of(state) if tells(room, entry)]
                     await _all(self._create(entry_item(room, item_id, entry)) for room in told)
 
-    async def _take_back(self, room: Room, state: SessionState, chunks: Sequence[Chunk], *, tells: bool) -> None:
+    async def _take_back(self, room: Room, state: SessionState, chunks: Sequence[Chunk], *, is_news: bool) -> None:
         """Take back what a deleted session told, and tell of its deletion if that is what changed.
 
         Its log may be cleared by then, and only the mark be left to say so. Entries are blanked, and made blank where
@@ -71,7 +71,7 @@ class CosmosRoomWriter:
         end = next((chunk for chunk in chunks if chunk.last == state.head), None)
         if end is not None:
             await self._create(entry_item(room, last, entry_of("", "", end, state)))
-        elif tells:
+        elif is_news:
             await self._create(entry_item(room, last, RoomEntry("", "", state.session_id, (), deletes=True)))
 
     async def _checkpoint(self, session_id: SessionId) -> SessionState | None:
@@ -82,6 +82,9 @@ class CosmosRoomWriter:
             try:
                 return state_of(await container.read_item(STATE_ID, session_id))
             except CosmosResourceNotFoundError:
+                return None
+            except ValueError:  # what pydantic raises
+                _LOGGER.exception("no room is told of session %s: its state can't be read", session_id)
                 return None
 
         return await persistently(call)

@@ -70,6 +70,9 @@ class SqliteSessionLog:
 
         return await self._database.read(work)
 
+    async def outline(self, session_id: SessionId) -> SessionState | None:
+        return await self.state(session_id)
+
     async def read(
         self,
         session_id: SessionId,

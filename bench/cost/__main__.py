@@ -1,0 +1,42 @@
+"""Counts what turns ask of Cosmos DB and prices it by published tables: `python -m bench.cost`."""
+
+import argparse
+import asyncio
+import json
+import sys
+
+from bench.cost.report import Bill, details, plain, table
+from bench.cost.turns import SHAPES, served
+
+
+def main() -> None:
+    arguments = _arguments()
+    bills = asyncio.run(_billed(arguments.only or list(SHAPES)))
+    if arguments.json:
+        print(json.dumps([plain(bill) for bill in bills], indent=2))
+        return
+    print(table(bills))
+    if arguments.requests:
+        print("\n".join(details(bill) for bill in bills))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(SHAPES), help="this turn; may be given repeatedly")
+    parser.add_argument("--requests", action="store_true", help="list every request, and the lines that asked for it")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
+    return parser.parse_args()
+
+
+async def _billed(names: list[str]) -> list[Bill]:
+    bills: list[Bill] = []
+    async with served() as app:
+        await app.run(SHAPES["short"])  # the first turn of a process also reads what containers there are
+        for name in names:
+            print(f"counting {name} …", file=sys.stderr, flush=True)
+            bills.append(Bill.of(name, SHAPES[name], await app.run(SHAPES[name])))
+    return bills
+
+
+if __name__ == "__main__":
+    main()

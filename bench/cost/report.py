@@ -1,0 +1,132 @@
+"""What was counted, priced and held against its goals."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.cost import prices
+from bench.cost.charges import Meter, by_size, creation
+from bench.cost.requests import Item, Request
+from bench.cost.turns import Shape, Turn
+from bench.report import Figure
+from bench.report import table as figure_table
+from shared.stores.cosmos.containers import SESSIONS
+
+
+@dataclass(frozen=True)
+class Bill:
+    """The request units of one turn, and of the same turn with a document for each token instead of its flushes."""
+
+    name: str
+    shape: Shape
+    turn: Turn
+    charges: dict[int, float]
+
+    @classmethod
+    def of(cls, name: str, shape: Shape, turn: Turn) -> "Bill":
+        meter, requests = Meter(), (*turn.before, *turn.own, *turn.reading)
+        return cls(name, shape, turn, {id(request): meter.charge(request) for request in requests})
+
+    def ru(self, requests: Sequence[Request]) -> float:
+        return sum(self.charges[id(request)] for request in requests)
+
+    @property
+    def naive(self) -> float:
+        """One create for each token, and all that is not a flush."""
+        return self.ru(self.turn.others) + self.shape.tokens * creation(SESSIONS, _of_one_token(self.turn))
+
+    @property
+    def ratio(self) -> float:
+        return self.naive / self.ru(self.turn.own)
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures that have goals, those of a turn of 1 000 tokens."""
+        long = self.name == "long"
+        turn, title = self.turn, self.shape.title
+        return [
+            Figure(f"{title}: flushes", len(turn.flushes), "", at_most=45 if long else None),
+            Figure(f"{title}: other requests", len(turn.others), "", at_most=12 if long else None),
+            Figure(f"{title}: in all", self.ru(turn.own), "RU", at_most=350 if long else None),
+            Figure(f"{title}: one document per token", self.ratio, "times", at_least=12 if long else None),
+        ]
+
+
+def table(bills: Sequence[Bill]) -> str:
+    """The bills as Markdown: goals, request units, euros."""
+    figures = figure_table([figure for bill in bills for figure in bill.figures])
+    return f"{figures}\n\n{_request_units(bills)}\n\n{_euros(bills)}\n"
+
+
+def _request_units(bills: Sequence[Bill]) -> str:
+    head = ("RU of a turn", "flushes", "other writes", "reads", "in all", "by size alone", "a document per token",
+            "each reader")  # fmt: skip
+    return _markdown([head, *([bill.shape.title, *(f"{value:.0f}" for value in _parts(bill))] for bill in bills)])
+
+
+def _parts(bill: Bill) -> tuple[float, ...]:
+    turn = bill.turn
+    writes = [request for request in turn.others if request.kind == "write"]
+    reads = [request for request in turn.others if request.kind != "write"]
+    parts = [bill.ru(part) for part in (turn.flushes, writes, reads, turn.own)]
+    return (*parts, sum(map(by_size, turn.own)), bill.naive, bill.ru(turn.reading))
+
+
+def _euros(bills: Sequence[Bill]) -> str:
+    head = ("€ for 1 000 turns", "serverless", "autoscale, used to the full", "serverless, a document per token",
+            "Functions, a turn alone on its instances", "Functions, a hundred share them")  # fmt: skip
+    return _markdown([head, *([bill.shape.title, *(f"{value:.3f}" for value in _prices(bill))] for bill in bills)])
+
+
+def _prices(bill: Bill) -> tuple[float, ...]:
+    """Euros per 1 000 turns. Two instances run code as long as the turn goes on: an activity's, and the stream's."""
+    ru, seconds, executions = 1000 * bill.ru(bill.turn.own), 2000 * bill.turn.seconds, 1000 * 8
+    alone = prices.functions(seconds, executions, shared_by=1)
+    shared = prices.functions(seconds, executions, shared_by=prices.INSTANCE_SHARES)
+    return prices.serverless(ru), prices.autoscale(ru), prices.serverless(1000 * bill.naive), alone, shared
+
+
+def details(bill: Bill) -> str:
+    """Every request of a turn but its flushes, with the lines that asked for it."""
+    lines = [f"\n{bill.shape.title}"]
+    for request in bill.turn.others:
+        items = ", ".join(item["id"][:24] for item in request.written)
+        lines.append(
+            f"{request.kind:5} {request.status} {request.size:6} B {bill.charges[id(request)]:6.2f} RU  {items}"
+            f"\n      {' < '.join(request.asked_by[:4])}"
+        )
+    return "\n".join(lines)
+
+
+def plain(bill: Bill) -> dict[str, Any]:
+    """A bill for JSON."""
+    turn = bill.turn
+    return {
+        "turn": bill.name,
+        "flushes": len(turn.flushes),
+        "other_requests": len(turn.others),
+        "request_units": bill.ru(turn.own),
+        "one_document_per_token": bill.naive,
+        "reader_requests": len(turn.reading),
+        "reader_request_units": bill.ru(turn.reading),
+        "seconds": turn.seconds,
+        "euros_per_1000_turns_serverless": _prices(bill)[0],
+        "euros_per_1000_turns_autoscale": _prices(bill)[1],
+        "met": all(figure.met is not False for figure in bill.figures),
+    }
+
+
+def _of_one_token(turn: Turn) -> Item:
+    """The document that a design would write that writes each token: a flush of this turn with one word in it."""
+    chunks = [item for request in turn.own for item in request.written if item["kind"] == "chunk"]
+    held = [(chunk, event) for chunk in chunks for event in json.loads(chunk["events"])]
+    chunk, delta = next((chunk, event) for chunk, event in held if event["data"]["type"] == "message.delta")
+    delta["data"]["text"] = "tokens "
+    kept = {name: value for name, value in chunk.items() if name not in {"telling", "types"}}
+    return {**kept, "events": json.dumps([delta], separators=(",", ":"))}
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    width = len(rows[0])
+    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ["---"] * width, *rows[1:]))

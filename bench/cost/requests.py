@@ -1,0 +1,121 @@
+"""The requests for documents that the SDK sent, each with its answer and the line of code that asked for it."""
+
+import inspect
+import json
+import logging
+from asyncio import events
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, TypeAlias
+
+from azure.core.pipeline import PipelineResponse
+
+ROOT = Path(__file__).parents[2]
+_HOOKED = "shared.stores.cosmos.calls"
+_ASKING = ("orchestrations/", "shared/services/", "shared/api/", "bench/")
+_STORE = "shared/stores/"
+
+Item: TypeAlias = dict[str, Any]
+Kind: TypeAlias = Literal["read", "query", "write"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One exchange with Cosmos DB, as it was on the wire.
+
+    `strong`: it asks for the account's default, not for less. `written` are the items of its operations, in order;
+    `size` is that of the answer's body, in bytes. `asked_by` are the lines that were being run, from the one that
+    called the store outwards.
+    """
+
+    kind: Kind
+    container: str
+    session_id: str
+    status: int
+    strong: bool
+    size: int
+    written: tuple[Item, ...]
+    asked_by: tuple[str, ...]
+
+    @property
+    def is_flush(self) -> bool:
+        """Whether it writes a piece of an answer, and nothing else."""
+        return len(self.written) == 1 and self.written[0].get("kind") == "chunk" and "telling" not in self.written[0]
+
+    @property
+    def asker(self) -> str:
+        return self.asked_by[0] if self.asked_by else "?"
+
+
+@contextmanager
+def recorded() -> Generator[list[Request]]:
+    """The requests for documents that clients of this process send meanwhile, every attempt of each."""
+    requests: list[Request] = []
+    logger, handler = logging.getLogger(_HOOKED), _Recorder(requests)
+    level, propagates = logger.level, logger.propagate
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield requests
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagates
+        logger.setLevel(level)
+
+
+class _Recorder(logging.Handler):
+    """Hears of every exchange in the SDK's own pipeline, where the store logs what it cost."""
+
+    def __init__(self, requests: list[Request]) -> None:
+        super().__init__()
+        self._requests = requests
+
+    def emit(self, record: logging.LogRecord) -> None:
+        exchange: PipelineResponse[Any, Any] | None = getattr(record, "exchange", None)
+        if exchange is not None and "/docs" in exchange.http_request.url:
+            self._requests.append(_request(exchange))
+
+
+def _request(exchange: PipelineResponse[Any, Any]) -> Request:
+    sent, answer = exchange.http_request, exchange.http_response
+    body = sent.body.decode() if isinstance(sent.body, bytes) else sent.body
+    return Request(
+        kind=_kind(sent.method, sent.headers),
+        container=sent.url.partition("/colls/")[2].partition("/")[0],
+        session_id=json.loads(sent.headers.get("x-ms-documentdb-partitionkey", '[""]'))[0],
+        status=answer.status_code,
+        strong=sent.headers.get("x-ms-consistency-level") != "Eventual",
+        size=len(answer.body()),
+        written=_written(sent.headers, body) if _kind(sent.method, sent.headers) == "write" else (),
+        asked_by=tuple(_askers(inspect.currentframe())),
+    )
+
+
+def _kind(method: str, headers: Any) -> Kind:
+    if method == "GET":
+        return "read"
+    return "query" if headers.get("x-ms-documentdb-isquery", "").lower() == "true" else "write"
+
+
+def _written(headers: Any, body: str) -> tuple[Item, ...]:
+    content = json.loads(body)
+    if headers.get("x-ms-cosmos-is-batch-request"):
+        return tuple(operation["resourceBody"] for operation in content if "resourceBody" in operation)
+    return (content,)
+
+
+def _askers(frame: FrameType | None) -> Generator[str]:
+    """The lines above the store on the stack of the task that is asking."""
+    below = True
+    while frame is not None and frame.f_code.co_filename != events.__file__:  # the loop, which runs every task
+        name = frame.f_code.co_filename
+        path = name.removeprefix(f"{ROOT}/")
+        if path.startswith(_STORE):
+            below = False
+        elif not below and path.startswith(_ASKING):
+            yield f"{path}:{frame.f_lineno} {frame.f_code.co_name}"
+        frame = frame.f_back

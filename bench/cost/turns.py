@@ -1,0 +1,136 @@
+"""Turns of the real app on the Cosmos DB store, and the requests that each of them made."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.client import Connection, connected
+from bench.cost.requests import ROOT, Request, recorded
+from bench.driving import open_session, start_turn
+from bench.servers import environment, model_server
+from local.index import load
+from local.options import PLATFORM_SETTINGS, options_of
+from local.serving import serve
+from shared.domain.ids import SessionId
+from shared.ports import SessionLog
+from shared.services.stream import follow
+from shared.stores.cosmos.opening import open_stores
+from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
+
+_TURN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kind of turn: what is asked of which scripted model, and how many tokens of text it answers with."""
+
+    title: str
+    model: str
+    tokens: int
+    content: str = "Tell me something."
+
+
+SHAPES = {
+    "short": Shape("50 tokens, all at once", "fake-50-0", 50),
+    "long": Shape("1 000 tokens, 50 a second", "fake-1000-20", 1000),
+    "tools": Shape(
+        "3 steps: 2 tools, 1 tool, 50 tokens",
+        "fake-50-20",
+        50,
+        'call calculate {"expression": "6*7"} and call calculate {"expression": "6*8"},'
+        ' then call calculate {"expression": "2*2"}',
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a turn asked of the store: `own` requests, those of one reader in another process, and how long it took.
+
+    `before` are those that opened its session: what is replaced later was written by them.
+    """
+
+    before: Sequence[Request]
+    own: Sequence[Request]
+    reading: Sequence[Request]
+    seconds: float
+
+    @property
+    def flushes(self) -> Sequence[Request]:
+        return [request for request in self.own if request.is_flush]
+
+    @property
+    def others(self) -> Sequence[Request]:
+        return [request for request in self.own if not request.is_flush]
+
+
+@dataclass(frozen=True)
+class App:
+    """The app as it serves: where it is called, and the data it works on as another process sees it."""
+
+    caller: Connection
+    elsewhere: SessionLog
+
+    async def run(self, shape: Shape) -> Turn:
+        """Run a turn in a new session, read by one reader from its first event to its last."""
+        with recorded() as requests:
+            session_id = SessionId(await open_session(self.caller))
+            opening, began = len(requests), time.perf_counter()
+            await start_turn(self.caller, session_id, shape.model, shape.content)
+            async with asyncio.timeout(_TURN_SECONDS):
+                await _read(self.elsewhere, session_id)
+            await asyncio.sleep(0.5)  # what an activity still asks after its last append is the turn's, too
+        own = [request for request in requests[opening:] if request.session_id == session_id]
+        return Turn(
+            before=requests[:opening],
+            own=[request for request in own if not _is_asked_by(request, "bench/", "orchestrations/sweep.py")],
+            reading=[request for request in own if _is_asked_by(request, "bench/")],
+            seconds=time.perf_counter() - began - 0.5,
+        )
+
+
+@asynccontextmanager
+async def served() -> AsyncGenerator[App]:
+    """Serve the app in this process meanwhile, with the cloud's timings, on a server that speaks Cosmos DB's protocol.
+
+    That is `COSMOS_TEST_ENDPOINT`, or one of our own. Once in a process: the app reads its environment, and is indexed,
+    only once.
+    """
+    with cosmos_endpoint() as endpoint, TemporaryDirectory(prefix="turnlog-cost-") as data_dir:
+        async with cosmos_store(endpoint) as store, model_server() as model:
+            assert isinstance(store, CosmosStore)
+            given = {"COSMOS_ENDPOINT": endpoint, "COSMOS_DATABASE": store.database, "DATA_DIR": data_dir}
+            given["COSMOS__accountEndpoint"] = endpoint  # the change-feed trigger's
+            os.environ.update({**environment(model.url), **PLATFORM_SETTINGS, **given})
+            options = options_of(ROOT, "127.0.0.1", 0, Path(data_dir))
+            async with serve(load(ROOT), options) as running, connected(running.url) as caller:
+                elsewhere = open_stores(endpoint, store.database)[0]
+                try:
+                    yield App(caller, elsewhere)
+                finally:
+                    await elsewhere.close()
+                    await _close()
+
+
+async def _close() -> None:
+    from shared.wiring import services  # noqa: PLC0415  # built of the environment set above
+
+    await services().log.close()
+
+
+async def _read(log: SessionLog, session_id: SessionId) -> None:
+    """Follow the session as a stream does, until its turn has ended."""
+    async with aclosing(follow(log, session_id, 0, timedelta(seconds=15))) as batches:
+        async for events in batches:
+            if any(event.type == "run.complete" for event in events):
+                return
+
+
+def _is_asked_by(request: Request, *places: str) -> bool:
+    return any(line.startswith(places) for line in request.asked_by)

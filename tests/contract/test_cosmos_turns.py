@@ -1,0 +1,44 @@
+"""What whole turns ask of Cosmos DB, through the real app: a request more in each turn is a bill that grows.
+
+How often an answer is written depends on its pace; see tests/unit/test_relay.py, and `python -m bench.cost`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+Bills = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def bills(endpoint: str) -> Bills:
+    """The turns as `bench.cost` counts them, in a process of its own: the app is to be loaded once."""
+    command = [sys.executable, "-m", "bench.cost", "--json", "--only", "short", "--only", "tools"]
+    env = {**os.environ, "COSMOS_TEST_ENDPOINT": endpoint}
+    counted = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert counted.returncode == 0, counted.stderr
+    return {bill["turn"]: bill for bill in json.loads(counted.stdout)}
+
+
+def test_a_turn_without_tools_takes_eight_requests_besides_its_flushes(bills: Bills) -> None:
+    assert bills["short"]["flushes"] <= 1
+    assert bills["short"]["other_requests"] <= 8
+
+
+def test_a_tool_takes_few_requests_more(bills: Bills) -> None:
+    steps, tools = 3, 3
+    to_begin, for_a_step, for_a_tool = 3, 6, 5
+
+    assert bills["tools"]["other_requests"] <= to_begin + for_a_step * steps + for_a_tool * tools
+
+
+def test_a_turn_is_cheaper_than_a_document_for_each_token(bills: Bills) -> None:
+    for bill in bills.values():
+        assert bill["one_document_per_token"] > bill["request_units"]
