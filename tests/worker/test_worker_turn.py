@@ -49,11 +49,9 @@ async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(
 
     turn, asked = await _begun(worker, durable, message)
     assert _names(asked) == ["call_model", None]
-    asked = await turn.completed(await _run(worker, asked[0]))
-    assert _names(asked) == ["finish_turn", None]
     assert await turn.completed(await _run(worker, asked[0])) == []
 
-    assert (turn.is_done, turn.output["outcome"]) == (True, "done")
+    assert (turn.is_done, turn.output["outcome"]) == (True, "ended")
     *_, run_complete, done = stream = await api.read(session_id)
     assert (run_complete.event, run_complete.data["status"]) == ("run.complete", "completed")
     assert (done.event, done.data["reason"]) == ("done", "finished")
@@ -75,13 +73,15 @@ async def test_a_turn_is_looked_after_and_runs_its_tools(worker: Worker, api: Ap
     assert _names(tools) == ["run_tool", "run_tool"]
     call, _ = await turn.completed(*[await _run(worker, tool) for tool in tools])
     assert call.name == "call_model"
+    following = await api.begin(session_id, "and then?")
     finish, _ = await turn.completed(await _run(worker, call))
     assert finish.name == "finish_turn"
     await turn.completed(await _run(worker, finish))
 
     assert turn.is_done
-    stream = await api.read(session_id)
-    results = {frame.data["name"]: frame.data for frame in stream if frame.event == "tool_call.complete"}
+    assert durable.of_turn(following["turn_id"]) is not None
+    told = [event["data"] for event in await api.events(session_id) if event["type"] == "tool_call.complete"]
+    results = {data["name"]: data for data in told}
     assert results["calculate"]["response"] == 42
     assert results["current_time"]["status"] == "completed"
 
