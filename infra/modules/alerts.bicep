@@ -13,6 +13,11 @@ var queries = [
     query: 'AppRequests | where toint(ResultCode) >= 500 | summarize found = count()'
   }
   {
+    name: 'failed-turns'
+    description: 'Turns fail.'
+    query: 'AppMetrics | where Name == "turnlog.turns" and tostring(Properties["turnlog.outcome"]) == "failed" | summarize found = sum(Sum)'
+  }
+  {
     // By what the app tells of itself (docs/operations.md): spans of attempts, and exceptions in its own log lines.
     name: 'failing-functions'
     description: 'Activities, timers or readers of the change feed fail, and not for the model.'
