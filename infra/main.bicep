@@ -22,6 +22,10 @@ param alwaysReadyHttp int = 0
 @minValue(0)
 param alwaysReadyDurable int = 0
 
+@minValue(0)
+@description('Instances for the function that tells rooms of changes, always up: without, its start may delay them.')
+param alwaysReadyRooms int = 0
+
 @minValue(1)
 @maxValue(1000)
 @description('How many instances the app may grow to.')
@@ -271,6 +275,7 @@ module app 'modules/app.bicep' = {
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     alwaysReadyDurable: alwaysReadyDurable
+    alwaysReadyRooms: alwaysReadyRooms
     maximumInstances: maximumInstances
     instanceMemory: instanceMemory
     zoneRedundant: zoneRedundant

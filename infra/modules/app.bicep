@@ -6,6 +6,7 @@ param tags object
 param pythonVersion string
 param alwaysReadyHttp int
 param alwaysReadyDurable int
+param alwaysReadyRooms int
 param maximumInstances int
 param instanceMemory int
 param zoneRedundant bool
@@ -35,6 +36,8 @@ var fewestReady = zoneRedundant ? 2 : 1
 var alwaysReady = [
   { name: 'http', instanceCount: alwaysReadyHttp == 0 ? 0 : max(alwaysReadyHttp, fewestReady) }
   { name: 'durable', instanceCount: alwaysReadyDurable == 0 ? 0 : max(alwaysReadyDurable, fewestReady) }
+  // Other functions than HTTP's and Durable's make a group each, by name.
+  { name: 'function:write_rooms', instanceCount: alwaysReadyRooms == 0 ? 0 : max(alwaysReadyRooms, fewestReady) }
 ]
 
 var platformSettings = {
