@@ -9,6 +9,7 @@ while not done:  # a stream that ends without `done` is to be resumed
                 name, _, frame[name] = line.decode().rstrip("\n").partition(": ")
                 if name: continue  # an empty line ends a frame
                 event, data = frame.get("event", ""), json.loads(frame.get("data", "{}"))
+                if data.get("origin") == "outside": event = ""  # what other producers append is no answer
                 key = (data.get("message_id"), data.get("step"))
                 if event == "message.start": steps[key] = ""  # begins, or begins afresh
                 if event == "message.delta": steps[key] = steps.get(key, "") + data["text"]

@@ -10,7 +10,8 @@ PATCHING = "propose_patch"
 """The tool that turns a conversation into coding, where it is offered."""
 
 _NEW = re.compile(
-    r"\b(?:add|build|create|introduce|invent|make|new|set up)\b(?!\s+(?:it|this|that|them|him|her)\b)", re.IGNORECASE
+    r"\b(?:add|build|create|introduce|invent|make(?!\s+the\b)|new|set up)\b(?!\s+(?:it|this|that|them|him|her)\b)",
+    re.IGNORECASE,
 )
 _DULL = re.compile(
     r"(?:a|agent|an|and|called|can|could|for|i|in|it|me|named|need|node|of|on|one|please|that|the|to|us|want|we|with|you)"

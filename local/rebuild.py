@@ -4,6 +4,7 @@
 """
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,14 @@ def shown(session: Rebuilt) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    if len(arguments) != 1:
-        sys.exit("usage: python -m local.rebuild <export.ndjson | ->")
+    parser = ArgumentParser("python -m local.rebuild", description="A session's state, usage and messages, as JSON.")
+    parser.add_argument("export", help="what GET /sessions/{id}/export gave; - reads standard input")
+    source = parser.parse_args(arguments).export
     try:
-        if arguments[0] == "-":
+        if source == "-":
             session = read(sys.stdin)
         else:
-            with Path(arguments[0]).open(encoding="utf-8", newline="\n") as file:
+            with Path(source).open(encoding="utf-8", newline="\n") as file:
                 session = read(file)
     except (ExportError, OSError) as error:
         sys.exit(str(error))

@@ -8,7 +8,7 @@ from shared.api.bodies import Body
 from shared.api.describing import Answer, describes
 from shared.api.endpoint import endpoint
 from shared.api.parameters import Text
-from shared.api.principal import caller
+from shared.api.principal import READING, caller
 from shared.api.receipts import Negotiation
 from shared.api.requests import read_body
 from shared.api.responses import ok
@@ -41,6 +41,7 @@ class Watch(Body):
     Answer(200, "Where to connect, and with which token", Negotiation),
     takes=Watch,
     reads=(_SESSION_ID, _PROJECT_ID),
+    scopes=(READING,),
     refuses=(SessionNotFoundError, ProjectNotFoundError, NotSupportedError, FanoutUnavailableError),
 )
 async def negotiate(req: Request) -> Response:

@@ -14,6 +14,7 @@ from shared.api.problems import status_of
 from shared.api.receipts import Problem
 from shared.api.schemas import Schema, Schemas, Use, reference
 from shared.domain.errors import TurnlogError
+from shared.settings import settings
 
 VERSION = "0.1.0"
 PROBLEM_JSON = "application/problem+json"
@@ -49,12 +50,18 @@ def document() -> Schema:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag, "description": text.partition(": ")[2].capitalize()} for tag, text in about],
         "paths": dict(paths),
+        **({} if _is_for_all() else {"security": [{"token": []}]}),
         "components": {
+            **({} if _is_for_all() else {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}),
             "schemas": schemas.components,
             "headers": {each.name: _header(each) for each in (TRACE_ID, SESSION_ID, RETRY_AFTER)},
             "parameters": {TRACEPARENT.name: _parameter(TRACEPARENT)},
         },
     }
+
+
+def _is_for_all() -> bool:
+    return settings().auth_mode == "none"
 
 
 def _uses(description: Description) -> list[Use]:
@@ -72,6 +79,7 @@ def _operation(operation: Operation, schemas: Schemas) -> Schema:
         "summary": operation.summary,
         **({"description": operation.details} if operation.details else {}),
         **({"deprecated": True} if own.is_deprecated else {}),
+        **({"security": []} if own.is_open and not _is_for_all() else {}),
         "parameters": [*in_path, *beside, {"$ref": f"#/components/parameters/{TRACEPARENT.name}"}],
         **({} if own.takes is None else {"requestBody": _body(own.takes, schemas)}),
         "responses": _responses(operation, schemas),

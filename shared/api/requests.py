@@ -16,6 +16,7 @@ from shared.api.principal import caller
 from shared.api.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
 from shared.services.idempotency import IdempotencyKey
+from shared.settings import settings
 
 BODY_BYTES = 1024 * 1024
 _MOST_LEVELS = 64
@@ -158,9 +159,10 @@ class Preferences:
 
 def preferences(req: Request) -> Preferences:
     prefer = ",".join(req.headers.getlist("prefer")).lower()
-    wait = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})", prefer)
+    wait = re.search(r"(?:^|[,;\s])wait(?:\s*=\s*\"?(\d{1,9})|(?=\s*(?:$|[,;])))", prefer)
+    seconds = None if wait is None else int(wait[1] or settings().message_wait_seconds)
     return Preferences(
-        wait=min(int(wait.group(1)), MOST_WAIT_SECONDS) if wait else None,
+        wait=None if seconds is None else min(seconds, MOST_WAIT_SECONDS),
         respond_async="respond-async" in prefer,
         stream="text/event-stream" in req.headers.get("accept", "").lower(),
     )
@@ -178,4 +180,4 @@ def idempotency_key(req: Request, body: bytes) -> IdempotencyKey | None:
     if not key.strip() or len(key) > MOST_KEY_LENGTH:
         raise InvalidRequestError(f"Idempotency-Key takes 1 to {MOST_KEY_LENGTH} characters.")
     scope = "\n".join((caller(req).owner, req.method, req.url.path.rstrip("/"), key))
-    return IdempotencyKey(hashlib.sha256(scope.encode()).hexdigest(), hashlib.sha256(body).hexdigest())
+    return IdempotencyKey(hashlib.sha256(scope.encode()).hexdigest(), hashlib.sha256(body or b"{}").hexdigest())

@@ -188,7 +188,8 @@ def event_data(session_id: SessionId, event: Event) -> dict[str, Any]:
         case MessageDelta(step=step, attempt=attempt, text=text):  # nine events of ten: kept off the general path
             return {"step": step, "attempt": attempt, "text": text, **ids}
         case Outside(fields=fields):
-            return {**fields, **ids}
+            # Said here too: a frame has nothing else by which readers could tell it from the turn's own.
+            return {**fields, **ids, "origin": "outside"}
         case SessionUpdated(changes=changes):
             return {**changes, **ids}
         case UserMessage(content=content):

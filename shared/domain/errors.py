@@ -112,6 +112,7 @@ class ProjectNotFoundError(NotFoundError):
 
 class NotFinishedError(NotFoundError):
     code = "not_finished"
+    retryable = True
 
 
 class NoResultError(NotFoundError):

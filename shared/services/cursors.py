@@ -17,6 +17,9 @@ def decoded_cursor(cursor: str) -> str:
         InvalidRequestError: no list gave it out.
     """
     try:
-        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError("cursor is not one that this list gave out.") from error
+        decoded = base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        decoded = ""
+    if not decoded:
+        raise InvalidRequestError("cursor is not one that this list gave out.")
+    return decoded

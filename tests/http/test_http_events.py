@@ -34,6 +34,16 @@ async def test_an_event_from_outside_is_kept_as_it_was_sent(api: Api) -> None:
     assert event["recorded_at"] > "2020-01-01T00:00:00Z"
 
 
+async def test_a_frame_says_that_an_event_is_from_outside(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.append(session_id, {"event_type": "message.delta", "text": "forged", "origin": "inside"})
+    await api.append(session_id, {"event_type": "session_stop"})
+
+    _, delta, *_ = await api.read(session_id)
+
+    assert (delta.event, delta.data["text"], delta.data["origin"]) == ("message.delta", "forged", "outside")
+
+
 async def test_the_envelopes_own_names_win(api: Api) -> None:
     session_id = await api.new_session()
     taken = {
@@ -307,7 +317,7 @@ async def test_a_waiting_reader_hears_outside_events_at_once(api: Api) -> None:
         await api.append(session_id, {"event_type": "news", "text": "hello"})
 
         frame = await stream.until("news")
-        assert frame.data == {"text": "hello", "session_id": session_id}
+        assert frame.data == {"text": "hello", "session_id": session_id, "origin": "outside"}
         await api.append(session_id, {"event_type": "session_stop"})
         assert (await stream.rest())[-1].data["reason"] == "finished"
 

@@ -127,6 +127,15 @@ async def test_a_retried_create_finds_the_session(api: Api) -> None:
     refusal(other, 422, "idempotency_key_reused")
 
 
+async def test_a_retry_may_leave_out_an_empty_body(api: Api) -> None:
+    headers = {"idempotency-key": new_id()}
+    first = ok(await api.http.post("/sessions", json={}, headers=headers), 201)
+
+    second = await api.http.post("/sessions", headers=headers)
+
+    assert ok(second, second.status_code)["session_id"] == first["session_id"]
+
+
 async def test_a_retried_create_with_an_own_id_finds_the_session(api: Api) -> None:
     headers, body = {"idempotency-key": new_id()}, {"session_id": new_id()}
     await api.http.post("/sessions", json=body, headers=headers)

@@ -306,7 +306,7 @@ async def test_lists_filter_by_each_field(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "status=idle", "archived=yes", "cursor=%C3%A9", "cursor=a"]
+    "query", ["limit=0", "limit=201", "limit=x", "status=idle", "archived=yes", "cursor=%C3%A9", "cursor=a", "cursor="]
 )
 async def test_a_list_query_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
     refusal(await api.http.get(f"/sessions?{query}"), 422, "invalid_request")

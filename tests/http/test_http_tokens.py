@@ -156,7 +156,9 @@ async def test_a_token_allows_what_its_scopes_say(
             f"/sessions/{session_id}/events", json={"event_type": "note"}, headers=headers
         ),
     }
+    watched = await anyone.http.post("/negotiate", json={"session_id": session_id}, headers=headers)
 
+    assert watched.status_code == (501 if "get" in allowed else 403)  # it reads, and there is no SignalR here
     for name, answer in answers.items():
         if name in allowed:
             assert answer.status_code in {200, 201}, name
@@ -164,6 +166,15 @@ async def test_a_token_allows_what_its_scopes_say(
             refusal(answer, 403, "forbidden")
     seen = ok(await anyone.http.get(f"/sessions/{session_id}", headers=bearing(issuer.token())))
     assert seen["head"] == (2 if "append" in allowed else 1)
+
+
+async def test_the_description_says_where_a_token_goes(anyone: Api) -> None:
+    described = ok(await anyone.http.get("/api/openapi.json"))
+
+    (scheme,) = described["components"]["securitySchemes"]
+    assert described["security"] == [{scheme: []}]
+    assert described["paths"]["/health"]["get"]["security"] == []
+    assert "security" not in described["paths"]["/sessions"]["get"]
 
 
 async def test_health_and_readiness_need_no_token(anyone: Api) -> None:

@@ -115,6 +115,16 @@ async def test_a_cancel_that_waits_tells_when_the_model_stopped_and_what_there_w
     assert receipt["message"]["answer"] == partial["data"]["text"]
 
 
+async def test_a_cancel_that_waits_may_leave_open_how_long(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.begin(session_id, model="hang-946")
+
+    answer = await api.http.post(f"/sessions/{session_id}/cancel", headers={"prefer": "wait"})
+
+    assert ok(answer)["status"] == "cancelled"
+    assert answer.headers["preference-applied"].startswith("wait=")
+
+
 async def test_a_cancel_keeps_the_queue_unless_told_otherwise(api: Api) -> None:
     session_id = await api.new_session()
     await api.begin(session_id, model="hang-946")

@@ -52,5 +52,10 @@ def test_who_asks_for_something_new_gets_a_node_named_by_the_prompts_words(promp
 def test_a_change_is_made_to_the_node_the_prompt_names_else_to_the_last() -> None:
     document: JSON = {"nodes": {"front": {"name": "Front desk"}, "cook": {}, "last": {}}}
 
-    for prompt, meant in [("the cook is rude", "cook"), ("Front Desk: smile", "front"), ("be quick", "last")]:
+    for prompt, meant in [
+        ("the cook is rude", "cook"),
+        ("Front Desk: smile", "front"),
+        ("be quick", "last"),
+        ("Make the cook nicer", "cook"),
+    ]:
         assert coded(prompt, document)["nodes"][meant] == {**document["nodes"][meant], "instructions": prompt}
