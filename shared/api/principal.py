@@ -82,10 +82,11 @@ def _check_allowed(claims: Mapping[str, Any], scopes: Sequence[str]) -> None:
 
 
 def _owner_in(claims: Mapping[str, Any]) -> str:
-    subject = next((claims[name] for name in _SUBJECT_CLAIMS if name in claims), None)
+    # A claim may be there and say nothing: all whose subject is empty would be one owner.
+    subject = next((claims[name] for name in _SUBJECT_CLAIMS if claims.get(name)), None)
     if subject is None:
         raise UnauthenticatedError("Sign in: the request carries no identity.")
-    tenant = next((claims[name] for name in _TENANT_CLAIMS if name in claims), "")
+    tenant = next((claims[name] for name in _TENANT_CLAIMS if claims.get(name)), "")
     return "|".join((claims.get("iss", ""), str(tenant), str(subject)))
 
 

@@ -32,7 +32,8 @@ _MOST_BYTES = 1024 * 1024
 class SigningKeys:
     """An issuer's public keys, fetched when one is asked for and kept for an hour; through an outage for a day.
 
-    Whatever callers send, they are fetched at most every ten seconds, and by one request for all that wait.
+    Whatever callers send, they are fetched at most every ten seconds, and by one request for all that wait. Who asks
+    for a known one meanwhile does not wait.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[bytes]], seconds: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +45,7 @@ class SigningKeys:
 
     async def key(self, key_id: str) -> jwt.PyJWK:
         """Raises UnauthenticatedError: the issuer has no such key. IdentityUnavailableError: it doesn't say."""
-        if not self._holds(key_id, _FRESH_SECONDS):
+        if not self._holds(key_id, _FRESH_SECONDS) and not self._is_due_to_another(key_id):
             async with self._fetching:
                 if not self._holds(key_id, _FRESH_SECONDS) and self._seconds() - self._asked_at >= _PAUSE_SECONDS:
                     await self._fetch_all()
@@ -53,6 +54,9 @@ class SigningKeys:
         if self._fetched_at < self._asked_at:
             raise IdentityUnavailableError("The keys that tokens are signed with can't be read: try again.")
         raise UnauthenticatedError("The bearer token is signed with a key that its issuer does not publish.")
+
+    def _is_due_to_another(self, key_id: str) -> bool:
+        return self._fetching.locked() and self._holds(key_id, _KEPT_SECONDS)
 
     def _holds(self, key_id: str, seconds: float) -> bool:
         return key_id in self._keys and self._seconds() - self._fetched_at < seconds

@@ -108,6 +108,10 @@ class Fork:
             created_at=message.created_at,
         )
 
+    def holds_turn_of(self, message: Message) -> bool:
+        """Whether `message` had a turn of its own before the cut: no turn is open there, so it has ended as well."""
+        return message.completed_at is not None and message.order <= self.cut
+
     def ended(self, message: Message) -> Message:
         """`message` after its turn. What that used was counted in the session it comes from."""
         own = self.message_id(message.message_id)

@@ -62,6 +62,10 @@ class Control:
         writer = SessionWriter(self._log, self._clock, session_id)
         active = belonging(await writer.load(), owner, session_id).active_turn
         wanted = wish.turn_id or (active.turn_id if active else None)
+        if key is not None and wish.turn_id is None:
+            # Who is first says which turn is meant: another request with this key must not stop what has begun since.
+            meant = key.replayed(await self._log.claim(key.record(wanted or "")))
+            wanted = wanted if meant is None else TurnId(meant)
 
         async def decide(state: SessionState) -> Decision[tuple[StopReceipt, bool]]:
             turn = belonging(state, owner, session_id).active_turn

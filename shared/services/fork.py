@@ -172,7 +172,8 @@ class Forks:
         message = None if event.message_id is None else await self._log.get(Message, fork.source, event.message_id)
         if message is None:
             return None
-        if isinstance(event.data, RunComplete):
+        # From the first write on: who is late, or dies then, takes nothing back from a copy that another has finished.
+        if isinstance(event.data, RunComplete) or fork.holds_turn_of(message):
             return fork.ended(message)
         # One that steered and was not read waits as it stands: it is written anew when its own turn begins.
         own = fork.message_id(message.message_id)

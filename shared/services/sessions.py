@@ -202,7 +202,8 @@ def _changed(state: SessionState, patch: dict[str, Any]) -> dict[str, Any]:
     cleared = {name: _EMPTY[name] if value is None and name in _EMPTY else value for name, value in merged.items()}
     if len(to_json(cleared.get("metadata"))) > METADATA_BYTES:
         raise InvalidRequestError(f"metadata would grow beyond {METADATA_BYTES // 1024} KB.")
-    return {name: value for name, value in cleared.items() if value != getattr(state, name)}
+    # As JSON: to Python 1 and true are equal.
+    return {name: value for name, value in cleared.items() if to_json(value) != to_json(getattr(state, name))}
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

@@ -1,8 +1,8 @@
 """One execution's hand on a session's log: read on, decide, append; decide again when somebody else was first."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -23,17 +23,44 @@ from shared.ports import Clock, SessionLog
 R = TypeVar("R")
 
 _READ_AT_ONCE = 100
+_STANDSTILL_SECONDS = 5.0
+"""After so long without anybody getting done, writers no longer wait for each other."""
 
 
 class _Line:
-    """This process's writers of one session: each in its turn, none past the others.
+    """This process's writers of one session: each in its turn, none past the others as long as they get on.
 
-    `state` is what the last of them left.
+    `state` is the newest that one of them left.
     """
 
     def __init__(self) -> None:
-        self.turn = asyncio.Lock()
         self.state: SessionState | None = None
+        self._turn = asyncio.Lock()
+        self._settled = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Wait for a turn; where the line stands still, go past: the log itself keeps writers apart.
+
+        A store that doesn't answer would else be waited for by one after the other, and a cancel by all of them.
+        """
+        taking = asyncio.create_task(self._turn.acquire())
+        try:
+            while not taking.done():
+                settled = self._settled
+                await asyncio.wait([taking], timeout=_STANDSTILL_SECONDS)
+                if self._settled == settled:
+                    break
+            yield
+            self._settled += 1
+        finally:
+            if not taking.cancel():  # it is done, so the turn is ours
+                self._turn.release()
+
+    def leave(self, state: SessionState) -> None:
+        """Tell the next ones how far the log goes by now."""
+        if self.state is None or state.head > self.state.head:
+            self.state = state
 
 
 _LINES: WeakKeyDictionary[SessionLog, WeakValueDictionary[SessionId, _Line]] = WeakKeyDictionary()
@@ -96,7 +123,7 @@ class SessionWriter:
         `decide` may read documents: if the append then succeeds, nothing was written in between.
         """
         line = _LINES.setdefault(self._log, WeakValueDictionary()).setdefault(self.session_id, _Line())
-        async with line.turn:
+        async with line.turn():
             # What the one before has appended need not be read: should there be more, the append tells.
             if line.state is not None and line.state.head > self.state.head:
                 self._state = line.state
@@ -105,7 +132,7 @@ class SessionWriter:
                     decision = await decide(self.state)
                     if decision.drafts:
                         await self.append(decision.drafts, decision.documents)
-                        line.state = self.state
+                        line.leave(self.state)
                     return decision.result
                 await self._read_on()
 

@@ -378,3 +378,14 @@ async def test_metadata_takes_16_kb_also_after_a_merge(api: Api) -> None:
     body = refusal(await api.http.post("/sessions", json={"metadata": {"a": "x" * 16_400}}), 422, "invalid_request")
     assert body["errors"][0]["pointer"] == "/metadata"
     assert types(await api.events(session_id)) == ["session.created"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (0, False), (True, 1), ({"deep": [1]}, {"deep": [True]})])
+async def test_metadata_that_only_python_takes_for_equal_is_changed(api: Api, before: JSON, after: JSON) -> None:
+    session_id = await api.new_session(metadata={"flag": before})
+
+    changed = ok(await api.http.patch(f"/sessions/{session_id}", json={"metadata": {"flag": after}}))
+
+    assert (repr(changed["metadata"]), changed["head"]) == (repr({"flag": after}), 2)
+    again = ok(await api.http.patch(f"/sessions/{session_id}", json={"metadata": {"flag": after}}))
+    assert again["head"] == 2

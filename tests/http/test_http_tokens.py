@@ -50,6 +50,13 @@ async def test_a_session_is_its_subjects_and_nobody_elses(anyone: Api, issuer: I
     refusal(await anyone.http.get(f"/sessions/{session_id}", headers=other_tenant), 404, "session_not_found")
 
 
+async def test_a_claim_that_says_nothing_is_as_good_as_none(anyone: Api, issuer: Issuer) -> None:
+    empty = issuer.keys[0].sign({**issuer.claims("eve"), "oid": None, "tid": None})
+    session_id = ok(await anyone.http.post("/sessions", json={}, headers=bearing(empty)), 201)["session_id"]
+
+    ok(await anyone.http.get(f"/sessions/{session_id}", headers=bearing(issuer.token("eve"))))
+
+
 async def test_keys_of_either_kind_are_taken(anyone: Api, issuer: Issuer) -> None:
     for key in issuer.keys:
         ok(await anyone.http.get("/sessions", headers=bearing(key.sign(issuer.claims()))))
@@ -96,6 +103,7 @@ _FORGERIES: dict[str, Callable[[Issuer], str]] = {
     "issuer with a slash": lambda issuer: issuer.token(iss=f"{issuer.url}/"),
     "no issuer": lambda issuer: issuer.token(iss=None),
     "no subject": lambda issuer: issuer.token(sub=None),
+    "an empty subject": lambda issuer: issuer.token(""),
     "a number for a subject": lambda issuer: issuer.keys[0].sign(issuer.claims() | {"sub": 7}),
     "no token": lambda _: "x",
     "two dots": lambda _: "..",

@@ -23,6 +23,7 @@ from shared.domain.fork import Fork
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of, session_of, turn_of
 from shared.domain.listing import SessionFilter
 from shared.domain.rooms import Room
+from shared.domain.session import SessionState
 from shared.domain.values import Usage
 from shared.ports import ModelClient, SessionLog
 from shared.services.fork import Forks, ForkWish
@@ -146,6 +147,33 @@ async def test_a_fork_that_dies_at_any_write_is_no_session_and_a_retry_finishes_
         ]
         assert await on.log.state(made.session_id) == made
         assert (await on.forks.fork(OWNER, source, wish, key))[1]
+
+
+async def test_who_is_late_and_dies_leaves_a_fork_that_another_finished_as_it_is(
+    on: Services, model: ModelClient
+) -> None:
+    source, counting = await opened(on), _Eventful(on.log)
+    posts = [await posted(on, source), await posted(on, source, PROMPT, on_busy="steer"), await posted(on, source)]
+    for message in (posts[0], posts[2]):
+        await run(message, Client())
+    await _forks(on, counting).fork(OWNER, source, WISH)
+
+    for at in range(1, counting.writes):
+        key = IdempotencyKey(f"{at:064}", "body")
+        made: list[SessionState] = []
+
+        async def finish(key: IdempotencyKey = key, made: list[SessionState] = made) -> None:
+            made.append((await on.forks.fork(OWNER, source, WISH, key))[0])
+
+        late = _Eventful(on.log, at, finish)
+        with pytest.raises(StoreUnavailableError):
+            await _forks(on, _Eventful(cast("SessionLog", late), at + 1, _die)).fork(OWNER, source, WISH, key)
+
+        messages = await on.messages.list(OWNER, made[0].session_id, after=None, limit=10, newest=False)
+        expected = await on.messages.list(OWNER, source, after=None, limit=10, newest=False)
+        assert [(each.order, each.answer, each.status) for each in messages] == [
+            (each.order, each.answer, each.status) for each in expected
+        ]
 
 
 async def test_a_retry_goes_on_with_the_cut_of_the_first_try(on: Services, model: ModelClient) -> None:

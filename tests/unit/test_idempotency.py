@@ -1,5 +1,6 @@
 """Keys whose path names no session: a request that dies between claim and deed leaves both to a retry."""
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -8,12 +9,14 @@ from shared.domain.errors import IdempotencyKeyReusedError, SessionExistsError, 
 from shared.domain.ids import SessionId
 from shared.domain.listing import SessionFilter
 from shared.ports import SessionLog
+from shared.services.control import CancelWish, Control
+from shared.services.endings import Verdict
 from shared.services.events import Events
 from shared.services.idempotency import IdempotencyKey
 from shared.services.project_sessions import ProjectSessions
 from shared.services.sessions import Sessions
 from shared.wiring import Services
-from tests.unit.telling import OWNER, TRACE, opened, types_of
+from tests.unit.telling import OWNER, TRACE, fence, opened, posted, state_of, types_of
 
 pytestmark = pytest.mark.anyio
 
@@ -112,3 +115,39 @@ async def test_a_key_with_another_own_id_opens_no_second_session(on: Services) -
 
     assert await on.log.state(OWN) is None
     assert await types_of(on, made.session_id) == ["session.created"]
+
+
+async def test_requests_to_cancel_with_one_key_mean_one_turn(on: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id, put, goes_on = await opened(on), on.log.put, asyncio.Event()
+
+    async def late(*given: Any) -> None:
+        await goes_on.wait()
+        await put(*given)
+
+    monkeypatch.setattr(on.log, "put", late)
+    first = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelWish(TRACE), KEY))
+    await asyncio.sleep(0.05)
+    await posted(on, session_id)
+    retry = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelWish(TRACE), KEY))
+    await asyncio.sleep(0.05)
+    goes_on.set()
+
+    assert [(await each).status for each in (first, retry)] == ["idle", "idle"]
+    assert (await on.control.cancel(OWNER, session_id, CancelWish(TRACE), KEY)).status == "idle"
+    turn = (await state_of(on, session_id)).active_turn
+    assert turn is not None
+    assert not turn.cancelling
+
+
+async def test_a_cancel_whose_first_try_died_still_means_the_turn_that_was_active_then(on: Services) -> None:
+    message = await posted(on, await opened(on))
+    with pytest.raises(StoreUnavailableError):
+        await Control(_dying(on), on.clock, on.turn_timeout).cancel(OWNER, message.session_id, CancelWish(TRACE), KEY)
+    await on.endings.end(message.session_id, fence(message), Verdict("completed"))
+    await posted(on, message.session_id)
+
+    receipt = await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE), KEY)
+
+    turn = (await state_of(on, message.session_id)).active_turn
+    assert turn is not None
+    assert (receipt.status, turn.cancelling) == ("idle", False)

@@ -22,6 +22,8 @@ class Published:
         self.body = self.naming(*key_ids)
         self.asked = 0
         self.failure: Exception | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.now = 1_000_000.0
         self.keys = SigningKeys(self.fetch, lambda: self.now)
 
@@ -32,6 +34,7 @@ class Published:
     async def fetch(self) -> bytes:
         self.asked += 1
         await asyncio.sleep(0)
+        await self.answers.wait()
         if self.failure is not None:
             raise self.failure
         return self.body
@@ -106,6 +109,22 @@ async def test_known_keys_outlive_an_outage_of_a_day_and_no_more(
     published.failure = None
     published.now += 11
     assert await published.has("one")
+
+
+async def test_a_known_key_is_not_waited_for_while_another_asks_an_issuer_that_is_slow() -> None:
+    published = Published("one")
+    await published.has("one")
+    published.now += 3601
+    published.answers.clear()
+    asking = asyncio.create_task(published.has("one"))
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(5):
+        assert await published.has("one")
+
+    assert not asking.done()
+    published.answers.set()
+    assert await asking
 
 
 @pytest.mark.parametrize(
