@@ -37,6 +37,7 @@ class _Line:
         self.state: SessionState | None = None
         self._turn = asyncio.Lock()
         self._settled = 0
+        self._waiting = 0
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
@@ -44,18 +45,30 @@ class _Line:
 
         A store that doesn't answer would else be waited for by one after the other, and a cancel by all of them.
         """
+        if not self._turn.locked() and not self._waiting:
+            async with self._turn:
+                yield
+                self._settled += 1
+            return
         taking = asyncio.create_task(self._turn.acquire())
+        self._waiting += 1
         try:
-            while not taking.done():
-                settled = self._settled
-                await asyncio.wait([taking], timeout=_STANDSTILL_SECONDS)
-                if self._settled == settled:
-                    break
+            try:
+                await self._moved_up(taking)
+            finally:
+                self._waiting -= 1
             yield
             self._settled += 1
         finally:
             if not taking.cancel():  # it is done, so the turn is ours
                 self._turn.release()
+
+    async def _moved_up(self, taking: asyncio.Task[bool]) -> None:
+        while not taking.done():
+            settled = self._settled
+            await asyncio.wait([taking], timeout=_STANDSTILL_SECONDS)
+            if self._settled == settled:
+                return
 
     def leave(self, state: SessionState) -> None:
         """Tell the next ones how far the log goes by now."""
