@@ -1,11 +1,14 @@
 """The page docs/api.md, made from the API's description."""
 
 import json
+import re
 import shlex
 from typing import Any, TypeAlias
 
+from docs.limits import limits_section
 from shared.api.openapi import document
 from shared.api.parameters import MOST_SEQUENCE
+from shared.api.schemas import event_types
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -17,31 +20,61 @@ Generated from the handlers under `shared/api` by `make docs`; do not edit. The 
 
 JSON in and out, UTF-8, timestamps RFC 3339 with `Z`. An absent body is `{}`; unknown fields are refused. Every answer
 carries `x-trace-id`, the trace of the request's `traceparent` or a new one, and `x-session-id` where a session is
-concerned. Any route but those of [health](#health) and [reference](#reference) may also answer 401 `unauthenticated`,
-500 `internal_error` and 503 `store_unavailable`.
+concerned.
 
 Refusals are `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, `code`, `retryable`,
 `trace_id`, and `errors` (`pointer`, `detail`) where fields are at fault. A refused request has written nothing; 429 and
 503 carry `retry-after`. Unknown paths and methods are the platform's own empty 404.
 
+These may come from any route but those of [health](#health) and [reference](#reference), which name their own; the
+tables below list what comes beside them.
+
+| status | | |
+| --- | --- | --- |
+| 401 | `unauthenticated` | no token, or one that is not valid |
+| 403 | `forbidden` | the token does not allow this |
+| 422 | `invalid_request` | a body, parameter or header does not fit |
+| 500 | `internal_error` | a fault of the service |
+| 503 | `identity_unavailable`, `store_unavailable` | try again |
+| 400, 413, 415 | `malformed_json`, `too_large`, `unsupported_media_type` | what is wrong with a body |
+
 What is in an event is told in [events.md](events.md).
 """
-_EVERYWHERE = {("401", "`unauthenticated`"), ("500", "`internal_error`"), ("503", "`store_unavailable`")}
+_COMMON = {
+    *("`unauthenticated`", "`forbidden`", "`invalid_request`", "`internal_error`"),
+    *("`identity_unavailable`", "`store_unavailable`"),
+    *("`malformed_json`", "`too_large`", "`unsupported_media_type`"),
+}
+_UNSHOWN = {"Frame", "JsonValue", "Problem"}
 
 
 def api_page() -> str:
     described = document()
-    parts = [_HEAD]
+    parts = [_HEAD, limits_section()]
     for tag in described["tags"]:
         parts.append(f"\n## {tag['name'].capitalize()}\n")
         for path, methods in described["paths"].items():
             for method, operation in methods.items():
-                if tag["name"] in operation["tags"]:
+                if tag["name"] not in operation["tags"]:
+                    continue
+                twin = path.removeprefix("/api")
+                if twin != path and described["paths"].get(twin, {}).get(method, {}).get("operationId"):
+                    parts.append(_also(method.upper(), path, twin))
+                else:
                     parts.append(_operation(method.upper(), path, operation))
     parts.append("\n## Shapes\n")
     schemas = described["components"]["schemas"]
-    parts += [_shape(name, schemas[name]) for name in _answered(described)]
+    parts += [_shape(name, schemas[name]) for name in _shown(described)]
     return "".join(parts)
+
+
+def _also(method: str, path: str, twin: str) -> str:
+    return f"\n### `{method} {path}`\n\nThe same as [`{method} {twin}`](#{anchor(f'{method} {twin}')}).\n"
+
+
+def anchor(heading: str) -> str:
+    """What GitHub makes of a heading, the first of its name on a page."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _operation(method: str, path: str, operation: Schema) -> str:
@@ -82,11 +115,16 @@ def _note(field: Schema, *, is_required: bool) -> str:
 
 def _answers(operation: Schema) -> str:
     rows = [
-        f"| {status} | {answer['description'].removesuffix('.')} | {_content(answer)} |"
+        f"| {status} | {says} | {_content(answer)} |"
         for status, answer in operation["responses"].items()
-        if (status, answer["description"]) not in _EVERYWHERE
+        if (says := _own(answer["description"].removesuffix(".")))
     ]
     return "\n".join(["| status | | |", "| --- | --- | --- |", *rows])
+
+
+def _own(says: str) -> str:
+    """An answer's description without the refusals that the head of the page tells."""
+    return ", ".join(part for part in says.split(", ") if part not in _COMMON)
 
 
 def _content(answer: Schema) -> str:
@@ -115,12 +153,15 @@ def _curl(method: str, path: str, operation: Schema) -> str:
     return f"```\n{line}\n```"
 
 
-def _answered(described: Schema) -> list[str]:
-    """The shapes that answers name, in order of their appearance, and those that these name."""
-    answers = [operation["responses"] for methods in described["paths"].values() for operation in methods.values()]
-    return list(
-        dict.fromkeys(name for answer in answers for name in _names(answer) if name not in {"Frame", "Problem"})
-    )
+def _shown(described: Schema) -> list[str]:
+    """The shapes that answers name, in order of their appearance, those that these name, and what bodies hold."""
+    all_operations = [operation for methods in described["paths"].values() for operation in methods.values()]
+    names = [name for each in all_operations for name in _names(each["responses"])]
+    for each in all_operations:
+        if "requestBody" in each:
+            schema = each["requestBody"]["content"]["application/json"]["schema"]
+            names += _names(_resolved(schema["anyOf"][0] if "anyOf" in schema else schema))
+    return list(dict.fromkeys(name for name in names if name not in _UNSHOWN))
 
 
 def _names(value: Any) -> list[str]:
@@ -151,8 +192,7 @@ def _resolved(schema: Schema) -> Schema:
 def _type(schema: Schema) -> str:
     """A schema in a few words."""
     if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        return "JSON" if name == "JsonValue" else f"[{name}](#{name.lower()})"
+        return _link(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_type(each) for each in schema["anyOf"]))
     if "enum" in schema:
@@ -168,6 +208,16 @@ def _type(schema: Schema) -> str:
         names |= {"object": "object", "null": "null"}
         text = "timestamp" if schema.get("format") == "date-time" else names.get(schema.get("type", ""), "JSON")
     return text + _limits(schema)
+
+
+def _link(name: str) -> str:
+    if name == "JsonValue":
+        return "JSON"
+    if name in {kind.__name__ for kind in event_types()}:
+        title = document()["components"]["schemas"][name]["title"]
+        return f"[{title}](events.md#{anchor(title)})"
+    is_second = anchor(name) in {anchor(tag["name"]) for tag in document()["tags"]}  # the tag's heading comes first
+    return f"[{name}](#{anchor(name)}{'-1' if is_second else ''})"
 
 
 def _limits(schema: Schema) -> str:

@@ -2,18 +2,22 @@
 
 import sys
 from pathlib import Path
-from typing import get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
-from docs.api_page import api_page
+from docs.api_page import anchor, api_page
 from shared.api.views import PRIVATE_FIELDS
 from shared.domain.events import (
     EventData,
+    ForkedFrom,
     Outside,
     SessionUpdated,
 )
+from shared.domain.fold import UPDATABLE
+from shared.domain.values import Failure, Usage
 from shared.settings import Settings
 
 _HERE = Path(__file__).parent
@@ -26,6 +30,9 @@ each session, without a gap. `data` holds the fields below and repeats `session_
 where the event belongs to a turn. On a stream `id:` is the sequence, `event:` the type, `data:` the event's `data` as
 one line of JSON; with `?format=envelope` there is no `event:` line and `data:` is the whole event. Ignore types you do
 not know.
+
+Every field below is always sent; where there is nothing to say it is `null`, which the table names with the type. Only
+`turn_id` and `message_id` are left out of `data` where there is no turn (in the event itself they are `null`).
 
 A reader shows every word once if it starts a step's text afresh on `message.start`: see the README.
 """
@@ -45,14 +52,19 @@ _SETTINGS_HEAD = """# Settings
 Generated from `shared/settings.py` by `make docs`; do not edit.
 
 Environment variables; on one machine also `Values` in `local.settings.json` (copy `local.settings.example.json`), which
-the environment overrides. An empty one counts as not set. A wrong or missing one stops the start, naming the variable.
+the environment overrides. The example lists all of these. An empty one counts as not set. A wrong or missing one stops
+the start, naming the variable.
 
 | variable | default | |
 | --- | --- | --- |
 """
 _SETTINGS_FOOT = """| `PORT`, `HOST` | 7071, 127.0.0.1 | where `make run` listens |
 | `HOST_MODE` | what is installed | what `make run` starts: `func` or `local` |
-| `LOG_LEVEL` | INFO | for the local host |
+| `LOG_LEVEL` | INFO | least level of what the local host logs, such as WARNING |
+
+The example's further keys are no settings of the app but of the Functions host and its worker, the same everywhere:
+`FUNCTIONS_WORKER_RUNTIME`, `AzureWebJobsStorage`, `AzureWebJobsDisableHomepage`, `PYTHON_ENABLE_INIT_INDEXING`,
+`AZURE_FUNCTIONS_DURABLE_STRICT_TYPING`.
 
 In Azure (`WEBSITE_INSTANCE_ID` is present) the app refuses to start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`,
 and with `AUTH_MODE=none`.
@@ -77,12 +89,14 @@ def _row(field: tuple[str, FieldInfo]) -> str:
 def _section(kind: type[BaseModel]) -> str:
     name = kind.model_fields["type"].default
     rows = [
-        f"| `{field}` | {_type_of(info.annotation)} | {'' if info.is_required() else 'optional'} |"
+        f"| `{field}` | {_type_of(info.annotation)} |"
         for field, info in kind.model_fields.items()
         if field not in PRIVATE_FIELDS and kind is not SessionUpdated
     ]
-    extra = ["| `text` | text | the same as `content` |"] if name == "user_message" else []
-    table = "\n".join(["| field | type | |", "| --- | --- | --- |", *rows, *extra]) if rows else "No other fields."
+    rows += ["| `text` | text, the same as `content` |"] if name == "user_message" else []
+    table = "\n".join(["| field | type |", "| --- | --- |", *rows]) if rows else "No other fields."
+    if kind is SessionUpdated:
+        table = f"Those of {', '.join(f'`{field}`' for field in sorted(UPDATABLE))} that changed, and no others."
     return f"\n## `{name}`\n\n{_summary(kind)}\n\n{table}\n"
 
 
@@ -94,18 +108,24 @@ def _summary(kind: type[BaseModel]) -> str:
     return " ".join((kind.__doc__ or "").split())
 
 
-def _type_of(annotation: object) -> str:
-    names = {"str": "text", "int": "whole number", "bool": "true or false", "JsonValue": "JSON"}
+def _type_of(annotation: Any) -> str:
+    names = {"str": "text", "int": "whole number", "bool": "true or false", "NoneType": "null"}
+    if annotation is AwareDatetime:
+        return "timestamp"
+    if annotation in {Usage, Failure, ForkedFrom}:
+        return f"[{annotation.__name__}](api.md#{anchor(annotation.__name__)})"
     if isinstance(annotation, type):
-        return names.get(annotation.__name__, annotation.__name__)
-    values = get_args(annotation)
-    if values and all(isinstance(value, str) for value in values):
-        return ", ".join(f"`{value}`" for value in values)
-    inner = [_type_of(value) for value in values if value is not type(None) and not hasattr(value, "ge")]
-    text = str(annotation)
-    if text.startswith("dict"):
-        return "object"
-    return " or ".join(inner) if inner else "JSON" if "JsonValue" in text else text
+        return names[annotation.__name__]
+    inner, origin = get_args(annotation), get_origin(annotation)
+    if origin is dict:
+        return "object" if inner[1] is not int else _type_of(Usage)  # the only counts by name in an event
+    if origin is list:
+        return f"list of {_type_of(inner[0])}s"
+    if origin in {UnionType, Union}:
+        return " or ".join(map(_type_of, inner))
+    if inner and all(isinstance(value, str) for value in inner):
+        return ", ".join(f"`{value}`" for value in inner)
+    return _type_of(inner[0]) if inner else "JSON"
 
 
 def main() -> None:

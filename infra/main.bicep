@@ -99,6 +99,19 @@ param modelSku string = 'GlobalStandard'
 @description('Capacity of the deployment, in thousands of tokens per minute.')
 param modelCapacity int = 50
 
+@allowed(['easyauth', 'jwt'])
+@description('Who checks tokens: App Service Authentication, or the app itself.')
+param authMode string = 'easyauth'
+
+@description('With jwt: the `iss` of the tokens, to the letter.')
+param jwtIssuer string = ''
+
+@description('With jwt: what the `aud` of the tokens must hold.')
+param jwtAudience string = ''
+
+@description('With jwt: where the issuer publishes its keys.')
+param jwtJwksUrl string = ''
+
 @description('Client id of the Entra ID app that callers get tokens for; empty leaves the app closed to everyone.')
 param authClientId string = ''
 
@@ -294,6 +307,10 @@ module app 'modules/app.bicep' = {
     openaiApiKey: openaiApiKey
     model: model
     allowedModels: allowedModels
+    authMode: authMode
+    jwtIssuer: jwtIssuer
+    jwtAudience: jwtAudience
+    jwtJwksUrl: jwtJwksUrl
     authClientId: authClientId
     authAllowedClients: authAllowedClients
     corsOrigins: corsOrigins

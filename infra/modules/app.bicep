@@ -27,6 +27,10 @@ param openaiBaseUrl string
 param openaiApiKey string
 param model string
 param allowedModels string
+param authMode string
+param jwtIssuer string
+param jwtAudience string
+param jwtJwksUrl string
 param authClientId string
 param authAllowedClients string
 param corsOrigins string
@@ -63,11 +67,19 @@ var ownSettings = {
   OPENAI_BASE_URL: openaiBaseUrl
   MODEL: model
   ALLOWED_MODELS: allowedModels
-  AUTH_MODE: 'easyauth'
+  AUTH_MODE: authMode
   TASKHUB_NAME: taskHub
 }
 
 var keySettings = empty(openaiApiKey) ? {} : { OPENAI_API_KEY: openaiApiKey }
+
+var jwtSettings = authMode == 'jwt'
+  ? {
+      JWT_ISSUER: jwtIssuer
+      JWT_AUDIENCE: jwtAudience
+      JWT_JWKS_URL: jwtJwksUrl
+    }
+  : {}
 
 // One name for the app, which lets clients in, and one for the output binding, which tells them.
 var signalrSettings = empty(signalrEndpoint)
@@ -140,11 +152,11 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: site
   name: 'appsettings'
-  properties: union(platformSettings, ownSettings, keySettings, signalrSettings, schedulerSettings)
+  properties: union(platformSettings, ownSettings, keySettings, jwtSettings, signalrSettings, schedulerSettings)
 }
 
-// Without it WEBSITE_AUTH_ENABLED is not set, and the app answers 401 to everyone.
-resource authentication 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(authClientId)) {
+// With easyauth and without it WEBSITE_AUTH_ENABLED is not set, and the app answers 401 to everyone.
+resource authentication 'Microsoft.Web/sites/config@2024-04-01' = if (authMode == 'easyauth' && !empty(authClientId)) {
   parent: site
   name: 'authsettingsV2'
   // The site takes one change at a time.

@@ -19,7 +19,7 @@ from shared.services.idempotency import IdempotencyKey
 from shared.settings import settings
 
 BODY_BYTES = 1024 * 1024
-_MOST_LEVELS = 64
+MOST_LEVELS = 64
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -87,7 +87,7 @@ def _json(body: bytes) -> Any:
         value = from_json(body or b"{}", allow_inf_nan=False)
     except ValueError as error:
         raise MalformedJsonError(f"The body is not JSON: {error}.") from error
-    _refuse_extremes(value, _MOST_LEVELS)
+    _refuse_extremes(value, MOST_LEVELS)
     return value
 
 
@@ -97,7 +97,7 @@ def _refuse_extremes(value: Any, levels: int) -> None:
             raise InvalidRequestError("The body holds a number that is out of range.")
         # Parsers stop at some depth, and what is stored stands deeper than it was sent.
         case dict() | list() if not levels:
-            raise InvalidRequestError(f"The body is nested deeper than {_MOST_LEVELS} levels.")
+            raise InvalidRequestError(f"The body is nested deeper than {MOST_LEVELS} levels.")
         case dict():
             for item in cast("dict[str, Any]", value).values():
                 _refuse_extremes(item, levels - 1)

@@ -16,7 +16,10 @@ Files = Mapping[str, Template]
 # Provisioned, and not in containers.py: the change-feed trigger keeps its own notes there.
 BESIDE_THE_CODE = {"leases"}
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(?:=(.*?))?\}")
-_SETTING_VARIABLES = ("platformSettings", "ownSettings", "keySettings", "signalrSettings", "schedulerSettings")
+_SETTING_VARIABLES = (
+    *("platformSettings", "ownSettings", "keySettings", "jwtSettings"),
+    *("signalrSettings", "schedulerSettings"),
+)
 
 
 def unparsed(files: Files) -> list[str]:

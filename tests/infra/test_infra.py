@@ -39,6 +39,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     ],
     checks.unknown_settings: [
         ("app", "SIGNALR_ENDPOINT:", "SIGNALR_URL:", "SIGNALR_URL is read by no one"),
+        ("app", "JWT_JWKS_URL:", "JWT_KEYS:", "JWT_KEYS is read by no one"),
         ("app", "COSMOS_ENDPOINT:", "COSMOS_URL:", "COSMOS_URL is read by no one"),
         ("app", "DURABLE_TASK_SCHEDULER_CONNECTION_STRING:", "DTS:", "DTS is read by no one"),
     ],
@@ -143,6 +144,8 @@ def test_the_app_starts_in_azure_with_its_settings_and_not_without(environment: 
         "openaiBaseUrl": "https://x.openai.azure.com/",
         "insightsConnectionString": "InstrumentationKey=x",
         "signalrEndpoint": "https://x.service.signalr.net",
+        "authMode": "easyauth",
+        "jwtJwksUrl": "https://x.example/keys",
     }
     given = {
         name: examples.get(value.text, value.text) if isinstance(value, Expression) else value
@@ -155,6 +158,13 @@ def test_the_app_starts_in_azure_with_its_settings_and_not_without(environment: 
 
     assert started().auth_mode == "easyauth"
     for name in ("COSMOS_ENDPOINT", "OPENAI_BASE_URL", "MODEL", "AUTH_MODE"):
+        with environment.context() as without:
+            without.delenv(name)
+            with pytest.raises(ValidationError, match=name):
+                started()
+    environment.setenv("AUTH_MODE", "jwt")
+    assert started().jwt_jwks_url == "https://x.example/keys"
+    for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL"):
         with environment.context() as without:
             without.delenv(name)
             with pytest.raises(ValidationError, match=name):

@@ -20,7 +20,7 @@ PLATFORM = {
     "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING",
     "AzureWebJobsDisableHomepage",
 }
-LOCAL = {"PORT", "HOST", "HOST_MODE"}
+LOCAL = {"PORT", "HOST", "HOST_MODE", "LOG_LEVEL"}
 IN_AZURE = {
     "WEBSITE_INSTANCE_ID": "1",
     "COSMOS_ENDPOINT": "https://x.documents.azure.com",
