@@ -321,9 +321,16 @@ async def test_a_step_that_kills_the_server_three_times_is_given_up(scene: Scene
 @pytest.mark.parametrize("point", ["", "before append run.handover", "after append run.handover", "after start"])
 @slow
 async def test_a_turn_whose_instance_failed_is_handed_over(scene: Scene, point: str) -> None:
-    record = await scene.say(*["before append run.complete"] * 3, *filter(None, [point]))
+    await scene.begin()
+    waiting = scene.client.new_message(scene.session)
+    await scene.client.post(waiting)  # with which the turn can't end in its last step
 
-    assert [message["status"] for message in record.messages] == ["completed"]
+    points = [*["before append run.complete"] * 3, *filter(None, [point])]
+    scene.die(*points)
+    await scene.restart(len(points))
+
+    record = await scene.check()
+    assert [message["status"] for message in record.messages] == ["completed", "completed"]
     assert len(record.turns[0].of("run.handover")) == 1
     assert await _requests(scene.client, record.messages[0]["model"]) == 1
 
