@@ -2,10 +2,10 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared.domain.errors import StoreUnavailableError
 
@@ -65,6 +65,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._unbegun: dict[Hashable, asyncio.Future[Any]] = {}
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
         self._writer = self._write_thread.submit(self._connect).result()
@@ -77,6 +78,24 @@ class Database:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one snapshot, which holds every acknowledged write."""
         return await self._run(self._read_thread, lambda: _transaction(self._reader, work, "BEGIN"))
+
+    async def read_together(self, key: Hashable, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `read` gives. All who ask the same, by `key`, before it has begun get the same answer."""
+        shared: asyncio.Future[T] | None = self._unbegun.get(key)
+        if shared is None:
+
+            def begin(connection: sqlite3.Connection) -> T:
+                # Before anything is read: who asks from now on may know of something later.
+                self._unbegun.pop(key, None)
+                return work(connection)
+
+            def end(ended: asyncio.Future[T]) -> None:
+                if self._unbegun.get(key) is ended:
+                    del self._unbegun[key]
+
+            shared = self._unbegun[key] = asyncio.ensure_future(self.read(begin))
+            shared.add_done_callback(end)
+        return await asyncio.shield(shared)
 
     async def close(self) -> None:
         await self._run(self._write_thread, self._writer.close)

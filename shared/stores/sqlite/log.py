@@ -68,7 +68,7 @@ class SqliteSessionLog:
             rest = read_chunks(connection, session_id, checkpoint.head, -1)
             return fold(checkpoint, () if checkpoint.deleted else rest)
 
-        return await self._database.read(work)
+        return await self._database.read_together(session_id, work)
 
     async def outline(self, session_id: SessionId) -> SessionState | None:
         return await self.state(session_id)
@@ -105,9 +105,13 @@ class SqliteSessionLog:
             "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND id = ?"
             " AND (expires_at IS NULL OR expires_at > ?)"
         )
-        values = (session_id, kind_name(kind), document_id, time.time())
-        row = await self._database.read(lambda connection: connection.execute(query, values).fetchone())
-        return None if row is None else kind.model_validate_json(row["body"])
+        key = (session_id, kind_name(kind), document_id)
+
+        def work(connection: sqlite3.Connection) -> D | None:
+            row = connection.execute(query, (*key, time.time())).fetchone()
+            return None if row is None else kind.model_validate_json(row["body"])
+
+        return await self._database.read_together(key, work)
 
     async def find(
         self,
