@@ -101,7 +101,8 @@ def _section(kind: type[BaseModel]) -> str:
 
 
 def _outside() -> str:
-    return f"\n## Any other type\n\n{_summary(Outside)} Its fields are in `data`, and at the top of the envelope too.\n"
+    where = "Its fields are in `data`, with `origin: outside`, and at the top of the envelope too."
+    return f"\n## Any other type\n\n{_summary(Outside)} {where}\n"
 
 
 def _summary(kind: type[BaseModel]) -> str:
