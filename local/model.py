@@ -26,7 +26,6 @@ import asyncio
 import json
 import os
 import secrets
-import socket
 import sys
 import threading
 import time
@@ -40,7 +39,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from local.errors import HostError
 from local.script import ChatRequest, Script, parse_model_name, plan_calls, split_calls
+from local.server import bind, url_of
 from local.stats import Counts, Stats
 from local.words import plan_words
 
@@ -217,8 +218,13 @@ def main() -> None:
     config = uvicorn.Config(ScriptedModel(), lifespan="off", ws="none", log_level="critical", access_log=False)
     config.timeout_keep_alive, config.timeout_graceful_shutdown = 75, 0
     # Listening already: who reads the line may connect at once, and waits in the backlog for the loop to start.
-    with socket.create_server((options.host, options.port), backlog=2048) as server, suppress(KeyboardInterrupt):
-        print(f"listening on http://{options.host}:{server.getsockname()[1]}/v1", flush=True)
+    try:
+        bound = bind(options.host, options.port)
+    except HostError as error:
+        sys.exit(f"cannot start: {error}")
+    with bound as server, suppress(KeyboardInterrupt):
+        server.listen(2048)
+        print(f"listening on {url_of(server)}/v1", flush=True)
         uvicorn.Server(config).run(sockets=[server])
 
 
