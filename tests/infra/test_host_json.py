@@ -81,6 +81,19 @@ def test_the_local_host_reads_what_the_real_one_does(monkeypatch: pytest.MonkeyP
     assert options.slots == durable(HOSTS["azureStorage"])["maxConcurrentActivityFunctions"]
 
 
+@pytest.mark.parametrize("backend", FILES)
+def test_the_host_logs_no_storage_request_and_core_tools_print_no_system_lines(backend: str) -> None:
+    levels = HOSTS[backend]["logging"]["logLevel"]
+
+    assert (levels["Azure.Core"], levels["DurableTask.AzureStorage"]) == ("Warning", "Warning")
+    assert "default" not in levels  # with it, Core Tools print every line of the host
+
+
+@pytest.mark.parametrize("backend", FILES)
+def test_durable_tracing_is_set_so_that_the_host_does_not_warn_at_each_start(backend: str) -> None:
+    assert durable(HOSTS[backend])["tracing"] == {"distributedTracingEnabled": True, "version": "V2"}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What packaging needs of the app's folder."""
