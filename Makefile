@@ -57,7 +57,8 @@ lock: $(VENV)/.dev ## resolve the requirements files anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local --extra agents -c requirements.txt -o requirements-agents.txt
 
 clean: ## remove what the targets made, and the local data
-	rm -rf $(VENV) .venv-worker .venv-agents .data $(COSMOS)/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find .data -mindepth 1 -not -name .gitignore -delete
+	rm -rf $(VENV) .venv-worker .venv-agents $(COSMOS)/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }

@@ -1,4 +1,4 @@
-"""The function app: registers every blueprint, and warms up where only turns will run."""
+"""The function app: registers every blueprint, and prepares the process."""
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -8,7 +8,7 @@ from changes import fanout as telling_signalr
 from orchestrations.blueprint import bp as orchestrations
 from shared.api.operations import RESOURCES
 from shared.settings import settings
-from shared.warming import warm_up
+from shared.startup import start_up
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -19,4 +19,4 @@ if settings().cosmos_endpoint is not None:  # there is no change feed without Co
 if settings().signalr_endpoint is not None:
     app.register_functions(telling_signalr.bp)
 
-warm_up()
+start_up()

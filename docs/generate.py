@@ -58,13 +58,17 @@ the start, naming the variable.
 | variable | default | |
 | --- | --- | --- |
 """
-_SETTINGS_FOOT = """| `PORT`, `HOST` | 7071, 127.0.0.1 | where `make run` listens |
+_SETTINGS_FOOT = """| `PORT`, `HOST` | 7071, 127.0.0.1 | where `make run` listens; port 0 takes a free one |
 | `HOST_MODE` | what is installed | what `make run` starts: `func` or `local` |
 | `LOG_LEVEL` | INFO | least level of what the local host logs, such as WARNING |
 
 The example's further keys are no settings of the app but of the Functions host and its worker, the same everywhere:
 `FUNCTIONS_WORKER_RUNTIME`, `AzureWebJobsStorage`, `AzureWebJobsDisableHomepage`, `PYTHON_ENABLE_INIT_INDEXING`,
-`AZURE_FUNCTIONS_DURABLE_STRICT_TYPING`.
+`PYTHONDONTWRITEBYTECODE`, `AZURE_FUNCTIONS_DURABLE_STRICT_TYPING`. `Host` is read by Core Tools alone: port and CORS
+origins of a plain `func start`.
+
+Without `OPENAI_BASE_URL` and `OPENAI_API_KEY` there is no model to call: turns fail with `model_not_configured`, and
+`/ready` says so. `make run` starts a scripted model then.
 
 In Azure (`WEBSITE_INSTANCE_ID` is present) the app refuses to start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`,
 and with `AUTH_MODE=none`.

@@ -219,9 +219,15 @@ class Settings(BaseSettings):
             raise ValueError("OPENAI_API_KEY is not set: only an Azure endpoint can be called without one")
         if self.otel_exporter_otlp_endpoint is not None and self.telemetry != "off" and not _has_otlp():
             raise ValueError("OTEL_EXPORTER_OTLP_ENDPOINT needs packages: install the extra `otlp` of pyproject.toml")
-        if self.openai_base_url is not None and "model" not in self.model_fields_set:
-            raise ValueError("MODEL is not set: name a model that OPENAI_BASE_URL serves")
+        if self.has_model and "model" not in self.model_fields_set:
+            server = "OpenAI" if self.openai_base_url is None else "OPENAI_BASE_URL"
+            raise ValueError(f"MODEL is not set: name a model that {server} serves")
         return self
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model to call; a key without an endpoint is one of OpenAI."""
+        return self.openai_base_url is not None or self.openai_api_key is not None
 
     @property
     def calls_azure(self) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
 from shared.domain.errors import NotSupportedError
+from shared.models.missing import MissingModelClient
 from shared.ports import GroupHub, ModelClient, ProjectStore, RoomFeed, RoomWriter, SessionLog
 from shared.services.actions import Actions
 from shared.services.control import Control
@@ -147,6 +148,8 @@ class Services:
         return self._model
 
     def _new_model(self) -> ModelClient:
+        if not self.settings.has_model:
+            return MissingModelClient()
         module = importlib.import_module("shared.models.openai")
         key = self.settings.openai_api_key
         secret = None if key is None else key.get_secret_value()

@@ -7,6 +7,7 @@ FaultDomain: TypeAlias = Literal["app", "model", "store", "platform"]
 `platform`: Functions, Durable, the machine."""
 
 _MODEL = frozenset({"context_length_exceeded", "invalid_output", "invalid_patch"})
+_NEVER_CALLED = frozenset({"model_not_allowed", "model_not_configured"})  # the app refused, not the model
 _STORE = frozenset({"store_unavailable", "sequence_taken", "revision_taken"})
 _PLATFORM = frozenset({"attempt_failed", "attempt_lost", "turn_lost", "identity_unavailable", "fanout_unavailable"})
 
@@ -17,8 +18,7 @@ def fault_domain(code: str) -> FaultDomain:
         return "store"
     if code in _PLATFORM:
         return "platform"
-    # `model_not_allowed` is a refusal of our own: the model was never called.
-    if code in _MODEL or (code.startswith("model_") and code != "model_not_allowed"):
+    if code in _MODEL or (code.startswith("model_") and code not in _NEVER_CALLED):
         return "model"
     return "app"
 

@@ -1,0 +1,29 @@
+"""Stands in for a model client where no model is set up: each use says which settings are missing."""
+
+from contextlib import AbstractAsyncContextManager
+
+from shared.domain.errors import ModelError
+from shared.domain.values import ModelRequest
+from shared.ports import ModelStream
+
+NO_MODEL = (
+    "No model is set up: set OPENAI_BASE_URL, OPENAI_API_KEY and MODEL, in the environment or in local.settings.json."
+    " `make run` starts a scripted model when they are not set."
+)
+
+
+class MissingModelClient:
+    """See `shared.ports.ModelClient`."""
+
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[ModelStream]:  # noqa: ARG002
+        raise _error()
+
+    async def check(self) -> None:
+        raise _error()
+
+    async def close(self) -> None:
+        pass
+
+
+def _error() -> ModelError:
+    return ModelError("model_not_configured", NO_MODEL, transient=False)
