@@ -34,10 +34,16 @@ class Options:
     grace: float = 30.0  # seconds that requests and streams get at stopping: what the real host gives them
 
 
+def read_values(app_dir: Path) -> dict[str, str]:
+    """Return the `Values` of local.settings.json; none where there is no such file."""
+    values = _read(app_dir / "local.settings.json").get("Values", {})
+    return {name: str(value) for name, value in values.items()}
+
+
 def load_settings(app_dir: Path) -> None:
     """Take the `Values` of local.settings.json into the environment, as `func start` does; what is set there stays."""
-    for name, value in _read(app_dir / "local.settings.json").get("Values", {}).items():
-        os.environ.setdefault(name, str(value))
+    for name, value in read_values(app_dir).items():
+        os.environ.setdefault(name, value)
 
 
 def name_account() -> None:
@@ -58,7 +64,7 @@ def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path
     named = re.sub("%([^%]+)%", lambda found: os.environ.get(found[1], ""), durable.get("hubName", ""))
     return Options(
         host=host or os.environ.get("HOST", Options.host),
-        port=_port() if port is None else port,
+        port=port_of(os.environ.get("PORT", "")) if port is None else port,
         data_dir=data_dir,
         task_hub=named or os.environ.get("TASKHUB_NAME") or Options.task_hub,
         route_prefix=extensions.get("http", {}).get("routePrefix", Options.route_prefix),
@@ -68,8 +74,13 @@ def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path
     )
 
 
-def _port() -> int:
-    text = os.environ.get("PORT", str(Options.port))
+def port_of(text: str) -> int:
+    """Return the port that PORT names; empty is the default, and 0 takes a free one.
+
+    Raises:
+        RefusedError: it is no port.
+    """
+    text = text or str(Options.port)
     if not text.isdigit() or int(text) > _MOST_PORT:
         raise RefusedError(f"PORT must be a number from 0 to {_MOST_PORT}, not {text!r}")
     return int(text)

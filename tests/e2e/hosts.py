@@ -1,6 +1,7 @@
 """Azure Functions Core Tools with Azurite, as `make run` starts them."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -62,4 +63,11 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
         except (URLError, OSError):
             time.sleep(0.5)
-    raise AssertionError(f"func did not serve the app: {log.read_text()[-4000:]}")
+    raise AssertionError(f"func did not serve the app ({log}):\n{reason_in(log.read_text())}")
+
+
+def reason_in(log: str) -> str:
+    """Return the lines that name an error, which the last lines often hide, and the last lines."""
+    lines = log.splitlines()
+    errors = [line for line in lines if re.search(r"error|exception|cannot|refused|unavailable", line, re.IGNORECASE)]
+    return "\n".join([*errors[:40], "...", *lines[-40:]])

@@ -1,0 +1,140 @@
+"""Runs `python -m local.run`, or plain `func start`, on the stand-ins, and sees what becomes of every process."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+_WAIT_SECONDS = 60.0
+_MARK = "TURNLOG_TEST_RUN"
+
+
+def _folder_of(program: str) -> str:
+    found = shutil.which(program)
+    assert found, f"{program} is not on the PATH"
+    return str(Path(found).parent)
+
+
+class Run:
+    """One run of a command with all the processes that come of it, which carry its mark in their environment."""
+
+    def __init__(self, command: list[str], app: Path, tools: Path, **environment: str) -> None:
+        self.report_file = tools.parent / "report.jsonl"
+        self.mark = f"{tools}:{time.monotonic_ns()}"
+        self.process = subprocess.Popen(
+            command,
+            cwd=app,
+            env={
+                "PATH": os.pathsep.join([str(tools), _folder_of("node"), "/bin"]),
+                "HOME": os.environ.get("HOME", ""),
+                "STAND_IN_REPORT": str(self.report_file),
+                _MARK: self.mark,
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # Ctrl+C in a terminal is a SIGINT to this whole group
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in iter(self.process.stdout.readline, ""):
+            self.lines.append(line)
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def wait_for(self, text: str) -> str:
+        """Return the first line with `text`, as soon as it is printed."""
+        until = time.monotonic() + _WAIT_SECONDS
+        while time.monotonic() < until:
+            for line in self.lines:
+                if text in line:
+                    return line
+            assert self._reader.is_alive(), self.output
+            time.sleep(0.02)
+        raise AssertionError(f"{text!r} was not printed:\n{self.output}")
+
+    def url(self) -> str:
+        """Return the address, once the app answers there."""
+        return self.wait_for("listening on http").removeprefix("listening on ").strip()
+
+    def wait(self) -> int:
+        """Return the exit code, once the command has ended and all that it printed is read."""
+        code = self.process.wait(_WAIT_SECONDS)
+        self._reader.join(_WAIT_SECONDS)
+        return code
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """Return what the stand-in reported of `kind`."""
+        if not self.report_file.exists():
+            return []
+        reports = [json.loads(line) for line in self.report_file.read_text().splitlines()]
+        return [each for each in reports if each["event"] == kind]
+
+    def left_running(self) -> list[str]:
+        """Return the command lines of the run's processes, once they stopped ending."""
+        until = time.monotonic() + 10
+        while (found := self._processes()) and time.monotonic() < until:
+            time.sleep(0.05)
+        return list(found.values())
+
+    def _processes(self) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit() or int(folder.name) == os.getpid():
+                continue
+            try:
+                if f"{_MARK}={self.mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return {pid: command for pid, command in found.items() if command}
+
+    def interrupt(self) -> None:
+        """Press Ctrl+C, as in a terminal."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def kill(self, program: str) -> None:
+        """Kill the process whose command line names `program`, as a crash would."""
+        for pid, command in self._processes().items():
+            if program in command and "process_group" not in command and "/sh" not in command.split()[0]:
+                os.kill(pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Kill whatever is left, so that a failed test leaves nothing behind."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def run_of(command: list[str], app: Path, tools: Path, **environment: str) -> Generator[Run]:
+    """Run `command` while the body runs."""
+    run = Run(command, app, tools, **environment)
+    try:
+        yield run
+    finally:
+        run.end()
+
+
+def answer(url: str) -> dict[str, Any]:
+    """Post a message in a new session and return it finished."""
+    with httpx2.Client(base_url=url, timeout=30) as http:
+        session_id = http.post("/sessions").json()["session_id"]
+        return http.post(f"/sessions/{session_id}/messages", json={"content": "Hello", "model": "fake-5-0"}).json()
