@@ -6,7 +6,7 @@ import azure.functions as func
 from changes import blueprint as changes
 from changes import fanout as telling_signalr
 from orchestrations.blueprint import bp as orchestrations
-from shared.api.operations import RESOURCES
+from shared.api.description.operations import RESOURCES
 from shared.settings import settings
 from shared.startup import start_up
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 import azure.functions as func
 
 from changes.feed import Document, chunks_in
-from changes.messages import messages_of
-from shared.api.room_frames import RoomForm, RoomFrame
+from changes.signalr_messages import messages_of
 from shared.api.sessions import session_view
-from shared.api.views import as_json
+from shared.api.shapes.room_frames import RoomForm, RoomFrame
+from shared.api.shapes.views import as_json
 from shared.domain.chunks import Chunk
 from shared.domain.groups import project_group, session_group
 from shared.domain.ids import ProjectId, SessionId, is_project_id

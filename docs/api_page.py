@@ -6,9 +6,9 @@ import shlex
 from typing import Any, TypeAlias
 
 from docs.limits import limits_section
-from shared.api.openapi import document
-from shared.api.parameters import MOST_SEQUENCE
-from shared.api.schemas import event_types
+from shared.api.description.openapi import document
+from shared.api.description.schemas import event_types
+from shared.api.edge.parameters import MOST_SEQUENCE
 
 Schema: TypeAlias = dict[str, Any]
 

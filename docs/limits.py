@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from shared.api.bodies import EVENT_BYTES, METADATA_BYTES, MOST_EVENTS, PROMPT_BYTES
-from shared.api.openapi import document
-from shared.api.parameters import MOST_KEY_LENGTH
-from shared.api.requests import BODY_BYTES, MOST_LEVELS
-from shared.domain.document import DOCUMENT_BYTES
+from shared.api.description.openapi import document
+from shared.api.edge.parameters import MOST_KEY_LENGTH
+from shared.api.edge.requests import BODY_BYTES, MOST_LEVELS
+from shared.api.shapes.bodies import EVENT_BYTES, METADATA_BYTES, MOST_EVENTS, PROMPT_BYTES
 from shared.domain.ids import SESSION_ID_PATTERN
 from shared.domain.patch import MOST_OPERATIONS, PATCH_BYTES
+from shared.domain.project_document import DOCUMENT_BYTES
 from shared.domain.values import ANSWER_BYTES, INLINE_RESPONSE_BYTES
 from shared.services.rooms import MOST_SESSIONS
-from shared.services.turns import FULL_AT_BYTES
+from shared.services.turns.submit import FULL_AT_BYTES
 from shared.settings import Settings
 
 

@@ -20,11 +20,11 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from local.errors import AddressError, HostError, RefusedError
+from local.host.options import PLATFORM_SETTINGS, port_of, read_values
 from local.lock import locked
-from local.modelserver import DEFAULT_MODEL, ModelServer
-from local.options import PLATFORM_SETTINGS, port_of, read_values
+from local.model.launch import DEFAULT_MODEL, ModelServer
 from local.process_group import STOP_SECONDS, ProcessGroup
-from local.server import bind
+from local.sockets import bind
 
 AZURITE = "azurite@3.37.0"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.api.views import MessageView, SessionView, as_json
+from shared.api.shapes.views import MessageView, SessionView, as_json
 from shared.domain.export import ExportedEvent, ExportHeader
 from shared.domain.rebuild import ExportError, Rebuilt, rebuilt
 

@@ -5,9 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from local import core_tools, host
+from local import core_tools
 from local.errors import HostError, RefusedError
-from local.options import read_values
+from local.host import entry
+from local.host.options import read_values
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
             case "func":
                 sys.exit(core_tools.serve())
             case "local":
-                host.main()
+                entry.main()
             case mode:
                 raise RefusedError(f"HOST_MODE must be func or local, not {mode!r}")
     except HostError as error:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
-from orchestrations.observing import told
+from orchestrations.tracing import told
 from shared.agents.declaration import Agent
 from shared.agents.registry import agent_named
 from shared.deadlines import MODEL_CALL
@@ -23,9 +23,9 @@ from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Ending, Standing, standing_of_step, step_completion
 from shared.domain.values import ANSWER_BYTES, Failure, ModelRequest, ToolCall, Usage, cut, size_of
 from shared.ports import ModelStream
-from shared.services.answer import Relay
-from shared.services.attempts import Guard, active_message, begin, of_turn
-from shared.services.conversation import conversation, remembered
+from shared.services.turns.attempts import Guard, active_message, begin, of_turn
+from shared.services.turns.conversation import conversation, remembered
+from shared.services.turns.relay import Relay
 from shared.services.writer import Decision, SessionWriter
 from shared.telemetry.attempts import awaits_first_text
 from shared.wiring import Services, services

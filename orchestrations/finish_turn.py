@@ -6,10 +6,10 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrations.contracts import Reply, Work
-from orchestrations.observing import told
+from orchestrations.tracing import told
 from shared.domain.faults import fault_domain
 from shared.scheduler import DurableTurnScheduler
-from shared.services.endings import Verdict
+from shared.services.turns.endings import Verdict
 from shared.wiring import services
 
 _log = logging.getLogger(__name__)

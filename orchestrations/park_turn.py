@@ -3,7 +3,7 @@
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
-from orchestrations.observing import told
+from orchestrations.tracing import told
 from shared.wiring import services
 
 

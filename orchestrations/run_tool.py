@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
-from orchestrations.observing import told, tool_span
+from orchestrations.tracing import told, tool_span
 from shared.agents.context import ToolContext
 from shared.agents.registry import agent_named
 from shared.agents.tools import FAILURES_ALLOWED, Tool, ToolError
@@ -21,7 +21,7 @@ from shared.domain.events import (
 from shared.domain.session import SessionState
 from shared.domain.turn import Standing, cancelled_call, standing_of_tool, tool_completion
 from shared.domain.values import Failure, ToolCall, ToolOutcome
-from shared.services.attempts import Guard, active_message, begin, of_turn
+from shared.services.turns.attempts import Guard, active_message, begin, of_turn
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services, services
 

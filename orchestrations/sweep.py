@@ -11,9 +11,9 @@ from shared.domain.turn import Fence, handover
 from shared.domain.values import Failure
 from shared.ports import TurnScheduler
 from shared.scheduler import DurableTurnScheduler
-from shared.services.attempts import of_turn
-from shared.services.endings import Verdict
-from shared.services.taking_up import start_of
+from shared.services.turns.attempts import of_turn
+from shared.services.turns.endings import Verdict
+from shared.services.turns.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 from shared.telemetry.failures import told_failures
 from shared.wiring import Services, services

@@ -8,22 +8,22 @@ from functools import cache, cached_property
 from shared.domain.errors import NotSupportedError
 from shared.models.missing import MissingModelClient
 from shared.ports import GroupHub, ModelClient, ProjectStore, RoomFeed, RoomWriter, SessionLog
-from shared.services.actions import Actions
-from shared.services.control import Control
-from shared.services.endings import Endings
-from shared.services.events import Events
 from shared.services.export import Exports
 from shared.services.fanout import Fanout
 from shared.services.fork import Forks
 from shared.services.history import History
 from shared.services.memory import Memories
 from shared.services.messages import Messages
+from shared.services.outside_events import Events
+from shared.services.patches import Vibecoding
 from shared.services.project_sessions import ProjectSessions
 from shared.services.projects import Projects
 from shared.services.rooms import Rooms
 from shared.services.sessions import Sessions
-from shared.services.turns import TurnLimits, Turns
-from shared.services.vibecoding import Vibecoding
+from shared.services.turns.approvals import Actions
+from shared.services.turns.cancelling import Control
+from shared.services.turns.endings import Endings
+from shared.services.turns.submit import TurnLimits, Turns
 from shared.settings import Settings, settings
 from shared.telemetry.active import telemetry
 from shared.telemetry.models import observed_model

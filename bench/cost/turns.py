@@ -14,9 +14,9 @@ from bench.client import Connection, connected
 from bench.cost.requests import ROOT, Request, recorded
 from bench.driving import open_session, start_turn
 from bench.servers import environment, model_server
-from local.index import load
-from local.options import PLATFORM_SETTINGS, options_of
-from local.serving import serve
+from local.host.index import load
+from local.host.options import PLATFORM_SETTINGS, options_of
+from local.host.serving import serve
 from shared.domain.ids import SessionId
 from shared.ports import SessionLog
 from shared.services.stream import follow

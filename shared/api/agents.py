@@ -9,10 +9,10 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS, DEFAULT_AGENT, step_limit
 from shared.agents.tools import ClientTool, Tool
-from shared.api.describing import Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.principal import caller
-from shared.api.responses import ok
+from shared.api.description.describes import Answer, describes
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.principal import caller
+from shared.api.edge.responses import ok
 from shared.wiring import services
 
 bp = df.Blueprint()

@@ -7,11 +7,9 @@ import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 from pydantic import Field
 
-from shared.api.bodies import MOST_EVENTS, OutsideEvent
-from shared.api.describing import EVENT_STREAM, Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.exporting import EXPORT_EXAMPLE, NDJSON, export_response
-from shared.api.parameters import (
+from shared.api.description.describes import EVENT_STREAM, Answer, describes
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.parameters import (
     AFTER,
     LAST_EVENT_ID,
     MOST_SEQUENCE,
@@ -21,14 +19,16 @@ from shared.api.parameters import (
     Flag,
     WholeNumber,
 )
-from shared.api.principal import APPENDING, WRITING, caller
-from shared.api.producers import ONCE_ONLY, REFUSES_REPEATS, once_only
-from shared.api.receipts import AppendReceipt, EventPage
-from shared.api.requests import parsed_events, read_bytes
-from shared.api.responses import no_content, ok
+from shared.api.edge.principal import APPENDING, WRITING, caller
+from shared.api.edge.producers import ONCE_ONLY, REFUSES_REPEATS, once_only
+from shared.api.edge.requests import parsed_events, read_bytes
+from shared.api.edge.responses import no_content, ok
+from shared.api.edge.sse import EXAMPLE, StreamOptions, ending, event_stream
+from shared.api.exporting import EXPORT_EXAMPLE, NDJSON, export_response
 from shared.api.sessions import session_id_of
-from shared.api.sse import EXAMPLE, StreamOptions, ending, event_stream
-from shared.api.views import entry_view
+from shared.api.shapes.bodies import MOST_EVENTS, OutsideEvent
+from shared.api.shapes.receipts import AppendReceipt, EventPage
+from shared.api.shapes.views import entry_view
 from shared.domain.errors import SessionArchivedError, SessionNotFoundError
 from shared.services.history import PageQuery
 from shared.wiring import services

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
-from shared.api.framing import one_line
+from shared.api.edge.framing import one_line
 from shared.domain.export import ExportedEvent, ExportHeader
 
 NDJSON = "application/x-ndjson"

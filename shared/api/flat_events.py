@@ -3,16 +3,16 @@
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.bodies import CreateSession, FlatEvent
-from shared.api.describing import Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.principal import APPENDING, WRITING, caller
-from shared.api.producers import ONCE_ONLY, REFUSES_REPEATS, once_only
-from shared.api.receipts import FlatEventList, FlatReceipt
-from shared.api.requests import parsed, read_bytes
-from shared.api.responses import ok
+from shared.api.description.describes import Answer, describes
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.principal import APPENDING, WRITING, caller
+from shared.api.edge.producers import ONCE_ONLY, REFUSES_REPEATS, once_only
+from shared.api.edge.requests import parsed, read_bytes
+from shared.api.edge.responses import ok
 from shared.api.sessions import session_id_of
-from shared.api.views import as_json, flat_event
+from shared.api.shapes.bodies import CreateSession, FlatEvent
+from shared.api.shapes.receipts import FlatEventList, FlatReceipt
+from shared.api.shapes.views import as_json, flat_event
 from shared.domain.errors import (
     SessionArchivedError,
     SessionDeletedError,

@@ -7,10 +7,10 @@ from typing import Any
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.describing import Answer, describes
-from shared.api.principal import trace_id_of
-from shared.api.receipts import Health, Readiness
-from shared.api.responses import ok
+from shared.api.description.describes import Answer, describes
+from shared.api.edge.principal import trace_id_of
+from shared.api.edge.responses import ok
+from shared.api.shapes.receipts import Health, Readiness
 from shared.domain.errors import TurnlogError
 from shared.wiring import services
 

@@ -5,11 +5,9 @@ from datetime import timedelta
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.bodies import Cancel, PostMessage
-from shared.api.describing import EVENT_STREAM, Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.observing import told_posting
-from shared.api.parameters import (
+from shared.api.description.describes import EVENT_STREAM, Answer, describes
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.parameters import (
     IDEMPOTENCY_KEY,
     LOCATION,
     NEXT_PAGE,
@@ -20,13 +18,15 @@ from shared.api.parameters import (
     Text,
     WholeNumber,
 )
-from shared.api.principal import caller
-from shared.api.receipts import CancelReceipt
-from shared.api.requests import idempotency_key, parsed, preferences, read_bytes
-from shared.api.responses import ok
+from shared.api.edge.principal import caller
+from shared.api.edge.requests import idempotency_key, parsed, preferences, read_bytes
+from shared.api.edge.responses import ok
+from shared.api.edge.sse import EXAMPLE, StreamOptions, event_stream
+from shared.api.edge.tracing import told_posting
 from shared.api.sessions import session_id_of
-from shared.api.sse import EXAMPLE, StreamOptions, event_stream
-from shared.api.views import FullResponseView, MessageView
+from shared.api.shapes.bodies import Cancel, PostMessage
+from shared.api.shapes.receipts import CancelReceipt
+from shared.api.shapes.views import FullResponseView, MessageView
 from shared.domain.errors import (
     AgentNotFoundError,
     IdempotencyKeyReusedError,
@@ -40,9 +40,9 @@ from shared.domain.errors import (
 )
 from shared.domain.ids import MessageId
 from shared.scheduler import DurableTurnScheduler
-from shared.services.control import CancelWish, StopReceipt
 from shared.services.messages import EndOf
-from shared.services.turns import NewMessage, Submission
+from shared.services.turns.cancelling import CancelWish, StopReceipt
+from shared.services.turns.submit import NewMessage, Submission
 from shared.wiring import services
 
 bp = df.Blueprint()

@@ -3,18 +3,18 @@
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.describing import Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED
-from shared.api.principal import caller
-from shared.api.project_bodies import StartSession
-from shared.api.project_views import ProjectUsage, SessionUsage
+from shared.api.description.describes import Answer, describes
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED
+from shared.api.edge.principal import caller
+from shared.api.edge.requests import idempotency_key, parsed, read_bytes
+from shared.api.edge.responses import ok
 from shared.api.projects import project_id_of
-from shared.api.receipts import SessionPage
-from shared.api.requests import idempotency_key, parsed, read_bytes
-from shared.api.responses import ok
 from shared.api.sessions import LISTING, made, page_of, session_id_of, session_view
-from shared.api.views import SessionView
+from shared.api.shapes.project_bodies import StartSession
+from shared.api.shapes.project_views import ProjectUsage, SessionUsage
+from shared.api.shapes.receipts import SessionPage
+from shared.api.shapes.views import SessionView
 from shared.domain.errors import IdempotencyKeyReusedError, ProjectNotFoundError, SessionNotFoundError
 from shared.domain.usage import UsageSum
 from shared.wiring import services

@@ -6,16 +6,15 @@ from typing import Any
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.describing import Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH, LOCATION, REPLAYED, Text, WholeNumber
-from shared.api.principal import caller
-from shared.api.project_bodies import CreateProject, UpdateProject
-from shared.api.project_views import ProjectPage, ProjectView
-from shared.api.requests import idempotency_key, parsed, read_body, read_bytes
-from shared.api.responses import no_content, ok
-from shared.api.views import as_json
-from shared.domain.document import document_schema
+from shared.api.description.describes import Answer, describes
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH, LOCATION, REPLAYED, Text, WholeNumber
+from shared.api.edge.principal import caller
+from shared.api.edge.requests import idempotency_key, parsed, read_body, read_bytes
+from shared.api.edge.responses import no_content, ok
+from shared.api.shapes.project_bodies import CreateProject, UpdateProject
+from shared.api.shapes.project_views import ProjectPage, ProjectView
+from shared.api.shapes.views import as_json
 from shared.domain.errors import (
     IdempotencyKeyReusedError,
     InvalidDocumentError,
@@ -25,6 +24,7 @@ from shared.domain.errors import (
 )
 from shared.domain.ids import ProjectId
 from shared.domain.project import Project
+from shared.domain.project_document import document_schema
 from shared.wiring import services
 
 bp = df.Blueprint()

@@ -3,12 +3,12 @@
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.describing import Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.principal import caller
-from shared.api.responses import no_content, ok
+from shared.api.description.describes import Answer, describes
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.principal import caller
+from shared.api.edge.responses import no_content, ok
 from shared.api.sessions import session_id_of
-from shared.api.views import MessageView
+from shared.api.shapes.views import MessageView
 from shared.domain.errors import MessageNotFoundError, NotWaitingError, SessionNotFoundError
 from shared.domain.ids import MessageId
 from shared.wiring import services

@@ -11,17 +11,17 @@ from typing import Any
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.describing import JSON, Answer, describes
-from shared.api.parameters import ETAG, IF_NONE_MATCH
-from shared.api.principal import trace_id_of
-from shared.api.views import as_json
+from shared.api.description.describes import JSON, Answer, describes
+from shared.api.edge.parameters import ETAG, IF_NONE_MATCH
+from shared.api.edge.principal import trace_id_of
+from shared.api.shapes.views import as_json
 
 bp = df.Blueprint()
 
 _UI = "fastapi-offline"
 """The package that Swagger UI's files come from; the package itself is never imported."""
 
-_PAGES = Path(__file__).parent / "pages"
+_PAGES = Path(__file__).parent / "description" / "pages"
 _BRIEFLY = "no-cache"  # to be asked for again, by its ETag
 _FOREVER = "public, max-age=31536000, immutable"  # the page names each file with its version
 _SECURITY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
@@ -84,7 +84,7 @@ def _sent(file: _File, req: Request, caching: str) -> Response:
 
 @cache
 def _description() -> _File:
-    openapi = importlib.import_module("shared.api.openapi")  # it reads this module too
+    openapi = importlib.import_module("shared.api.description.openapi")  # it reads this module too
     return _file(as_json(openapi.document()), JSON)
 
 

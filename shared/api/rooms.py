@@ -9,13 +9,13 @@ from functools import cache
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api import framing
-from shared.api.describing import EVENT_STREAM, Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.parameters import Text
-from shared.api.principal import caller
-from shared.api.room_frames import RoomDelivery, RoomForm, RoomFrame
-from shared.api.views import SessionView
+from shared.api.description.describes import EVENT_STREAM, Answer, describes
+from shared.api.edge import framing
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.parameters import Text
+from shared.api.edge.principal import caller
+from shared.api.shapes.room_frames import RoomDelivery, RoomForm, RoomFrame
+from shared.api.shapes.views import SessionView
 from shared.domain.errors import ProjectNotFoundError
 from shared.domain.ids import ProjectId
 from shared.domain.rooms import Room

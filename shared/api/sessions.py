@@ -5,15 +5,15 @@ from typing import Any
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.api.bodies import CreateSession, ForkSession, UpdateSession
-from shared.api.describing import Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED, Choice, CommaList, Flag, Text, WholeNumber
-from shared.api.principal import caller
-from shared.api.receipts import SessionPage, SessionResult, SessionStatus
-from shared.api.requests import idempotency_key, parsed, read_body, read_bytes
-from shared.api.responses import no_content, ok
-from shared.api.views import SessionView, envelope, event_data
+from shared.api.description.describes import Answer, describes
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED, Choice, CommaList, Flag, Text, WholeNumber
+from shared.api.edge.principal import caller
+from shared.api.edge.requests import idempotency_key, parsed, read_body, read_bytes
+from shared.api.edge.responses import no_content, ok
+from shared.api.shapes.bodies import CreateSession, ForkSession, UpdateSession
+from shared.api.shapes.receipts import SessionPage, SessionResult, SessionStatus
+from shared.api.shapes.views import SessionView, envelope, event_data
 from shared.domain.errors import (
     IdempotencyKeyReusedError,
     NoResultError,

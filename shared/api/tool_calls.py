@@ -7,16 +7,16 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
-from shared.api.bodies import Body
-from shared.api.describing import Answer, describes
-from shared.api.endpoint import endpoint
-from shared.api.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED
-from shared.api.principal import caller
-from shared.api.receipts import ToolCallResult
-from shared.api.requests import idempotency_key, parsed, read_bytes
-from shared.api.responses import ok
+from shared.api.description.describes import Answer, describes
+from shared.api.edge.endpoint import endpoint
+from shared.api.edge.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED
+from shared.api.edge.principal import caller
+from shared.api.edge.requests import idempotency_key, parsed, read_bytes
+from shared.api.edge.responses import ok
 from shared.api.sessions import session_id_of
-from shared.api.views import RequiredAction, required_actions
+from shared.api.shapes.bodies import Body
+from shared.api.shapes.receipts import ToolCallResult
+from shared.api.shapes.views import RequiredAction, required_actions
 from shared.domain.actions import Ruling, completed, denial, failed
 from shared.domain.errors import (
     AlreadyDecidedError,
@@ -29,7 +29,7 @@ from shared.domain.errors import (
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.values import ActionDecision
 from shared.scheduler import DurableTurnScheduler
-from shared.services.actions import Decided
+from shared.services.turns.approvals import Decided
 from shared.wiring import services
 
 bp = df.Blueprint()

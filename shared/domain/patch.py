@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 import jsonpatch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from shared.domain.document import validated_document
 from shared.domain.errors import InvalidDocumentError
+from shared.domain.project_document import validated_document
 
 PATCH_BYTES = 64 * 1024
 """The most that a patch takes, as JSON."""

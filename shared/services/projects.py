@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from shared.domain.document import EMPTY_DOCUMENT, validated_document
 from shared.domain.errors import (
     IdempotencyKeyReusedError,
     PreconditionFailedError,
@@ -18,6 +17,7 @@ from shared.domain.errors import (
 from shared.domain.ids import ProjectId, base32, is_project_id, new_project_id, new_writer_id
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.project import Project
+from shared.domain.project_document import EMPTY_DOCUMENT, validated_document
 from shared.ports import Clock, ProjectStore, SessionLog
 from shared.services.cursors import decoded_cursor, encoded_cursor
 from shared.services.idempotency import IdempotencyKey

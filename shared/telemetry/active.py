@@ -13,4 +13,4 @@ def telemetry() -> Telemetry | None:
     current = settings()
     if not current.tells:
         return None
-    return importlib.import_module("shared.telemetry.exporting").started(current)
+    return importlib.import_module("shared.telemetry.exporters").started(current)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from local.modelserver import ModelServer
+from local.model.launch import ModelServer
 from shared import wiring
 from shared.memory import SessionMemory
 from shared.settings import Settings, settings

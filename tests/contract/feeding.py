@@ -14,7 +14,7 @@ from azure.functions.cosmosdb import CosmosDBTriggerConverter
 from azure.functions.meta import Datum
 
 from changes.write_rooms import write_rooms
-from local.feeds import ChangeFeed
+from local.host.feeds import ChangeFeed
 from shared import wiring
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.rooms import Room, RoomEntry

@@ -10,7 +10,7 @@ import pytest
 
 from changes.feed import chunks_in, states_in
 from changes.write_rooms import write_rooms
-from local.feeds import ChangeFeed
+from local.host.feeds import ChangeFeed
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import Outside, RunComplete, SessionDeleted, Status, UserMessage
 from shared.domain.ids import SessionId

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from local import host
-from local.taskhub import Change, TaskHub
+from local.durable.taskhub import Change, TaskHub
+from local.host import entry as host
 from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS
 from shared.agents.tools import tool

@@ -14,7 +14,8 @@ import httpx2
 import pytest
 
 from shared import wiring
-from shared.api import fanout, projects, sessions
+from shared.api import projects, sessions
+from shared.api import signalr as negotiation
 from shared.domain.errors import FanoutUnavailableError
 from shared.settings import Settings, settings
 from shared.signalr import SignalRHub
@@ -83,7 +84,7 @@ async def app(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         settings.cache_clear()
         wiring.services.cache_clear()
         functions = App()
-        for module in (sessions, projects, fanout):
+        for module in (sessions, projects, negotiation):
             functions.register_functions(module.bp)
         host = await resources.enter_async_context(hosted(functions, tmp_path))
         yield Negotiating(host.http, signalr)

@@ -16,10 +16,10 @@ import pytest
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 
-from shared.api import bodies, project_bodies, project_views, receipts, views
-from shared.api.openapi import VERSION, document
-from shared.api.schemas import event_types, type_name
-from shared.api.views import PRIVATE_FIELDS
+from shared.api.description.openapi import VERSION, document
+from shared.api.description.schemas import event_types, type_name
+from shared.api.shapes import bodies, project_bodies, project_views, receipts, views
+from shared.api.shapes.views import PRIVATE_FIELDS
 from shared.domain import errors
 from shared.domain.events import (
     SessionUpdated,
@@ -31,7 +31,7 @@ _HERE = Path(__file__).parent
 _APP_ROUTES = """
 import json
 from pathlib import Path
-from local.index import index_app, load
+from local.host.index import index_app, load
 routes = index_app(load(Path(".")), "").routes
 print(json.dumps([[method, "/" + route.template] for route in routes for method in route.methods]))
 """

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from local.options import options_of
+from local.host.options import options_of
 from tests.infra.bicep import template
 
 ROOT = Path(__file__).parents[2]

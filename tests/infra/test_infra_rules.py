@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 
 import pytest
 
-from shared.api.operations import operations
+from shared.api.description.operations import operations
 from tests.infra import rules
 from tests.infra.bicep import Template
 from tests.infra.given import ROOT, changed, files

@@ -16,8 +16,8 @@ import azure.functions as func
 import httpx2
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from local.options import Options
-from local.serving import serve
+from local.host.options import Options
+from local.host.serving import serve
 
 ROOT = Path(__file__).parents[2]
 

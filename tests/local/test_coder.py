@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.coder import plan_patch
+from local.model.coder import plan_patch
 from shared.domain.patch import Operation, patched
 
 JSON = dict[str, Any]

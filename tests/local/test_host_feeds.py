@@ -11,7 +11,7 @@ import pytest
 from hosted import App, hosted
 
 from local.errors import RefusedError
-from local.index import index_app
+from local.host.index import index_app
 from shared.stores.cosmos.containers import LEASES, SESSIONS
 from shared.stores.cosmos.database import Database
 from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store

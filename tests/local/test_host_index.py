@@ -11,7 +11,7 @@ from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Respon
 
 from changes import fanout as telling_signalr
 from local.errors import RefusedError
-from local.index import index_app, load
+from local.host.index import index_app, load
 
 
 def new_app() -> df.DFApp:

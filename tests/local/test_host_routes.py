@@ -9,7 +9,7 @@ import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response
 from hosted import App, Host, hosted
 
-from local.routes import Route, RouteError, Router, segments_of
+from local.host.routes import Route, RouteError, Router, segments_of
 
 pytestmark = pytest.mark.anyio
 

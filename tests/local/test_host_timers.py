@@ -12,8 +12,8 @@ from azure.functions.timer import TimerRequest
 from hosted import App, hosted
 
 from local.errors import RefusedError
-from local.index import Function, Timed
-from local.timers import schedule_of
+from local.host.index import Function, Timed
+from local.host.timers import schedule_of
 
 pytestmark = pytest.mark.anyio
 

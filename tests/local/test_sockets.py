@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from local.server import bind
+from local.sockets import bind
 
 pytestmark = pytest.mark.anyio
 

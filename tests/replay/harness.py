@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import azure.durable_functions as df
 from azure.functions import OrchestrationContext
 
-from local.history import Event, Kind, moment_of, text_of
+from local.durable.history import Event, Kind, moment_of, text_of
 from orchestrations.contracts import LookReply, Reply, TurnInput
 from orchestrations.run_turn import run_turn
 from shared.domain.ids import InstanceId, SessionId, TurnId

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.history import Kind
+from local.durable.history import Kind
 from tests.replay.harness import replay
 from tests.replay.recording import FOLDER, SCENARIOS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.modelserver import ModelServer
+from local.model.launch import ModelServer
 from shared import wiring
 from shared.ports import ModelClient
 from shared.settings import Settings, settings

@@ -21,9 +21,9 @@ from shared.domain.fold import fold
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
 from shared.domain.session import SessionState
 from shared.domain.turn import Fence
-from shared.services.attempts import of_turn
-from shared.services.control import CancelWish
-from shared.services.turns import NewMessage
+from shared.services.turns.attempts import of_turn
+from shared.services.turns.cancelling import CancelWish
+from shared.services.turns.submit import NewMessage
 from shared.services.writer import SessionWriter
 from shared.wiring import Services
 

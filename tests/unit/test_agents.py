@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from orchestrations.call_model import call_model
 from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS
-from shared.services.turns import NewMessage
+from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
 from tests.unit.telling import OWNER, TRACE, Client, kept, opened, posted, work
 

@@ -17,7 +17,7 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.domain.turn import Standing, standing_of_step
-from shared.services.attempts import Guard, StandingOf, active_message, begin, of_turn
+from shared.services.turns.attempts import Guard, StandingOf, active_message, begin, of_turn
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services
 from tests.unit.conftest import Clock

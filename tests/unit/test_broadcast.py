@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from changes import fanout
 from changes.broadcast import broadcast
-from changes.messages import MOST_BYTES, TARGET, messages_of
+from changes.signalr_messages import MOST_BYTES, TARGET, messages_of
 from shared import wiring
-from shared.api.room_frames import RoomForm, RoomFrame
 from shared.api.sessions import session_view
+from shared.api.shapes.room_frames import RoomForm, RoomFrame
 from shared.domain.chunks import Draft
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import MessageDelta, Outside

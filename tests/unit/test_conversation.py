@@ -11,7 +11,7 @@ from shared.agents.declaration import Agent
 from shared.domain.documents import Message, Step, ToolResult
 from shared.domain.ids import MessageId, TurnId
 from shared.domain.values import MessageStatus, ToolCall, ToolOutcome
-from shared.services.conversation import conversation, remembered
+from shared.services.turns.conversation import conversation, remembered
 from shared.wiring import Services
 from tests.unit.telling import SESSION, THEN
 

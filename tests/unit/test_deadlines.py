@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared import deadlines
-from shared.api.framing import HEARTBEAT
-from shared.api.parameters import MOST_WAIT_SECONDS
+from shared.api.edge.framing import HEARTBEAT
+from shared.api.edge.parameters import MOST_WAIT_SECONDS
 from shared.settings import CLOUD, ONE_MACHINE, Settings, SettingsError, Timings, settings
 
 ROOT = Path(__file__).parents[2]

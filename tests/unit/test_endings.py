@@ -24,7 +24,7 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.values import Failure, ToolCall
 from shared.ports import TurnStart
-from shared.services.endings import Verdict
+from shared.services.turns.endings import Verdict
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (

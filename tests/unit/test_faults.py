@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.api.problems import status_of
+from shared.api.edge.problems import status_of
 from shared.domain.errors import ModelError, StoreUnavailableError, TurnlogError
 from shared.domain.faults import code_of, fault_domain
 from shared.telemetry.turns import tool_label

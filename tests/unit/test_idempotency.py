@@ -9,12 +9,12 @@ from shared.domain.errors import IdempotencyKeyReusedError, SessionExistsError, 
 from shared.domain.ids import SessionId
 from shared.domain.listing import SessionFilter
 from shared.ports import SessionLog
-from shared.services.control import CancelWish, Control
-from shared.services.endings import Verdict
-from shared.services.events import Events
 from shared.services.idempotency import IdempotencyKey
+from shared.services.outside_events import Events
 from shared.services.project_sessions import ProjectSessions
 from shared.services.sessions import Sessions
+from shared.services.turns.cancelling import CancelWish, Control
+from shared.services.turns.endings import Verdict
 from shared.wiring import Services
 from tests.unit.telling import OWNER, TRACE, fence, opened, posted, state_of, types_of
 

@@ -13,8 +13,8 @@ from shared.domain.events import (
     RunHandover,
     ToolCallStart,
 )
-from shared.services.attempts import of_turn
-from shared.services.endings import Verdict
+from shared.services.turns.attempts import of_turn
+from shared.services.turns.endings import Verdict
 from shared.settings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock

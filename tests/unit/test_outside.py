@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
-from shared.api.bodies import OutsideEvent
+from shared.api.shapes.bodies import OutsideEvent
 from shared.domain.events import (
     EventData,
     MessageStart,
@@ -18,7 +18,7 @@ from shared.domain.ids import WriterId
 from shared.domain.session import SessionState
 from shared.domain.turn import standing_of_step, standing_of_tool
 from shared.services.messages import EndOf
-from shared.services.turns import NewMessage
+from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
 from tests.unit.telling import FENCE, MESSAGE, OWNER, TRACE, TURN, after, created, events_of, opened, posted, state_of
 

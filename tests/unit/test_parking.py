@@ -14,7 +14,7 @@ from shared.domain.actions import Ruling, denial
 from shared.domain.documents import Message, ToolResult
 from shared.domain.ids import instance_of
 from shared.domain.session import ActiveTurn
-from shared.services.control import CancelWish
+from shared.services.turns.cancelling import CancelWish
 from shared.settings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock

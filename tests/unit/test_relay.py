@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.services.answer import Relay
+from shared.services.turns.relay import Relay
 from shared.settings import CLOUD
 
 pytestmark = pytest.mark.anyio

@@ -22,10 +22,10 @@ from shared.domain.events import (
 from shared.domain.ids import MessageId, turn_of
 from shared.domain.values import Failure, OnBusy, ToolCall
 from shared.ports import ModelClient, TurnStart
-from shared.services.control import CancelWish
-from shared.services.conversation import conversation, remembered
-from shared.services.endings import Verdict
 from shared.services.messages import EndOf
+from shared.services.turns.cancelling import CancelWish
+from shared.services.turns.conversation import conversation, remembered
+from shared.services.turns.endings import Verdict
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (

@@ -19,7 +19,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import MessageId, TurnId
-from shared.services.attempts import of_turn
+from shared.services.turns.attempts import of_turn
 from shared.services.writer import SessionWriter
 from shared.settings import ONE_MACHINE
 from shared.wiring import Services

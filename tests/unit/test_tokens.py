@@ -8,7 +8,7 @@ from urllib.error import URLError
 import jwt
 import pytest
 
-from shared.api.tokens import SigningKeys
+from shared.api.edge.tokens import SigningKeys
 from shared.domain.errors import IdentityUnavailableError, UnauthenticatedError
 from tests.http.issuer import SigningKey
 

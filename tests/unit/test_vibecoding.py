@@ -18,8 +18,8 @@ from shared.domain.ids import MessageId, SessionId, new_project_id, new_writer_i
 from shared.domain.patch import InvalidPatchError, Operation
 from shared.domain.project import Project
 from shared.domain.values import Failure, ToolCall
-from shared.services.endings import Verdict
-from shared.services.turns import NewMessage
+from shared.services.turns.endings import Verdict
+from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.modelserver import ModelServer
+from local.model.launch import ModelServer
 from shared.settings import Settings
 from tests.e2e.service import SLOW_MODEL, Service, service_of
 from tests.http.driving import Api

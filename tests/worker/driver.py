@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import httpx2
 
-from local.routes import Route, Router, segments_of
+from local.host.routes import Route, Router, segments_of
 
 _HOST = "127.0.0.1"
 _PATIENCE_SECONDS = 30.0

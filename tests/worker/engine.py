@@ -15,12 +15,12 @@ from typing import Any
 from anyio.from_thread import start_blocking_portal
 from azure.functions import OrchestrationContext
 
-from local.durable import Engine
-from local.index import Function, Index
-from local.invoke import Invoker
-from local.rpc import PREFIX, DurableRpc
-from local.server import bind, listening, url_of
-from local.taskhub import TaskHub
+from local.durable.engine import Engine
+from local.durable.rpc import PREFIX, DurableRpc
+from local.durable.taskhub import TaskHub
+from local.host.index import Function, Index
+from local.host.invoke import Invoker
+from local.sockets import bind, listening, url_of
 from tests.worker.driver import Message, Worker
 from tests.worker.extension import client_binding
 

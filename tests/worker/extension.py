@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from local.history import Kind
+from local.durable.history import Kind
 from tests.worker.driver import Message, Worker
 
 _CALL_ACTIVITY, _CREATE_TIMER = 0, 5

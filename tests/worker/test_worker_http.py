@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.api import framing, sse
+from shared.api.edge import framing, sse
 from tests.http.driving import Api
 from tests.worker.extension import Endpoint
 

@@ -15,9 +15,9 @@ async def serve() -> None:
     importlib.import_module("azure.durable_functions")  # what a Python without the app's packages lacks first
     import uvicorn
 
-    from local.index import load
-    from local.options import options_of
-    from local.serving import serve
+    from local.host.index import load
+    from local.host.options import options_of
+    from local.host.serving import serve
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -1,0 +1,5 @@
+"""`python -m local.host`."""
+
+from local.host.entry import main
+
+main()

@@ -1,0 +1,154 @@
+"""The local Functions host: serves the very app that Azure runs, on one machine.
+
+It stands in for the Functions host, its Python worker and the Durable extension: HTTP, timer, change-feed, activity and
+orchestration triggers and the durable client. What it does not serve it refuses by name.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.errors import HostError, RefusedError
+from local.host.options import PLATFORM_SETTINGS, Options, load_settings, name_account, options_of
+from local.model.launch import ModelServer, use
+from shared.settings import SettingsError
+
+if TYPE_CHECKING:
+    from azure.functions import FunctionRegister
+
+    from local.host.index import Index
+
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def main() -> None:
+    """Serve until SIGTERM, which leaves open requests and streams their time, or SIGINT, which doesn't."""
+    began = time.monotonic()
+    arguments = _arguments()
+    data_dir = arguments.data_dir.resolve() if arguments.data_dir else None
+    try:
+        os.chdir(arguments.app_dir)  # where the worker runs an app
+        load_settings(Path())
+        _prepare(data_dir)
+        with ExitStack() as stack:
+            # First of all, so that it starts on another core while this process imports.
+            model = None if os.environ.get("OPENAI_BASE_URL") else stack.enter_context(ModelServer())
+            options = options_of(Path(), arguments.host, arguments.port, Path(os.environ["DATA_DIR"]))
+            _serve(replace(options, grace=arguments.grace), model, began)
+    except KeyboardInterrupt:  # before it served
+        sys.exit(130)
+    except (HostError, SettingsError) as error:
+        sys.exit(f"cannot start: {error}")
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)  # functions that are still busy on their threads are not waited for, as the worker's are not
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
+    parser.add_argument("--app-dir", type=_directory, default=Path(), help="folder of function_app.py (this one)")
+    parser.add_argument("--port", type=int, help="PORT, else 7071; 0 takes a free one")
+    parser.add_argument("--host", help="HOST, else 127.0.0.1")
+    parser.add_argument("--data-dir", type=Path, help="where state is kept: DATA_DIR, else .data in the app's folder")
+    parser.add_argument(
+        "--grace",
+        type=_seconds,
+        default=Options.grace,
+        help=f"seconds that requests and streams go on after SIGTERM ({Options.grace:.0f}, as in Azure)",
+    )
+    return parser.parse_args()
+
+
+def _directory(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder")
+    return Path(text)
+
+
+def _seconds(text: str) -> float:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return float(text)
+
+
+def _prepare(data_dir: Path | None) -> None:
+    level = os.environ.get("LOG_LEVEL", "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise RefusedError(f"LOG_LEVEL must be one of {', '.join(logging.getLevelNamesMapping())}, not {level!r}")
+    logging.basicConfig(level=level, format=_LOG_FORMAT)
+    for name, value in PLATFORM_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if data_dir:
+        os.environ["DATA_DIR"] = str(data_dir)
+    os.environ.setdefault("DATA_DIR", ".data")
+    name_account()
+
+
+def _serve(options: Options, model: ModelServer | None, began: float) -> None:
+    from local.host.index import load  # noqa: PLC0415 - heavy, as below: the model server comes up meanwhile
+
+    notes: list[str] = []
+    if model:
+        use(model.wait())
+        notes.append(f"  model          scripted, at {os.environ['OPENAI_BASE_URL']} (OPENAI_BASE_URL is not set)")
+    app = load(Path())
+    # What was imported stays; to walk through it again and again costs a tenth of a turn.
+    gc.collect()
+    gc.freeze()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(app, options, notes, began))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - it does not exist for Windows
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _run(app: "FunctionRegister", options: Options, notes: list[str], began: float) -> None:
+    from local.host.serving import serve  # noqa: PLC0415
+
+    stop, hurry, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+
+    def told(number: int) -> None:
+        if number == signal.SIGINT or stop.is_set():  # somebody sits there and waits
+            hurry.set()
+        stop.set()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda number, _frame: loop.call_soon_threadsafe(told, number))
+    async with serve(app, options, hurry) as running:
+        for line in [*_banner(running.index, options), *notes]:
+            print(line)
+        print(f"ready in {time.monotonic() - began:.1f} s")
+        print(f"listening on {running.url}", flush=True)
+        await stop.wait()
+        print("stopping", flush=True)
+
+
+def _banner(index: "Index", options: Options) -> list[str]:
+    routes = [f"{','.join(sorted(each.methods)) or 'any':<14} /{each.template}" for each in index.routes]
+    named = {
+        "orchestrators": list(index.orchestrators),
+        "activities": list(index.activities),
+        "timers": [f"{each.function.name} ({each.schedule})" for each in index.timers],
+        "change feeds": [f"{each.function.name} ({each.container})" for each in index.feeds],
+    }
+    return [
+        "Local Functions host: stands in for Azure Functions and its Durable extension, on this machine only",
+        *(f"  {route}" for route in routes),
+        *(f"  {kind:<14} {', '.join(names)}" for kind, names in named.items() if names),
+        f"  data           {options.data_dir.resolve()}, task hub {options.task_hub}",
+    ]

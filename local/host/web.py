@@ -1,0 +1,117 @@
+"""The HTTP side: an ASGI app that routes requests to functions as the Functions host does, and answers CORS.
+
+What no function serves is 404 with an empty body, as the platform's own answer is; nothing of the app runs for it.
+"""
+
+import logging
+from typing import Any
+
+from fastapi import Request, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from local.host.index import Function
+from local.host.invoke import Invoker
+from local.host.routes import Route, Router, segments_of
+
+logger = logging.getLogger(__name__)
+
+# A browser shows these to scripts of other origins unasked.
+_SAFELISTED = {
+    b"cache-control",
+    b"content-language",
+    b"content-length",
+    b"content-type",
+    b"expires",
+    b"last-modified",
+    b"pragma",
+}
+
+
+class HttpFunctions:
+    """An ASGI app that calls the functions behind `routes`; `cors` are the origins let in, or `*`."""
+
+    def __init__(self, routes: list[Route[Function]], invoker: Invoker, cors: frozenset[str]) -> None:
+        self._router = Router(routes)
+        self._invoker = invoker
+        self._cors = cors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._cors and (origin := _header(scope, b"origin")):
+            if scope["method"] == "OPTIONS" and _header(scope, b"access-control-request-method"):
+                await self._answer_preflight(scope, origin, send)
+                return
+            send = self._with_cors(origin, send)
+        path = segments_of(scope["raw_path"])
+        if path is None:
+            await _answer(send, 400)
+            return
+        match = self._router.find(scope["method"], path)
+        if match is None:
+            await _answer(send, 404)
+            return
+        scope["path_params"] = match.params
+        await self._call(match.target, scope, receive, send)
+
+    async def _call(self, function: Function, scope: Scope, receive: Receive, send: Send) -> None:
+        response: Any = None
+        try:
+            response = await self._invoker.call(function, Request(scope, receive))
+        except Exception:
+            logger.exception("function %s failed", function.name)
+        else:
+            if not isinstance(response, Response):
+                logger.error("function %s returned %r; the local host sends Responses only", function.name, response)
+                response = None
+        if response is None:
+            await _answer(send, 500, b"Internal Server Error")
+            return
+        try:
+            await response(scope, receive, send)
+        except Exception:
+            logger.exception("function %s broke off its response", function.name)
+            raise  # the server closes the connection: the client sees that the rest is missing
+
+    async def _answer_preflight(self, scope: Scope, origin: bytes, send: Send) -> None:
+        headers: list[tuple[bytes, bytes]] = [(b"vary", b"Origin")]
+        if allowed := self._allowed(origin):
+            wanted = _header(scope, b"access-control-request-headers")
+            headers += [
+                (b"access-control-allow-origin", allowed),
+                (b"access-control-allow-methods", _header(scope, b"access-control-request-method") or b""),
+                *([(b"access-control-allow-headers", wanted)] if wanted else []),
+                (b"access-control-max-age", b"3600"),
+            ]
+        await _answer(send, 204, headers=headers)
+
+    def _allowed(self, origin: bytes) -> bytes | None:
+        if "*" in self._cors:
+            return b"*"
+        return origin if origin.decode("latin-1") in self._cors else None
+
+    def _with_cors(self, origin: bytes, send: Send) -> Send:
+        allowed = self._allowed(origin)
+
+        async def send_with_cors(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message["headers"], (b"vary", b"Origin")]
+                if allowed:
+                    exposed = {name.lower() for name, _ in message["headers"]} - _SAFELISTED
+                    headers.append((b"access-control-allow-origin", allowed))
+                    headers.append((b"access-control-expose-headers", b", ".join(sorted(exposed))))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        return send_with_cors
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+async def _answer(send: Send, status: int, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    described = [(b"content-type", b"text/plain; charset=utf-8")] if body else []
+    length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
+    sent = [*described, *length, *(headers or [])]
+    await send({"type": "http.response.start", "status": status, "headers": sent})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,5 @@
+"""`python -m local.model`."""
+
+from local.model.server import main
+
+main()

@@ -1,0 +1,1 @@
+"""The edge of HTTP: callers, requests, responses, problems, streams."""

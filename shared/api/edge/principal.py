@@ -1,0 +1,108 @@
+"""Who is calling, and under which trace: the only place that reads identity headers."""
+
+import base64
+import binascii
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from azurefunctions.extensions.http.fastapi import Request
+
+from shared.domain.errors import ForbiddenError, UnauthenticatedError
+from shared.settings import settings
+from shared.telemetry.recorder import current_trace
+
+READING, WRITING, APPENDING = "sessions.read", "sessions.write", "events.append"
+"""Scopes: what a bearer token may allow."""
+
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_LOCAL_OWNER = "local"
+_SUBJECT_CLAIMS = ("http://schemas.microsoft.com/identity/claims/objectidentifier", "oid", "sub")
+_SCOPE_CLAIMS = ("scp", "roles", "scope")
+_TENANT_CLAIMS = ("http://schemas.microsoft.com/identity/claims/tenantid", "tid")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """`owner` is issuer, tenant and subject; sessions belong to it. `trace_id` is W3C's, 32 hexadecimal digits."""
+
+    owner: str
+    trace_id: str
+
+
+def caller(req: Request) -> Caller:
+    """The caller that `@endpoint` recognised."""
+    return req.state.caller
+
+
+def trace_id_of(req: Request) -> str:
+    """The trace that the request belongs to, or a new one (w3.org/TR/trace-context)."""
+    match = _TRACEPARENT.match(req.headers.get("traceparent", ""))
+    if match and int(match.group(1), 16):
+        return match.group(1)
+    return current_trace() or secrets.token_hex(16)  # the first: where the host has begun one
+
+
+async def owner_of(req: Request, scopes: Sequence[str]) -> str:
+    """Whose sessions the request may touch.
+
+    Raises:
+        UnauthenticatedError: the caller is not known. IdentityUnavailableError: nobody can tell just now.
+        ForbiddenError: its token allows none of `scopes`.
+    """
+    match settings().auth_mode:
+        case "none":
+            return _LOCAL_OWNER
+        case "easyauth":
+            return _owner_in(_platform_claims(req))
+        case "jwt":
+            # Imported where it is used: who takes no tokens need not wait for cryptography at a cold start.
+            from shared.api.edge.tokens import bearer_token, verifier  # noqa: PLC0415
+
+            claims = await verifier().claims(bearer_token(req))
+            _check_allowed(claims, scopes)
+            return _owner_in(claims)
+
+
+def _check_allowed(claims: Mapping[str, Any], scopes: Sequence[str]) -> None:
+    """Entra ID says `scp` of a user's token and `roles` of an app's, others `scope` (RFC 9068)."""
+    granted: set[str] = set()
+    for name in _SCOPE_CLAIMS:
+        value = claims.get(name)
+        if isinstance(value, str):
+            granted |= set(value.split())
+        elif isinstance(value, list):
+            granted |= set(map(str, cast("list[Any]", value)))
+    if not granted & set(scopes):
+        raise ForbiddenError(f"The token does not allow this: it needs the scope {' or '.join(scopes)}.")
+
+
+def _owner_in(claims: Mapping[str, Any]) -> str:
+    # A claim may be there and say nothing: all whose subject is empty would be one owner.
+    subject = next((claims[name] for name in _SUBJECT_CLAIMS if claims.get(name)), None)
+    if subject is None:
+        raise UnauthenticatedError("Sign in: the request carries no identity.")
+    tenant = next((claims[name] for name in _TENANT_CLAIMS if claims.get(name)), "")
+    return "|".join((claims.get("iss", ""), str(tenant), str(subject)))
+
+
+def _platform_claims(req: Request) -> dict[str, str]:
+    # The headers can be forged wherever the platform does not strip and set them itself.
+    if os.environ.get("WEBSITE_AUTH_ENABLED") != "True":
+        raise UnauthenticatedError(
+            "AUTH_MODE=easyauth, but authentication is not enabled on this app (WEBSITE_AUTH_ENABLED)."
+        )
+    return _claims(req.headers.get("x-ms-client-principal", ""))
+
+
+def _claims(header: str) -> dict[str, str]:
+    """The claims App Service hands over, base64 of JSON (learn.microsoft.com, "Work with user identities")."""
+    try:
+        principal: dict[str, Any] = json.loads(base64.b64decode(header)) if header else {}
+        return {str(claim["typ"]): str(claim["val"]) for claim in principal.get("claims", [])}
+    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnauthenticatedError("The identity header can't be read.") from error

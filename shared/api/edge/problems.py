@@ -1,0 +1,110 @@
+"""Errors as RFC 9457 problem responses."""
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from azurefunctions.extensions.http.fastapi import Response
+from pydantic_core import to_json
+
+from shared.api.shapes.receipts import FieldError, Problem
+from shared.domain.errors import (
+    AgentNotFoundError,
+    ConflictError,
+    FanoutUnavailableError,
+    ForbiddenError,
+    IdentityUnavailableError,
+    InvalidRequestError,
+    ModelNotAllowedError,
+    NotFoundError,
+    NotSupportedError,
+    PreconditionFailedError,
+    ProducerFencedError,
+    QueueFullError,
+    StoreUnavailableError,
+    TooLargeError,
+    TurnlogError,
+    UnauthenticatedError,
+)
+from shared.domain.faults import code_of, fault_domain
+
+_log = logging.getLogger(__name__)
+
+_RETRY_AFTER_SECONDS = "2"
+_STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
+    (InvalidRequestError, 422),
+    (AgentNotFoundError, 422),
+    (ModelNotAllowedError, 422),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (TooLargeError, 413),
+    (QueueFullError, 429),
+    (UnauthenticatedError, 401),
+    (ForbiddenError, 403),
+    (ProducerFencedError, 403),
+    (NotSupportedError, 501),
+    (IdentityUnavailableError, 503),
+    (StoreUnavailableError, 503),
+    (FanoutUnavailableError, 503),
+)
+
+
+class MalformedJsonError(InvalidRequestError):
+    """The body is no JSON at all."""
+
+    code = "malformed_json"
+
+
+class UnsupportedMediaTypeError(InvalidRequestError):
+    """The body says of itself that it is something else than JSON."""
+
+    code = "unsupported_media_type"
+
+
+_OWN_STATUSES: dict[type[TurnlogError], int] = {
+    MalformedJsonError: 400,
+    UnsupportedMediaTypeError: 415,
+    PreconditionFailedError: 412,
+}
+
+
+def status_of(kind: type[TurnlogError]) -> int:
+    """The HTTP status of an error of this kind."""
+    return _OWN_STATUSES.get(kind) or next((code for base, code in _STATUSES if issubclass(kind, base)), 500)
+
+
+def problem(error: Exception, trace_id: str) -> Response:
+    """The problem response for `error`; of what isn't ours, nothing leaks but the trace id."""
+    if not isinstance(error, TurnlogError):
+        _log.error("trace %s: unexpected error, a fault of %s", trace_id, fault_domain(code_of(error)), exc_info=error)
+        return _response(
+            500, "internal_error", "Something went wrong here; the trace id finds it in the logs.", trace_id
+        )
+    status = status_of(type(error))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.warning("trace %s: %s, a fault of %s", trace_id, error.code, fault_domain(error.code))
+    problems = error.problems if isinstance(error, InvalidRequestError) else ()
+    errors: list[FieldError] = [{"pointer": item.pointer, "detail": item.detail} for item in problems]
+    return _response(status, error.code, str(error), trace_id, errors, retryable=error.retryable)
+
+
+def _response(
+    status: int, code: str, detail: str, trace_id: str, errors: Sequence[FieldError] = (), *, retryable: bool = False
+) -> Response:
+    body: Problem = {
+        "type": f"/problems/{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "retryable": retryable,
+        "trace_id": trace_id,
+    }
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        body["fault_domain"] = fault_domain(code)
+    if errors:
+        body["errors"] = list(errors)
+    headers = {"retry-after": _RETRY_AFTER_SECONDS} if retryable else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    return Response(to_json(body), status, headers, "application/problem+json")

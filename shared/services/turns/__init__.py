@@ -1,0 +1,1 @@
+"""The life of a turn, from its message to its end."""
