@@ -14,13 +14,13 @@ from shared.domain.chunks import Chunk
 from shared.domain.groups import project_group, session_group
 from shared.domain.ids import ProjectId, SessionId, is_project_id
 from shared.domain.project import Project
-from shared.domain.rooms import entry_of, is_told
+from shared.domain.rooms import is_visible, room_entry
 from shared.domain.session import SessionState
-from shared.telemetry.failures import told_failures
+from shared.telemetry.failures import log_failures
 from shared.wiring import Services, services
 
 
-@told_failures
+@log_failures
 async def broadcast(documents: func.DocumentList, messages: func.Out[str]) -> None:
     """Tell each chunk to its session's group and its project's, in order per session; deltas are not told.
 
@@ -45,9 +45,9 @@ class Batch:
     async def told(self, documents: Iterable[Document]) -> AsyncGenerator[tuple[str, RoomFrame]]:
         """Groups and what they are told, in the order of the feed."""
         # Nine chunks of ten are deltas, and need not be read to be left out.
-        for chunk in chunks_in(document for document in documents if "telling" in document):
+        for chunk in chunks_in(document for document in documents if "last_non_delta" in document):
             state = await self._state(chunk.session_id)
-            if state is None or not is_told(chunk, state):
+            if state is None or not is_visible(chunk, state):
                 continue
             for frame in await _frames(self._of_sessions, chunk, state):
                 yield session_group(chunk.session_id), frame
@@ -76,7 +76,7 @@ async def _frames(form: RoomForm, chunk: Chunk, state: SessionState) -> Sequence
     """The chunk's frames. Their ids are the same each time: its place, and their number in it."""
     place = f"{chunk.session_id}:{chunk.epoch}:{chunk.first}"
     frames: list[RoomFrame] = []
-    for number, (name, data) in enumerate(await form.told(entry_of("", "", chunk, state)), 1):
+    for number, (name, data) in enumerate(await form.told(room_entry("", "", chunk, state)), 1):
         frame: RoomFrame = {"id": f"{place}~{number}", "data": as_json(data).decode()}
         frames.append(frame if name is None else {**frame, "event": name})
     return frames

@@ -6,11 +6,11 @@ import azure.functions as func
 
 from changes.feed import chunks_in, states_in
 from shared.stores.cosmos.containers import ROOMS_TTL
-from shared.telemetry.failures import told_failures
+from shared.telemetry.failures import log_failures
 from shared.wiring import services
 
 
-@told_failures
+@log_failures
 async def write_rooms(documents: func.DocumentList) -> None:
     """Write a batch. Given again, in another order or to two instances at once, it changes nothing that is written.
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
-from orchestrations.tracing import told
+from orchestrations.tracing import traced_activity
 from shared.agents.declaration import Agent
 from shared.agents.registry import agent_named
 from shared.deadlines import MODEL_CALL
@@ -23,8 +23,8 @@ from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Ending, Standing, standing_of_step, step_completion
 from shared.domain.values import ANSWER_BYTES, Failure, ModelRequest, ToolCall, Usage, cut, size_of
 from shared.ports import ModelStream
-from shared.services.turns.attempts import Guard, active_message, begin, of_turn
-from shared.services.turns.conversation import conversation, remembered
+from shared.services.turns.attempts import Guard, claim_attempt, load_active_message, turn_drafts
+from shared.services.turns.conversation import conversation, recent_messages
 from shared.services.turns.relay import Relay
 from shared.services.writer import Decision, SessionWriter
 from shared.telemetry.attempts import awaits_first_text
@@ -34,7 +34,7 @@ _CALL_SECONDS = MODEL_CALL.total_seconds()
 _RETRY_PAUSES = (0.5, 2.0, None)
 
 
-@told
+@traced_activity
 async def call_model(work: Any) -> dict[str, Any]:
     """Begin the attempt in the log, call the model, record its answer.
 
@@ -56,12 +56,12 @@ class _ModelCall:
     async def run(self) -> Reply:
         start = MessageStart(step=self._work.step, attempt=self._work.attempt)
         await self._writer.load()
-        standing = await begin(self._on.log, self._writer, self._standing, start)
+        standing = await claim_attempt(self._on.log, self._writer, self._standing, start)
         match standing:
             case Standing.MINE:
                 return await self._act()
             case Standing.DONE:
-                message = await active_message(self._on.log, self._writer.state, self._work.fence)
+                message = await load_active_message(self._on.log, self._writer.state, self._work.fence)
                 step = message.steps[self._work.step - 1]
                 return _reply(agent_named(message.agent), step)
             case Standing.CANCELLED:
@@ -108,17 +108,17 @@ class _ModelCall:
 
     def _note_silence(self, message: Message) -> None:
         """Tell how long readers wait for the turn's first text, unless they may have some of an attempt before this."""
-        turn = self._work.fence.holds(self._writer.state)
+        turn = self._work.fence.turn_in(self._writer.state)
         if turn is not None and self._work.attempt == 1 and not any(step.text for step in message.steps):
-            awaits_first_text(turn.runs_since)
+            awaits_first_text(turn.running_since)
 
     async def _messages(self) -> tuple[Sequence[Message], Message]:
         """The newest messages, and the turn's own, which mostly is one of them."""
         state, fence = self._writer.state, self._work.fence
-        turn = fence.holds(state)
-        newest = () if turn is None else await remembered(self._on.log, state.session_id, agent_named(turn.agent))
+        turn = fence.turn_in(state)
+        newest = () if turn is None else await recent_messages(self._on.log, state.session_id, agent_named(turn.agent))
         own = next((message for message in newest if turn is not None and message.id == turn.message_id), None)
-        return newest, own or await active_message(self._on.log, state, fence)
+        return newest, own or await load_active_message(self._on.log, state, fence)
 
     async def _briefed(self, agent: Agent) -> Agent:
         """The agent, told of the session's project as it is now if it works on that."""
@@ -130,7 +130,7 @@ class _ModelCall:
     @property
     def _reading(self) -> tuple[MessageId, ...]:
         """The messages put into the turn that this step is the first to read: those there were when it began."""
-        turn = self._work.fence.holds(self._writer.state)
+        turn = self._work.fence.turn_in(self._writer.state)
         return () if turn is None else turn.reading
 
     def _may_go_on(self, state: SessionState) -> bool:
@@ -159,7 +159,7 @@ class _ModelCall:
 
         async def decide(state: SessionState) -> Decision[bool]:
             mine = self._may_go_on(state)
-            return Decision(mine, of_turn(state, delta) if mine else ())
+            return Decision(mine, turn_drafts(state, delta) if mine else ())
 
         return await self._writer.settle(decide)
 
@@ -174,15 +174,15 @@ class _ModelCall:
         kept = message.model_copy(update={"steps": (*message.steps, step), "usage": message.usage + (usage or Usage())})
 
         async def decide(state: SessionState) -> Decision[Reply]:
-            turn = self._work.fence.holds(state)
+            turn = self._work.fence.turn_in(state)
             if turn is None or turn.call is None or turn.call.writer != self._writer.id or turn.call.done:
                 return Decision(Reply(outcome="superseded"))
             reply = Reply(outcome="cancelled") if turn.cancelling else _reply(agent_named(message.agent), step)
-            drafts = of_turn(state, *self._events(turn, step, rest, usage, partial=partial))
+            drafts = turn_drafts(state, *self._events(turn, step, rest, usage, partial=partial))
             if reply.outcome == "done" and not partial and _has_nothing_left(state, turn):
                 ending = Ending(status="completed", at=self._on.clock.now())
-                answered = turn.after_call(turn.usage + (usage or Usage()))
-                documents = (ending.message(answered, kept), self._response(message, step))
+                answered = turn.with_call_done(turn.usage + (usage or Usage()))
+                documents = (ending.ended_message(answered, kept), self._response(message, step))
                 return Decision(Reply(outcome="ended"), [*drafts, *ending.drafts(answered, kept)], documents)
             return Decision(reply, drafts, (kept, self._response(message, step)))
 
@@ -217,7 +217,7 @@ class _ModelCall:
         choice = {"index": 0, "finish_reason": None, "message": {"role": "assistant", "content": step.text}}
         return ModelResponse(
             id=response_id(message.message_id, self._work.step),
-            order=message.order,
+            sequence=message.sequence,
             message_id=message.message_id,
             step=self._work.step,
             body={"choices": [choice], **body},

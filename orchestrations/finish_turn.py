@@ -6,16 +6,16 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrations.contracts import Reply, Work
-from orchestrations.tracing import told
+from orchestrations.tracing import traced_activity
 from shared.domain.faults import fault_domain
 from shared.scheduler import DurableTurnScheduler
-from shared.services.turns.endings import Verdict
+from shared.services.turns.endings import EndRequest
 from shared.wiring import services
 
 _log = logging.getLogger(__name__)
 
 
-@told
+@traced_activity
 async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[str, Any]:
     """End the turn in the log, and start the next waiting message; or let the turn go on with one put into it.
 
@@ -24,7 +24,7 @@ async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[
     """
     on, wanted = services(), Work.model_validate(work)
     has_time = wanted.time_left(on.clock.now()) > 0
-    verdict = Verdict(wanted.ends or "failed", wanted.failure, wanted.goes_on_after, has_time)
+    verdict = EndRequest(wanted.ends or "failed", wanted.failure, wanted.goes_on_after, has_time)
     end = await on.endings.end(wanted.session_id, wanted.fence, verdict)
     if wanted.failure is not None:
         code = wanted.failure.code

@@ -16,7 +16,7 @@ async def look(looks: Any) -> dict[str, Any]:
 
 
 async def _verdict(on: Services, state: SessionState | None, work: Work) -> Literal["alive", "dead", "unbegun"]:
-    turn = None if state is None else work.fence.holds(state)
+    turn = None if state is None else work.fence.turn_in(state)
     if turn is None:
         return "dead"  # the next attempt finds itself superseded at once
     begun = _begun(turn, work)

@@ -3,11 +3,11 @@
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
-from orchestrations.tracing import told
+from orchestrations.tracing import traced_activity
 from shared.wiring import services
 
 
-@told
+@traced_activity
 async def park_turn(work: Any) -> dict[str, Any]:
     """Ask for the actions in the log, with which the turn is parked.
 

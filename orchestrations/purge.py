@@ -6,7 +6,7 @@ from datetime import timedelta
 import azure.durable_functions as df
 from azure.durable_functions import OrchestrationRuntimeStatus
 
-from shared.telemetry.failures import told_failures
+from shared.telemetry.failures import log_failures
 from shared.wiring import services
 
 _KEPT = timedelta(days=1)
@@ -20,7 +20,7 @@ _ENDED = [
 _log = logging.getLogger(__name__)
 
 
-@told_failures
+@log_failures
 async def purge(client: df.DurableOrchestrationClient) -> None:
     """Purge what ended and was created more than a day ago. Run twice, the second finds nothing."""
     now = services().clock.now()

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
-from orchestrations.tracing import told, tool_span
+from orchestrations.tracing import tool_span, traced_activity
 from shared.agents.context import ToolContext
 from shared.agents.registry import agent_named
 from shared.agents.tools import FAILURES_ALLOWED, Tool, ToolError
@@ -21,7 +21,7 @@ from shared.domain.events import (
 from shared.domain.session import SessionState
 from shared.domain.turn import Standing, cancelled_call, standing_of_tool, tool_completion
 from shared.domain.values import Failure, ToolCall, ToolOutcome
-from shared.services.turns.attempts import Guard, active_message, begin, of_turn
+from shared.services.turns.attempts import Guard, claim_attempt, load_active_message, turn_drafts
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services, services
 
@@ -30,7 +30,7 @@ _TOOL_SECONDS = TOOL_CALL.total_seconds()
 _log = logging.getLogger(__name__)
 
 
-@told
+@traced_activity
 async def run_tool(work: Any) -> dict[str, Any]:
     """Run the tool and record what it gave.
 
@@ -53,13 +53,13 @@ class _ToolRun:
 
     async def run(self) -> Reply:
         await self._writer.load()
-        if self._work.fence.holds(self._writer.state) is None:
+        if self._work.fence.turn_in(self._writer.state) is None:
             return Reply(outcome="superseded")
-        message = await active_message(self._on.log, self._writer.state, self._work.fence)
+        message = await load_active_message(self._on.log, self._writer.state, self._work.fence)
         call = next(call for call in message.steps[self._work.step - 1].tool_calls if call.id == self._call_id)
         if self._waits(message, call):
             return Reply(outcome="waits")
-        standing = await begin(self._on.log, self._writer, self._standing, self._start(call))
+        standing = await claim_attempt(self._on.log, self._writer, self._standing, self._start(call))
         match standing:
             case Standing.MINE:
                 return await self._act(message, call)
@@ -74,12 +74,12 @@ class _ToolRun:
         """Whether the call stands where only an action from outside lets it go on."""
         if self._standing(self._writer.state) is not Standing.BEGIN or not agent_named(message.agent).action_for(call):
             return False
-        turn = self._work.fence.holds(self._writer.state)
+        turn = self._work.fence.turn_in(self._writer.state)
         action = None if turn is None else turn.actions.get(call.id)
         return action is None or action.decision != "approve"
 
     def _standing(self, state: SessionState) -> Standing:
-        turn = self._work.fence.holds(state)
+        turn = self._work.fence.turn_in(state)
         if turn is not None and self._work.step < turn.step:
             return Standing.DONE  # a later step begins only once all calls of this one are answered
         begun = None if turn is None else turn.tools.get(self._call_id)
@@ -106,7 +106,7 @@ class _ToolRun:
         if not running.cancelled():
             duration = int((time.monotonic() - began) * 1000)
             result = result.model_copy(update={"outcome": running.result(), "duration_ms": duration})
-        return await self._record(message, call, result.model_copy(update={"order": message.order}))
+        return await self._record(message, call, result.model_copy(update={"sequence": message.sequence}))
 
     def _may_go_on(self, state: SessionState) -> bool:
         return self._standing(state) is Standing.MINE
@@ -158,15 +158,15 @@ class _ToolRun:
         reply = _reply(await self._fatal(message, call, result))
 
         async def decide(state: SessionState) -> Decision[Reply]:
-            turn = self._work.fence.holds(state)
+            turn = self._work.fence.turn_in(state)
             begun = None if turn is None else turn.tools.get(self._call_id)
             if turn is None or begun is None or begun.writer != self._writer.id or begun.done:
                 return Decision(Reply(outcome="superseded"))
             documents: list[AnyDocument] = [result]
             if change is not None:
-                documents.append(change.noted(await active_message(self._on.log, state, self._work.fence)))
+                documents.append(change.noted(await load_active_message(self._on.log, state, self._work.fence)))
             given = Reply(outcome="cancelled") if turn.cancelling else reply
-            return Decision(given, of_turn(state, tool_completion(result)), documents)
+            return Decision(given, turn_drafts(state, tool_completion(result)), documents)
 
         return await self._writer.settle(decide)
 

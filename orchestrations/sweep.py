@@ -7,15 +7,15 @@ import azure.durable_functions as df
 
 from shared.domain.faults import fault_domain
 from shared.domain.session import ActiveTurn, SessionState
-from shared.domain.turn import Fence, handover
+from shared.domain.turn import Fence, handover_event
 from shared.domain.values import Failure
 from shared.ports import TurnScheduler
 from shared.scheduler import DurableTurnScheduler
-from shared.services.turns.attempts import of_turn
-from shared.services.turns.endings import Verdict
+from shared.services.turns.attempts import turn_drafts
+from shared.services.turns.endings import EndRequest
 from shared.services.turns.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
-from shared.telemetry.failures import told_failures
+from shared.telemetry.failures import log_failures
 from shared.wiring import Services, services
 
 _MOST_SESSIONS = 500
@@ -25,18 +25,18 @@ _LOST = Failure(code="turn_lost", message="The turn stood still until its deadli
 _log = logging.getLogger(__name__)
 
 
-@told_failures
+@log_failures
 async def sweep(client: df.DurableOrchestrationClient) -> None:
     """Look at every session that may need it, and at every deleted project. Two sweeps at once do no harm."""
     on = services()
     scheduler = DurableTurnScheduler(client, on.settings)
     repair = _Repair(on, scheduler, on.clock.now())
-    for state in await on.log.active(repair.now, _MOST_SESSIONS):
+    for state in await on.log.due_for_repair(repair.now, _MOST_SESSIONS):
         try:
             await repair.mend(state)
         except Exception:  # noqa: BLE001  # one session that can't be mended must not keep the others from it
             _log.exception("session %s could not be mended; the next sweep tries again", state.session_id)
-    for mark in await on.project_store.closing(_MOST_PROJECTS):
+    for mark in await on.project_store.deleted_with_sessions(_MOST_PROJECTS):
         try:
             await on.projects.sweep(mark, on.settings.timings.clear_after)
         except Exception:  # noqa: BLE001  # nor must a project that can't be emptied
@@ -56,7 +56,7 @@ class _Repair:
             if self.now - stored.updated_at >= timings.clear_after:
                 await self._on.log.clear(stored.session_id)
             return
-        if not stored.is_whole:
+        if not stored.is_complete:
             await self._on.forks.abandon(stored.session_id)
             return
         turn = stored.active_turn
@@ -78,9 +78,9 @@ class _Repair:
 
     async def _mend_turn(self, state: SessionState, turn: ActiveTurn) -> None:
         timings = self._on.settings.timings
-        deadline = turn.runs_since + self._on.turn_timeout
+        deadline = turn.running_since + self._on.turn_timeout
         silence = await self._silence(state, turn)
-        patience = timings.handover_after * 2 ** (turn.generation - turn.runs_as)
+        patience = timings.handover_after * 2 ** (turn.generation - turn.running_generation)
         if self.now > deadline + patience and silence >= timings.dead_after:
             await self._lose(state, turn)
         elif silence >= patience:
@@ -108,12 +108,12 @@ class _Repair:
         writer = SessionWriter(self._on.log, self._on.clock, state.session_id)
         await writer.load()
         fence = Fence(turn.turn_id, turn.instance_id)
-        given = handover(turn)
+        given = handover_event(turn)
 
         async def decide(now: SessionState) -> Decision[bool]:
             # Anything new since we judged its silence means that it lives.
-            silent = fence.holds(now) is not None and now.head == state.head
-            return Decision(silent, of_turn(now, given) if silent else ())
+            silent = fence.turn_in(now) is not None and now.head == state.head
+            return Decision(silent, turn_drafts(now, given) if silent else ())
 
         if await writer.settle(decide):
             _log.warning("turn %s stands still; handed to %s", turn.turn_id, given.instance_id)
@@ -122,7 +122,7 @@ class _Repair:
     async def _lose(self, state: SessionState, turn: ActiveTurn) -> None:
         domain = fault_domain(_LOST.code)
         _log.error("turn %s of session %s is lost, a fault of %s", turn.turn_id, state.session_id, domain)
-        verdict = Verdict("failed", _LOST)
+        verdict = EndRequest("failed", _LOST)
         end = await self._on.endings.end(state.session_id, Fence(turn.turn_id, turn.instance_id), verdict)
         if end.following is not None:
             await self._scheduler.start(end.following)

@@ -20,7 +20,7 @@ from shared.telemetry.turns import tool_label
 Activity = TypeVar("Activity", bound=Callable[..., Awaitable[dict[str, Any]]])
 
 
-def told(activity: Activity) -> Activity:
+def traced_activity(activity: Activity) -> Activity:
     """Tell of each execution of `activity`: which attempt at what it is, and what came of it.
 
     The orchestrator itself tells nothing: it is replayed.

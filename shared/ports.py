@@ -21,7 +21,7 @@ D = TypeVar("D", bound=Document)
 class Tail(Protocol):
     """A reader's ear on a session's log."""
 
-    async def past(self, after: int, at_most: timedelta) -> Sequence[Chunk]:
+    async def wait(self, after: int, at_most: timedelta) -> Sequence[Chunk]:
         """Wait until something may follow `after`, or `at_most` has passed.
 
         Returns chunks that follow `after` without a gap where they are at hand. An empty answer says nothing: read on.
@@ -61,21 +61,21 @@ class SessionLog(Protocol):
         *,
         before: int | None = None,
         newest: bool = False,
-        telling: bool = False,
+        skip_deltas: bool = False,
     ) -> Sequence[Chunk]:
         """At most `limit` chunks that hold events between `after` and `before`, both excluded, oldest first.
 
-        Read strongly. `newest`: the last ones of them instead of the first. `telling`: only those that hold more than
-        deltas, which are found without reading the others.
+        Read strongly. `newest`: the last ones instead of the first. `skip_deltas`: only those that hold more than
+        deltas; the others are not read.
         """
         ...
 
-    async def newest(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
+    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
         """The newest `limit` chunks that hold an event of a type, oldest first."""
         ...
 
     def watch(self, session_id: SessionId, *, eager: bool = True) -> AbstractContextManager[Tail]:
-        """Listen from now on: what is appended after this call is not missed by `Tail.past`.
+        """Listen from now on: what is appended after this call is not missed by `Tail.wait`.
 
         `eager=False` is for who can bear to learn late of what other processes append, and not to pay for polling.
         """
@@ -119,7 +119,7 @@ class SessionLog(Protocol):
         """Stored states, newest first; `before` is the `listing_key` of the last one of the page before."""
         ...
 
-    async def active(self, now: datetime, limit: int) -> Sequence[SessionState]:
+    async def due_for_repair(self, now: datetime, limit: int) -> Sequence[SessionState]:
         """Sessions that are to be looked at by `now` (see `SessionState.look_at`), those longest due first."""
         ...
 
@@ -224,7 +224,7 @@ class ProjectStore(Protocol):
         """An owner's projects that are not deleted, newest first, before the `listing_key` `before`."""
         ...
 
-    async def closing(self, limit: int) -> Sequence[Project]:
+    async def deleted_with_sessions(self, limit: int) -> Sequence[Project]:
         """Deleted projects whose sessions may still be there, least recently changed first."""
         ...
 
@@ -255,8 +255,8 @@ class GroupHub(Protocol):
 class RoomEar(Protocol):
     """A watcher's ear on a room."""
 
-    async def past(self, after: str, at_most: timedelta) -> Sequence[RoomEntry]:
-        """Wait as `Tail.past` does. Entries given follow `after` without a gap; an empty answer says nothing."""
+    async def wait(self, after: str, at_most: timedelta) -> Sequence[RoomEntry]:
+        """Wait as `Tail.wait` does. Entries given follow `after` without a gap; an empty answer says nothing."""
         ...
 
 
@@ -266,11 +266,11 @@ class RoomFeed(Protocol):
     Every method raises StoreUnavailableError when the store doesn't answer.
     """
 
-    async def now(self, room: Room) -> str:
+    async def newest_cursor(self, room: Room) -> str:
         """The cursor behind everything that the room is told of by now: whatever is acknowledged later follows it."""
         ...
 
-    async def known(self, room: Room, cursor: str) -> str:
+    async def check_cursor(self, room: Room, cursor: str) -> str:
         """The cursor, or the newest if it lies beyond the end. Raises InvalidRequestError: it is none of ours."""
         ...
 
@@ -279,7 +279,7 @@ class RoomFeed(Protocol):
         ...
 
     def watch(self, room: Room) -> AbstractContextManager[RoomEar]:
-        """Listen from now on: what is appended after this call is not missed by `RoomEar.past`."""
+        """Listen from now on: what is appended after this call is not missed by `RoomEar.wait`."""
         ...
 
 

@@ -240,7 +240,7 @@ class Settings(BaseSettings):
         return "WEBSITE_INSTANCE_ID" in os.environ
 
     @property
-    def tells(self) -> bool:
+    def has_telemetry(self) -> bool:
         """Whether telemetry is to go anywhere."""
         ways = (self.telemetry, self.applicationinsights_connection_string, self.otel_exporter_otlp_endpoint)
         return self.telemetry != "off" and any(ways)

@@ -123,7 +123,7 @@ def _of_one_token(turn: Turn) -> Item:
     held = [(chunk, event) for chunk in chunks for event in json.loads(chunk["events"])]
     chunk, delta = next((chunk, event) for chunk, event in held if event["data"]["type"] == "message.delta")
     delta["data"]["text"] = "tokens "
-    kept = {name: value for name, value in chunk.items() if name not in {"telling", "types"}}
+    kept = {name: value for name, value in chunk.items() if name not in {"last_non_delta", "types"}}
     return {**kept, "events": json.dumps([delta], separators=(",", ":"))}
 
 

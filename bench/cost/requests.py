@@ -43,7 +43,11 @@ class Request:
     @property
     def is_flush(self) -> bool:
         """Whether it writes a piece of an answer, and nothing else."""
-        return len(self.written) == 1 and self.written[0].get("kind") == "chunk" and "telling" not in self.written[0]
+        return (
+            len(self.written) == 1
+            and self.written[0].get("kind") == "chunk"
+            and "last_non_delta" not in self.written[0]
+        )
 
     @property
     def asker(self) -> str:

@@ -26,11 +26,11 @@ var containers = [
       includedPaths: [
         { path: '/session_id/?' }
         { path: '/last/?' }
-        { path: '/telling/?' }
+        { path: '/last_non_delta/?' }
         { path: '/writer/?' }
         { path: '/types/[]/?' }
         { path: '/place/?' }
-        { path: '/attention/?' }
+        { path: '/repair_due/?' }
         { path: '/owner/?' }
         { path: '/listing_key/?' }
         { path: '/project_id/?' }

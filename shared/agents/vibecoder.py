@@ -8,11 +8,11 @@ from shared.agents.context import ToolContext
 from shared.agents.declaration import Agent
 from shared.agents.tools import ToolError, tool
 from shared.domain.errors import ProjectNotFoundError
-from shared.domain.patch import MOST_OPERATIONS, InvalidPatchError, Operation
+from shared.domain.patch import MAX_OPERATIONS, InvalidPatchError, Operation
 
 
 async def propose_patch(
-    context: ToolContext, patch: Annotated[list[Operation], Field(min_length=1, max_length=MOST_OPERATIONS)]
+    context: ToolContext, patch: Annotated[list[Operation], Field(min_length=1, max_length=MAX_OPERATIONS)]
 ) -> dict[str, Any]:
     """Change the project's document by a JSON Patch (RFC 6902), applied whole or not at all.
 

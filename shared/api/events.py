@@ -12,12 +12,12 @@ from shared.api.edge.endpoint import endpoint
 from shared.api.edge.parameters import (
     AFTER,
     LAST_EVENT_ID,
-    MOST_SEQUENCE,
+    MAX_SEQUENCE,
     REPLAYED,
     Choice,
     CommaList,
     Flag,
-    WholeNumber,
+    Integer,
 )
 from shared.api.edge.principal import APPENDING, WRITING, caller
 from shared.api.edge.producers import ONCE_ONLY, REFUSES_REPEATS, once_only
@@ -26,7 +26,7 @@ from shared.api.edge.responses import no_content, ok
 from shared.api.edge.sse import EXAMPLE, StreamOptions, ending, event_stream
 from shared.api.exporting import EXPORT_EXAMPLE, NDJSON, export_response
 from shared.api.sessions import session_id_of
-from shared.api.shapes.bodies import MOST_EVENTS, OutsideEvent
+from shared.api.shapes.bodies import MAX_EVENTS, OutsideEvent
 from shared.api.shapes.receipts import AppendReceipt, EventPage
 from shared.api.shapes.views import entry_view
 from shared.domain.errors import SessionArchivedError, SessionNotFoundError
@@ -35,8 +35,8 @@ from shared.wiring import services
 
 bp = df.Blueprint()
 
-_LIMIT = WholeNumber("limit", "how many at most", default=100, least=1, most=1000)
-_BEFORE = WholeNumber("before", "only events earlier than this sequence", default=MOST_SEQUENCE, most=MOST_SEQUENCE)
+_LIMIT = Integer("limit", "how many at most", default=100, least=1, most=1000)
+_BEFORE = Integer("before", "only events earlier than this sequence", default=MAX_SEQUENCE, most=MAX_SEQUENCE)
 _ORDER = Choice("order", "`desc`: the newest first", allowed=("asc", "desc"), default="asc")
 _COALESCE = Flag(
     "coalesce",
@@ -117,7 +117,7 @@ async def export_session(req: Request) -> Response:
     Answer(
         200, "An earlier request with this key, or of this producer, appended them", AppendReceipt, headers=(REPLAYED,)
     ),
-    takes=OutsideEvent | Annotated[list[OutsideEvent], Field(min_length=1, max_length=MOST_EVENTS)],
+    takes=OutsideEvent | Annotated[list[OutsideEvent], Field(min_length=1, max_length=MAX_EVENTS)],
     reads=ONCE_ONLY,
     refuses=(SessionNotFoundError, SessionArchivedError, *REFUSES_REPEATS),
     scopes=(APPENDING, WRITING),
@@ -169,7 +169,7 @@ async def _stream(req: Request) -> Response:
     if _FROM.of(query) == "turn" and "last-event-id" not in req.headers and "after" not in query:
         if state.active_turn is None:
             return no_content()
-        after = await services().messages.start_of(state)
+        after = await services().messages.turn_cursor(state)
     after = min(after, state.head)  # a cursor from beyond the log's end would never be reached
     if after == state.head and ending(state, after, follow=follows):
         # An EventSource goes on reconnecting until it is told, by this, that there is nothing to come.

@@ -15,8 +15,8 @@ from shared.api.edge.parameters import (
     PREFERENCE_APPLIED,
     REPLAYED,
     Choice,
+    Integer,
     Text,
-    WholeNumber,
 )
 from shared.api.edge.principal import caller
 from shared.api.edge.requests import idempotency_key, parsed, preferences, read_bytes
@@ -41,13 +41,13 @@ from shared.domain.errors import (
 from shared.domain.ids import MessageId
 from shared.scheduler import DurableTurnScheduler
 from shared.services.messages import EndOf
-from shared.services.turns.cancelling import CancelWish, StopReceipt
+from shared.services.turns.cancelling import CancelRequest, StopReceipt
 from shared.services.turns.submit import NewMessage, Submission
 from shared.wiring import services
 
 bp = df.Blueprint()
 
-_LIMIT = WholeNumber("limit", "how many at most", default=50, least=1, most=200)
+_LIMIT = Integer("limit", "how many at most", default=50, least=1, most=200)
 _ORDER = Choice("order", "`desc`: newest first", allowed=("asc", "desc"), default="asc")
 _AFTER = Text("after", "the `message_id` after which, in this order, to list")
 _UNFINISHED = frozenset({"queued", "running", "requires_action"})
@@ -96,7 +96,7 @@ async def _answer(req: Request, submission: Submission) -> Response:
         return event_stream(services().log, message.session_id, options, headers)
 
     wait = timedelta(seconds=asked.waits(settings.message_wait_seconds))
-    message = await services().messages.ended(message, wait)
+    message = await services().messages.wait_for_end(message, wait)
 
     headers |= asked.applied
     if message.status not in _UNFINISHED:
@@ -164,7 +164,7 @@ async def cancel_turn(req: Request, client: df.DurableOrchestrationClient) -> Re
     """Ask the running turn to stop, keeping what was written; `Prefer: wait` answers with its end."""
     body, who = await read_bytes(req), caller(req)
     command, key = parsed(Cancel, body), idempotency_key(req, body)
-    wish = CancelWish(who.trace_id, command.turn_id, command.reason, clears_queue=command.queue == "clear")
+    wish = CancelRequest(who.trace_id, command.turn_id, command.reason, clears_queue=command.queue == "clear")
 
     asked = await services().control.cancel(who.owner, session_id_of(req), wish, key)
     await services().control.start(asked, DurableTurnScheduler(client, services().settings))
@@ -186,10 +186,10 @@ async def _cancelled(req: Request, asked: StopReceipt) -> Response:
     if asked.message_id is None:
         return ok(body, 200, headers)
     message = await services().messages.get(who.owner, asked.message_id)
-    ended = await services().messages.ended(message, timedelta(seconds=preferred.wait or 0))
+    ended = await services().messages.wait_for_end(message, timedelta(seconds=preferred.wait or 0))
     if ended.status in _UNFINISHED:
         return ok(body, 202, headers)
-    stopped_at = await services().messages.model_stopped_at(ended)
+    stopped_at = await services().messages.find_model_stop(ended)
     body["status"], body["message"] = ended.status, MessageView.of(ended)
     body["model_stopped_at"], body["usage"] = stopped_at, ended.usage
     return ok(body, 200, headers)

@@ -8,7 +8,7 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.api.description.describes import Answer, describes
 from shared.api.edge.endpoint import endpoint
-from shared.api.edge.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH, LOCATION, REPLAYED, Text, WholeNumber
+from shared.api.edge.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH, LOCATION, REPLAYED, Integer, Text
 from shared.api.edge.principal import caller
 from shared.api.edge.requests import idempotency_key, parsed, read_body, read_bytes
 from shared.api.edge.responses import no_content, ok
@@ -29,7 +29,7 @@ from shared.wiring import services
 
 bp = df.Blueprint()
 
-_LIMIT = WholeNumber("limit", "how many at most", default=50, least=1, most=200)
+_LIMIT = Integer("limit", "how many at most", default=50, least=1, most=200)
 _CURSOR = Text("cursor", "the `next_cursor` of the page before")
 _SCHEMA_JSON = "application/schema+json"
 

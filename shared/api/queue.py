@@ -21,7 +21,7 @@ bp = df.Blueprint()
 @describes(Answer(200, "The waiting messages", list[MessageView]), refuses=(SessionNotFoundError,))
 async def list_queue(req: Request) -> Response:
     """List the waiting messages as an array, in the order in which they will run."""
-    waiting = await services().messages.waiting(caller(req).owner, session_id_of(req))
+    waiting = await services().messages.list_queued(caller(req).owner, session_id_of(req))
 
     return ok([MessageView.of(message) for message in waiting])
 

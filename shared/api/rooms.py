@@ -97,9 +97,9 @@ async def _streamed(req: Request, room: Room, form: RoomForm) -> Response:
     seen, skipped = _cursor_of(req)
     opening = b""
     if seen is None:
-        now = await services().rooms.now(room)
+        now = await services().rooms.snapshot(room)
         seen, opening = now.cursor, await form.opening(now.cursor, now.sessions)
-    after = await services().rooms.known(room, seen)
+    after = await services().rooms.check_cursor(room, seen)
     lasting = timedelta(seconds=services().settings.stream_max_seconds)
     entries = services().rooms.follow(room, after, min(framing.HEARTBEAT, lasting))
     return framing.streaming(_opened(opening, framing.paced(entries, RoomDelivery(form, skipped), lasting)))

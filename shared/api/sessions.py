@@ -7,7 +7,7 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.api.description.describes import Answer, describes
 from shared.api.edge.endpoint import endpoint
-from shared.api.edge.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED, Choice, CommaList, Flag, Text, WholeNumber
+from shared.api.edge.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED, Choice, CommaList, Flag, Integer, Text
 from shared.api.edge.principal import caller
 from shared.api.edge.requests import idempotency_key, parsed, read_body, read_bytes
 from shared.api.edge.responses import no_content, ok
@@ -25,7 +25,7 @@ from shared.domain.errors import (
 from shared.domain.ids import SessionId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
-from shared.services.fork import ForkWish
+from shared.services.fork import ForkRequest
 from shared.wiring import services
 
 bp = df.Blueprint()
@@ -37,7 +37,7 @@ _STATUS = Choice("status", "only sessions of this status", allowed=("running", "
 _AGENT = Text("agent_name", "only sessions with this agent")
 _ARCHIVED = Flag("archived", "only archived ones, or only others")
 _METADATA = Text("metadata.<key>", "only sessions whose metadata holds this text under the key")
-_LIMIT = WholeNumber("limit", "how many at most", default=50, least=1, most=200)
+_LIMIT = Integer("limit", "how many at most", default=50, least=1, most=200)
 _CURSOR = Text("cursor", "the `next_cursor` of the page before")
 LISTING = (_STATUS, _AGENT, _ARCHIVED, _METADATA, _LIMIT, _CURSOR)
 _INCLUDE = CommaList("include", f"`event_log`: also the newest {_MOST_EVENTS} events")
@@ -184,7 +184,7 @@ async def fork_session(req: Request) -> Response:
     body = await read_bytes(req)
     wanted, who, key = parsed(ForkSession, body), caller(req), idempotency_key(req, body)
 
-    wish = ForkWish(who.trace_id, wanted.at_sequence, wanted.session_name)
+    wish = ForkRequest(who.trace_id, wanted.at_sequence, wanted.session_name)
     state, replayed = await services().forks.fork(who.owner, session_id_of(req), wish, key)
 
     return ok(await session_view(state, trace_id=who.trace_id), 201, made(state, replayed=replayed))

@@ -17,7 +17,7 @@ from shared.api.sessions import session_id_of
 from shared.api.shapes.bodies import Body
 from shared.api.shapes.receipts import ToolCallResult
 from shared.api.shapes.views import RequiredAction, required_actions
-from shared.domain.actions import Ruling, completed, denial, failed
+from shared.domain.actions import Resolution, completed, denial, failed
 from shared.domain.errors import (
     AlreadyDecidedError,
     IdempotencyKeyReusedError,
@@ -112,7 +112,7 @@ async def decide_tool_call(req: Request, client: df.DurableOrchestrationClient) 
     """Approve a tool call that waits, and it is run; or deny it, and the model is told so."""
     body, owner = await read_bytes(req), caller(req).owner
     command = parsed(Approval, body)
-    approved = Ruling("approve", owner, command.reason)
+    approved = Resolution("approve", owner, command.reason)
     ruling = approved if command.decision == "approve" else denial(owner, command.reason)
 
     return await _decided(req, client, body, ruling)
@@ -133,10 +133,10 @@ async def answer_tool_call(req: Request, client: df.DurableOrchestrationClient) 
     command = parsed(ClientResult, body)
     outcome = completed(command.result) if command.error is None else failed(command.error)
 
-    return await _decided(req, client, body, Ruling("result", caller(req).owner, outcome=outcome))
+    return await _decided(req, client, body, Resolution("result", caller(req).owner, outcome=outcome))
 
 
-async def _decided(req: Request, client: df.DurableOrchestrationClient, body: bytes, ruling: Ruling) -> Response:
+async def _decided(req: Request, client: df.DurableOrchestrationClient, body: bytes, ruling: Resolution) -> Response:
     """Record the decision, let the turn go on if it was the last one, and say what is still open."""
     who, session_id, call_id = caller(req), session_id_of(req), req.path_params["call_id"]
     actions, key = services().actions, idempotency_key(req, body)

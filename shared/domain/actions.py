@@ -10,12 +10,12 @@ from shared.domain.chunks import Draft
 from shared.domain.documents import Message, ToolResult
 from shared.domain.events import EventData, ToolCallAction, ToolCallActionRequired
 from shared.domain.session import ActiveTurn
-from shared.domain.turn import handover, tool_completion
+from shared.domain.turn import handover_event, tool_completion
 from shared.domain.values import ANSWER_BYTES, ActionDecision, ActionKind, ToolCall, ToolOutcome, cut
 
 
 @dataclass(frozen=True)
-class Ruling:
+class Resolution:
     """What was decided on a call. `outcome` is the call's answer; None where the tool is yet to run."""
 
     decision: ActionDecision
@@ -25,7 +25,7 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Ruled:
+class Resolved:
     """What rulings append. `takes_up`: nothing is open any more, and the turn goes on under another instance."""
 
     drafts: Sequence[Draft] = ()
@@ -33,10 +33,10 @@ class Ruled:
     takes_up: bool = False
 
 
-def denial(by: str, reason: str | None) -> Ruling:
+def denial(by: str, reason: str | None) -> Resolution:
     """A call that is not to be run; the model is told so, and why."""
     told = f"The call was denied: {reason}" if reason else "The call was denied."
-    return Ruling("deny", by, reason, ToolOutcome(status="denied", response={"error": told}))
+    return Resolution("deny", by, reason, ToolOutcome(status="denied", response={"error": told}))
 
 
 def completed(value: Any) -> ToolOutcome:
@@ -51,7 +51,9 @@ def failed(text: str) -> ToolOutcome:
     return ToolOutcome(status="failed", response={"error": text})
 
 
-def asking(turn: ActiveTurn, waiting: Sequence[tuple[ToolCall, ActionKind]], expires_at: datetime) -> list[Draft]:
+def action_events(
+    turn: ActiveTurn, waiting: Sequence[tuple[ToolCall, ActionKind]], expires_at: datetime
+) -> list[Draft]:
     """The events with which `turn` parks until somebody has decided on all of `waiting`."""
     return [
         _draft(
@@ -64,7 +66,7 @@ def asking(turn: ActiveTurn, waiting: Sequence[tuple[ToolCall, ActionKind]], exp
     ]
 
 
-def ruled(turn: ActiveTurn, message: Message, rulings: Mapping[str, Ruling], trace_id: str | None) -> Ruled:
+def resolve(turn: ActiveTurn, message: Message, rulings: Mapping[str, Resolution], trace_id: str | None) -> Resolved:
     """What `rulings` on open calls append; with the last open one, the turn's handover to its next instance."""
     events: list[EventData] = []
     results: list[ToolResult] = []
@@ -74,7 +76,7 @@ def ruled(turn: ActiveTurn, message: Message, rulings: Mapping[str, Ruling], tra
             action = turn.actions[call_id]
             result = ToolResult(
                 id=call_id,
-                order=message.order,
+                sequence=message.sequence,
                 message_id=message.message_id,
                 step=turn.step,
                 name=action.name,
@@ -85,8 +87,8 @@ def ruled(turn: ActiveTurn, message: Message, rulings: Mapping[str, Ruling], tra
             events.append(tool_completion(result))
     takes_up = turn.parked and turn.open_actions.keys() <= rulings.keys()
     if takes_up:
-        events.append(handover(turn))
-    return Ruled([_draft(turn, data, trace_id) for data in events], results, takes_up)
+        events.append(handover_event(turn))
+    return Resolved([_draft(turn, data, trace_id) for data in events], results, takes_up)
 
 
 def _draft(turn: ActiveTurn, data: EventData, trace_id: str | None = None) -> Draft:

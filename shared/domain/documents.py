@@ -16,7 +16,7 @@ class Document(Frozen):
     """Something stored by id beside the log; `kind` tells the store's documents apart."""
 
     id: str
-    order: Count = 0
+    sequence: Count = 0
     expires_after: ClassVar[int | None] = None
     """Seconds after which the store may drop it; None keeps it."""
 
@@ -47,7 +47,7 @@ class Message(Document):
     turn_id: TurnId
     steers: MessageId | None = None
     trace_id: str | None = None
-    prompt: str
+    content: str
     steps: tuple[Step, ...] = ()
     status: MessageStatus
     error: Failure | None = None

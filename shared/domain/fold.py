@@ -37,7 +37,7 @@ from shared.domain.events import (
 from shared.domain.ids import WriterId
 from shared.domain.queue import joined, left
 from shared.domain.session import SessionState
-from shared.domain.turn_fold import begun, turn_changes, usage_of
+from shared.domain.turn_fold import started_turn, turn_changes, usage_of
 from shared.domain.values import ANSWER_BYTES, UsageRow, size_of
 
 UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
@@ -45,7 +45,7 @@ _EVENT_OVERHEAD_BYTES = 256
 _UNCHECKPOINTED = (MessageStart, MessageDelta, ToolCallStart)
 
 
-def is_checkpointed(chunk: Chunk) -> bool:
+def needs_checkpoint(chunk: Chunk) -> bool:
     """Whether `chunk` changes what lists and decisions look up, so that the state is stored with it.
 
     Starts and deltas are left to be folded again: a flush stays one small write.
@@ -62,12 +62,12 @@ def fold(state: SessionState | None, chunks: Iterable[Chunk]) -> SessionState | 
     return state
 
 
-def fold_without_deltas(state: SessionState, telling: Iterable[Chunk], last: int) -> SessionState:
+def fold_without_deltas(state: SessionState, chunks: Iterable[Chunk], last: int) -> SessionState:
     """`state` after the event `last`, by the chunks until then that hold more than deltas.
 
     Deltas change nothing but where the log ends.
     """
-    for chunk in telling:
+    for chunk in chunks:
         state = _past_deltas(state, chunk.first - 1)
         for event in chunk.events:
             state = _after(state, event, chunk)
@@ -111,7 +111,7 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
         case UserMessage() | MessageQueued() | MessageWithdrawn():
             return _waiting_changes(state, event)
         case RunStart() as start:
-            return {"active_turn": begun(start, event)}
+            return {"active_turn": started_turn(start, event)}
         case RunComplete() as end:
             return _end_changes(state, end)
         case ErrorRaised(message=text):
@@ -169,7 +169,7 @@ def _text_changes(data: EventData, sequence: int) -> dict[str, Any]:
     if not isinstance(data, MessageComplete):
         return {}
     # A step may end without a word: the answer before it is then still the last one.
-    said = {"result_at": sequence} if data.text or data.overflow else {}
+    said = {"result_sequence": sequence} if data.text or data.overflow else {}
     return {"diagnosis": data.text, "diagnosis_overflow": data.overflow, **said}
 
 
@@ -188,7 +188,7 @@ def _place_changes(state: SessionState, event: Event) -> dict[str, Any]:
 
 def _usage_changes(state: SessionState, used: EventData, sequence: int) -> dict[str, Any]:
     """Sums of tokens; what a fork took over was counted in the session it comes from."""
-    if not isinstance(used, TokenUsage) or state.took_over(sequence):
+    if not isinstance(used, TokenUsage) or state.is_copied(sequence):
         return {}
     usage = usage_of(used)
     row = next((row for row in state.usage_rows if (row.agent, row.model) == (used.agent, used.model)), None)
@@ -209,10 +209,10 @@ def _outside_changes(state: SessionState, outside: Outside, sequence: int) -> di
         case "session_stop" if state.active_turn is None and not state.queue:
             return {"status": "finished"}
         case "message" if outside.fields.get("role") == "assistant":
-            return {"result_at": sequence}
+            return {"result_sequence": sequence}
         case "message.complete":
             text = text_of(outside.fields.get("text"))
-            return {"diagnosis": text, "diagnosis_overflow": None, **({"result_at": sequence} if text else {})}
+            return {"diagnosis": text, "diagnosis_overflow": None, **({"result_sequence": sequence} if text else {})}
         case "error":
             return {"error_detail": text_of(outside.fields.get("message"))}
         case _:

@@ -23,7 +23,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, base32, turn_of
 from shared.domain.session import SessionState
-from shared.domain.turn import withdrawn
+from shared.domain.turn import withdrawn_draft
 from shared.domain.values import MessageStatus, Usage
 
 _TIME_LENGTH = 10
@@ -95,12 +95,12 @@ class Fork:
         status: MessageStatus = "queued" if isinstance(event.data, MessageQueued) else "running"
         return Message(
             id=own,
-            order=event.sequence,
+            sequence=event.sequence,
             session_id=self.session_id,
             turn_id=turn_of(own) if turn_id is None else self.turn_id(turn_id),
             steers=self.message_id(MessageId(f"msg_{turn_id[5:]}_{self.source}")) if turn_id and steers else None,
             trace_id=message.trace_id,
-            prompt=message.prompt,
+            content=message.content,
             status=status,
             agent=message.agent,
             model=message.model,
@@ -110,7 +110,7 @@ class Fork:
 
     def holds_turn_of(self, message: Message) -> bool:
         """Whether `message` had a turn of its own before the cut: no turn is open there, so it has ended as well."""
-        return message.completed_at is not None and message.order <= self.cut
+        return message.completed_at is not None and message.sequence <= self.cut
 
     def ended(self, message: Message) -> Message:
         """`message` after its turn. What that used was counted in the session it comes from."""
@@ -138,4 +138,4 @@ class Fork:
         changes: dict[str, JsonValue] = {"session_name": name} if name != state.session_name else {}
         changes |= {"archived": False} if state.archived else {}
         updated = [Draft(data=SessionUpdated(changes=changes), trace_id=trace_id)] if changes else []
-        return [*(withdrawn(message_id, trace_id) for message_id in state.queue), *updated]
+        return [*(withdrawn_draft(message_id, trace_id) for message_id in state.queue), *updated]

@@ -85,7 +85,7 @@ class Walk:
         """Walk over `event`; False if it would be one entry too many, and the page ends before it."""
         attempt = attempt_of(event) if self._coalesce else None
         self._note(event, attempt)
-        if self._is_void(attempt) or not is_wanted(event, self._types):
+        if self._is_void(attempt) or not matches(event, self._types):
             return True
         joined = self._joined.get(attempt) if attempt and isinstance(event.data, MessageDelta) else None
         if joined is not None:
@@ -109,11 +109,11 @@ class Walk:
             self._begin(attempt)
         if self._newest:
             # Whatever decides about an attempt is later, so walked before it: only the very first can be in doubt.
-            if not self._decided and (attempt is not None or decides(event)):
+            if not self._decided and (attempt is not None or settles_attempt(event)):
                 self._decided, self._in_doubt = True, attempt
         elif attempt is not None and not self._is_void(attempt):
             self._in_doubt = attempt
-        elif decides(event):
+        elif settles_attempt(event):
             self._in_doubt = None
 
     def _begin(self, attempt: AttemptAt) -> None:
@@ -134,15 +134,15 @@ def attempt_of(event: Event) -> AttemptAt | None:
             return None
 
 
-def decides(event: Event) -> bool:
+def settles_attempt(event: Event) -> bool:
     """Whether after `event` no attempt that came before it can be made void any more."""
     return isinstance(event.data, MessageComplete | RunComplete | RunStart | SessionDeleted)
 
 
-def is_wanted(event: Event, types: Sequence[str]) -> bool:
+def matches(event: Event, types: Sequence[str]) -> bool:
     """Whether the event's type is one of `types`, names or patterns such as `tool_call.*`; none at all means any."""
-    return not types or wants(types, event.type)
+    return not types or matches_any(types, event.type)
 
 
-def wants(types: Sequence[str], event_type: str) -> bool:
+def matches_any(types: Sequence[str], event_type: str) -> bool:
     return any(fnmatchcase(event_type, wanted) for wanted in types)

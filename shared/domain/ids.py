@@ -35,7 +35,7 @@ def new_session_id(at: datetime) -> SessionId:
     return SessionId(f"ses_{new_ulid(at)}")
 
 
-def made_at(session_id: SessionId) -> datetime:
+def created_at_of(session_id: SessionId) -> datetime:
     """When an id that `new_session_id` gave was made."""
     milliseconds = 0
     for character in session_id.removeprefix("ses_")[:10]:

@@ -7,7 +7,7 @@ from shared.domain.session import SessionState
 _SHARED = ("steps", "status", "error", "agent", "model", "usage", "finish_reason", "completed_at")
 
 
-def as_it_stands(message: Message, state: SessionState, lead: Message | None = None) -> Message:
+def with_current_status(message: Message, state: SessionState, lead: Message | None = None) -> Message:
     """`message` as it is now; `lead` is the one that it steers. Read both after `state`.
 
     A withdrawal leaves the document as it was: many large ones would not fit into the batch of the cancel that clears
@@ -22,7 +22,7 @@ def as_it_stands(message: Message, state: SessionState, lead: Message | None = N
 
 def _as_told(message: Message, state: SessionState, lead: Message | None) -> Message:
     waits_or_steers = message.status == "queued" or message.steers is not None
-    if not waits_or_steers or message.order > state.head:  # the state is older than the message
+    if not waits_or_steers or message.sequence > state.head:  # the state is older than the message
         return message
     if message.message_id in state.queue:
         return message.model_copy(update={"status": "queued", "turn_id": turn_of(message.message_id)})

@@ -14,7 +14,7 @@ from shared.domain.project_document import validated_document
 PATCH_BYTES = 64 * 1024
 """The most that a patch takes, as JSON."""
 
-MOST_OPERATIONS = 100
+MAX_OPERATIONS = 100
 _GROWN_BYTES = 2 * 1024 * 1024
 _ROOM = "nodes"
 
@@ -76,8 +76,8 @@ def patched(document: dict[str, Any], operations: Sequence[Operation], node_id: 
 
 
 def _check_size(members: Sequence[dict[str, Any]]) -> None:
-    if not 1 <= len(members) <= MOST_OPERATIONS:
-        raise InvalidPatchError(f"A patch has 1 to {MOST_OPERATIONS} operations, not {len(members)}.")
+    if not 1 <= len(members) <= MAX_OPERATIONS:
+        raise InvalidPatchError(f"A patch has 1 to {MAX_OPERATIONS} operations, not {len(members)}.")
     try:
         size = len(json.dumps(members, ensure_ascii=False, allow_nan=False).encode())
     except (ValueError, RecursionError) as error:  # NaN, half of an emoji, a number without end

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime
 from shared.domain.ids import MessageId, ProjectId, WriterId, new_writer_id
 from shared.domain.values import Frozen, Ordinal
 
-_MOST_APPLIED = 1000
+_MAX_APPLIED = 1000
 _APPLIED_WITHIN = timedelta(hours=1)
 """How long a patch is remembered, so that it is applied once.
 
@@ -16,7 +16,7 @@ A turn ends by its deadline, at most 25 minutes after it began to run, and no ex
 functionTimeout, which is 30 more: whichever comes late finds the patch, however many others came between.
 """
 
-_MOST_WRITERS = 50
+_MAX_WRITERS = 50
 
 
 class AppliedPatch(Frozen):
@@ -58,9 +58,9 @@ class Project(Frozen):
         """Whether this revision, or one of the last before it, is the work of `writer`."""
         return writer == self.changed_by or writer in self.changed_before
 
-    def following(self, at: datetime, **changes: Any) -> Self:
+    def next_revision(self, at: datetime, **changes: Any) -> Self:
         """The next revision, by a writer of its own."""
-        before = (*self.changed_before, self.changed_by)[-_MOST_WRITERS:]
+        before = (*self.changed_before, self.changed_by)[-_MAX_WRITERS:]
         own = {"revision": self.revision + 1, "changed_by": new_writer_id(), "changed_before": before, "updated_at": at}
         return self.model_copy(update=changes | own)
 
@@ -68,4 +68,4 @@ class Project(Frozen):
         """The next revision, with the document that a turn's patch has made."""
         applied = AppliedPatch(message_id=message_id, call_id=call_id, revision=self.revision + 1, at=at)
         known = [each for each in self.applied if each.at is None or at - each.at < _APPLIED_WITHIN]
-        return self.following(at, document=document, applied=(*known, applied)[-_MOST_APPLIED:])
+        return self.next_revision(at, document=document, applied=(*known, applied)[-_MAX_APPLIED:])

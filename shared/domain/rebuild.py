@@ -22,7 +22,7 @@ from shared.domain.events import (
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.fold import fold
 from shared.domain.ids import MessageId, SessionId, turn_of
-from shared.domain.messages import as_it_stands
+from shared.domain.messages import with_current_status
 from shared.domain.session import SessionState
 from shared.domain.values import ToolCall, Usage
 
@@ -69,9 +69,9 @@ class _Messages:
 
     def standing(self, state: SessionState) -> Sequence[Message]:
         """All of them in the order of their places, as they stand in `state`."""
-        found = sorted(self._messages.values(), key=lambda message: message.order)
+        found = sorted(self._messages.values(), key=lambda message: message.sequence)
         leads = [None if message.steers is None else self._messages.get(message.steers) for message in found]
-        return [as_it_stands(message, state, lead) for message, lead in zip(found, leads, strict=True)]
+        return [with_current_status(message, state, lead) for message, lead in zip(found, leads, strict=True)]
 
     def after(self, state: SessionState | None, event: Event, facts: MessageFacts) -> None:
         """Take in `event`, which follows `state`."""
@@ -90,11 +90,11 @@ class _Messages:
         assert event.message_id is not None  # noqa: S101  # asked before
         return Message(
             id=event.message_id,
-            order=event.sequence,
+            sequence=event.sequence,
             session_id=self._session_id,
             turn_id=turn_of(event.message_id),
             trace_id=event.trace_id,
-            prompt=content,
+            content=content,
             status="queued",
             agent=facts.agent or "",
             model=facts.model or "",
@@ -109,13 +109,13 @@ def _changes(message: Message, state: SessionState, event: Event, facts: Message
     match event.data:
         case UserMessage():
             steers = None if turn is None or event.turn_id != turn.turn_id else turn.message_id
-            own = {"status": "running", "order": event.sequence}
+            own = {"status": "running", "sequence": event.sequence}
             return {**own, "turn_id": event.turn_id, "steers": steers}
         case MessageComplete(text=text, finish_reason=reason, truncated=truncated):
             read = () if turn is None else turn.reading
             step = Step(text=text, read=read, finish_reason=reason, truncated=truncated)
             return {"steps": (*message.steps, step)}
-        case TokenUsage() as used if not state.took_over(event.sequence):
+        case TokenUsage() as used if not state.is_copied(event.sequence):
             return {"usage": message.usage + Usage(**used.model_dump(include=set(Usage.model_fields)))}
         case ToolCallStart() | ToolCallComplete() as call:
             return {"steps": _with_call(message.steps, call)}

@@ -20,10 +20,10 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 
-BEGINNING = "0"
+FIRST_CURSOR = "0"
 """The cursor from which a room tells everything that is kept, in every store."""
 
-TOLD_OF_PROJECTS = {
+PROJECT_EVENTS = {
     "token_usage",
     "vibecode_response",
     "message.complete",
@@ -72,22 +72,24 @@ class RoomEntry:
     is_new: bool = False
 
 
-def is_telling(chunk: Chunk) -> bool:
+def has_room_events(chunk: Chunk) -> bool:
     """Whether rooms are told of `chunk`: it holds more than deltas."""
     return chunk.types != (MessageDelta.model_fields["type"].default,)
 
 
-def is_told(chunk: Chunk, state: SessionState) -> bool:
+def is_visible(chunk: Chunk, state: SessionState) -> bool:
     """Whether rooms are told of `chunk`, of a session that is at `state` by now.
 
     Until the last chunk of its copied log a fork is no session, and rooms are told of none before.
     """
     return (
-        state.is_whole and is_telling(chunk) and (state.forked_from is None or chunk.last >= state.forked_from.sequence)
+        state.is_complete
+        and has_room_events(chunk)
+        and (state.forked_from is None or chunk.last >= state.forked_from.sequence)
     )
 
 
-def entry_of(before: str, cursor: str, chunk: Chunk, state: SessionState | None) -> RoomEntry:
+def room_entry(before: str, cursor: str, chunk: Chunk, state: SessionState | None) -> RoomEntry:
     """The entry of a chunk; of a session that is deleted nothing is told but that."""
     deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
     is_gone = state is not None and state.deleted
@@ -100,11 +102,11 @@ def entry_of(before: str, cursor: str, chunk: Chunk, state: SessionState | None)
     return RoomEntry(before, cursor, chunk.session_id, events, session, deletes, is_new)
 
 
-def tells(room: Room, entry: RoomEntry) -> bool:
+def concerns(room: Room, entry: RoomEntry) -> bool:
     """Whether `entry` holds anything that `room` passes on. A store need not keep one that doesn't."""
     if room.project_id is None or entry.session is not None or entry.deletes:
         return True
-    return any(event.type in TOLD_OF_PROJECTS for event in entry.events)
+    return any(event.type in PROJECT_EVENTS for event in entry.events)
 
 
 def changes_session(event: Event) -> bool:

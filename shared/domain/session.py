@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, TypeAlias
 from pydantic import AwareDatetime, JsonValue
 
 from shared.domain.events import ForkedFrom
-from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, made_at
+from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, created_at_of
 from shared.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordinal, Usage, UsageRow
 
 UiState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
@@ -54,8 +54,8 @@ class ActiveTurn(Frozen):
     agent: str
     model: str
     started_at: AwareDatetime
-    runs_since: AwareDatetime
-    runs_as: Ordinal = 1
+    running_since: AwareDatetime
+    running_generation: Ordinal = 1
     cancelling: bool = False
     stalled: bool = False
     parked: bool = False
@@ -73,7 +73,7 @@ class ActiveTurn(Frozen):
         """How many steps have their whole text in the log."""
         return self.step if self.call is None or self.call.done else self.step - 1
 
-    def after_call(self, usage: Usage) -> Self:
+    def with_call_done(self, usage: Usage) -> Self:
         """The turn once its newest model call is answered, and it has used so much."""
         call = None if self.call is None else self.call.model_copy(update={"done": True})
         return self.model_copy(update={"call": call, "usage": usage})
@@ -115,7 +115,7 @@ class SessionState(Frozen):
     queued_ahead: Count = 0
     diagnosis: str | None = None
     diagnosis_overflow: str | None = None
-    result_at: Count = 0
+    result_sequence: Count = 0
     run_meta: dict[str, Any] | None = None
     error_detail: str | None = None
     usage: Usage = Usage()
@@ -135,22 +135,22 @@ class SessionState(Frozen):
         return "stalled" if turn.stalled else "running"
 
     @property
-    def look_at(self) -> datetime | None:
+    def repair_due(self) -> datetime | None:
         """From when on the sweep is to look at the session; None while there is nothing to repair, ever."""
-        if not self.is_whole and not self.deleted:
-            return made_at(self.session_id) + _COPIED_WITHIN
+        if not self.is_complete and not self.deleted:
+            return created_at_of(self.session_id) + _COPIED_WITHIN
         turn = self.active_turn
         if turn is not None and turn.parked and turn.open_actions:
             return min(action.expires_at for action in turn.open_actions.values())
         return self.updated_at if self.deleted or turn is not None or self.queue else None
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether it is a session, or was one: a fork is none before the last event that it takes over is copied."""
         cut = 0 if self.forked_from is None else self.forked_from.sequence
         return self.head > cut or (self.head == cut and not self.deleted)
 
-    def took_over(self, sequence: int) -> bool:
+    def is_copied(self, sequence: int) -> bool:
         """Whether the event `sequence` was copied from the session that this one is a fork of."""
         return self.forked_from is not None and sequence <= self.forked_from.sequence
 

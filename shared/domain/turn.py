@@ -60,7 +60,7 @@ class Fence:
     turn_id: TurnId
     instance_id: InstanceId
 
-    def holds(self, state: SessionState) -> ActiveTurn | None:
+    def turn_in(self, state: SessionState) -> ActiveTurn | None:
         """The turn, if it is still the active one and this instance still runs it."""
         turn = state.active_turn
         if turn is None or turn.turn_id != self.turn_id or turn.instance_id != self.instance_id:
@@ -70,7 +70,7 @@ class Fence:
 
 def standing_of_step(state: SessionState, fence: Fence, step: int, attempt: int, writer: WriterId) -> Standing:
     """Where an execution of `attempt` of a model call stands."""
-    turn = fence.holds(state)
+    turn = fence.turn_in(state)
     if turn is None:
         return Standing.SUPERSEDED
     if step <= turn.steps_done:
@@ -81,7 +81,7 @@ def standing_of_step(state: SessionState, fence: Fence, step: int, attempt: int,
 
 def standing_of_tool(state: SessionState, fence: Fence, call_id: str, attempt: int, writer: WriterId) -> Standing:
     """Where an execution of `attempt` of a tool call of the newest step stands."""
-    turn = fence.holds(state)
+    turn = fence.turn_in(state)
     return Standing.SUPERSEDED if turn is None else _standing(turn, turn.tools.get(call_id), attempt, writer)
 
 
@@ -97,26 +97,26 @@ def _standing(turn: ActiveTurn, begun: Attempt | None, attempt: int, writer: Wri
     return Standing.MINE if begun.writer == writer else Standing.FOLLOW
 
 
-def beginning(message: Message) -> list[Draft]:
+def start_drafts(message: Message) -> list[Draft]:
     """The events with which `message` starts its turn."""
-    return [said(message), _draft(message, RunStart(agent=message.agent, model=message.model))]
+    return [user_message_draft(message), _draft(message, RunStart(agent=message.agent, model=message.model))]
 
 
-def said(message: Message) -> Draft:
+def user_message_draft(message: Message) -> Draft:
     """The event with which `message` enters the conversation."""
-    content, overflow = inlined(message.prompt, message.id)
+    content, overflow = inline_or_reference(message.content, message.id)
     return _draft(message, UserMessage(content=content, overflow=overflow))
 
 
-def queued(message: Message, on_busy: OnBusy) -> Draft:
+def queued_draft(message: Message, on_busy: OnBusy) -> Draft:
     """The event with which `message` waits for its own turn."""
-    content, overflow = inlined(message.prompt, message.id)
+    content, overflow = inline_or_reference(message.content, message.id)
     waiting = MessageQueued(content=content, on_busy=on_busy, overflow=overflow)
     turn_id = turn_of(message.message_id)
     return Draft(data=waiting, turn_id=turn_id, message_id=message.message_id, trace_id=message.trace_id)
 
 
-def stopping(turn: ActiveTurn, unread: Sequence[Message], reason: str | None, trace_id: str) -> list[Draft]:
+def cancel_drafts(turn: ActiveTurn, unread: Sequence[Message], reason: str | None, trace_id: str) -> list[Draft]:
     """The events that ask `turn` to stop; none if it was asked before.
 
     No model call follows: what was put into the turn and not read waits for turns of its own from here on. A parked
@@ -126,16 +126,16 @@ def stopping(turn: ActiveTurn, unread: Sequence[Message], reason: str | None, tr
         return []
     stop = Status(status="cancelling", reason=reason)
     draft = Draft(data=stop, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=trace_id)
-    taken_up = [draft.model_copy(update={"data": handover(turn)})] if turn.parked else []
-    return [draft, *taken_up, *(queued(message, "steer") for message in unread)]
+    taken_up = [draft.model_copy(update={"data": handover_event(turn)})] if turn.parked else []
+    return [draft, *taken_up, *(queued_draft(message, "steer") for message in unread)]
 
 
-def handover(turn: ActiveTurn) -> RunHandover:
+def handover_event(turn: ActiveTurn) -> RunHandover:
     """The event that gives `turn` to its next instance."""
     return RunHandover(instance_id=instance_of(turn.turn_id, turn.generation + 1))
 
 
-def withdrawn(message_id: MessageId, trace_id: str) -> Draft:
+def withdrawn_draft(message_id: MessageId, trace_id: str) -> Draft:
     """The event with which a waiting message is taken back."""
     return Draft(data=MessageWithdrawn(), turn_id=turn_of(message_id), message_id=message_id, trace_id=trace_id)
 
@@ -178,10 +178,10 @@ class Ending:
             error=self.failure,
         )
         # Who waits for a message that was not read hears of its own turn before this one's end.
-        waiting = [queued(unread, "steer") for unread in self.unread]
+        waiting = [queued_draft(unread, "steer") for unread in self.unread]
         return [*(_draft(message, data) for data in closing), *waiting, _draft(message, end)]
 
-    def message(self, turn: ActiveTurn, message: Message) -> Message:
+    def ended_message(self, turn: ActiveTurn, message: Message) -> Message:
         """The message as it is kept: what an interrupted step had written is part of its answer."""
         steps = message.steps
         if self.unfinished is not None:
@@ -199,7 +199,7 @@ class Ending:
 
 def step_completion(message_id: MessageId, step: int, attempt: int, written: Step, *, partial: bool) -> MessageComplete:
     """The event that says what a step's text is; a large one stays in the step's response."""
-    text, overflow = inlined(written.text, response_id(message_id, step))
+    text, overflow = inline_or_reference(written.text, response_id(message_id, step))
     return MessageComplete(
         step=step,
         attempt=attempt,
@@ -235,7 +235,7 @@ def cancelled_call(call_id: str, name: str, arguments: str, message_id: MessageI
     return ToolResult(id=call_id, message_id=message_id, step=step, name=name, arguments=arguments, outcome=outcome)
 
 
-def inlined(text: str, document_id: str) -> tuple[str, str | None]:
+def inline_or_reference(text: str, document_id: str) -> tuple[str, str | None]:
     """`text` as an event carries it: whole, or nothing and the document that holds it."""
     return (text, None) if size_of(text) <= INLINE_TEXT_BYTES else ("", document_id)
 

@@ -20,7 +20,7 @@ from shared.domain.session import Action, ActiveTurn, Attempt
 from shared.domain.values import Usage
 
 
-def begun(start: RunStart, event: Event) -> ActiveTurn:
+def started_turn(start: RunStart, event: Event) -> ActiveTurn:
     if event.turn_id is None or event.message_id is None:
         raise ValueError("run.start without its turn")
     return ActiveTurn(
@@ -31,7 +31,7 @@ def begun(start: RunStart, event: Event) -> ActiveTurn:
         agent=start.agent,
         model=start.model,
         started_at=event.timestamp,
-        runs_since=event.timestamp,
+        running_since=event.timestamp,
     )
 
 
@@ -41,7 +41,7 @@ def turn_changes(turn: ActiveTurn | None, event: Event, writer: WriterId) -> dic
     match event.data:
         case RunHandover(instance_id=instance_id):
             taken = {"instance_id": InstanceId(instance_id), "generation": turn.generation + 1}
-            resumed = {"parked": False, "runs_since": event.timestamp, "runs_as": turn.generation + 1}
+            resumed = {"parked": False, "running_since": event.timestamp, "running_generation": turn.generation + 1}
             return taken | (resumed if turn.parked else {})
         case MessageStart(step=step, attempt=number):
             read = turn.reading if step == turn.step else ()

@@ -6,11 +6,11 @@ import binascii
 from shared.domain.errors import InvalidRequestError
 
 
-def encoded_cursor(listing_key: str) -> str:
+def encode_cursor(listing_key: str) -> str:
     return base64.urlsafe_b64encode(listing_key.encode()).decode()
 
 
-def decoded_cursor(cursor: str) -> str:
+def decode_cursor(cursor: str) -> str:
     """The listing key that a cursor stands for.
 
     Raises:

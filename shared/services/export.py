@@ -18,8 +18,8 @@ from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.reading import filled_in
-from shared.services.sessions import belonging
+from shared.services.reading import load_texts
+from shared.services.sessions import require_owned
 
 _CHUNKS_AT_ONCE = 50
 
@@ -34,7 +34,7 @@ class Exports:
 
         Raises SessionNotFoundError.
         """
-        state: SessionState = belonging(await self._log.state(session_id), owner, session_id)
+        state: SessionState = require_owned(await self._log.state(session_id), owner, session_id)
         return ExportHeader(session_id=session_id, epoch=state.epoch, head=state.head, exported_at=self._clock.now())
 
     async def events(self, header: ExportHeader) -> AsyncGenerator[ExportedEvent]:
@@ -49,7 +49,7 @@ class Exports:
             if not chunks or chunks[0].first > position + 1:
                 raise StoreUnavailableError(f"The session {header.session_id!r} is deleted: its export breaks off.")
             for chunk in chunks:
-                for event in await filled_in(self._log, header.session_id, chunk.events):
+                for event in await load_texts(self._log, header.session_id, chunk.events):
                     if event.sequence <= header.head:
                         yield await self._line(chunk, event)
             position = chunks[-1].last

@@ -26,15 +26,15 @@ from shared.domain.fork import Fork
 from shared.domain.ids import SessionId, WriterId, new_session_id, new_writer_id
 from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.idempotency import IdempotencyKey, claimed
-from shared.services.sessions import belonging
+from shared.services.idempotency import IdempotencyKey, claiming
+from shared.services.sessions import require_owned
 from shared.services.writer import Decision, SessionWriter
 
 _CHUNKS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
-class ForkWish:
+class ForkRequest:
     """What is asked of a fork. `at_sequence`: the last event that may be copied; None is the log's end."""
 
     trace_id: str
@@ -48,7 +48,7 @@ class Forks:
         self._clock = clock
 
     async def fork(
-        self, owner: str, source: SessionId, wish: ForkWish, key: IdempotencyKey | None = None
+        self, owner: str, source: SessionId, wish: ForkRequest, key: IdempotencyKey | None = None
     ) -> tuple[SessionState, bool]:
         """Copy `source` up to its last finished turn, or find the copy of a request with the same key: then True.
 
@@ -59,11 +59,11 @@ class Forks:
             SessionNotFoundError: also when the source is deleted meanwhile; then there is no copy.
             SessionDeletedError: the copy that this key made is. IdempotencyKeyReusedError.
         """
-        async with claimed(self._log, key, new_session_id(self._clock.now())) as claim:
+        async with claiming(self._log, key, new_session_id(self._clock.now())) as claim:
             made = SessionId(claim.result)
             if key is not None:
                 return await self._found_or_made(owner, source, made, wish, key)
-            state = belonging(await self._log.state(source), owner, source)
+            state = require_owned(await self._log.state(source), owner, source)
             fork = Fork(source, made, await self._cut(state, wish.at_sequence), wish.session_name)
             try:
                 return await self._copied(fork, new_writer_id(), wish.trace_id), False
@@ -72,16 +72,16 @@ class Forks:
                 raise
 
     async def _found_or_made(
-        self, owner: str, source: SessionId, made: SessionId, wish: ForkWish, key: IdempotencyKey
+        self, owner: str, source: SessionId, made: SessionId, wish: ForkRequest, key: IdempotencyKey
     ) -> tuple[SessionState, bool]:
         """The copy `made` of all requests with `key`, which write the same as one writer."""
         while True:
             begun = await self._log.state(made)
             if begun is not None and begun.deleted:
                 raise SessionDeletedError(f"The fork {made!r} that this Idempotency-Key made was deleted.")
-            if begun is not None and begun.is_whole:
+            if begun is not None and begun.is_complete:
                 return begun, True
-            state = belonging(await self._log.state(source), owner, source)
+            state = require_owned(await self._log.state(source), owner, source)
             cut = None if begun is None or begun.forked_from is None else begun.forked_from.sequence
             fork = Fork(source, made, cut or await self._cut(state, wish.at_sequence), wish.session_name)
             with suppress(SequenceTakenError):  # another request is at it, and may have seen another end of the log
@@ -94,7 +94,7 @@ class Forks:
             return
 
         async def decide(state: SessionState) -> Decision[None]:
-            return Decision(None, () if state.is_whole or state.deleted else [Draft(data=SessionDeleted())])
+            return Decision(None, () if state.is_complete or state.deleted else [Draft(data=SessionDeleted())])
 
         await writer.settle(decide)
 
@@ -102,7 +102,7 @@ class Forks:
         """The end of the last turn that ended at or before `at_sequence`; else the session's creation."""
         before = min(at_sequence or state.head, state.head) + 1
         while chunks := await self._log.read(
-            state.session_id, 0, _CHUNKS_AT_ONCE, before=before, newest=True, telling=True
+            state.session_id, 0, _CHUNKS_AT_ONCE, before=before, newest=True, skip_deltas=True
         ):
             events = [event for chunk in chunks for event in chunk.events if event.sequence < before]
             ends = [event.sequence for event in events if isinstance(event.data, RunComplete)]

@@ -11,12 +11,12 @@ from shared.domain.chunks import (
 from shared.domain.events import (
     MessageStart,
 )
-from shared.domain.history import DELTA, AttemptAt, Entry, Walk, attempt_of, decides, wants
+from shared.domain.history import DELTA, AttemptAt, Entry, Walk, attempt_of, matches_any, settles_attempt
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.reading import filled_in
-from shared.services.sessions import belonging
+from shared.services.reading import load_texts
+from shared.services.sessions import require_owned
 
 _CHUNKS_AT_ONCE = (8, 32, 64)
 """How many chunks are read at first, then, and from then on: a chunk may hold one event or a hundred."""
@@ -62,12 +62,12 @@ class History:
 
         It may hold fewer entries than `limit`, even none, and have a next page: its work is bounded.
         """
-        state = belonging(await self._log.state(session_id), owner, session_id)
+        state = require_owned(await self._log.state(session_id), owner, session_id)
         before = state.head + 1 if query.before is None else min(query.before, state.head + 1)
         walk = Walk(query.limit, query.types, coalesce=query.coalesce, newest=query.newest)
         cursor = await self._walked(walk, state, query, before)
         entries = walk.entries
-        events = await filled_in(self._log, session_id, [entry.event for entry in entries])
+        events = await load_texts(self._log, session_id, [entry.event for entry in entries])
         listed = [replace(entry, event=event) for entry, event in zip(entries, events, strict=True)]
         return EventPage(listed, cursor, state.head)
 
@@ -91,9 +91,11 @@ class History:
     async def _events(self, session_id: SessionId, query: PageQuery, before: int) -> AsyncGenerator[Event]:
         """The events of the window that may be wanted, from the end that is asked for."""
         after, newest = query.after, query.newest
-        telling = bool(query.types) and not wants(query.types, DELTA)
+        skip_deltas = bool(query.types) and not matches_any(query.types, DELTA)
         for most in chain(_CHUNKS_AT_ONCE, repeat(_CHUNKS_AT_ONCE[-1])):
-            chunks = await self._log.read(session_id, after, most, before=before, newest=newest, telling=telling)
+            chunks = await self._log.read(
+                session_id, after, most, before=before, newest=newest, skip_deltas=skip_deltas
+            )
             events = [event for chunk in chunks for event in chunk.events if after < event.sequence < before]
             for event in reversed(events) if newest else events:
                 yield event
@@ -114,9 +116,9 @@ class History:
         if turn is not None and turn.call is not None and (turn.turn_id, turn.step) == (attempt.turn_id, attempt.step):
             return turn.call.number > attempt.number
         # The attempt is over, so what decides is in the log, and soon: nothing else but outside events comes between.
-        while chunks := await self._log.read(state.session_id, after, most, telling=True):
+        while chunks := await self._log.read(state.session_id, after, most, skip_deltas=True):
             for event in (event for chunk in chunks for event in chunk.events if event.sequence > after):
-                if decides(event):
+                if settles_attempt(event):
                     return False
                 if isinstance(event.data, MessageStart):
                     later = attempt_of(event)

@@ -41,7 +41,7 @@ class Claim:
 
 
 @asynccontextmanager
-async def claimed(log: SessionLog, key: IdempotencyKey | None, result: str) -> AsyncGenerator[Claim, None]:
+async def claiming(log: SessionLog, key: IdempotencyKey | None, result: str) -> AsyncGenerator[Claim, None]:
     """Take `key` for `result` where the path doesn't say in which session a retry would find it.
 
     The claim comes first: who dies behind it leaves it to a retry, which makes what was claimed. A refusal gives it up.

@@ -14,8 +14,8 @@ from shared.domain.memory import ADDED, CLEARED, POPPED, Item, Memory
 from shared.domain.session import SessionState
 from shared.domain.values import size_of
 from shared.ports import Clock, SessionLog
-from shared.services.reading import filled_in
-from shared.services.sessions import Sessions, belonging
+from shared.services.reading import load_texts
+from shared.services.sessions import Sessions, require_owned
 from shared.services.writer import Decision, R, SessionWriter
 
 ITEMS_BYTES = 1024 * 1024
@@ -36,7 +36,7 @@ class Memories:
         Raises SessionNotFoundError: it is deleted, or another owner's.
         """
         state = await self._log.state(session_id)
-        return [] if state is None else await self._remembered(belonging(state, owner, session_id))
+        return [] if state is None else await self._remembered(require_owned(state, owner, session_id))
 
     async def add(self, owner: str, session_id: SessionId, items: Sequence[Item], trace_id: str) -> None:
         """Append items, all of them or none; the session is opened if there is none.
@@ -79,7 +79,7 @@ class Memories:
             await writer.load()
 
         async def allowed(state: SessionState) -> Decision[R]:
-            if belonging(state, owner, session_id).archived:
+            if require_owned(state, owner, session_id).archived:
                 raise SessionArchivedError("The session is archived: PATCH it with archived=false to go on.")
             return await decide(state)
 
@@ -87,14 +87,14 @@ class Memories:
 
     async def _remembered(self, state: SessionState) -> list[Item]:
         memory, position = Memory(), 0
-        for chunk in await self._log.newest(state.session_id, CLEARED, 1):
+        for chunk in await self._log.newest_of_type(state.session_id, CLEARED, 1):
             cleared = [event.sequence for event in chunk.events if event.type == CLEARED]
             position = cleared[-1] if cleared[-1] <= state.head else 0
         while chunks := await self._log.read(
-            state.session_id, position, _CHUNKS_AT_ONCE, before=state.head + 1, telling=True
+            state.session_id, position, _CHUNKS_AT_ONCE, before=state.head + 1, skip_deltas=True
         ):
             events = [event for chunk in chunks for event in chunk.events if position < event.sequence <= state.head]
-            for event in await filled_in(self._log, state.session_id, events):
+            for event in await load_texts(self._log, state.session_id, events):
                 memory.after(await self._with_response(state.session_id, event))
             position = chunks[-1].last
         return memory.items

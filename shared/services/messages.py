@@ -19,10 +19,10 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import MessageId, SessionId, session_of
-from shared.domain.messages import as_it_stands
+from shared.domain.messages import with_current_status
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.sessions import belonging
+from shared.services.sessions import require_owned
 from shared.services.stream import follow
 
 _NEWEST_STEPS = 100
@@ -36,18 +36,18 @@ class Messages:
         """Raises MessageNotFoundError, also for another owner's."""
         session_id = session_of(message_id)
         state = None if session_id is None else await self._log.state(session_id)
-        if state is None or state.deleted or not state.is_whole or state.owner != owner:
+        if state is None or state.deleted or not state.is_complete or state.owner != owner:
             raise MessageNotFoundError(message_id)
-        return await self.at(state, message_id)
+        return await self.load(state, message_id)
 
-    async def at(self, state: SessionState, message_id: MessageId) -> Message:
+    async def load(self, state: SessionState, message_id: MessageId) -> Message:
         """A message of the session whose `state` was just read. Raises MessageNotFoundError."""
         # The lead last: once the state has let go of a message, its lead's document says for good who was read.
         message = await self._log.get(Message, state.session_id, message_id)
         if message is None or session_of(message_id) != state.session_id:
             raise MessageNotFoundError(message_id)
         lead = None if message.steers is None else await self._log.get(Message, state.session_id, message.steers)
-        return as_it_stands(message, state, lead)
+        return with_current_status(message, state, lead)
 
     async def list(
         self, owner: str, session_id: SessionId, *, after: MessageId | None, limit: int, newest: bool
@@ -56,22 +56,24 @@ class Messages:
 
         Raises SessionNotFoundError, MessageNotFoundError.
         """
-        state = belonging(await self._log.state(session_id), owner, session_id)
-        place = None if after is None else (await self.at(state, after)).order
+        state = require_owned(await self._log.state(session_id), owner, session_id)
+        place = None if after is None else (await self.load(state, after)).sequence
         if newest:
             found = await self._log.find(Message, session_id, before=place, limit=limit, newest=True)
             found = list(reversed(found))
         else:
             found = await self._log.find(Message, session_id, after=place or 0, limit=limit)
         steered = {message.steers for message in found if message.steers is not None}
-        leads = {lead.message_id: lead for lead in await kept(self._log, session_id, steered)}
-        return [as_it_stands(message, state, leads.get(message.steers or message.message_id)) for message in found]
+        leads = {lead.message_id: lead for lead in await load_messages(self._log, session_id, steered)}
+        return [
+            with_current_status(message, state, leads.get(message.steers or message.message_id)) for message in found
+        ]
 
-    async def waiting(self, owner: str, session_id: SessionId) -> Sequence[Message]:
+    async def list_queued(self, owner: str, session_id: SessionId) -> Sequence[Message]:
         """The messages that wait for their turns, in the order in which they will run."""
-        state = belonging(await self._log.state(session_id), owner, session_id)
-        waiting = await kept(self._log, session_id, state.queue)
-        stand = [as_it_stands(message, state) for message in waiting]
+        state = require_owned(await self._log.state(session_id), owner, session_id)
+        waiting = await load_messages(self._log, session_id, state.queue)
+        stand = [with_current_status(message, state) for message in waiting]
         return [message for message in stand if message.status == "queued"]
 
     async def responses(self, message: Message) -> Sequence[ModelResponse]:
@@ -81,21 +83,21 @@ class Messages:
         found = [await self._log.get(ModelResponse, message.session_id, response_id(lead, step)) for step in steps]
         return [response for response in found if response is not None]
 
-    async def start_of(self, state: SessionState) -> int:
+    async def turn_cursor(self, state: SessionState) -> int:
         """The cursor from which the active turn's events are read."""
         turn = state.active_turn
         message = None if turn is None else await self._log.get(Message, state.session_id, turn.message_id)
-        return state.head if message is None else message.order - 1
+        return state.head if message is None else message.sequence - 1
 
     async def tool_result(self, owner: str, session_id: SessionId, call_id: str) -> ToolResult:
         """Raises SessionNotFoundError, ToolCallNotFoundError."""
-        belonging(await self._log.state(session_id), owner, session_id)
+        require_owned(await self._log.state(session_id), owner, session_id)
         result = await self._log.get(ToolResult, session_id, call_id)
         if result is None:
             raise ToolCallNotFoundError(f"There is no answered tool call {call_id!r} in this session.")
         return result
 
-    async def ended(self, message: Message, at_most: timedelta) -> Message:
+    async def wait_for_end(self, message: Message, at_most: timedelta) -> Message:
         """The message, just read, once its turn has ended or parked or it was withdrawn, or when `at_most` has passed.
 
         Raises SessionNotFoundError: the session is deleted meanwhile.
@@ -107,11 +109,11 @@ class Messages:
                 async with asyncio.timeout(at_most.total_seconds()):
                     await self._end_of(message, at_most)
         state = await self._log.state(message.session_id)
-        return message if state is None or state.deleted else await self.at(state, message.message_id)
+        return message if state is None or state.deleted else await self.load(state, message.message_id)
 
     async def _end_of(self, message: Message, patience: timedelta) -> None:
         is_end = EndOf(message)
-        async with aclosing(follow(self._log, message.session_id, message.order - 1, patience)) as batches:
+        async with aclosing(follow(self._log, message.session_id, message.sequence - 1, patience)) as batches:
             async for events in batches:
                 end = next((event for event in events if is_end(event)), None)
                 if end is not None and isinstance(end.data, SessionDeleted):
@@ -124,12 +126,12 @@ class Messages:
         if not any(isinstance(event.data, ToolCallActionRequired) for event in events):
             return False
         state = await self._log.state(message.session_id)
-        told = None if state is None or state.deleted else await self.at(state, message.message_id)
+        told = None if state is None or state.deleted else await self.load(state, message.message_id)
         return told is not None and told.status == "requires_action"
 
-    async def model_stopped_at(self, message: Message) -> datetime | None:
+    async def find_model_stop(self, message: Message) -> datetime | None:
         """When the newest model call of the message's turn was over; None if the turn made none."""
-        chunks = await self._log.newest(message.session_id, "message.complete", _NEWEST_STEPS)
+        chunks = await self._log.newest_of_type(message.session_id, "message.complete", _NEWEST_STEPS)
         events = [event for chunk in chunks for event in chunk.events if event.type == "message.complete"]
         return next((event.timestamp for event in reversed(events) if event.turn_id == message.turn_id), None)
 
@@ -159,7 +161,7 @@ class EndOf:
                 return False
 
 
-async def kept(log: SessionLog, session_id: SessionId, message_ids: Iterable[MessageId]) -> Sequence[Message]:
+async def load_messages(log: SessionLog, session_id: SessionId, message_ids: Iterable[MessageId]) -> Sequence[Message]:
     """The documents of messages, in the order of the ids."""
     found = [await log.get(Message, session_id, message_id) for message_id in message_ids]
     return [message for message in found if message is not None]

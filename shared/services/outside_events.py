@@ -23,8 +23,8 @@ from shared.domain.ids import SessionId
 from shared.domain.producers import ProducerClaim
 from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.idempotency import IdempotencyKey, claimed
-from shared.services.sessions import belonging
+from shared.services.idempotency import IdempotencyKey, claiming
+from shared.services.sessions import require_owned
 from shared.services.writer import Decision, SessionWriter
 
 
@@ -62,7 +62,7 @@ class Events:
         drafts = [_draft(event_type, fields, trace_id) for event_type, fields in events]
 
         async def decide(state: SessionState) -> Decision[Appended]:
-            belonging(state, owner, session_id)
+            require_owned(state, owner, session_id)
             before, record = await self._known(session_id, key, state.head + 1, len(drafts))
             if before is not None:
                 return Decision(Appended(before, replayed=True))
@@ -136,7 +136,7 @@ class Events:
         Raises:
             What `append` and `start` raise.
         """
-        async with claimed(self._log, key if isinstance(key, IdempotencyKey) else None, session_id):
+        async with claiming(self._log, key if isinstance(key, IdempotencyKey) else None, session_id):
             if opening is None:
                 return await self.append(owner, session_id, [event], trace_id, key)
             return await self.start(owner, session_id, opening, event, trace_id, key=key)

@@ -11,7 +11,7 @@ from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.domain.usage import UsageSum
 from shared.ports import SessionLog
-from shared.services.idempotency import IdempotencyKey, claimed
+from shared.services.idempotency import IdempotencyKey, claiming
 from shared.services.projects import Projects
 from shared.services.sessions import Sessions
 
@@ -49,7 +49,7 @@ class ProjectSessions:
             ProjectNotFoundError, IdempotencyKeyReusedError
         """
         await self._projects.get(owner, project_id)
-        async with claimed(self._log, key, project_id) as claim:
+        async with claiming(self._log, key, project_id) as claim:
             state, found = await self._started(owner, project_id, node_id, fields, trace_id)
             return Started(state, found, replayed=found and claim.replayed)
 
@@ -103,7 +103,7 @@ class ProjectSessions:
         used, before = UsageSum(), None
         while found := await self._log.sessions(wanted, before=before, limit=_PAGE):
             for state in found:
-                if state.is_whole:
+                if state.is_complete:
                     used.add(state)
             before = listing_key(found[-1])
         return used

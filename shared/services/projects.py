@@ -19,7 +19,7 @@ from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.project import Project
 from shared.domain.project_document import EMPTY_DOCUMENT, validated_document
 from shared.ports import Clock, ProjectStore, SessionLog
-from shared.services.cursors import decoded_cursor, encoded_cursor
+from shared.services.cursors import decode_cursor, encode_cursor
 from shared.services.idempotency import IdempotencyKey
 from shared.services.sessions import Sessions, merge_patch
 
@@ -91,10 +91,10 @@ class Projects:
         Raises:
             InvalidRequestError: the cursor is not one of ours.
         """
-        before = None if cursor is None else decoded_cursor(cursor)
+        before = None if cursor is None else decode_cursor(cursor)
         found = await self._store.list(owner, before=before, limit=limit + 1)
         page = found[:limit]
-        next_cursor = encoded_cursor(page[-1].listing_key) if len(found) > limit else None
+        next_cursor = encode_cursor(page[-1].listing_key) if len(found) > limit else None
         return ProjectPage(page, next_cursor)
 
     async def update(
@@ -151,7 +151,7 @@ class Projects:
 
     async def _replace(self, project: Project) -> Project:
         """Write `project` as the revision after its own."""
-        changed = project.following(self._clock.now())
+        changed = project.next_revision(self._clock.now())
         await self._store.replace(changed)
         return changed
 

@@ -15,7 +15,7 @@ from shared.domain.ids import SessionId
 from shared.ports import SessionLog
 
 
-async def filled_in(log: SessionLog, session_id: SessionId, events: Sequence[Event]) -> Sequence[Event]:
+async def load_texts(log: SessionLog, session_id: SessionId, events: Sequence[Event]) -> Sequence[Event]:
     """`events` with their large texts in place; tool responses over 64 KB stay links."""
     if not any(getattr(event.data, "overflow", None) for event in events):
         return events
@@ -27,17 +27,17 @@ async def _filled_in(log: SessionLog, session_id: SessionId, event: Event) -> Ev
         case (
             UserMessage(overflow=str(where)) | MessageQueued(overflow=str(where)) | MessageComplete(overflow=str(where))
         ):
-            text = await text_behind(log, session_id, type(event.data), where)
+            text = await load_text(log, session_id, type(event.data), where)
             field = "text" if isinstance(event.data, MessageComplete) else "content"
             return event.model_copy(update={"data": event.data.model_copy(update={field: text or ""})})
         case _:
             return event
 
 
-async def text_behind(log: SessionLog, session_id: SessionId, of: type, document_id: str) -> str | None:
+async def load_text(log: SessionLog, session_id: SessionId, of: type, document_id: str) -> str | None:
     """The text that an event of type `of` left in the document `document_id`; None once that is cleared."""
     if of is MessageComplete:
         response = await log.get(ModelResponse, session_id, document_id)
         return None if response is None else str(response.body["choices"][0]["message"]["content"] or "")
     message = await log.get(Message, session_id, document_id)
-    return None if message is None else message.prompt
+    return None if message is None else message.content

@@ -9,12 +9,12 @@ from shared.domain.rooms import Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import RoomFeed, SessionLog
 
-MOST_SESSIONS = 200
+MAX_SESSIONS = 200
 _PAGE = 20  # entries, each up to a posted body's size: what a watcher that never reads may hold
 
 
 @dataclass(frozen=True)
-class RoomNow:
+class RoomSnapshot:
     """A room at this moment. Whatever happens after the sessions were read follows `cursor`."""
 
     cursor: str
@@ -26,19 +26,19 @@ class Rooms:
         self._feed = feed
         self._log = log
 
-    async def now(self, room: Room) -> RoomNow:
+    async def snapshot(self, room: Room) -> RoomSnapshot:
         """The newest sessions that are not archived, and where to go on. The cursor is taken before they are read."""
-        cursor = await self._feed.now(room)
+        cursor = await self._feed.newest_cursor(room)
         wanted = SessionFilter(owner=room.owner, project_id=room.project_id, archived=False)
-        return RoomNow(cursor, await self._log.sessions(wanted, before=None, limit=MOST_SESSIONS))
+        return RoomSnapshot(cursor, await self._log.sessions(wanted, before=None, limit=MAX_SESSIONS))
 
-    async def known(self, room: Room, cursor: str) -> str:
+    async def check_cursor(self, room: Room, cursor: str) -> str:
         """The cursor, or the newest one if it lies beyond the end.
 
         Raises:
             InvalidRequestError: it is none of ours.
         """
-        return await self._feed.known(room, cursor)
+        return await self._feed.check_cursor(room, cursor)
 
     async def follow(self, room: Room, after: str, patience: timedelta) -> AsyncGenerator[Sequence[RoomEntry], None]:
         """Yield the entries later than `after`, in order, as long as the caller goes on asking.
@@ -54,4 +54,4 @@ class Rooms:
                     yield entries
                     entries = await self._feed.read(room, after, _PAGE) if len(entries) == _PAGE else ()
                 yield ()
-                entries = await ear.past(after, patience)
+                entries = await ear.wait(after, patience)

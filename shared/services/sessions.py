@@ -33,9 +33,9 @@ from shared.domain.ids import SessionId, is_session_id, new_session_id
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import METADATA_BYTES, SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.cursors import decoded_cursor, encoded_cursor
-from shared.services.idempotency import IdempotencyKey, claimed
-from shared.services.reading import filled_in, text_behind
+from shared.services.cursors import decode_cursor, encode_cursor
+from shared.services.idempotency import IdempotencyKey, claiming
+from shared.services.reading import load_text, load_texts
 from shared.services.writer import Decision, SessionWriter
 
 _EMPTY: dict[str, Any] = {"metadata": {}, "archived": False}
@@ -66,7 +66,7 @@ class Sessions:
             SessionExistsError, SessionDeletedError: the id is taken. IdempotencyKeyReusedError.
         """
         wanted = session_id or new_session_id(self._clock.now())
-        async with claimed(self._log, key, wanted) as claim:
+        async with claiming(self._log, key, wanted) as claim:
             made = SessionId(claim.result)
             created = SessionCreated(thread_id=f"thread_{made}", owner=owner, **fields)
             writer = SessionWriter(self._log, self._clock, made)
@@ -94,7 +94,7 @@ class Sessions:
             SessionNotFoundError: there is none, it was deleted, or it is another owner's.
         """
         found = await self._log.state(session_id) if is_session_id(session_id) else None
-        return belonging(found, owner, session_id)
+        return require_owned(found, owner, session_id)
 
     async def status(self, owner: str, session_id: SessionId) -> Literal["running", "finished", "not_existent"]:
         try:
@@ -111,9 +111,9 @@ class Sessions:
         state = await self.get(owner, session_id)
         if state.status != "finished":
             raise NotFinishedError("The session is still running: ask again when its status is finished.")
-        chunks = await self._log.read(session_id, state.result_at - 1, 1) if state.result_at else ()
-        events = [event for chunk in chunks for event in chunk.events if event.sequence == state.result_at]
-        for event in await filled_in(self._log, session_id, events):
+        chunks = await self._log.read(session_id, state.result_sequence - 1, 1) if state.result_sequence else ()
+        events = [event for chunk in chunks for event in chunk.events if event.sequence == state.result_sequence]
+        for event in await load_texts(self._log, session_id, events):
             match event.data:
                 case MessageComplete(text=text):
                     return text
@@ -129,11 +129,11 @@ class Sessions:
         """The text of the last `message.complete`."""
         if state.diagnosis_overflow is None:
             return state.diagnosis
-        return await text_behind(self._log, state.session_id, MessageComplete, state.diagnosis_overflow)
+        return await load_text(self._log, state.session_id, MessageComplete, state.diagnosis_overflow)
 
     async def newest_events(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Event]:
         """The newest `limit` events of a type, oldest first."""
-        chunks = await self._log.newest(session_id, event_type, limit)
+        chunks = await self._log.newest_of_type(session_id, event_type, limit)
         return [event for chunk in chunks for event in chunk.events if event.type == event_type][-limit:]
 
     async def tail(self, state: SessionState, limit: int) -> Sequence[Event]:
@@ -141,7 +141,7 @@ class Sessions:
         after = max(0, state.head - limit)
         chunks = await self._log.read(state.session_id, after, limit)
         events = [event for chunk in chunks for event in chunk.events if event.sequence > after]
-        return await filled_in(self._log, state.session_id, events)
+        return await load_texts(self._log, state.session_id, events)
 
     async def list(self, wanted: SessionFilter, cursor: str | None, limit: int) -> Page:
         """A page of sessions, newest first.
@@ -149,11 +149,11 @@ class Sessions:
         Raises:
             InvalidRequestError: the cursor is not one of ours.
         """
-        before = None if cursor is None else decoded_cursor(cursor)
+        before = None if cursor is None else decode_cursor(cursor)
         sessions = await self._log.sessions(wanted, before=before, limit=limit + 1)
         more = len(sessions) > limit
         sessions = sessions[:limit]
-        next_cursor = encoded_cursor(listing_key(sessions[-1])) if more else None
+        next_cursor = encode_cursor(listing_key(sessions[-1])) if more else None
         return Page(sessions, next_cursor)
 
     async def update(self, owner: str, session_id: SessionId, patch: dict[str, Any], trace_id: str) -> SessionState:
@@ -162,7 +162,7 @@ class Sessions:
         await writer.load()
 
         async def decide(state: SessionState) -> Decision[None]:
-            changes = _changed(belonging(state, owner, session_id), patch)
+            changes = _changed(require_owned(state, owner, session_id), patch)
             drafts = [Draft(data=SessionUpdated(changes=changes), trace_id=trace_id)] if changes else []
             return Decision(None, drafts)
 
@@ -175,7 +175,7 @@ class Sessions:
         await writer.load()
 
         async def decide(state: SessionState) -> Decision[None]:
-            turn = belonging(state, owner, session_id).active_turn
+            turn = require_owned(state, owner, session_id).active_turn
             drafts = [Draft(data=SessionDeleted(), trace_id=trace_id)]
             if turn is not None:
                 stop = Status(status="cancelling", reason="session deleted")
@@ -185,13 +185,13 @@ class Sessions:
         await writer.settle(decide)
 
 
-def belonging(state: SessionState | None, owner: str, session_id: SessionId) -> SessionState:
+def require_owned(state: SessionState | None, owner: str, session_id: SessionId) -> SessionState:
     """`state`, if it is `owner`'s, not deleted, and no copy that is still being made.
 
     Raises:
         SessionNotFoundError: it isn't; whether it exists is nobody else's business.
     """
-    if state is None or state.deleted or not state.is_whole or state.owner != owner:
+    if state is None or state.deleted or not state.is_complete or state.owner != owner:
         raise SessionNotFoundError(session_id)
     return state
 

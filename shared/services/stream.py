@@ -34,7 +34,7 @@ async def follow(
                     yield events
                 chunks = await log.read(session_id, after, _PAGE) if len(chunks) == _PAGE else ()
             yield ()
-            chunks = await tail.past(after, patience)
+            chunks = await tail.wait(after, patience)
 
 
 def _later(chunk: Chunk, after: int) -> Sequence[Event]:

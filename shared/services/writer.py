@@ -15,7 +15,7 @@ from shared.domain.chunks import (
 )
 from shared.domain.documents import AnyDocument
 from shared.domain.errors import SequenceTakenError, SessionNotFoundError
-from shared.domain.fold import fold, is_checkpointed
+from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import SessionId, new_writer_id
 from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
@@ -125,7 +125,7 @@ class SessionWriter:
         events = sequenced(drafts, 0 if known is None else known.head, self._clock.now())
         chunk = Chunk(session_id=self.session_id, epoch=1, writer=self.id, events=events)
         after = fold(known, (chunk,))
-        await self._log.append(chunk, after if is_checkpointed(chunk) else None, documents)
+        await self._log.append(chunk, after if needs_checkpoint(chunk) else None, documents)
         self._state = after
         self.appended_at = chunk.events[-1].timestamp
         return events

@@ -59,7 +59,7 @@ class ListeningEar:
         self._room = room
         self._heard = room.news
 
-    async def past(self, after: str, at_most: timedelta) -> Sequence[RoomEntry]:
+    async def wait(self, after: str, at_most: timedelta) -> Sequence[RoomEntry]:
         if self._heard == self._room.news:
             try:
                 async with asyncio.timeout(at_most.total_seconds()):

@@ -76,7 +76,7 @@ class SessionTail:
         self._session = session
         self._news = news
 
-    async def past(self, after: int, at_most: timedelta) -> Sequence[Chunk]:
+    async def wait(self, after: int, at_most: timedelta) -> Sequence[Chunk]:
         try:
             async with asyncio.timeout(at_most.total_seconds()):
                 await self._news(self._session, after)

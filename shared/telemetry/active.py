@@ -11,6 +11,6 @@ from shared.telemetry.recorder import Telemetry
 def telemetry() -> Telemetry | None:
     """The process's telemetry; None where the settings ask for none, and nothing of it is imported then."""
     current = settings()
-    if not current.tells:
+    if not current.has_telemetry:
         return None
     return importlib.import_module("shared.telemetry.exporters").started(current)

@@ -10,7 +10,7 @@ from shared.domain.faults import code_of, fault_domain
 Background = TypeVar("Background", bound=Callable[..., Awaitable[None]])
 
 
-def told_failures(function: Background) -> Background:
+def log_failures(function: Background) -> Background:
     """Log each failure of `function` with its fault domain, and let it be one."""
 
     @wraps(function)

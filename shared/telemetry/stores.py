@@ -99,10 +99,10 @@ class _ObservedEar:
         self._ear = ear
         self._whose = {**whose, names.STORE_OPERATION: "poll"}
 
-    async def past(self, *given: Any, **named: Any) -> Any:
+    async def wait(self, *given: Any, **named: Any) -> Any:
         with charged() as charge:
             try:
-                return await self._ear.past(*given, **named)
+                return await self._ear.wait(*given, **named)
             finally:
                 _told_charge(self._on, charge, self._whose)
 

@@ -18,7 +18,7 @@ from shared.domain.events import (
     RunStart,
     SessionCreated,
 )
-from shared.domain.fold import fold, is_checkpointed
+from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, new_writer_id
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
@@ -70,7 +70,7 @@ async def go_on(
     following = chunk(state.session_id, state.head, *data, writer=writer, at=at)
     after = fold(state, [following])
     assert after is not None
-    await log.append(following, after if is_checkpointed(following) else None, documents)
+    await log.append(following, after if needs_checkpoint(following) else None, documents)
     return after
 
 
@@ -98,13 +98,13 @@ def texts(chunks: Sequence[Chunk]) -> list[str]:
     return [event.data.text for chunk in chunks for event in chunk.events if isinstance(event.data, MessageDelta)]
 
 
-def message(state: SessionState, number: int, order: int, **fields: Any) -> Message:
+def message(state: SessionState, number: int, sequence: int, **fields: Any) -> Message:
     values: dict[str, Any] = {
         "id": f"msg_{number:026}_{state.session_id}",
-        "order": order,
+        "sequence": sequence,
         "session_id": state.session_id,
         "turn_id": TURN,
-        "prompt": "Hello",
+        "content": "Hello",
         "status": "running",
         "agent": "assistant",
         "model": "fake",

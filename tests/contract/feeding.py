@@ -36,12 +36,12 @@ class ToldRooms:
         self._changes = changes
         self._telling = asyncio.Lock()
 
-    async def now(self, room: Room) -> str:
+    async def newest_cursor(self, room: Room) -> str:
         await self.tell()
-        return await self._feed.now(room)
+        return await self._feed.newest_cursor(room)
 
-    async def known(self, room: Room, cursor: str) -> str:
-        return await self._feed.known(room, cursor)
+    async def check_cursor(self, room: Room, cursor: str) -> str:
+        return await self._feed.check_cursor(room, cursor)
 
     async def read(self, room: Room, after: str, limit: int) -> Sequence[RoomEntry]:
         await self.tell()

@@ -45,10 +45,10 @@ async def test_there_is_nothing_where_nothing_was_appended(log: SessionLog) -> N
 
 async def test_documents_are_written_with_their_chunk(log: SessionLog) -> None:
     created = await begin(log)
-    posted = message(created, 1, order=2)
+    posted = message(created, 1, sequence=2)
     result = ToolResult(
         id="call_1",
-        order=3,
+        sequence=3,
         message_id=MESSAGE,
         step=1,
         name="add",
@@ -64,7 +64,7 @@ async def test_documents_are_written_with_their_chunk(log: SessionLog) -> None:
 
 async def test_a_document_is_replaced_by_the_next_of_its_id(log: SessionLog) -> None:
     created = await begin(log)
-    posted = message(created, 1, order=2)
+    posted = message(created, 1, sequence=2)
     state = await go_on(log, created, UserMessage(content="Hello"), RUN, documents=[posted])
     answered = posted.model_copy(update={"status": "completed"})
 
@@ -76,7 +76,7 @@ async def test_a_document_is_replaced_by_the_next_of_its_id(log: SessionLog) -> 
 async def test_a_taken_place_is_refused_and_nothing_is_written(log: SessionLog) -> None:
     created = await begin(log)
     winner = await go_on(log, created, SessionUpdated(changes={"session_name": "winner"}))
-    posted = message(created, 1, order=2)
+    posted = message(created, 1, sequence=2)
 
     with pytest.raises(SequenceTakenError):
         await go_on(log, created, UserMessage(content="loser"), documents=[posted])

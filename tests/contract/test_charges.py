@@ -80,7 +80,7 @@ async def test_charges_are_counted_by_operation_also_where_nothing_is_traced(log
     state = await go_on(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
     await go_on(log, state, delta())
     with log.watch(state.session_id) as tail:
-        await tail.past(state.head + 1, timedelta(seconds=0.2))
+        await tail.wait(state.head + 1, timedelta(seconds=0.2))
 
     after = seen.charges()
     assert after["append"] == before["append"] + 1

@@ -29,18 +29,18 @@ async def _listed(log: SessionLog, state: SessionState) -> list[SessionId]:
 
 
 async def _due(log: SessionLog, state: SessionState, after: timedelta) -> bool:
-    return state.session_id in {each.session_id for each in await log.active(THEN + after, 1000)}
+    return state.session_id in {each.session_id for each in await log.due_for_repair(THEN + after, 1000)}
 
 
 async def test_a_copy_is_listed_once_it_is_whole(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await _begun(log)
     assert await elsewhere.state(state.session_id) == state
     state = await go_on(log, state, delta())
-    assert (await _listed(elsewhere, state), state.is_whole) == ([], False)
+    assert (await _listed(elsewhere, state), state.is_complete) == ([], False)
 
     state = await go_on(log, state, RUN)
 
-    assert (await _listed(elsewhere, state), state.is_whole) == ([state.session_id], True)
+    assert (await _listed(elsewhere, state), state.is_complete) == ([state.session_id], True)
     assert await elsewhere.state(state.session_id) == state
 
 
@@ -58,6 +58,6 @@ async def test_a_copy_that_was_ended_takes_nothing_more_and_was_never_listed(log
     with pytest.raises(SequenceTakenError):
         await go_on(log, state, delta())
 
-    assert (await _listed(log, state), ended.is_whole) == ([], False)
+    assert (await _listed(log, state), ended.is_complete) == ([], False)
     await log.clear(state.session_id)
     assert not await _due(log, state, timedelta(days=30))

@@ -99,7 +99,7 @@ async def test_readers_who_wait_share_one_poll(log: SessionLog, requests: Reques
 
     async def polls(readers: int) -> int:
         with log.watch(state.session_id) as tail:
-            await asyncio.gather(*(tail.past(1, timedelta(seconds=0.5)) for _ in range(readers)))
+            await asyncio.gather(*(tail.wait(1, timedelta(seconds=0.5)) for _ in range(readers)))
         return len(requests())
 
     assert 0 < await polls(50) <= 2 * await polls(1)
@@ -110,7 +110,7 @@ async def test_who_is_not_eager_does_not_poll(log: SessionLog, requests: Request
     requests()
 
     with log.watch(state.session_id, eager=False) as tail:
-        await tail.past(1, timedelta(seconds=0.2))
+        await tail.wait(1, timedelta(seconds=0.2))
 
     assert requests() == []
 

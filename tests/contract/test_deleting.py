@@ -67,11 +67,11 @@ async def test_clearing_leaves_nothing_but_the_mark(log: SessionLog) -> None:
 
 async def test_a_cleared_session_needs_no_more_looking_after(log: SessionLog) -> None:
     _, mark = await _deleted(log)
-    assert mark in await log.active(LATER, 1000)
+    assert mark in await log.due_for_repair(LATER, 1000)
 
     await log.clear(mark.session_id)
 
-    assert mark not in await log.active(LATER, 1000)
+    assert mark not in await log.due_for_repair(LATER, 1000)
 
 
 async def test_clearing_may_be_repeated_and_touches_no_other_session(log: SessionLog, elsewhere: SessionLog) -> None:
@@ -94,7 +94,7 @@ async def test_a_long_log_is_cleared(log: SessionLog) -> None:
     await log.clear(mark.session_id)
 
     assert await whole(log, mark.session_id) == []
-    assert mark not in await log.active(LATER, 1000)
+    assert mark not in await log.due_for_repair(LATER, 1000)
 
 
 @pytest.mark.needs("cleared places")

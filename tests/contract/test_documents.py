@@ -64,13 +64,13 @@ async def test_a_document_put_again_is_replaced(log: SessionLog) -> None:
 
 async def test_documents_of_a_kind_are_found_in_order(log: SessionLog) -> None:
     state = await begin(log)
-    messages = [message(state, number, order=number * 10) for number in range(1, 12)]
+    messages = [message(state, number, sequence=number * 10) for number in range(1, 12)]
     for each in reversed(messages):
         await log.put(state.session_id, each)
-    await log.put(state.session_id, ModelResponse(id="r", order=15, message_id=MESSAGE, step=1, body={}))
+    await log.put(state.session_id, ModelResponse(id="r", sequence=15, message_id=MESSAGE, step=1, body={}))
 
     async def orders(**arguments: Any) -> list[int]:
-        return [found.order for found in await log.find(Message, state.session_id, **arguments)]
+        return [found.sequence for found in await log.find(Message, state.session_id, **arguments)]
 
     assert await orders(limit=20) == [10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]
     assert await orders(limit=2) == [10, 20]
@@ -91,7 +91,7 @@ async def test_documents_of_equal_order_are_all_found_by_their_ids(log: SessionL
         outcome = ToolOutcome(status="completed", response={"of": name})
         await log.put(
             here,
-            ToolResult(id=name, order=7, message_id=MESSAGE, step=1, name="x", arguments="{}", outcome=outcome),
+            ToolResult(id=name, sequence=7, message_id=MESSAGE, step=1, name="x", arguments="{}", outcome=outcome),
         )
 
     assert [found.id for found in await log.find(ToolResult, here, limit=5)] == ["a", "b", "c"]
@@ -101,17 +101,17 @@ async def test_documents_of_equal_order_are_all_found_by_their_ids(log: SessionL
 
 async def test_a_document_stands_where_it_was_last_put(log: SessionLog) -> None:
     state = await begin(log)
-    await log.put(state.session_id, message(state, 1, order=2))
-    await log.put(state.session_id, message(state, 2, order=3))
+    await log.put(state.session_id, message(state, 1, sequence=2))
+    await log.put(state.session_id, message(state, 2, sequence=3))
 
-    await log.put(state.session_id, message(state, 1, order=9))
+    await log.put(state.session_id, message(state, 1, sequence=9))
 
-    assert [found.order for found in await log.find(Message, state.session_id, limit=5)] == [3, 9]
+    assert [found.sequence for found in await log.find(Message, state.session_id, limit=5)] == [3, 9]
 
 
 async def test_a_large_response_is_there_with_its_chunk(log: SessionLog) -> None:
     state = await begin(log)
-    response = ModelResponse(id="large", order=2, message_id=MESSAGE, step=1, body={"text": "ü" * 400_000})
+    response = ModelResponse(id="large", sequence=2, message_id=MESSAGE, step=1, body={"text": "ü" * 400_000})
 
     await go_on(log, state, MessageComplete(step=1, attempt=1, text="", overflow="large"), documents=[response])
 

@@ -122,7 +122,7 @@ async def test_a_deleted_session_is_not_listed(log: SessionLog, owner: str) -> N
 
 
 async def _needing(log: SessionLog, *among: SessionId) -> list[str]:
-    return [each for each in ids(await log.active(LATER, 1000)) if each in among]
+    return [each for each in ids(await log.due_for_repair(LATER, 1000)) if each in among]
 
 
 async def test_a_session_is_active_while_a_turn_owns_it(log: SessionLog) -> None:
@@ -131,7 +131,7 @@ async def test_a_session_is_active_while_a_turn_owns_it(log: SessionLog) -> None
 
     state = await go_on(log, state, UserMessage(content="Hello"), RUN)
     assert await _needing(log, state.session_id) == [state.session_id]
-    assert state in await log.active(LATER, 1000)
+    assert state in await log.due_for_repair(LATER, 1000)
 
     state = await go_on(log, state, END)
     assert await _needing(log, state.session_id) == []
@@ -161,7 +161,7 @@ async def test_a_parked_turn_is_active_once_what_it_waits_for_expires(log: Sessi
     state = await go_on(log, state, asked)
 
     async def is_due(at: datetime) -> bool:
-        return state.session_id in ids(await log.active(at, 1000))
+        return state.session_id in ids(await log.due_for_repair(at, 1000))
 
     assert not await is_due(expires_at - timedelta(milliseconds=1))
     assert await is_due(expires_at)
@@ -182,7 +182,7 @@ async def test_parked_turns_never_keep_others_from_being_looked_at(log: SessionL
         await go_on(log, state, asked, at=early)
     running = await go_on(log, await begin(log, at=early), UserMessage(content="Hello"), RUN, at=early)
 
-    assert ids(await log.active(THEN, 1)) == [running.session_id]
+    assert ids(await log.due_for_repair(THEN, 1)) == [running.session_id]
     await go_on(log, running, END, at=early)
 
 
@@ -190,7 +190,7 @@ async def test_no_more_are_given_than_asked_for(log: SessionLog, owner: str) -> 
     for _ in range(3):
         await go_on(log, await begin(log, owner=owner), UserMessage(content="Hello"), RUN)
 
-    assert len(await log.active(LATER, 2)) == 2
+    assert len(await log.due_for_repair(LATER, 2)) == 2
     assert len(await log.sessions(SessionFilter(owner=owner), before=None, limit=2)) == 2
 
 

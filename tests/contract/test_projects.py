@@ -93,16 +93,16 @@ async def test_a_change_is_known_for_its_writers_own_when_others_have_followed(
 ) -> None:
     made = _project()
     await projects.create(made)
-    mine = made.following(THEN, name="Mine")
+    mine = made.next_revision(THEN, name="Mine")
     await projects.replace(mine)
     newest = mine
     for number in range(30):
-        newest = newest.following(THEN, name=f"Theirs {number}")
+        newest = newest.next_revision(THEN, name=f"Theirs {number}")
         await others.replace(newest)
 
     await projects.replace(mine)
     with pytest.raises(RevisionTakenError):
-        await projects.replace(made.following(THEN, name="Late"))
+        await projects.replace(made.next_revision(THEN, name="Late"))
 
     assert await projects.get(made.id) == newest
 
@@ -143,8 +143,8 @@ async def test_a_deleted_project_is_a_mark_that_is_listed_only_until_it_is_empti
 
     assert await projects.list(made.owner, before=None, limit=10) == []
     assert await projects.get(made.id) == mark
-    assert mark in await projects.closing(1000)
+    assert mark in await projects.deleted_with_sessions(1000)
     emptied = _changed(mark, emptied=True)
     await projects.replace(emptied)
-    assert emptied not in await projects.closing(1000)
-    assert mark not in await projects.closing(1000)
+    assert emptied not in await projects.deleted_with_sessions(1000)
+    assert mark not in await projects.deleted_with_sessions(1000)

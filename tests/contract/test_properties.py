@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.domain.chunks import (
     Chunk,
 )
-from shared.domain.fold import fold, is_checkpointed
+from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
@@ -31,7 +31,7 @@ async def _append_all(log: SessionLog, chunks: Sequence[Chunk]) -> SessionState:
     state = None
     for chunk in chunks:
         state = fold(state, [chunk])
-        await log.append(chunk, state if is_checkpointed(chunk) else None)
+        await log.append(chunk, state if needs_checkpoint(chunk) else None)
     assert state is not None
     return state
 

@@ -83,7 +83,7 @@ async def test_chunks_that_tell_more_than_deltas_are_found_among_the_many(log: S
         state = await go_on(log, state, delta(), Outside(event_type="x"))
 
     async def told(after: int, limit: int, **window: Any) -> list[int]:
-        return [chunk.first for chunk in await log.read(state.session_id, after, limit, telling=True, **window)]
+        return [chunk.first for chunk in await log.read(state.session_id, after, limit, skip_deltas=True, **window)]
 
     assert await told(0, 99) == [1, 2, 13, 15, 26, 28, 39]
     assert await told(0, 2) == [1, 2]
@@ -101,7 +101,7 @@ async def test_the_newest_chunks_with_an_event_of_a_type_are_found(log: SessionL
         state = await go_on(log, state, delta(), delta(), Outside(event_type="message", fields={}))
 
     async def found(event_type: str, limit: int) -> list[int]:
-        return [chunk.last for chunk in await log.newest(state.session_id, event_type, limit)]
+        return [chunk.last for chunk in await log.newest_of_type(state.session_id, event_type, limit)]
 
     assert await found("message.start", 2) == [13, 18]
     assert await found("message.start", 10) == [3, 8, 13, 18]

@@ -14,10 +14,10 @@ from local.host.feeds import ChangeFeed
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import Outside, RunComplete, SessionDeleted, Status, UserMessage
 from shared.domain.ids import SessionId
-from shared.domain.rooms import BEGINNING, Room, RoomEntry
+from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.fork import Forks, ForkWish
+from shared.services.fork import ForkRequest, Forks
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import STATE_ID, chunk_item
 from shared.stores.cosmos.rooms import CosmosRooms
@@ -57,7 +57,7 @@ class Hand:
         await container.upsert_item({"id": STATE_ID, "session_id": session, "body": "{}"})
 
     async def told(self, room: Room = ROOM) -> Sequence[RoomEntry]:
-        return await CosmosRooms(self._database).read(room, BEGINNING, 1000)
+        return await CosmosRooms(self._database).read(room, FIRST_CURSOR, 1000)
 
 
 @asynccontextmanager
@@ -248,7 +248,7 @@ async def test_a_long_session_is_taken_back_whole_and_none_whose_id_begins_alike
 
 async def test_of_a_fork_is_told_from_its_last_copied_chunk_on_whenever_it_is_looked_at(hand: Hand) -> None:
     (source,) = await _sessions(hand, 1)
-    fork, _ = await Forks(hand.log, SystemClock()).fork("owner", source.session_id, ForkWish(trace_id="0"))
+    fork, _ = await Forks(hand.log, SystemClock()).fork("owner", source.session_id, ForkRequest(trace_id="0"))
     assert fork.forked_from is not None
     await go_on(hand.log, fork, PROGRESS)
     changes = [change for change in await hand.changes() if change["session_id"] == fork.session_id]

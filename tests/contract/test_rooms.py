@@ -11,7 +11,7 @@ import pytest
 
 from shared.domain.errors import InvalidRequestError, SequenceTakenError
 from shared.domain.events import EventData, Outside, SessionDeleted, SessionUpdated, Status, TokenUsage, UserMessage
-from shared.domain.rooms import BEGINNING, Room, RoomEntry
+from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import RoomFeed, SessionLog
 from shared.services.rooms import Rooms
@@ -46,7 +46,7 @@ async def feed(store: Store, log: SessionLog) -> AsyncGenerator[RoomFeed]:
         yield rooms
 
 
-async def _told(feed: RoomFeed, room: Room = ROOM, after: str = BEGINNING) -> Sequence[RoomEntry]:
+async def _told(feed: RoomFeed, room: Room = ROOM, after: str = FIRST_CURSOR) -> Sequence[RoomEntry]:
     return await feed.read(room, after, 1000)
 
 
@@ -119,7 +119,7 @@ async def test_going_on_from_before_or_from_behind_an_entry_gives_it_or_the_next
 
 async def test_from_now_on_only_what_comes_is_told(log: SessionLog, feed: RoomFeed) -> None:
     state = await begin(log)
-    now = await feed.now(ROOM)
+    now = await feed.newest_cursor(ROOM)
     assert await _told(feed, ROOM, now) == []
 
     await go_on(log, state, PROGRESS)
@@ -157,27 +157,31 @@ async def test_of_a_deleted_session_only_that_is_told_also_when_it_is_cleared(lo
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "\uff19", "1" * 30])
 async def test_a_cursor_that_is_none_of_ours_is_refused(feed: RoomFeed, cursor: str) -> None:
     with pytest.raises(InvalidRequestError):
-        await feed.known(ROOM, cursor)
+        await feed.check_cursor(ROOM, cursor)
 
 
 async def test_a_cursor_from_beyond_the_end_stands_for_the_newest(log: SessionLog, feed: RoomFeed) -> None:
     await begin(log)
-    now = await feed.now(ROOM)
+    now = await feed.newest_cursor(ROOM)
 
-    assert [await feed.known(ROOM, cursor) for cursor in (BEGINNING, now, now + "0000")] == [BEGINNING, now, now]
+    assert [await feed.check_cursor(ROOM, cursor) for cursor in (FIRST_CURSOR, now, now + "0000")] == [
+        FIRST_CURSOR,
+        now,
+        now,
+    ]
 
 
 async def test_a_watcher_is_handed_what_is_appended_after_it_began_to_watch(log: SessionLog, feed: RoomFeed) -> None:
     state = await begin(log, project_id="project")
-    now = await feed.now(ROOM)
+    now = await feed.newest_cursor(ROOM)
     with feed.watch(ROOM) as ear, feed.watch(ROOM) as another, feed.watch(PROJECT) as ear_of_project:
         state = await go_on(log, state, NOTE)
-        handed, of_project = await ear.past(now, PATIENCE), await ear_of_project.past(now, PATIENCE)
+        handed, of_project = await ear.wait(now, PATIENCE), await ear_of_project.wait(now, PATIENCE)
 
         assert _types(handed) == _types(of_project) == [["session.updated"]]
-        assert handed[0] is (await another.past(now, PATIENCE))[0]  # encoded once for all
+        assert handed[0] is (await another.wait(now, PATIENCE))[0]  # encoded once for all
         assert handed[0].session == state
-        assert await ear.past(handed[0].cursor, NONE) == ()
+        assert await ear.wait(handed[0].cursor, NONE) == ()
 
 
 async def test_watchers_are_not_woken_by_what_another_room_is_told(log: SessionLog, feed: RoomFeed) -> None:
@@ -185,15 +189,15 @@ async def test_watchers_are_not_woken_by_what_another_room_is_told(log: SessionL
         await begin(log)
         await begin(log, project_id="project", owner="another")
 
-        assert await ear.past(BEGINNING, NONE) == ()
+        assert await ear.wait(FIRST_CURSOR, NONE) == ()
 
 
 async def test_when_a_watcher_goes_the_others_are_still_told(log: SessionLog, feed: RoomFeed) -> None:
     state = await begin(log)
-    now = await feed.now(ROOM)
+    now = await feed.newest_cursor(ROOM)
     with feed.watch(ROOM) as first, feed.watch(ROOM) as second, feed.watch(ROOM) as third:
-        going = [asyncio.create_task(ear.past(now, PATIENCE)) for ear in (first, second)]
-        staying = asyncio.create_task(third.past(now, PATIENCE))
+        going = [asyncio.create_task(ear.wait(now, PATIENCE)) for ear in (first, second)]
+        staying = asyncio.create_task(third.wait(now, PATIENCE))
         for each in going:
             await asyncio.wait([each], timeout=0.2)
             each.cancel()
@@ -206,15 +210,15 @@ async def test_a_watcher_that_another_was_ahead_of_from_the_start_misses_nothing
     log: SessionLog, feed: RoomFeed
 ) -> None:
     state = await begin(log)
-    before = await feed.now(ROOM)
+    before = await feed.newest_cursor(ROOM)
     with feed.watch(ROOM) as behind, feed.watch(ROOM) as ahead:
         assert await feed.read(ROOM, before, 10) == []
         await go_on(log, state, NOTE)
-        now = await feed.now(ROOM)
-        watching = asyncio.create_task(ahead.past(now, PATIENCE))
+        now = await feed.newest_cursor(ROOM)
+        watching = asyncio.create_task(ahead.wait(now, PATIENCE))
         await asyncio.wait([watching], timeout=0.2)
 
-        told = await behind.past(before, PATIENCE) or await feed.read(ROOM, before, 10)
+        told = await behind.wait(before, PATIENCE) or await feed.read(ROOM, before, 10)
 
         assert _types(told) == [["session.updated"]]
         watching.cancel()
@@ -222,7 +226,7 @@ async def test_a_watcher_that_another_was_ahead_of_from_the_start_misses_nothing
 
 async def test_watchers_see_everything_once_however_slow_they_are(log: SessionLog, feed: RoomFeed) -> None:
     states = [await begin(log) for _ in range(5)]
-    now = await feed.now(ROOM)
+    now = await feed.newest_cursor(ROOM)
     async with asyncio.TaskGroup() as group:
         watching = [group.create_task(_watch(Rooms(feed, log), now, 100, pause=pause)) for pause in (0, 0, 1, 3, 20)]
         for state in states:
@@ -236,7 +240,7 @@ async def test_watchers_see_everything_once_however_slow_they_are(log: SessionLo
 
 async def test_an_appender_that_is_cancelled_leaves_no_hole(log: SessionLog, feed: RoomFeed) -> None:
     states = [await begin(log) for _ in range(20)]
-    now = await feed.now(ROOM)
+    now = await feed.newest_cursor(ROOM)
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(_watch(Rooms(feed, log), now, 40, patience=timedelta(milliseconds=50)))
         for state in states:
@@ -253,7 +257,7 @@ async def test_an_appender_that_is_cancelled_leaves_no_hole(log: SessionLog, fee
 
 async def test_what_another_process_appends_is_told(log: SessionLog, elsewhere: SessionLog, feed: RoomFeed) -> None:
     state = await begin(log)
-    now = await feed.now(ROOM)
+    now = await feed.newest_cursor(ROOM)
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(_watch(Rooms(feed, log), now, 9, patience=timedelta(milliseconds=50)))
         for hand in (log, elsewhere, elsewhere) * 3:

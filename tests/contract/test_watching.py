@@ -57,7 +57,7 @@ async def _read(
 async def test_a_reader_is_woken_by_an_append(log: SessionLog, *, eager: bool) -> None:
     state = await begin(log)
     with log.watch(state.session_id, eager=eager) as tail:
-        waiting = asyncio.create_task(tail.past(1, PATIENCE))
+        waiting = asyncio.create_task(tail.wait(1, PATIENCE))
         await asyncio.sleep(0)
 
         await go_on(log, state, delta())
@@ -72,7 +72,7 @@ async def test_an_append_between_watching_and_waiting_is_not_missed(log: Session
         assert await log.read(state.session_id, 1, 10) == []
         await go_on(log, state, SessionUpdated(changes={"session_name": "now"}))
 
-        await tail.past(1, PATIENCE)
+        await tail.wait(1, PATIENCE)
 
         assert places(await log.read(state.session_id, 1, 10)) == [2]
 
@@ -80,7 +80,7 @@ async def test_an_append_between_watching_and_waiting_is_not_missed(log: Session
 async def test_a_reader_gives_up_when_nothing_comes(log: SessionLog) -> None:
     state = await begin(log)
     with log.watch(state.session_id) as tail:
-        assert await tail.past(1, NONE) == ()
+        assert await tail.wait(1, NONE) == ()
 
 
 async def test_what_is_handed_over_follows_the_cursor_without_a_gap(log: SessionLog) -> None:
@@ -89,7 +89,7 @@ async def test_what_is_handed_over_follows_the_cursor_without_a_gap(log: Session
         for _ in range(100):
             state = await go_on(log, state, delta(), delta())
 
-        handed = {after: await tail.past(after, PATIENCE) for after in range(201)}
+        handed = {after: await tail.wait(after, PATIENCE) for after in range(201)}
 
     for after, chunks in handed.items():
         if chunks:
@@ -106,7 +106,7 @@ async def test_chunks_acknowledged_out_of_order_are_not_handed_over_with_a_hole(
         for appended in (third, second, third):
             await log.append(appended)
 
-        chunks = await tail.past(1, PATIENCE)
+        chunks = await tail.wait(1, PATIENCE)
 
         assert not chunks or places(chunks)[0] == 2
         assert places(await log.read(state.session_id, 1, 10)) == [2, 3]
@@ -118,7 +118,7 @@ async def test_a_chunk_of_another_process_in_between_is_not_passed_over(log: Ses
         for hand in (log, elsewhere, log):
             state = await go_on(hand, state, delta())
 
-        chunks = await tail.past(1, PATIENCE)
+        chunks = await tail.wait(1, PATIENCE)
 
         assert places(chunks) in ([], [2], [2, 3, 4])
         assert places(await log.read(state.session_id, 1, 10)) == [2, 3, 4]
@@ -128,7 +128,7 @@ async def test_a_cancelled_reader_leaves_the_others_waiting_for_the_next_chunk(l
     state = await begin(log)
 
     async def wait(tail: Tail) -> Sequence[Chunk]:
-        return await tail.past(1, PATIENCE)
+        return await tail.wait(1, PATIENCE)
 
     with log.watch(state.session_id) as first, log.watch(state.session_id, eager=False) as second:
         waiting = [asyncio.create_task(wait(tail)) for tail in (first, second, first)]
@@ -205,8 +205,8 @@ async def _by_turns(log: SessionLog, elsewhere: SessionLog, state: SessionState)
 async def test_a_waiting_reader_is_woken_by_another_processs_append(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await begin(log)
     with log.watch(state.session_id) as tail:
-        waiting = asyncio.create_task(tail.past(1, PATIENCE))
-        ahead = asyncio.create_task(tail.past(1000, PATIENCE))
+        waiting = asyncio.create_task(tail.wait(1, PATIENCE))
+        ahead = asyncio.create_task(tail.wait(1000, PATIENCE))
 
         state = await go_on(elsewhere, state, delta(), delta())
 
@@ -220,7 +220,7 @@ async def test_when_a_reader_leaves_another_one_hears(log: SessionLog, elsewhere
     state = await begin(log)
     with log.watch(state.session_id) as tail, log.watch(state.session_id, eager=False) as listening:
         patient = (tail, listening, tail, tail)
-        leaving, late, next_leaving, staying = (asyncio.create_task(each.past(1, PATIENCE)) for each in patient)
+        leaving, late, next_leaving, staying = (asyncio.create_task(each.wait(1, PATIENCE)) for each in patient)
         await asyncio.sleep(0.1)
         # Both at once: the second may have been told to take over, and goes before it does.
         leaving.cancel()
@@ -238,4 +238,4 @@ async def test_watching_one_session_hears_nothing_of_another(log: SessionLog) ->
     with log.watch(state.session_id) as tail:
         await go_on(log, other, delta())
 
-        assert await tail.past(1, NONE) == ()
+        assert await tail.wait(1, NONE) == ()

@@ -19,7 +19,7 @@ from shared.domain.events import (
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, new_project_id, new_writer_id
 from shared.domain.project import Project
-from shared.domain.rooms import BEGINNING, Room
+from shared.domain.rooms import FIRST_CURSOR, Room
 from shared.ports import SessionLog
 from shared.services.rooms import Rooms
 from shared.services.stream import follow
@@ -157,7 +157,7 @@ async def _insist(call: Callable[[], Awaitable[T]]) -> T:
 async def _watch(rooms: Rooms) -> dict[SessionId, list[int]]:
     """What is told of each session, until every one was told of to its end."""
     seen: dict[SessionId, list[int]] = {}
-    after = BEGINNING
+    after = FIRST_CURSOR
     while len(seen) < WRITERS or min(places[-1] for places in seen.values()) < 2 * WORDS:
         following = rooms.follow(Room("owner"), after, timedelta(seconds=2))
         with suppress(StoreUnavailableError):

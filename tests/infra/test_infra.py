@@ -56,7 +56,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     ],
     checks.unlike_the_code: [
         ("cosmos", "'/session_id'", "'/id'", "sessions: another partition key"),
-        ("cosmos", "        { path: '/telling/?' }\n", "", "sessions: another index policy"),
+        ("cosmos", "        { path: '/last_non_delta/?' }\n", "", "sessions: another index policy"),
         ("cosmos", "order: 'descending'", "order: 'ascending'", "sessions: another index policy"),
         ("cosmos", "name: 'sessions'", "name: 'session'", "sessions is not provisioned"),
         ("cosmos", "name: 'leases'", "name: 'lease'", "lease is not in containers.py"),

@@ -21,8 +21,8 @@ from shared.domain.fold import fold
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
 from shared.domain.session import SessionState
 from shared.domain.turn import Fence
-from shared.services.turns.attempts import of_turn
-from shared.services.turns.cancelling import CancelWish
+from shared.services.turns.attempts import turn_drafts
+from shared.services.turns.cancelling import CancelRequest
 from shared.services.turns.submit import NewMessage
 from shared.services.writer import SessionWriter
 from shared.wiring import Services
@@ -67,7 +67,7 @@ async def posted(on: Services, session: SessionId, content: str = "Hello", **fie
 
 
 async def cancelled(on: Services, message: Message) -> None:
-    await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE, message.turn_id))
+    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE, message.turn_id))
 
 
 async def appended(
@@ -76,7 +76,7 @@ async def appended(
     """A new writer, which has appended `data` as events of the active turn."""
     writer = SessionWriter(on.log, on.clock, session)
     await writer.load()
-    await writer.append(of_turn(writer.state, *data), documents)
+    await writer.append(turn_drafts(writer.state, *data), documents)
     return writer
 
 

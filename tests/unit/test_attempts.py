@@ -17,7 +17,7 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.domain.turn import Standing, standing_of_step
-from shared.services.turns.attempts import Guard, StandingOf, active_message, begin, of_turn
+from shared.services.turns.attempts import Guard, StandingOf, claim_attempt, load_active_message, turn_drafts
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services
 from tests.unit.conftest import Clock
@@ -38,7 +38,7 @@ async def execute(on: Services, message: Message, attempt: int = 1) -> tuple[Sta
     writer = SessionWriter(on.log, on.clock, message.session_id)
     await writer.load()
     start = MessageStart(step=1, attempt=attempt)
-    return await begin(on.log, writer, standing(message, writer, attempt), start), writer
+    return await claim_attempt(on.log, writer, standing(message, writer, attempt), start), writer
 
 
 async def following(on: Services, message: Message) -> asyncio.Task[tuple[Standing, SessionWriter]]:
@@ -55,7 +55,7 @@ async def test_of_racing_executions_of_one_attempt_exactly_one_begins_and_the_ot
     async def run() -> Standing:
         found, writer = await execute(on, message)
         if found is Standing.MINE:
-            await writer.append(of_turn(writer.state, ANSWER))
+            await writer.append(turn_drafts(writer.state, ANSWER))
         return found
 
     found = await asyncio.gather(*(run() for _ in range(8)))
@@ -68,8 +68,8 @@ async def test_an_execution_that_follows_is_done_when_the_other_records(on: Serv
     message = await posted(on, await opened(on))
     _, first = await execute(on, message)
     second = await following(on, message)
-    await first.append(of_turn(first.state, MessageDelta(step=1, attempt=1, text="H")))
-    await first.append(of_turn(first.state, ANSWER))
+    await first.append(turn_drafts(first.state, MessageDelta(step=1, attempt=1, text="H")))
+    await first.append(turn_drafts(first.state, ANSWER))
 
     assert (await second)[0] is Standing.DONE
 
@@ -100,7 +100,7 @@ async def test_a_later_attempt_takes_over_and_the_earlier_finds_out_when_it_appe
 
     async def decide(state: SessionState) -> Decision[Standing]:
         now = standing(message, first, 1)(state)
-        return Decision(now, of_turn(state, ANSWER) if now is Standing.MINE else ())
+        return Decision(now, turn_drafts(state, ANSWER) if now is Standing.MINE else ())
 
     assert await first.settle(decide) is Standing.SUPERSEDED
     assert await events_of(on, message.session_id, "message.complete") == []
@@ -125,9 +125,9 @@ async def test_the_active_message_is_had_through_the_fence_that_holds_it(on: Ser
     message = await posted(on, await opened(on))
     state = await state_of(on, message.session_id)
 
-    assert await active_message(on.log, state, fence(message)) == message
+    assert await load_active_message(on.log, state, fence(message)) == message
     with pytest.raises(ValueError, match="missing"):
-        await active_message(on.log, state, fence(message, generation=2))
+        await load_active_message(on.log, state, fence(message, generation=2))
 
 
 class Work:
@@ -189,7 +189,7 @@ async def test_a_guard_does_not_mind_what_does_not_concern_the_attempt(on: Servi
     _, writer = await execute(on, message)
     work = Work(on, message, writer)
     running = asyncio.create_task(work.run())
-    await writer.append(of_turn(writer.state, MessageDelta(step=1, attempt=1, text="H")))
+    await writer.append(turn_drafts(writer.state, MessageDelta(step=1, attempt=1, text="H")))
     await on.events.append(OWNER, message.session_id, [("run.complete", {})], TRACE)
     await posted(on, message.session_id, "Next")
     done, _ = await asyncio.wait([running], timeout=0.05)  # hearing nothing can't be waited for

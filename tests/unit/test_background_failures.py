@@ -19,7 +19,7 @@ async def test_a_sweep_that_can_not_read_the_store_is_logged_with_its_fault_doma
     async def away(*given: Any) -> None:
         raise StoreUnavailableError("The store is away.")
 
-    monkeypatch.setattr(on.log, "active", away)
+    monkeypatch.setattr(on.log, "due_for_repair", away)
     with pytest.raises(StoreUnavailableError):
         await sweep(None)  # pyright: ignore[reportArgumentType]  # it gets no further
 

@@ -21,9 +21,9 @@ from shared.domain.chunks import Draft
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import MessageDelta, Outside
 from shared.domain.ids import ProjectId, SessionId
-from shared.domain.rooms import BEGINNING, Room
+from shared.domain.rooms import FIRST_CURSOR, Room
 from shared.ports import ModelClient
-from shared.services.fork import ForkWish
+from shared.services.fork import ForkRequest
 from shared.services.writer import SessionWriter
 from shared.settings import settings
 from shared.stores.cosmos.items import chunk_item, document_item, state_item
@@ -77,7 +77,7 @@ async def streamed(on: Services, room: Room, *, is_named: bool) -> list[tuple[st
     """What a watcher of the room's stream has seen so far."""
     form = RoomForm(on.log, session_view, is_named=is_named)
     seen: list[tuple[str | None, JSON]] = []
-    async for entries in on.rooms.follow(room, BEGINNING, timedelta(0)):
+    async for entries in on.rooms.follow(room, FIRST_CURSOR, timedelta(0)):
         for frame in [frame for entry in entries for frame in await form.frames(entry)]:
             lines = dict(line.split(": ", 1) for line in frame.decode().strip().splitlines())
             seen.append((lines.get("event"), json.loads(lines["data"])))
@@ -179,7 +179,7 @@ async def test_other_documents_and_deltas_tell_nothing_and_unreadable_ones_hold_
         document_item(message.session_id, await kept(on, message)),
         state_item(await state_of(on, message.session_id)),
     ]
-    deltas = [each for each in documents if each["kind"] == "chunk" and "telling" not in each]
+    deltas = [each for each in documents if each["kind"] == "chunk" and "last_non_delta" not in each]
     broken = {**documents[0], "events": "[{"}
 
     assert len(deltas) == 2
@@ -219,7 +219,7 @@ async def test_a_project_is_not_told_of_sessions_of_another_owner_that_name_it(o
 async def test_a_fork_is_told_of_once_it_is_a_session(on: Services, model: ModelClient) -> None:
     message = await posted(on, await opened(on))
     await run(message, Client())
-    fork, _ = await on.forks.fork(OWNER, message.session_id, ForkWish(TRACE))
+    fork, _ = await on.forks.fork(OWNER, message.session_id, ForkRequest(TRACE))
 
     messages = await sent(await fed(on, fork.session_id))
 

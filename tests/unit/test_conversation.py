@@ -11,7 +11,7 @@ from shared.agents.declaration import Agent
 from shared.domain.documents import Message, Step, ToolResult
 from shared.domain.ids import MessageId, TurnId
 from shared.domain.values import MessageStatus, ToolCall, ToolOutcome
-from shared.services.turns.conversation import conversation, remembered
+from shared.services.turns.conversation import conversation, recent_messages
 from shared.wiring import Services
 from tests.unit.telling import SESSION, THEN
 
@@ -22,10 +22,10 @@ async def said(on: Services, number: int, prompt: str, *steps: Step, status: Mes
     """A message at place `number` of the session."""
     message = Message(
         id=f"msg_{number:026}_{SESSION}",
-        order=number,
+        sequence=number,
         session_id=SESSION,
         turn_id=TurnId(f"turn_{number:026}"),
-        prompt=prompt,
+        content=prompt,
         steps=steps,
         status=status,
         agent="assistant",
@@ -40,14 +40,14 @@ async def answered(on: Services, number: int, call_id: str, response: Any) -> No
     outcome = ToolOutcome(status="completed", response=response)
     message_id = MessageId(f"msg_{number:026}_{SESSION}")
     result = ToolResult(
-        id=call_id, order=number, message_id=message_id, step=1, name="t", arguments="{}", outcome=outcome
+        id=call_id, sequence=number, message_id=message_id, step=1, name="t", arguments="{}", outcome=outcome
     )
     await on.log.put(SESSION, result)
 
 
 async def told(on: Services, current: Message, agent: Agent = ASSISTANT) -> list[Any]:
     """What follows the instructions: a text for each entry, but tool entries as they are."""
-    instructions, *entries = await conversation(on.log, agent, await remembered(on.log, SESSION, agent), current)
+    instructions, *entries = await conversation(on.log, agent, await recent_messages(on.log, SESSION, agent), current)
     assert instructions == {"role": "system", "content": agent.instructions}
     return [(entry["role"], entry["content"]) if set(entry) == {"role", "content"} else entry for entry in entries]
 
@@ -191,7 +191,7 @@ async def test_what_a_call_is_the_first_to_read_is_told_last_and_what_came_later
     read, _later = await put(on, 2, "Shorter", 1), await put(on, 3, "Later", 1)
     current = await said(on, 1, "One", Step(text="First"), status="running")
 
-    newest = await remembered(on.log, SESSION, ASSISTANT)
+    newest = await recent_messages(on.log, SESSION, ASSISTANT)
     messages = await conversation(on.log, ASSISTANT, newest, current, (read,))
 
     assert [entry["content"] for entry in messages[1:]] == ["One", "First", "Shorter"]

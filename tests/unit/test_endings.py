@@ -24,7 +24,7 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.values import Failure, ToolCall
 from shared.ports import TurnStart
-from shared.services.turns.endings import Verdict
+from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (
@@ -53,7 +53,7 @@ async def end(
     status: Literal["completed", "failed", "cancelled"] = "completed",
     failure: Failure | None = None,
 ) -> TurnStart | None:
-    return (await on.endings.end(message.session_id, fence(message), Verdict(status, failure))).following
+    return (await on.endings.end(message.session_id, fence(message), EndRequest(status, failure))).following
 
 
 async def asked_for_tools(on: Services, message: Message) -> Message:
@@ -106,7 +106,7 @@ async def test_the_message_that_waited_longest_is_next_and_begins_in_the_batch_o
     assert start is not None
     assert (start.turn_id, start.instance_id, start.first_attempt) == (first.turn_id, first.turn_id, 1)
     assert start.deadline == on.clock.now() + on.turn_timeout
-    (chunk,) = await on.log.newest(message.session_id, "run.complete", 1)
+    (chunk,) = await on.log.newest_of_type(message.session_id, "run.complete", 1)
     assert [event.type for event in chunk.events] == ["run.complete", "user_message", "run.start"]
     state = await state_of(on, message.session_id)
     assert state.active_turn is not None
@@ -116,7 +116,7 @@ async def test_the_message_that_waited_longest_is_next_and_begins_in_the_batch_o
         (second.id,),
     )
     begun = await kept(on, first)
-    assert (begun.status, begun.order) == ("running", chunk.first + 1)
+    assert (begun.status, begun.sequence) == ("running", chunk.first + 1)
 
 
 async def test_a_second_run_starts_what_a_run_that_died_before_its_start_had_begun(on: Services) -> None:
@@ -214,7 +214,7 @@ async def test_a_superseded_instance_ends_nothing(on: Services) -> None:
     assert await end(on, message) is None
     assert await events_of(on, message.session_id, "run.complete") == []
 
-    await on.endings.end(message.session_id, fence(message, generation=2), Verdict("completed"))
+    await on.endings.end(message.session_id, fence(message, generation=2), EndRequest("completed"))
     assert len(await events_of(on, message.session_id, "run.complete")) == 1
 
 

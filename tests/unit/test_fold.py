@@ -30,7 +30,7 @@ from shared.domain.events import (
     ToolCallStart,
     UserMessage,
 )
-from shared.domain.fold import fold, fold_without_deltas, is_checkpointed, text_of
+from shared.domain.fold import fold, fold_without_deltas, needs_checkpoint, text_of
 from shared.domain.ids import MessageId, TurnId, WriterId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.values import Usage
@@ -284,11 +284,11 @@ def test_another_producers_stop_finishes_a_session_that_nothing_runs_in() -> Non
 
 def test_another_producers_assistant_message_is_the_result_until_our_own_answer() -> None:
     state = after(created(), outside("message", role="assistant", content=[{"type": "text", "text": "Done"}]))
-    assert state.result_at == state.head
-    assert after(state, outside("message", role="user", content="Hm")).result_at == state.result_at
+    assert state.result_sequence == state.head
+    assert after(state, outside("message", role="user", content="Hm")).result_sequence == state.result_sequence
 
     ours = after(state, *START, call(), answer("Ours"))
-    assert ours.result_at == ours.head
+    assert ours.result_sequence == ours.head
 
 
 def test_another_producers_answer_and_error_show_like_ours() -> None:
@@ -350,7 +350,7 @@ def test_a_fold_may_leave_out_chunks_of_deltas() -> None:
 def test_a_state_is_stored_with_a_chunk_that_changes_what_others_look_up(data: list[EventData], expected: bool) -> None:
     events = sequenced([Draft(data=item) for item in data], 1, THEN)
 
-    assert is_checkpointed(Chunk(session_id=SESSION, writer=WriterId("w"), events=events)) is expected
+    assert needs_checkpoint(Chunk(session_id=SESSION, writer=WriterId("w"), events=events)) is expected
 
 
 @pytest.mark.parametrize(

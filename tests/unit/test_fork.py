@@ -26,7 +26,7 @@ from shared.domain.rooms import Room
 from shared.domain.session import SessionState
 from shared.domain.values import Usage
 from shared.ports import ModelClient, SessionLog
-from shared.services.fork import Forks, ForkWish
+from shared.services.fork import ForkRequest, Forks
 from shared.services.idempotency import IdempotencyKey
 from shared.stores.sqlite.log import SqliteSessionLog
 from shared.wiring import Services
@@ -38,7 +38,7 @@ from tests.unit.test_whole_turns import PROMPT, run
 
 pytestmark = pytest.mark.anyio
 
-WISH = ForkWish(TRACE)
+WISH = ForkRequest(TRACE)
 KEY = IdempotencyKey("0123456789abcdef" * 4, "body")
 COPY = SessionId("ses_copy")
 
@@ -62,7 +62,17 @@ def test_a_fork_is_the_log_up_to_the_cut_under_other_ids(chunks: list[Chunk], da
     assert state is not None
     assert original is not None
     assert (state.session_id, state.head, state.usage) == (COPY, cut, Usage())
-    same = {"status", "owner", "metadata", "archived", "session_name", "deleted", "result_at", "run_meta", "diagnosis"}
+    same = {
+        "status",
+        "owner",
+        "metadata",
+        "archived",
+        "session_name",
+        "deleted",
+        "result_sequence",
+        "run_meta",
+        "diagnosis",
+    }
     assert all(getattr(state, name) == getattr(original, name) for name in same)
     assert len(state.queue) == len(original.queue)
 
@@ -129,7 +139,7 @@ async def test_a_fork_that_dies_at_any_write_is_no_session_and_a_retry_finishes_
     expected = await on.messages.list(OWNER, whole_fork.session_id, after=None, limit=10, newest=False)
     end = whole_fork.head
     await run(await posted(on, source, "the log goes on"), Client())
-    wish = ForkWish(TRACE, at_sequence=end)
+    wish = ForkRequest(TRACE, at_sequence=end)
 
     for at in range(1, counting.writes + 1):
         key = IdempotencyKey(f"{at:064}", "body")
@@ -142,8 +152,8 @@ async def test_a_fork_that_dies_at_any_write_is_no_session_and_a_retry_finishes_
 
         assert (made.head, made.size_bytes, replayed) == (end, whole_fork.size_bytes, False)
         messages = await on.messages.list(OWNER, made.session_id, after=None, limit=10, newest=False)
-        assert [(each.order, each.answer, each.status) for each in messages] == [
-            (each.order, each.answer, each.status) for each in expected
+        assert [(each.sequence, each.answer, each.status) for each in messages] == [
+            (each.sequence, each.answer, each.status) for each in expected
         ]
         assert await on.log.state(made.session_id) == made
         assert (await on.forks.fork(OWNER, source, wish, key))[1]
@@ -171,8 +181,8 @@ async def test_who_is_late_and_dies_leaves_a_fork_that_another_finished_as_it_is
 
         messages = await on.messages.list(OWNER, made[0].session_id, after=None, limit=10, newest=False)
         expected = await on.messages.list(OWNER, source, after=None, limit=10, newest=False)
-        assert [(each.order, each.answer, each.status) for each in messages] == [
-            (each.order, each.answer, each.status) for each in expected
+        assert [(each.sequence, each.answer, each.status) for each in messages] == [
+            (each.sequence, each.answer, each.status) for each in expected
         ]
 
 
@@ -217,7 +227,7 @@ async def test_a_fork_that_nobody_finishes_is_ended_by_the_sweep_and_never_was_a
     room = Room(OWNER)
     assert isinstance(on.log, SqliteSessionLog)
     rooms = on.log.rooms
-    cursor = await rooms.now(room)
+    cursor = await rooms.newest_cursor(room)
     log = _Eventful(on.log, 6, _die)
     with pytest.raises(StoreUnavailableError):
         await _forks(on, log).fork(OWNER, source, WISH, KEY)
@@ -244,7 +254,7 @@ async def test_a_fork_that_nobody_finishes_is_ended_by_the_sweep_and_never_was_a
 
     assert await whole(on.log, copy) == []
     assert await seen() == only_the_source
-    assert await on.log.active(clock.now(), 10) == []
+    assert await on.log.due_for_repair(clock.now(), 10) == []
 
 
 async def test_a_writer_that_wakes_after_the_sweep_finds_its_place_taken(on: Services, model: ModelClient) -> None:

@@ -13,8 +13,8 @@ from shared.services.idempotency import IdempotencyKey
 from shared.services.outside_events import Events
 from shared.services.project_sessions import ProjectSessions
 from shared.services.sessions import Sessions
-from shared.services.turns.cancelling import CancelWish, Control
-from shared.services.turns.endings import Verdict
+from shared.services.turns.cancelling import CancelRequest, Control
+from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.unit.telling import OWNER, TRACE, fence, opened, posted, state_of, types_of
 
@@ -125,15 +125,15 @@ async def test_requests_to_cancel_with_one_key_mean_one_turn(on: Services, monke
         await put(*given)
 
     monkeypatch.setattr(on.log, "put", late)
-    first = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelWish(TRACE), KEY))
+    first = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), KEY))
     await asyncio.sleep(0.05)
     await posted(on, session_id)
-    retry = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelWish(TRACE), KEY))
+    retry = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), KEY))
     await asyncio.sleep(0.05)
     goes_on.set()
 
     assert [(await each).status for each in (first, retry)] == ["idle", "idle"]
-    assert (await on.control.cancel(OWNER, session_id, CancelWish(TRACE), KEY)).status == "idle"
+    assert (await on.control.cancel(OWNER, session_id, CancelRequest(TRACE), KEY)).status == "idle"
     turn = (await state_of(on, session_id)).active_turn
     assert turn is not None
     assert not turn.cancelling
@@ -142,11 +142,13 @@ async def test_requests_to_cancel_with_one_key_mean_one_turn(on: Services, monke
 async def test_a_cancel_whose_first_try_died_still_means_the_turn_that_was_active_then(on: Services) -> None:
     message = await posted(on, await opened(on))
     with pytest.raises(StoreUnavailableError):
-        await Control(_dying(on), on.clock, on.turn_timeout).cancel(OWNER, message.session_id, CancelWish(TRACE), KEY)
-    await on.endings.end(message.session_id, fence(message), Verdict("completed"))
+        await Control(_dying(on), on.clock, on.turn_timeout).cancel(
+            OWNER, message.session_id, CancelRequest(TRACE), KEY
+        )
+    await on.endings.end(message.session_id, fence(message), EndRequest("completed"))
     await posted(on, message.session_id)
 
-    receipt = await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE), KEY)
+    receipt = await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), KEY)
 
     turn = (await state_of(on, message.session_id)).active_turn
     assert turn is not None

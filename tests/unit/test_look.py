@@ -13,8 +13,8 @@ from shared.domain.events import (
     RunHandover,
     ToolCallStart,
 )
-from shared.services.turns.attempts import of_turn
-from shared.services.turns.endings import Verdict
+from shared.services.turns.attempts import turn_drafts
+from shared.services.turns.endings import EndRequest
 from shared.settings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock
@@ -52,7 +52,7 @@ async def test_an_attempt_that_was_begun_lives_until_it_has_been_silent_for_too_
 async def test_an_attempt_that_writes_or_renews_its_lease_lives(on: Services, message: Message, clock: Clock) -> None:
     writer = await appended(on, message.session_id, START)
     clock.move(ONE_MACHINE.dead_after)
-    await writer.append(of_turn(writer.state, MessageDelta(step=1, attempt=1, text="x")))
+    await writer.append(turn_drafts(writer.state, MessageDelta(step=1, attempt=1, text="x")))
     assert await verdicts(message) == ["alive"]
     clock.move(ONE_MACHINE.dead_after)
     assert await verdicts(message) == ["dead"]
@@ -98,7 +98,7 @@ async def test_an_end_of_a_turn_that_nobody_has_recorded_is_unbegun(on: Services
 
 async def test_every_attempt_of_a_turn_that_is_over_is_dead(on: Services, message: Message) -> None:
     await appended(on, message.session_id, START)
-    await on.endings.end(message.session_id, fence(message), Verdict("completed"))
+    await on.endings.end(message.session_id, fence(message), EndRequest("completed"))
 
     assert await verdicts(message, {}, {"step": 0, "ends": "completed"}) == ["dead", "dead"]
 

@@ -10,11 +10,11 @@ from orchestrations.finish_turn import finish_turn
 from orchestrations.park_turn import park_turn
 from orchestrations.run_tool import run_tool
 from orchestrations.sweep import sweep
-from shared.domain.actions import Ruling, denial
+from shared.domain.actions import Resolution, denial
 from shared.domain.documents import Message, ToolResult
 from shared.domain.ids import instance_of
 from shared.domain.session import ActiveTurn
-from shared.services.turns.cancelling import CancelWish
+from shared.services.turns.cancelling import CancelRequest
 from shared.settings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock
@@ -35,7 +35,7 @@ from tests.unit.telling import (
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
 DRAW = 'call draw_lots {"names": ["Ann"], "count": 1}'
-APPROVAL = Ruling("approve", OWNER)
+APPROVAL = Resolution("approve", OWNER)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def turn_of(on: Services, message: Message) -> ActiveTurn:
     return turn
 
 
-async def decide(on: Services, message: Message, call: str, ruling: Ruling = APPROVAL) -> None:
+async def decide(on: Services, message: Message, call: str, ruling: Resolution = APPROVAL) -> None:
     """Decide, and die before the turn's next instance is started."""
     await on.actions.decide(OWNER, message.session_id, call, ruling, trace_id=TRACE)
 
@@ -93,7 +93,7 @@ async def test_parking_twice_asks_once(on: Services, client: Client) -> None:
 
 async def test_a_turn_that_is_to_stop_does_not_park(on: Services, client: Client) -> None:
     message, _ = await asking(on, client)
-    await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE))
+    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE))
 
     assert outcome(await park_turn(work(message, step=0))) == "cancelled"
     assert await events_of(on, message.session_id, "tool_call.action_required") == []
@@ -213,7 +213,7 @@ async def test_a_parked_turn_that_is_cancelled_and_whose_start_was_lost_is_ended
     on: Services, client: Client, clock: Clock
 ) -> None:
     message, (call,) = await parked(on, client)
-    await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE))
+    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE))
     clock.move(ONE_MACHINE.start_grace)
     await swept(client)
     (started,) = client.started
@@ -234,7 +234,7 @@ async def test_a_parked_turn_that_is_cancelled_and_whose_start_was_lost_is_ended
 async def test_a_second_cancel_of_a_parked_turn_adds_nothing(on: Services, client: Client) -> None:
     message, _ = await parked(on, client)
     for _ in range(2):
-        await on.control.cancel(OWNER, message.session_id, CancelWish(TRACE))
+        await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE))
 
     told = await types_of(on, message.session_id)
     assert (told.count("status"), told.count("run.handover")) == (1, 1)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from shared.domain.patch import MOST_OPERATIONS, PATCH_BYTES, InvalidPatchError, Operation, patched
+from shared.domain.patch import MAX_OPERATIONS, PATCH_BYTES, InvalidPatchError, Operation, patched
 
 JSON = dict[str, Any]
 _OPERATIONS = TypeAdapter(list[Operation])
@@ -163,8 +163,8 @@ def test_a_value_may_be_null_where_it_is_given() -> None:
 def test_a_patch_has_a_most_of_operations_and_of_bytes() -> None:
     one = {"op": "test", "path": "/nodes/b/instructions", "value": "Wait."}
 
-    patch(document(), *[one] * MOST_OPERATIONS)
-    for wrong in ([], [one] * (MOST_OPERATIONS + 1)):
+    patch(document(), *[one] * MAX_OPERATIONS)
+    for wrong in ([], [one] * (MAX_OPERATIONS + 1)):
         with pytest.raises(InvalidPatchError, match="1 to 100 operations"):
             patch(document(), *wrong)
     with pytest.raises(InvalidPatchError, match="bytes"):
@@ -178,7 +178,7 @@ def test_what_json_can_not_carry_is_refused(value: Any) -> None:
 
 
 def test_copies_of_copies_do_not_grow_without_end() -> None:
-    doubling = [{"op": "copy", "from": "/nodes", "path": f"/nodes/{number}"} for number in range(MOST_OPERATIONS)]
+    doubling = [{"op": "copy", "from": "/nodes", "path": f"/nodes/{number}"} for number in range(MAX_OPERATIONS)]
 
     with pytest.raises(InvalidPatchError, match=r"too large|too deeply"):
         patch(document(), *doubling)

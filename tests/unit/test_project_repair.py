@@ -38,26 +38,26 @@ async def test_the_sweep_deletes_the_sessions_that_a_crash_left(on: Services) ->
         await on.project_sessions.start(OWNER, project.id, f"n{number}", {}, TRACE)
     await on.project_sessions.start(OWNER, kept.id, None, {}, TRACE)
     await _marked(on, project)
-    assert [mark.id for mark in await on.project_store.closing(10)] == [project.id]
+    assert [mark.id for mark in await on.project_store.deleted_with_sessions(10)] == [project.id]
 
     await _swept()
 
     assert (await _left(on, project.id), await _left(on, kept.id)) == (0, 1)
-    assert await on.project_store.closing(10) == []
+    assert await on.project_store.deleted_with_sessions(10) == []
 
 
 async def test_a_deleted_project_is_looked_after_as_long_as_somebody_may_be_opening_a_session(on: Services) -> None:
     project, _ = await on.projects.create(OWNER, "Late")
     await on.projects.delete(OWNER, project.id, TRACE)
-    (mark,) = await on.project_store.closing(10)
+    (mark,) = await on.project_store.deleted_with_sessions(10)
     await on.projects.sweep(mark, timedelta(minutes=35))
     await on.sessions.create(OWNER, {"project_id": project.id}, None, TRACE)
 
-    assert await on.project_store.closing(10) == [mark]
+    assert await on.project_store.deleted_with_sessions(10) == [mark]
     await on.projects.sweep(mark, timedelta(0))
 
     assert await _left(on, project.id) == 0
-    assert await on.project_store.closing(10) == []
+    assert await on.project_store.deleted_with_sessions(10) == []
 
 
 async def test_a_session_that_is_opened_while_its_project_is_deleted_is_taken_back(

@@ -18,7 +18,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import MessageId, TurnId, turn_of
-from shared.domain.messages import as_it_stands
+from shared.domain.messages import with_current_status
 from shared.domain.queue import Queue, joined, left
 from shared.domain.session import SessionState
 from shared.domain.values import MessageStatus, OnBusy
@@ -151,11 +151,11 @@ def test_an_unread_message_can_be_withdrawn() -> None:
 def document(number: int = 2, status: MessageStatus = "queued", *steps: Step, steers: bool = False) -> Message:
     return Message(
         id=msg(number),
-        order=1,
+        sequence=1,
         session_id=SESSION,
         turn_id=TURN if steers else turn_of(msg(number)),
         steers=MESSAGE if steers else None,
-        prompt="x",
+        content="x",
         steps=steps,
         status=status,
         agent="assistant",
@@ -171,50 +171,50 @@ def lead(status: MessageStatus = "completed", *read: MessageId) -> Message:
 
 @pytest.mark.parametrize("status", ["running", "completed", "failed", "cancelled"])
 def test_a_message_that_has_begun_is_what_its_document_says(status: MessageStatus) -> None:
-    assert as_it_stands(document(2, status), running()).status == status
+    assert with_current_status(document(2, status), running()).status == status
 
 
 def test_a_message_waits_as_long_as_it_is_in_the_queue_and_is_withdrawn_once_it_is_not() -> None:
     state = waits(running(), 2)
-    assert as_it_stands(document(), state).status == "queued"
+    assert with_current_status(document(), state).status == "queued"
 
-    assert as_it_stands(document(), told(state, 2, MessageWithdrawn())).status == "withdrawn"
+    assert with_current_status(document(), told(state, 2, MessageWithdrawn())).status == "withdrawn"
 
 
 def test_what_came_after_the_state_was_read_is_not_judged_by_it() -> None:
-    later = document().model_copy(update={"order": 99})
+    later = document().model_copy(update={"sequence": 99})
 
-    assert as_it_stands(later, running()).status == "queued"
+    assert with_current_status(later, running()).status == "queued"
 
 
 def test_an_unread_message_runs_with_its_turn_and_has_no_answer_yet() -> None:
-    stands = as_it_stands(document(2, "running", steers=True), steered(running(), 2), lead("running"))
+    stands = with_current_status(document(2, "running", steers=True), steered(running(), 2), lead("running"))
 
     assert (stands.status, stands.turn_id, stands.answer) == ("running", TURN, None)
 
 
 def test_a_message_that_is_being_read_shares_the_answer() -> None:
     state = after(steered(running(), 2), MessageStart(step=1, attempt=1))
-    stands = as_it_stands(document(2, "running", steers=True), state, lead("running"))
+    stands = with_current_status(document(2, "running", steers=True), state, lead("running"))
 
     assert (stands.status, stands.turn_id, stands.answer, stands.model) == ("running", TURN, "Second.", "m")
 
 
 def test_a_message_that_was_read_shares_the_end_for_good() -> None:
-    stands = as_it_stands(document(2, "running", steers=True), created(), lead("failed", msg(2)))
+    stands = with_current_status(document(2, "running", steers=True), created(), lead("failed", msg(2)))
 
     assert (stands.status, stands.turn_id, stands.answer) == ("failed", TURN, "Second.")
 
 
 def test_a_message_that_was_not_read_waits_for_its_own_turn() -> None:
     state = waits(steered(running(), 2), 2, "steer")
-    stands = as_it_stands(document(2, "running", steers=True), state, lead("cancelled"))
+    stands = with_current_status(document(2, "running", steers=True), state, lead("cancelled"))
 
     assert (stands.status, stands.turn_id, stands.answer) == ("queued", turn_of(msg(2)), None)
 
 
 def test_a_message_that_was_neither_read_nor_waits_was_withdrawn() -> None:
     state = told(steered(running(), 2), 2, MessageWithdrawn())
-    stands = as_it_stands(document(2, "running", steers=True), state, lead("cancelled"))
+    stands = with_current_status(document(2, "running", steers=True), state, lead("cancelled"))
 
     assert (stands.status, stands.turn_id) == ("withdrawn", turn_of(msg(2)))

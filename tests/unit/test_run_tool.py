@@ -100,7 +100,7 @@ async def test_a_tool_runs_and_its_answer_is_recorded(on: Services, asked: Asked
     assert (complete.status, complete.response, complete.overflow) == ("completed", "dong", None)
     result = await on.log.get(ToolResult, message.session_id, CALL)
     assert result is not None
-    assert (result.outcome.response, result.order) == ("dong", message.order)
+    assert (result.outcome.response, result.sequence) == ("dong", message.sequence)
 
 
 async def test_a_call_that_is_run_twice_is_answered_once(asked: Asked) -> None:

@@ -143,19 +143,19 @@ def test_an_azure_endpoint_can_be_called_without_a_key(environment: pytest.Monke
 
 
 def test_telemetry_goes_nowhere_unless_it_is_told_where(environment: pytest.MonkeyPatch) -> None:
-    assert not read(environment).tells
-    assert read(environment, TELEMETRY="console").tells
-    assert read(environment, TELEMETRY="", APPLICATIONINSIGHTS_CONNECTION_STRING="InstrumentationKey=x").tells
-    assert not read(environment, TELEMETRY="off").tells
+    assert not read(environment).has_telemetry
+    assert read(environment, TELEMETRY="console").has_telemetry
+    assert read(environment, TELEMETRY="", APPLICATIONINSIGHTS_CONNECTION_STRING="InstrumentationKey=x").has_telemetry
+    assert not read(environment, TELEMETRY="off").has_telemetry
 
 
 def test_a_collector_needs_packages_that_not_every_app_has(environment: pytest.MonkeyPatch) -> None:
-    assert read(environment, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318").tells
+    assert read(environment, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318").has_telemetry
 
     environment.setitem(sys.modules, "opentelemetry.exporter.otlp.proto", None)
     with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_ENDPOINT needs packages"):
         read(environment)
-    assert not read(environment, TELEMETRY="off").tells
+    assert not read(environment, TELEMETRY="off").has_telemetry
 
 
 def test_tokens_need_an_issuer_an_audience_and_keys(environment: pytest.MonkeyPatch) -> None:

@@ -100,10 +100,10 @@ def test_standing_of_a_tool_call(told: list[Told], attempt: int, expected: Stand
 def test_a_fence_holds_its_turn_for_its_instance_only() -> None:
     state = state_after([])
 
-    assert FENCE.holds(state) == state.active_turn
-    assert Fence(TURN, InstanceId(f"{TURN}~2")).holds(state) is None
-    assert Fence(TurnId("turn_2"), FENCE.instance_id).holds(state) is None
-    assert FENCE.holds(state_after([(OTHER, END)])) is None
+    assert FENCE.turn_in(state) == state.active_turn
+    assert Fence(TURN, InstanceId(f"{TURN}~2")).turn_in(state) is None
+    assert Fence(TurnId("turn_2"), FENCE.instance_id).turn_in(state) is None
+    assert FENCE.turn_in(state_after([(OTHER, END)])) is None
 
 
 def test_after_a_handover_the_new_instance_goes_on_where_the_old_one_stood() -> None:

@@ -23,9 +23,9 @@ from shared.domain.ids import MessageId, turn_of
 from shared.domain.values import Failure, OnBusy, ToolCall
 from shared.ports import ModelClient, TurnStart
 from shared.services.messages import EndOf
-from shared.services.turns.cancelling import CancelWish
-from shared.services.turns.conversation import conversation, remembered
-from shared.services.turns.endings import Verdict
+from shared.services.turns.cancelling import CancelRequest
+from shared.services.turns.conversation import conversation, recent_messages
+from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (
@@ -75,7 +75,7 @@ async def answered(on: Services, lead: Message, step: int, text: str = "Answer",
     )
 
 
-async def end(on: Services, lead: Message, verdict: Verdict) -> TurnStart | None:
+async def end(on: Services, lead: Message, verdict: EndRequest) -> TurnStart | None:
     return (await on.endings.end(lead.session_id, fence(lead), verdict)).following
 
 
@@ -84,7 +84,7 @@ async def stands(on: Services, message: Message) -> Message:
 
 
 async def queue(on: Services, lead: Message) -> list[str]:
-    return [message.prompt for message in await on.messages.waiting(OWNER, lead.session_id)]
+    return [message.content for message in await on.messages.list_queued(OWNER, lead.session_id)]
 
 
 # Steering
@@ -98,7 +98,7 @@ async def test_a_steering_message_is_said_in_the_running_turn(on: Services, lead
         "user_message",
         lead.turn_id,
         message.id,
-        message.order,
+        message.sequence,
     )
     assert (message.status, message.turn_id, message.steers) == ("running", lead.turn_id, lead.id)
     assert await queue(on, lead) == []
@@ -123,7 +123,7 @@ async def test_a_late_end_leaves_a_turn_alone_that_has_gone_on(on: Services, lea
     await said(on, lead, "Steer")
     await appended(on, lead.session_id, MessageStart(step=2, attempt=1))
 
-    ended = await on.endings.end(lead.session_id, fence(lead), Verdict("completed", goes_on_after=1))
+    ended = await on.endings.end(lead.session_id, fence(lead), EndRequest("completed", goes_on_after=1))
 
     assert ended.goes_on
     assert await events_of(on, lead.session_id, "run.complete") == []
@@ -132,14 +132,14 @@ async def test_a_late_end_leaves_a_turn_alone_that_has_gone_on(on: Services, lea
 @pytest.mark.parametrize(
     "verdict",
     [
-        Verdict("completed"),
-        Verdict("completed", goes_on_after=1, has_time=False),
-        Verdict("failed", BROKE, goes_on_after=1),
+        EndRequest("completed"),
+        EndRequest("completed", goes_on_after=1, has_time=False),
+        EndRequest("failed", BROKE, goes_on_after=1),
     ],
     ids=["no step is left", "no time is left", "it failed"],
 )
 async def test_where_no_model_call_follows_the_message_is_the_next_turn(
-    on: Services, lead: Message, verdict: Verdict
+    on: Services, lead: Message, verdict: EndRequest
 ) -> None:
     await answered(on, lead, 1)
     waiting = await said(on, lead, "Waiting", "enqueue")
@@ -150,7 +150,7 @@ async def test_where_no_model_call_follows_the_message_is_the_next_turn(
     own = turn_of(first.message_id)
     assert following is not None
     assert following.turn_id == own
-    (chunk,) = await on.log.newest(lead.session_id, "run.complete", 1)
+    (chunk,) = await on.log.newest_of_type(lead.session_id, "run.complete", 1)
     told = [(event.type, event.message_id, event.turn_id) for event in chunk.events if event.type != "error"]
     assert told == [
         ("message.queued", first.id, own),
@@ -172,7 +172,7 @@ async def test_a_message_that_a_failed_step_had_read_ends_with_its_turn(on: Serv
         on, lead.session_id, MessageStart(step=2, attempt=1), MessageDelta(step=2, attempt=1, text="Half an ans")
     )
 
-    assert await end(on, lead, Verdict("failed", BROKE)) is None
+    assert await end(on, lead, EndRequest("failed", BROKE)) is None
 
     ended = await stands(on, message)
     assert (ended.status, ended.error, ended.answer) == ("failed", BROKE, "Half an ans")
@@ -194,7 +194,7 @@ async def test_a_cancel_makes_unread_messages_wait(on: Services, lead: Message) 
     message = await said(on, lead, "Steer")
     await cancelled(on, lead)
 
-    (chunk,) = await on.log.newest(lead.session_id, "message.queued", 1)
+    (chunk,) = await on.log.newest_of_type(lead.session_id, "message.queued", 1)
     assert [event.type for event in chunk.events] == ["status", "message.queued"]
     moved = chunk.events[1]
     assert isinstance(moved.data, MessageQueued)
@@ -208,7 +208,7 @@ async def test_after_a_handover_the_turn_goes_on_where_its_steps_end(on: Service
     await said(on, lead, "Steer")
     await appended(on, lead.session_id, MessageStart(step=2, attempt=1), RunHandover(instance_id=f"{lead.turn_id}~2"))
 
-    ended = await on.endings.end(lead.session_id, fence(lead, 2), Verdict("completed", goes_on_after=1))
+    ended = await on.endings.end(lead.session_id, fence(lead, 2), EndRequest("completed", goes_on_after=1))
 
     assert ended.goes_on
 
@@ -216,12 +216,12 @@ async def test_after_a_handover_the_turn_goes_on_where_its_steps_end(on: Service
 async def test_who_waits_for_the_message_follows_it_from_turn_to_turn(on: Services, lead: Message) -> None:
     message = await said(on, lead, "Steer")
     await cancelled(on, lead)
-    await end(on, lead, Verdict("completed"))
-    await on.endings.end(lead.session_id, fence(await kept(on, message)), Verdict("completed"))
+    await end(on, lead, EndRequest("completed"))
+    await on.endings.end(lead.session_id, fence(await kept(on, message)), EndRequest("completed"))
 
     is_end = EndOf(message)
     events = await events_of(on, lead.session_id)
-    ends = [event for event in events[message.order - 1 :] if is_end(event)]
+    ends = [event for event in events[message.sequence - 1 :] if is_end(event)]
     assert [(event.type, event.message_id) for event in ends] == [("run.complete", message.id)]
 
 
@@ -269,7 +269,7 @@ async def test_a_message_said_during_a_tool_step_follows_the_tools_results(on: S
     later = await posted(on, lead.session_id, "Later", on_busy="enqueue")
     await call_model(work(lead, step=2))
 
-    newest = await remembered(on.log, lead.session_id, ASSISTANT)
+    newest = await recent_messages(on.log, lead.session_id, ASSISTANT)
     told = await conversation(on.log, ASSISTANT, newest, await kept(on, lead))
     assert [entry["role"] for entry in told] == ["system", "user", "assistant", "tool", "user", "assistant"]
     assert told[4]["content"] == "Steer"
@@ -285,9 +285,9 @@ async def test_an_interrupt_stops_the_turn_and_waits_ahead_in_one_write(on: Serv
     await said(on, lead, "Unread")
     message = await said(on, lead, "Urgent", "interrupt")
 
-    (chunk,) = await on.log.newest(lead.session_id, "status", 1)
+    (chunk,) = await on.log.newest_of_type(lead.session_id, "status", 1)
     assert [event.type for event in chunk.events] == ["status", "message.queued", "message.queued"]
-    assert (chunk.last, message.status) == (message.order, "queued")
+    assert (chunk.last, message.status) == (message.sequence, "queued")
     assert await queue(on, lead) == ["Urgent", "Unread", "Waiting"]
     assert (await state_of(on, lead.session_id)).ui_state == "cancelling"
 
@@ -298,7 +298,7 @@ async def test_a_second_interrupt_stops_nothing_again_and_is_first(on: Services,
 
     assert len(await events_of(on, lead.session_id, "status")) == 1
     assert await queue(on, lead) == ["Two", "One"]
-    following = await end(on, lead, Verdict("completed"))
+    following = await end(on, lead, EndRequest("completed"))
     assert following is not None
     assert (await kept(on, lead)).status == "cancelled"
 
@@ -337,19 +337,19 @@ async def test_a_cancel_that_clears_withdraws_the_unread_and_the_waiting_in_one_
 ) -> None:
     messages = [await said(on, lead, "Waiting", "enqueue"), await said(on, lead, "Unread")]
 
-    await on.control.cancel(OWNER, lead.session_id, CancelWish(TRACE, clears_queue=True))
+    await on.control.cancel(OWNER, lead.session_id, CancelRequest(TRACE, clears_queue=True))
 
-    (chunk,) = await on.log.newest(lead.session_id, "status", 1)
+    (chunk,) = await on.log.newest_of_type(lead.session_id, "status", 1)
     assert [event.type for event in chunk.events] == ["status", "message.withdrawn", "message.withdrawn"]
     assert [(await stands(on, message)).status for message in messages] == ["withdrawn"] * 2
-    assert await end(on, lead, Verdict("completed")) is None
+    assert await end(on, lead, EndRequest("completed")) is None
 
 
 async def test_a_second_cancel_can_still_clear_the_queue(on: Services, lead: Message) -> None:
     await said(on, lead, "Waiting", "enqueue")
     await cancelled(on, lead)
 
-    receipt = await on.control.cancel(OWNER, lead.session_id, CancelWish(TRACE, clears_queue=True))
+    receipt = await on.control.cancel(OWNER, lead.session_id, CancelRequest(TRACE, clears_queue=True))
 
     assert receipt.status == "cancelling"
     assert len(await events_of(on, lead.session_id, "status")) == 1

@@ -19,7 +19,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import MessageId, TurnId
-from shared.services.turns.attempts import of_turn
+from shared.services.turns.attempts import turn_drafts
 from shared.services.writer import SessionWriter
 from shared.settings import ONE_MACHINE
 from shared.wiring import Services
@@ -122,7 +122,7 @@ async def test_a_turn_that_is_being_answered_lives_however_old_its_checkpoint_is
     message = await running(on, client)
     writer = await appended(on, message.session_id, START)
     clock.move(3 * PATIENCE)
-    await writer.append(of_turn(writer.state, WORD))
+    await writer.append(turn_drafts(writer.state, WORD))
     await swept(client)
 
     assert await events_of(on, message.session_id, "run.handover") == []
@@ -234,7 +234,7 @@ async def test_a_deleted_session_is_cleared_but_for_its_mark(on: Services, clien
     assert await on.log.read(message.session_id, 0, 10) == []
     assert await on.log.get(Message, message.session_id, message.id) is None
     assert (await state_of(on, message.session_id)).deleted
-    assert await on.log.active(on.clock.now(), 10) == []
+    assert await on.log.due_for_repair(on.clock.now(), 10) == []
 
 
 async def test_sessions_in_which_nothing_runs_are_left_alone(on: Services, client: Client, clock: Clock) -> None:

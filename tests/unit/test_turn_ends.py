@@ -15,7 +15,14 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.session import ActiveTurn
-from shared.domain.turn import Ending, beginning, cancelled_call, inlined, step_completion, tool_completion
+from shared.domain.turn import (
+    Ending,
+    cancelled_call,
+    inline_or_reference,
+    start_drafts,
+    step_completion,
+    tool_completion,
+)
 from shared.domain.values import INLINE_RESPONSE_BYTES, INLINE_TEXT_BYTES, Failure, ToolOutcome
 from tests.unit.telling import MESSAGE, SESSION, THEN, TURN, after, created
 
@@ -28,7 +35,7 @@ def message(prompt: str = "Hello", *steps: Step) -> Message:
         session_id=SESSION,
         turn_id=TURN,
         trace_id="trace",
-        prompt=prompt,
+        content=prompt,
         steps=steps,
         status="running",
         agent="assistant",
@@ -44,7 +51,7 @@ def turn(*steps: MessageStart | MessageComplete) -> ActiveTurn:
 
 
 def test_a_turn_begins_with_the_message_and_the_runs_start() -> None:
-    said, started = beginning(message())
+    said, started = start_drafts(message())
 
     assert (said.data, started.data) == (UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
     assert {(draft.turn_id, draft.message_id, draft.trace_id) for draft in (said, started)} == {
@@ -53,7 +60,7 @@ def test_a_turn_begins_with_the_message_and_the_runs_start() -> None:
 
 
 def test_a_large_prompt_stays_in_its_message() -> None:
-    said, _ = beginning(message(LARGE))
+    said, _ = start_drafts(message(LARGE))
 
     assert said.data == UserMessage(content="", overflow=MESSAGE)
 
@@ -89,7 +96,7 @@ def test_what_is_open_is_closed_before_the_end() -> None:
 
 def test_the_message_keeps_an_interrupted_steps_text_as_its_last_step() -> None:
     done = Step(text="Let me see.", finish_reason="tool_calls")
-    ended = Ending("cancelled", THEN, unfinished=Step(text="Half")).message(turn(), message("Hello", done))
+    ended = Ending("cancelled", THEN, unfinished=Step(text="Half")).ended_message(turn(), message("Hello", done))
 
     assert (ended.status, ended.answer, ended.completed_at) == ("cancelled", "Half", THEN)
     assert ended.steps == (done, Step(text="Half"))
@@ -97,7 +104,7 @@ def test_the_message_keeps_an_interrupted_steps_text_as_its_last_step() -> None:
 
 
 def test_a_message_says_why_its_last_step_stopped() -> None:
-    ended = Ending("completed", THEN).message(turn(), message("Hello", Step(text="Hi", finish_reason="length")))
+    ended = Ending("completed", THEN).ended_message(turn(), message("Hello", Step(text="Hi", finish_reason="length")))
 
     assert ended.finish_reason == "length"
 
@@ -115,7 +122,7 @@ def test_a_large_answer_stays_in_its_response() -> None:
 
 @pytest.mark.parametrize("text", ["", "a" * INLINE_TEXT_BYTES, LARGE[: INLINE_TEXT_BYTES // 2]])
 def test_a_text_that_fits_stands_in_its_event(text: str) -> None:
-    assert inlined(text, "elsewhere") == (text, None)
+    assert inline_or_reference(text, "elsewhere") == (text, None)
 
 
 @pytest.mark.parametrize("over", [False, True])

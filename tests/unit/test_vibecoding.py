@@ -18,7 +18,7 @@ from shared.domain.ids import MessageId, SessionId, new_project_id, new_writer_i
 from shared.domain.patch import InvalidPatchError, Operation
 from shared.domain.project import Project
 from shared.domain.values import Failure, ToolCall
-from shared.services.turns.endings import Verdict
+from shared.services.turns.endings import EndRequest
 from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
 from tests.unit.conftest import Clock
@@ -110,7 +110,7 @@ async def run(message: Message, call_id: str, step: int = 1, **details: Any) -> 
 async def end(
     on: Services, message: Message, status: Literal["completed", "failed"] = "completed", failure: Failure | None = None
 ) -> VibecodeResponse | None:
-    await on.endings.end(message.session_id, fence(message), Verdict(status, failure))
+    await on.endings.end(message.session_id, fence(message), EndRequest(status, failure))
     told = [event.data for event in await events_of(on, message.session_id, "vibecode_response")]
     assert len(told) <= 1
     if told:

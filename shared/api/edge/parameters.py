@@ -57,7 +57,7 @@ class CommaList(Parameter):
 
 
 @dataclass(frozen=True)
-class WholeNumber(Parameter):
+class Integer(Parameter):
     _: KW_ONLY
     default: int
     most: int
@@ -113,23 +113,21 @@ class Flag(Parameter):
         return self.default if text is None else text == "true"
 
 
-MOST_SEQUENCE = 10**15 - 1
-MOST_WAIT_SECONDS = int(LONGEST_WAIT.total_seconds())
-MOST_KEY_LENGTH = 256
+MAX_SEQUENCE = 10**15 - 1
+MAX_WAIT_SECONDS = int(LONGEST_WAIT.total_seconds())
+MAX_KEY_LENGTH = 256
 
-AFTER = WholeNumber(
-    "after", "cursor: the sequence after which to read; 0 is the beginning", default=0, most=MOST_SEQUENCE
-)
-LAST_EVENT_ID = WholeNumber(
+AFTER = Integer("after", "cursor: the sequence after which to read; 0 is the beginning", default=0, most=MAX_SEQUENCE)
+LAST_EVENT_ID = Integer(
     "last-event-id",
     "the last `id:` that was seen; goes before `after`",
     place="header",
     default=0,
-    most=MOST_SEQUENCE,
+    most=MAX_SEQUENCE,
 )
 PREFER = Text(
     "prefer",
-    f"`wait=N` (seconds, at most {MOST_WAIT_SECONDS}), `respond-async`, or both (RFC 7240)",
+    f"`wait=N` (seconds, at most {MAX_WAIT_SECONDS}), `respond-async`, or both (RFC 7240)",
     place="header",
 )
 IDEMPOTENCY_KEY = Text(
@@ -137,7 +135,7 @@ IDEMPOTENCY_KEY = Text(
     "a retry with the same key and body finds what the first request made; kept for 24 hours",
     place="header",
     pattern=r"\S",
-    most_length=MOST_KEY_LENGTH,
+    most_length=MAX_KEY_LENGTH,
 )
 TRACEPARENT = Text("traceparent", "W3C trace context: the trace that the request belongs to", place="header")
 
@@ -146,7 +144,7 @@ SESSION_ID = Text("x-session-id", "the session it is about", place="header")
 LOCATION = Text("location", "where to go on", place="header")
 PREFERENCE_APPLIED = Text("preference-applied", "which preferences were followed", place="header")
 REPLAYED = Choice("idempotency-replayed", "an earlier request with this key did it", place="header", allowed=("true",))
-RETRY_AFTER = WholeNumber("retry-after", "seconds after which to try again", place="header", default=2, most=3600)
+RETRY_AFTER = Integer("retry-after", "seconds after which to try again", place="header", default=2, most=3600)
 NEXT_PAGE = Text("link", 'the next page, as `rel="next"`', place="header")
 ETAG = Text("etag", "this version of it", place="header")
 IF_MATCH = Text("if-match", "the `etag` that the change is meant for; at another it is refused", place="header")

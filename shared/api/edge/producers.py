@@ -4,7 +4,7 @@ import hashlib
 
 from azurefunctions.extensions.http.fastapi import Request
 
-from shared.api.edge.parameters import IDEMPOTENCY_KEY, MOST_SEQUENCE, Text, WholeNumber
+from shared.api.edge.parameters import IDEMPOTENCY_KEY, MAX_SEQUENCE, Integer, Text
 from shared.api.edge.requests import idempotency_key
 from shared.domain.errors import (
     IdempotencyKeyReusedError,
@@ -25,19 +25,19 @@ PRODUCER_ID = Text(
     pattern=r"\S",
     most_length=_MOST_NAME_LENGTH,
 )
-PRODUCER_EPOCH = WholeNumber(
+PRODUCER_EPOCH = Integer(
     "producer-epoch",
     "one more with each restart: what an older one still sends is refused",
     place="header",
     default=0,
-    most=MOST_SEQUENCE,
+    most=MAX_SEQUENCE,
 )
-PRODUCER_SEQ = WholeNumber(
+PRODUCER_SEQ = Integer(
     "producer-seq",
     "the request's number in its epoch, from 0; a repeat answers with the sequences of the first time",
     place="header",
     default=0,
-    most=MOST_SEQUENCE,
+    most=MAX_SEQUENCE,
 )
 _TOGETHER = (PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQ)
 ONCE_ONLY = (IDEMPOTENCY_KEY, *_TOGETHER)

@@ -10,7 +10,7 @@ from azurefunctions.extensions.http.fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from shared.api.edge.parameters import IDEMPOTENCY_KEY, MOST_KEY_LENGTH, MOST_WAIT_SECONDS
+from shared.api.edge.parameters import IDEMPOTENCY_KEY, MAX_KEY_LENGTH, MAX_WAIT_SECONDS
 from shared.api.edge.principal import caller
 from shared.api.edge.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.api.shapes.bodies import OutsideEvent, OutsideEvents
@@ -19,7 +19,7 @@ from shared.services.idempotency import IdempotencyKey
 from shared.settings import settings
 
 BODY_BYTES = 1024 * 1024
-MOST_LEVELS = 64
+MAX_LEVELS = 64
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -87,7 +87,7 @@ def _json(body: bytes) -> Any:
         value = from_json(body or b"{}", allow_inf_nan=False)
     except ValueError as error:
         raise MalformedJsonError(f"The body is not JSON: {error}.") from error
-    _refuse_extremes(value, MOST_LEVELS)
+    _refuse_extremes(value, MAX_LEVELS)
     return value
 
 
@@ -97,7 +97,7 @@ def _refuse_extremes(value: Any, levels: int) -> None:
             raise InvalidRequestError("The body holds a number that is out of range.")
         # Parsers stop at some depth, and what is stored stands deeper than it was sent.
         case dict() | list() if not levels:
-            raise InvalidRequestError(f"The body is nested deeper than {MOST_LEVELS} levels.")
+            raise InvalidRequestError(f"The body is nested deeper than {MAX_LEVELS} levels.")
         case dict():
             for item in cast("dict[str, Any]", value).values():
                 _refuse_extremes(item, levels - 1)
@@ -162,7 +162,7 @@ def preferences(req: Request) -> Preferences:
     wait = re.search(r"(?:^|[,;\s])wait(?:\s*=\s*\"?(\d{1,9})|(?=\s*(?:$|[,;])))", prefer)
     seconds = None if wait is None else int(wait[1] or settings().message_wait_seconds)
     return Preferences(
-        wait=None if seconds is None else min(seconds, MOST_WAIT_SECONDS),
+        wait=None if seconds is None else min(seconds, MAX_WAIT_SECONDS),
         respond_async="respond-async" in prefer,
         stream="text/event-stream" in req.headers.get("accept", "").lower(),
     )
@@ -177,7 +177,7 @@ def idempotency_key(req: Request, body: bytes) -> IdempotencyKey | None:
     key = IDEMPOTENCY_KEY.of(req.headers)
     if key is None:
         return None
-    if not key.strip() or len(key) > MOST_KEY_LENGTH:
-        raise InvalidRequestError(f"Idempotency-Key takes 1 to {MOST_KEY_LENGTH} characters.")
+    if not key.strip() or len(key) > MAX_KEY_LENGTH:
+        raise InvalidRequestError(f"Idempotency-Key takes 1 to {MAX_KEY_LENGTH} characters.")
     scope = "\n".join((caller(req).owner, req.method, req.url.path.rstrip("/"), key))
     return IdempotencyKey(hashlib.sha256(scope.encode()).hexdigest(), hashlib.sha256(body or b"{}").hexdigest())

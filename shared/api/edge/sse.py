@@ -23,11 +23,11 @@ from shared.domain.events import (
     ToolCallStart,
     UserMessage,
 )
-from shared.domain.history import is_wanted
+from shared.domain.history import matches
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.reading import filled_in
+from shared.services.reading import load_texts
 from shared.services.stream import follow
 
 EXAMPLE = """: open
@@ -99,7 +99,7 @@ class _Delivery:
         self._position = wanted[-1].sequence
         self._is_silent = False
         self._may_have_ended |= any(not isinstance(event.data, _GOES_ON) for event in events)
-        frames = _framed(self._session_id, await filled_in(self._log, self._session_id, wanted), self._options)
+        frames = _framed(self._session_id, await load_texts(self._log, self._session_id, wanted), self._options)
         if not self.over:
             return frames
         return frames + self._done("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
@@ -135,7 +135,7 @@ class _Delivery:
 
 def _framed(session_id: SessionId, events: Sequence[Event], options: StreamOptions) -> bytes:
     return b"".join(
-        frame(session_id, event, whole=options.envelope) for event in events if is_wanted(event, options.types)
+        frame(session_id, event, whole=options.envelope) for event in events if matches(event, options.types)
     )
 
 

@@ -19,9 +19,9 @@ from shared.domain.ids import SESSION_ID_PATTERN, TurnId, is_session_id
 from shared.domain.session import METADATA_BYTES
 from shared.domain.values import OnBusy, size_of
 
-PROMPT_BYTES = 256 * 1024
+CONTENT_BYTES = 256 * 1024
 EVENT_BYTES = 64 * 1024
-MOST_EVENTS = 100
+MAX_EVENTS = 100
 _EVENT_TYPE = r"^[A-Za-z0-9_.:\-]{1,64}$"
 _RESERVED = r"^(run\..*|session\..*|memory\..*|message\.queued|message\.withdrawn|user_message|status|done)$"
 
@@ -139,8 +139,8 @@ class PostMessage(Body):
         text = value if isinstance(value, str) else "".join(part.text for part in value)
         if not text.strip():
             raise ValueError("the message is empty")
-        if size_of(text) > PROMPT_BYTES:
-            raise ValueError(f"the message is longer than {PROMPT_BYTES // 1024} KB")
+        if size_of(text) > CONTENT_BYTES:
+            raise ValueError(f"the message is longer than {CONTENT_BYTES // 1024} KB")
         return value
 
     @property
@@ -189,7 +189,7 @@ class OutsideEvent(BaseModel):
 class OutsideEvents(Body):
     """A list of events as it was sent, or one event in a list of its own."""
 
-    events: Annotated[list[OutsideEvent], Field(min_length=1, max_length=MOST_EVENTS)]
+    events: Annotated[list[OutsideEvent], Field(min_length=1, max_length=MAX_EVENTS)]
 
 
 class FlatEvent(OutsideEvent):

@@ -11,10 +11,10 @@ from shared.api.edge.framing import frame_of
 from shared.api.shapes.views import SessionView, as_json, envelope, event_data
 from shared.domain.chunks import Event
 from shared.domain.ids import SessionId
-from shared.domain.rooms import TOLD_OF_PROJECTS, RoomEntry
+from shared.domain.rooms import PROJECT_EVENTS, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.reading import filled_in
+from shared.services.reading import load_texts
 
 Told: TypeAlias = tuple[str | None, Mapping[str, Any]]
 """A frame before it has its id: its name, if it has one, and its data."""
@@ -61,7 +61,7 @@ class RoomForm:
     async def told(self, entry: RoomEntry) -> list[Told]:
         """What the entry's frames say, in order."""
         session = None if entry.session is None else {"session": await self._view(entry.session)}
-        wanted = [event for event in entry.events if not self._is_named or event.type in TOLD_OF_PROJECTS]
+        wanted = [event for event in entry.events if not self._is_named or event.type in PROJECT_EVENTS]
         events = [self._of_event(entry.session_id, each) for each in await self._filled(entry.session_id, wanted)]
         created = [self._of_session("session_created", session)] if session and entry.is_new else []
         updated = [self._of_session("session_updated", session)] if session and not entry.is_new else []
@@ -70,7 +70,7 @@ class RoomForm:
         return [*created, *events, *updated, *deleted]
 
     async def _filled(self, session_id: SessionId, events: Sequence[Event]) -> Sequence[Event]:
-        return await filled_in(self._log, session_id, events)
+        return await load_texts(self._log, session_id, events)
 
     def _of_session(self, name: str, data: Mapping[str, Any]) -> Told:
         return (name, data) if self._is_named else (None, {"type": name, **data})

@@ -139,7 +139,7 @@ class MessageView(BaseModel):
     def of(cls, message: Message) -> "MessageView":
         fields: dict[str, Any] = {name: getattr(message, name) for name in cls.model_fields if hasattr(message, name)}
         calls = [ToolCallView(**call.model_dump()) for step in message.steps for call in step.tool_calls]
-        return cls(**fields, sequence=message.order, content=message.prompt, tool_calls=calls)
+        return cls(**fields, tool_calls=calls)
 
 
 class FullResponseView(BaseModel):

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from shared.agents.registry import agent_named
-from shared.domain.actions import Ruled, Ruling, asking, denial, ruled
+from shared.domain.actions import Resolution, Resolved, action_events, denial, resolve
 from shared.domain.documents import IdempotencyRecord, Message, ToolResult
 from shared.domain.errors import AlreadyDecidedError, NotWaitingError, ToolCallNotFoundError, WrongActionError
 from shared.domain.ids import MessageId, SessionId, TurnId
@@ -17,8 +17,8 @@ from shared.domain.turn import Fence
 from shared.domain.values import ActionKind, ToolCall
 from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
 from shared.services.idempotency import IdempotencyKey
-from shared.services.sessions import belonging
-from shared.services.turns.attempts import active_message
+from shared.services.sessions import require_owned
+from shared.services.turns.attempts import load_active_message
 from shared.services.turns.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 
@@ -62,16 +62,16 @@ class Actions:
         await writer.load()
 
         async def decide(state: SessionState) -> Decision[Literal["parked", "cancelled", "superseded"]]:
-            turn = fence.holds(state)
+            turn = fence.turn_in(state)
             if turn is None:
                 return Decision("superseded")
             if turn.cancelling or turn.parked:
                 return Decision("cancelled" if turn.cancelling else "parked")
-            waiting = _waiting(turn, await active_message(self._log, state, fence))
+            waiting = _waiting(turn, await load_active_message(self._log, state, fence))
             if not waiting:
                 # Another version of the agent found that there was something: the sweep lets this one try.
                 return Decision("superseded")
-            return Decision("parked", asking(turn, waiting, self._clock.now() + self._approval_timeout))
+            return Decision("parked", action_events(turn, waiting, self._clock.now() + self._approval_timeout))
 
         return await writer.settle(decide)
 
@@ -80,7 +80,7 @@ class Actions:
         owner: str,
         session_id: SessionId,
         call_id: str,
-        ruling: Ruling,
+        ruling: Resolution,
         *,
         trace_id: str,
         key: IdempotencyKey | None = None,
@@ -95,7 +95,7 @@ class Actions:
         await writer.load()
 
         async def decide(state: SessionState) -> Decision[tuple[Decided, bool]]:
-            belonging(state, owner, session_id)
+            require_owned(state, owner, session_id)
             if key is not None and (known := await self._log.get(IdempotencyRecord, session_id, key.id)) is not None:
                 place = Place.model_validate_json(key.replayed(known) or "")
                 return Decision((Decided(place, _open(state, place.turn_id), replayed=True), False))
@@ -130,7 +130,7 @@ class Actions:
         if decided.starts is not None:
             await scheduler.start(decided.starts)
 
-    async def _asked(self, state: SessionState, call_id: str, ruling: Ruling) -> ActiveTurn:
+    async def _asked(self, state: SessionState, call_id: str, ruling: Resolution) -> ActiveTurn:
         """The turn, if it waits for such a ruling on this call."""
         turn = state.active_turn
         action = None if turn is None else turn.actions.get(call_id)
@@ -148,10 +148,10 @@ class Actions:
         return turn
 
     async def _ruled(
-        self, state: SessionState, turn: ActiveTurn, rulings: Mapping[str, Ruling], trace_id: str | None
-    ) -> Ruled:
-        message = await active_message(self._log, state, Fence(turn.turn_id, turn.instance_id))
-        return ruled(turn, message, rulings, trace_id)
+        self, state: SessionState, turn: ActiveTurn, rulings: Mapping[str, Resolution], trace_id: str | None
+    ) -> Resolved:
+        message = await load_active_message(self._log, state, Fence(turn.turn_id, turn.instance_id))
+        return resolve(turn, message, rulings, trace_id)
 
 
 def _waiting(turn: ActiveTurn, message: Message) -> Sequence[tuple[ToolCall, ActionKind]]:

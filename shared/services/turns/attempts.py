@@ -28,7 +28,7 @@ _READ_AT_ONCE = 20
 StandingOf = Callable[[SessionState], Standing]
 
 
-async def begin(log: SessionLog, writer: SessionWriter, standing: StandingOf, start: EventData) -> Standing:
+async def claim_attempt(log: SessionLog, writer: SessionWriter, standing: StandingOf, start: EventData) -> Standing:
     """Append `start` if this execution may begin the attempt: only MINE permits acting.
 
     `writer` has read the session. While another execution of the same attempt is at it, this one follows the log until
@@ -37,7 +37,7 @@ async def begin(log: SessionLog, writer: SessionWriter, standing: StandingOf, st
 
     async def decide(state: SessionState) -> Decision[Standing]:
         now = standing(state)
-        return Decision(Standing.MINE, of_turn(state, start)) if now is Standing.BEGIN else Decision(now)
+        return Decision(Standing.MINE, turn_drafts(state, start)) if now is Standing.BEGIN else Decision(now)
 
     while (found := await writer.settle(decide)) is Standing.FOLLOW:
         await _news(log, writer)
@@ -53,7 +53,7 @@ async def _news(log: SessionLog, writer: SessionWriter) -> None:
     await writer.load()
 
 
-def of_turn(state: SessionState, *data: EventData) -> list[Draft]:
+def turn_drafts(state: SessionState, *data: EventData) -> list[Draft]:
     """Events of the active turn."""
     turn = state.active_turn
     if turn is None:
@@ -61,9 +61,9 @@ def of_turn(state: SessionState, *data: EventData) -> list[Draft]:
     return [Draft(data=item, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=turn.trace_id) for item in data]
 
 
-async def active_message(log: SessionLog, state: SessionState, fence: Fence) -> Message:
+async def load_active_message(log: SessionLog, state: SessionState, fence: Fence) -> Message:
     """The message whose turn `fence` holds, as it is kept now."""
-    turn = fence.holds(state)
+    turn = fence.turn_in(state)
     message = None if turn is None else await log.get(Message, state.session_id, turn.message_id)
     if message is None:
         raise ValueError(f"session {state.session_id}: the message of turn {fence.turn_id} is missing")
@@ -105,7 +105,7 @@ class Guard:
     async def _heard_stop(self, still_standing: Callable[[SessionState], bool]) -> bool:
         session_id, patience = self._writer.session_id, self._lease_after / 2
         with self._log.watch(session_id, eager=False) as tail:
-            chunks = await tail.past(self._heard, min(patience, _FIRST_LOOK))
+            chunks = await tail.wait(self._heard, min(patience, _FIRST_LOOK))
             while True:
                 for chunk in chunks or await self._missed():
                     news = [event for event in chunk.events if event.sequence > self._heard]
@@ -113,7 +113,7 @@ class Guard:
                     if any(map(_may_stop, news)) and not await self._stands(still_standing):
                         return True
                 await self._renew_lease()
-                chunks = await tail.past(self._heard, patience)
+                chunks = await tail.wait(self._heard, patience)
 
     async def _missed(self) -> Sequence[Chunk]:
         """What the log holds that nobody has told; it is not asked when the work has appended, and so knows itself."""

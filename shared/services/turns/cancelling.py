@@ -11,17 +11,17 @@ from shared.domain.documents import IdempotencyRecord
 from shared.domain.errors import NotWaitingError
 from shared.domain.ids import MessageId, SessionId, TurnId, turn_of
 from shared.domain.session import SessionState
-from shared.domain.turn import stopping, withdrawn
+from shared.domain.turn import cancel_drafts, withdrawn_draft
 from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
 from shared.services.idempotency import IdempotencyKey
-from shared.services.messages import Messages, kept
-from shared.services.sessions import belonging
+from shared.services.messages import Messages, load_messages
+from shared.services.sessions import require_owned
 from shared.services.turns.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 
 
 @dataclass(frozen=True)
-class CancelWish:
+class CancelRequest:
     """What is asked of a cancel. `turn_id`: that turn and no other. `clears_queue`: withdraw what waits, too."""
 
     trace_id: str
@@ -52,7 +52,7 @@ class Control:
         self._messages = Messages(log)
 
     async def cancel(
-        self, owner: str, session_id: SessionId, wish: CancelWish, key: IdempotencyKey | None = None
+        self, owner: str, session_id: SessionId, wish: CancelRequest, key: IdempotencyKey | None = None
     ) -> StopReceipt:
         """Ask a turn to stop: the one named, or the one active at first sight, and never the one after it.
 
@@ -60,7 +60,7 @@ class Control:
             SessionNotFoundError, IdempotencyKeyReusedError
         """
         writer = SessionWriter(self._log, self._clock, session_id)
-        active = belonging(await writer.load(), owner, session_id).active_turn
+        active = require_owned(await writer.load(), owner, session_id).active_turn
         wanted = wish.turn_id or (active.turn_id if active else None)
         if key is not None and wish.turn_id is None:
             # Who is first says which turn is meant: another request with this key must not stop what has begun since.
@@ -68,7 +68,7 @@ class Control:
             wanted = wanted if meant is None else TurnId(meant)
 
         async def decide(state: SessionState) -> Decision[tuple[StopReceipt, bool]]:
-            turn = belonging(state, owner, session_id).active_turn
+            turn = require_owned(state, owner, session_id).active_turn
             if key is not None and (known := await self._log.get(IdempotencyRecord, session_id, key.id)) is not None:
                 return Decision((_receipt(key.replayed(known), replayed=True), False))
             if turn is None or turn.turn_id != wanted:
@@ -88,14 +88,14 @@ class Control:
         if receipt.stops is not None:
             await scheduler.start(receipt.stops)
 
-    async def _stops(self, state: SessionState, wish: CancelWish) -> list[Draft]:
+    async def _stops(self, state: SessionState, wish: CancelRequest) -> list[Draft]:
         turn = state.active_turn
         if turn is None:
             return []
-        unread = () if wish.clears_queue else await kept(self._log, state.session_id, turn.unread)
-        drafts = stopping(turn, unread, wish.reason, wish.trace_id)
+        unread = () if wish.clears_queue else await load_messages(self._log, state.session_id, turn.unread)
+        drafts = cancel_drafts(turn, unread, wish.reason, wish.trace_id)
         cleared = (*turn.unread, *state.queue) if wish.clears_queue else ()
-        return [*drafts, *(withdrawn(message_id, wish.trace_id) for message_id in cleared)]
+        return [*drafts, *(withdrawn_draft(message_id, wish.trace_id) for message_id in cleared)]
 
     async def withdraw(self, owner: str, session_id: SessionId, message_id: MessageId, trace_id: str) -> None:
         """Take back a waiting message.
@@ -108,10 +108,10 @@ class Control:
         await writer.load()
 
         async def decide(state: SessionState) -> Decision[None]:
-            if message_id not in belonging(state, owner, session_id).queue:
-                message = await self._messages.at(state, message_id)
+            if message_id not in require_owned(state, owner, session_id).queue:
+                message = await self._messages.load(state, message_id)
                 raise NotWaitingError(f"The message is {message.status}: only one that waits can be withdrawn.")
-            return Decision(None, [withdrawn(message_id, trace_id)])
+            return Decision(None, [withdrawn_draft(message_id, trace_id)])
 
         await writer.settle(decide)
 

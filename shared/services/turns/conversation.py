@@ -14,7 +14,7 @@ _UNANSWERED = "The call was not answered."
 _MOST_TOOL_RESULTS = 2000
 
 
-async def remembered(log: SessionLog, session_id: SessionId, agent: Agent) -> Sequence[Message]:
+async def recent_messages(log: SessionLog, session_id: SessionId, agent: Agent) -> Sequence[Message]:
     """The newest messages, as many as the agent remembers: also those that wait, and the one it is at."""
     return await log.find(Message, session_id, limit=agent.memory_messages, newest=True)
 
@@ -28,10 +28,10 @@ async def conversation(
     to read. Read from messages and tool results, never from deltas: what an abandoned attempt wrote is no part of it.
     """
     # What is queued behind the running turn, or was withdrawn from there, has not been said.
-    said = [message for message in newest if message.order < current.order and message.steers is None]
+    said = [message for message in newest if message.sequence < current.sequence and message.steers is None]
     messages = [*(message for message in said if message.status not in {"queued", "withdrawn"}), current]
     told = _Told(
-        prompts={message.message_id: message.prompt for message in newest},
+        prompts={message.message_id: message.content for message in newest},
         results=await _tool_results(log, current.session_id, messages),
     )
     entries = [entry for message in messages for entry in told.entries(message)]
@@ -41,7 +41,7 @@ async def conversation(
 async def _tool_results(log: SessionLog, session_id: SessionId, messages: Sequence[Message]) -> dict[str, ToolResult]:
     if not any(step.tool_calls for message in messages for step in message.steps):
         return {}
-    after = messages[0].order - 1
+    after = messages[0].sequence - 1
     found = await log.find(ToolResult, session_id, after=after, limit=_MOST_TOOL_RESULTS, newest=True)
     return {result.id: result for result in found}
 
@@ -54,7 +54,7 @@ class _Told:
     results: dict[str, ToolResult]
 
     def entries(self, message: Message) -> Iterator[dict[str, Any]]:
-        yield {"role": "user", "content": message.prompt}
+        yield {"role": "user", "content": message.content}
         for step in message.steps:
             yield from self.steering(step.read)
             if not step.text and not step.tool_calls:

@@ -11,17 +11,17 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId, TurnId, instance_of, turn_of
 from shared.domain.queue import joined
 from shared.domain.session import ActiveTurn, SessionState
-from shared.domain.turn import Ending, Fence, beginning, cancelled_call
+from shared.domain.turn import Ending, Fence, cancelled_call, start_drafts
 from shared.domain.values import ANSWER_BYTES, Failure, TurnOutcome, cut
 from shared.ports import Clock, SessionLog, TurnStart
-from shared.services.messages import kept
+from shared.services.messages import load_messages
 from shared.services.patches import Vibecoding
 from shared.services.stream import follow
 from shared.services.writer import Decision, SessionWriter
 
 
 @dataclass(frozen=True)
-class Verdict:
+class EndRequest:
     """How a turn is to end. A turn whose log says `cancelling` ends as cancelled, whatever it still brought about.
 
     `goes_on_after`: the last step made, if the turn may make another one; if there is time, it then does for a message
@@ -60,7 +60,7 @@ class Endings:
         self._turn_timeout = turn_timeout
         self._vibecoding = vibecoding
 
-    async def end(self, session_id: SessionId, fence: Fence, verdict: Verdict) -> TurnEnd:
+    async def end(self, session_id: SessionId, fence: Fence, verdict: EndRequest) -> TurnEnd:
         """Append the turn's end, and take the next waiting message with it; or find that the turn is to go on.
 
         Run twice, the second finds the turn ended and appends nothing; the turn that is to be started now it returns,
@@ -70,7 +70,7 @@ class Endings:
         await writer.load()
 
         async def decide(state: SessionState) -> Decision[TurnEnd]:
-            turn = fence.holds(state)
+            turn = fence.turn_in(state)
             if turn is None:
                 return Decision(TurnEnd(self._unbegun(state)))
             if verdict.lets_go_on(turn):
@@ -79,7 +79,7 @@ class Endings:
 
         return await writer.settle(decide)
 
-    async def _decided(self, state: SessionState, turn: ActiveTurn, verdict: Verdict) -> Decision[TurnEnd]:
+    async def _decided(self, state: SessionState, turn: ActiveTurn, verdict: EndRequest) -> Decision[TurnEnd]:
         message = await self._log.get(Message, state.session_id, turn.message_id)
         if message is None:
             raise ValueError(f"session {state.session_id}: the active turn's message {turn.message_id} is missing")
@@ -88,17 +88,17 @@ class Endings:
         told = await self._vibecoding.response(state, message, ending.status, turn.usage)
         ending = replace(ending, vibecoded=told)
         drafts = ending.drafts(turn, message)
-        documents: list[AnyDocument] = [ending.message(turn, message), *ending.dangling]
+        documents: list[AnyDocument] = [ending.ended_message(turn, message), *ending.dangling]
         if ending.unfinished is not None:
             documents.append(_partial_response(message, turn, ending.unfinished))
         begun = await self._next(state, ending, state.head + len(drafts) + 1)
         if begun is None:
             return Decision(TurnEnd(), drafts, documents)
         following = self._start_of(begun.session_id, begun.turn_id, begun.agent, begun.trace_id)
-        return Decision(TurnEnd(following), [*drafts, *beginning(begun)], [*documents, begun])
+        return Decision(TurnEnd(following), [*drafts, *start_drafts(begun)], [*documents, begun])
 
     async def _ending(
-        self, turn: ActiveTurn, message: Message, dangling: tuple[ToolResult, ...], verdict: Verdict
+        self, turn: ActiveTurn, message: Message, dangling: tuple[ToolResult, ...], verdict: EndRequest
     ) -> Ending:
         return Ending(
             status="cancelled" if turn.cancelling else verdict.status,
@@ -106,7 +106,7 @@ class Endings:
             failure=None if turn.cancelling else verdict.failure,
             unfinished=await self._unfinished(message, turn),
             dangling=dangling,
-            unread=tuple(await kept(self._log, message.session_id, turn.unread)),
+            unread=tuple(await load_messages(self._log, message.session_id, turn.unread)),
         )
 
     async def _unfinished(self, message: Message, turn: ActiveTurn) -> Step | None:
@@ -114,7 +114,7 @@ class Endings:
         if turn.call is None or turn.call.done:
             return None
         pieces: list[str] = []
-        batches = follow(self._log, message.session_id, message.order - 1, timedelta(0))
+        batches = follow(self._log, message.session_id, message.sequence - 1, timedelta(0))
         async with aclosing(batches):
             async for events in batches:
                 if not events:
@@ -139,7 +139,7 @@ class Endings:
         if following is None:
             raise ValueError(f"session {state.session_id}: the queued message {queue[0][0]} is missing")
         own = {"turn_id": turn_of(following.message_id), "steers": None}
-        return following.model_copy(update={**own, "status": "running", "order": sequence})
+        return following.model_copy(update={**own, "status": "running", "sequence": sequence})
 
     def _unbegun(self, state: SessionState) -> TurnStart | None:
         """The active turn if nothing shows yet that its instance runs; starting one that runs does nothing."""
@@ -171,7 +171,7 @@ def _partial_response(message: Message, turn: ActiveTurn, written: Step) -> Mode
     choice = {"index": 0, "finish_reason": None, "message": {"role": "assistant", "content": written.text}}
     return ModelResponse(
         id=response_id(message.message_id, turn.step),
-        order=message.order,
+        sequence=message.sequence,
         message_id=message.message_id,
         step=turn.step,
         body={"object": "chat.completion", "model": turn.model, "choices": [choice]},

@@ -19,12 +19,12 @@ from shared.domain.errors import (
 )
 from shared.domain.ids import MessageId, SessionId, instance_of, new_message_id, turn_of
 from shared.domain.session import SessionState
-from shared.domain.turn import beginning, queued, said, stopping
+from shared.domain.turn import cancel_drafts, queued_draft, start_drafts, user_message_draft
 from shared.domain.values import OnBusy
 from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
 from shared.services.idempotency import IdempotencyKey
-from shared.services.messages import Messages, kept
-from shared.services.sessions import belonging
+from shared.services.messages import Messages, load_messages
+from shared.services.sessions import require_owned
 from shared.services.turns.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 
@@ -69,7 +69,7 @@ class Submission:
     @property
     def after(self) -> int:
         """The cursor from which the message's own events are read."""
-        return self.message.order - 1
+        return self.message.sequence - 1
 
 
 class Turns:
@@ -92,7 +92,7 @@ class Turns:
         await writer.load()
 
         async def decide(state: SessionState) -> Decision[tuple[Submission, bool]]:
-            belonging(state, owner, session_id)
+            require_owned(state, owner, session_id)
             if key is not None and (known := await self._log.get(IdempotencyRecord, session_id, key.id)) is not None:
                 message = await self._messages.get(owner, MessageId(key.replayed(known) or ""))
                 return Decision((Submission(message, replayed=True), False))
@@ -111,17 +111,17 @@ class Turns:
             self._refuse_busy(state, new)
         before: list[Draft] = []
         if turn is not None and new.on_busy == "interrupt":
-            unread = await kept(self._log, state.session_id, turn.unread)
-            before = stopping(turn, unread, "interrupted", new.trace_id)
+            unread = await load_messages(self._log, state.session_id, turn.unread)
+            before = cancel_drafts(turn, unread, "interrupted", new.trace_id)
         message = self._message(state, new, order=state.head + len(before) + 1)
         if turn is not None and new.on_busy == "steer" and not turn.cancelling:
             message = message.model_copy(update={"turn_id": turn.turn_id, "steers": turn.message_id})
-            own = [said(message)]
+            own = [user_message_draft(message)]
         elif starts:
-            own = beginning(message)
+            own = start_drafts(message)
         else:
             message = message.model_copy(update={"status": "queued"})
-            own = [queued(message, new.on_busy)]
+            own = [queued_draft(message, new.on_busy)]
         documents = (message,) if key is None else (message, key.record(message.id))
         takes_up = bool(before) and turn is not None and turn.parked
         return Decision((Submission(message, starts=starts), takes_up), [*before, *own], documents)
@@ -145,11 +145,11 @@ class Turns:
         message_id = new_message_id(state.session_id, now)
         return Message(
             id=message_id,
-            order=order,
+            sequence=order,
             session_id=state.session_id,
             turn_id=turn_of(message_id),
             trace_id=new.trace_id,
-            prompt=new.content,
+            content=new.content,
             status="running",
             agent=agent.name,
             model=model,

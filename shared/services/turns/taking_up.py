@@ -16,7 +16,7 @@ def start_of(state: SessionState, timeout: timedelta) -> TurnStart | None:
         turn_id=turn.turn_id,
         instance_id=turn.instance_id,
         agent=turn.agent,
-        deadline=turn.runs_since + timeout,  # the time that a turn was parked is not its own
+        deadline=turn.running_since + timeout,  # the time that a turn was parked is not its own
         first_attempt=turn.first_attempt,
         trace_id=turn.trace_id,
     )

@@ -34,7 +34,7 @@ _REMEDIES = {
 }
 
 
-async def persistently(call: Callable[[], Awaitable[T]]) -> T:
+async def with_retries(call: Callable[[], Awaitable[T]]) -> T:
     """What `call` gives, which is made up to seven times within about three seconds.
 
     A reply may be lost after its write was done, so `call` must be safe to repeat, and must itself handle the answers

@@ -11,7 +11,7 @@ from azure.cosmos.exceptions import (
 )
 
 from shared.domain.documents import IdempotencyRecord, claim_place
-from shared.stores.cosmos.calls import persistently
+from shared.stores.cosmos.calls import with_retries
 from shared.stores.cosmos.items import document_item
 
 
@@ -33,7 +33,7 @@ async def claim(container: ContainerProxy, record: IdempotencyRecord) -> Idempot
                 return IdempotencyRecord.model_validate_json(there["body"])
             return None
 
-    return await persistently(call)
+    return await with_retries(call)
 
 
 async def release(container: ContainerProxy, record: IdempotencyRecord) -> None:
@@ -50,7 +50,7 @@ async def release(container: ContainerProxy, record: IdempotencyRecord) -> None:
         except (CosmosAccessConditionFailedError, CosmosResourceNotFoundError):
             return
 
-    await persistently(call)
+    await with_retries(call)
 
 
 async def _there(container: ContainerProxy, item: dict[str, Any]) -> dict[str, Any] | None:

@@ -25,11 +25,11 @@ SESSIONS_INDEXING_POLICY: dict[str, Any] = {
         for field in (
             "session_id",
             "last",
-            "telling",
+            "last_non_delta",
             "writer",
             "types/[]",
             "place",
-            "attention",
+            "repair_due",
             "owner",
             "listing_key",
             "project_id",

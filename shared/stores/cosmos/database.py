@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
-from shared.stores.cosmos.calls import log_charge, persistently
+from shared.stores.cosmos.calls import log_charge, with_retries
 from shared.stores.cosmos.containers import CONTAINERS, PROJECTS, ROOMS, SESSIONS
 
 Consistency = Literal["Strong", "Eventual"]
@@ -52,7 +52,7 @@ class Database:
     async def check(self) -> None:
         """Answer if all containers do."""
         containers = [await self._container(name, "Strong") for name in CONTAINERS]
-        await asyncio.gather(*(persistently(container.read) for container in containers))
+        await asyncio.gather(*(with_retries(container.read) for container in containers))
 
     async def close(self) -> None:
         self._containers.clear()
@@ -70,7 +70,7 @@ class Database:
         client = await self._client(consistency)
         container = client.get_database_client(self._name).get_container_client(name)
         # Asked for here because later on a missing container would look like a missing document.
-        await persistently(container.read)
+        await with_retries(container.read)
         return container
 
     async def _client(self, consistency: Consistency) -> CosmosClient:
@@ -100,7 +100,7 @@ async def open_client(endpoint: str, consistency: Consistency, resources: AsyncE
         options["credential"] = await _credential(resources)
     client = CosmosClient(endpoint, **options)
     resources.push_async_callback(client.close)
-    await persistently(client.__aenter__)
+    await with_retries(client.__aenter__)
     return client
 
 

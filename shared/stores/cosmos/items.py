@@ -49,11 +49,11 @@ def chunk_id(first: int, epoch: int = 1) -> str:
 
 
 def chunk_item(chunk: Chunk) -> dict[str, Any]:
-    """A chunk. One that holds more than deltas can be found by its `types`, and by `telling`, where it ends.
+    """A chunk. One that holds more than deltas can be found by its `types`, and by `last_non_delta`, its last sequence.
 
     Each indexed value costs request units, and there are many chunks of deltas, which nobody looks for by their type.
     """
-    telling = {} if chunk.types == ("message.delta",) else {"telling": chunk.last, "types": chunk.types}
+    non_delta = {} if chunk.types == ("message.delta",) else {"last_non_delta": chunk.last, "types": chunk.types}
     return {
         "id": chunk_id(chunk.first, chunk.epoch),
         "session_id": chunk.session_id,
@@ -61,7 +61,7 @@ def chunk_item(chunk: Chunk) -> dict[str, Any]:
         "epoch": chunk.epoch,
         "first": chunk.first,
         "last": chunk.last,
-        **telling,
+        **non_delta,
         "writer": chunk.writer,
         "events": _EVENTS.dump_json(chunk.events, exclude_none=True).decode(),
     }
@@ -79,7 +79,7 @@ def chunk_of(item: dict[str, Any]) -> Chunk:
 def state_item(state: SessionState) -> dict[str, Any]:
     """The checkpoint, with what lists are filtered and ordered by.
 
-    `attention` is when the sweep is to look at the session; it is there only as long as there is such a time.
+    `repair_due` is when the sweep is to look at the session; it is there only as long as there is such a time.
     """
     return {
         "id": STATE_ID,
@@ -93,9 +93,9 @@ def state_item(state: SessionState) -> dict[str, Any]:
         "status": state.status,
         "agent_name": state.agent_name,
         "archived": state.archived,
-        "deleted": state.deleted or not state.is_whole,
+        "deleted": state.deleted or not state.is_complete,
         "labels": [label(key, value) for key, value in state.metadata.items() if isinstance(value, str)],
-        **({} if state.look_at is None else {"attention": state.look_at.timestamp()}),
+        **({} if state.repair_due is None else {"repair_due": state.repair_due.timestamp()}),
         "body": state.model_dump_json(exclude_none=True),
     }
 
@@ -130,7 +130,7 @@ def document_item(session_id: SessionId, document: AnyDocument) -> dict[str, Any
         "id": item_id(kind, document.id),
         "session_id": session_id,
         "kind": document.kind,
-        "place": f"{place(kind, document.order)}:{document.id}",
+        "place": f"{place(kind, document.sequence)}:{document.id}",
         **({"writer": document.id} if isinstance(document, Lease) else {}),
         **({} if document.expires_after is None else {"ttl": document.expires_after}),
         "body": document.model_dump_json(exclude_none=True),

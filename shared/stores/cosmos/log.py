@@ -21,7 +21,7 @@ from shared.domain.session import SessionState
 from shared.domain.values import size_of
 from shared.ports import D, Tail
 from shared.stores.cosmos import claims, queries
-from shared.stores.cosmos.calls import is_taken, persistently
+from shared.stores.cosmos.calls import is_taken, with_retries
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import (
     STATE_ID,
@@ -61,7 +61,7 @@ class CosmosSessionLog:
             else:
                 upserted.append(item)
         # A lost reply needs no case of its own: the same create again finds its own chunk there.
-        await persistently(lambda: self._write(created, upserted))
+        await with_retries(lambda: self._write(created, upserted))
         self._tails.appended(chunk)
 
     async def state(self, session_id: SessionId) -> SessionState | None:
@@ -86,13 +86,13 @@ class CosmosSessionLog:
         *,
         before: int | None = None,
         newest: bool = False,
-        telling: bool = False,
+        skip_deltas: bool = False,
     ) -> Sequence[Chunk]:
-        query = queries.chunks(session_id, after, before, newest=newest, telling=telling)
+        query = queries.chunks(session_id, after, before, newest=newest, skip_deltas=skip_deltas)
         items = await self._query(query, limit)
         return [chunk_of(item) for item in (reversed(items) if newest else items)]
 
-    async def newest(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
+    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
         items = await self._query(queries.chunks_with(session_id, event_type), limit)
         return [chunk_of(item) for item in reversed(items)]
 
@@ -129,27 +129,27 @@ class CosmosSessionLog:
         container = await self._database.sessions()
 
         async def call() -> timedelta | None:
-            answer = container.query_items(**queries.heard(session_id, writer), max_item_count=1)
+            answer = container.query_items(**queries.last_writes(session_id, writer), max_item_count=1)
             async for item in answer:
                 # Both by the store's clock, in whole seconds.
                 now = parsedate_to_datetime(answer.get_response_headers()["Date"]).timestamp()
                 return timedelta(seconds=max(0.0, now - item["_ts"]))
             return None
 
-        return await persistently(call)
+        return await with_retries(call)
 
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
         return [state_of(item) for item in await self._query(queries.sessions(wanted, before), limit)]
 
-    async def active(self, now: datetime, limit: int) -> Sequence[SessionState]:
-        return [state_of(item) for item in await self._query(queries.active(now), limit)]
+    async def due_for_repair(self, now: datetime, limit: int) -> Sequence[SessionState]:
+        return [state_of(item) for item in await self._query(queries.due_for_repair(now), limit)]
 
     async def clear(self, session_id: SessionId) -> None:
-        while items := await self._query(queries.everything_but(session_id, STATE_ID), _DELETED_AT_ONCE):
+        while items := await self._query(queries.all_except(session_id, STATE_ID), _DELETED_AT_ONCE):
             await self._delete(session_id, [str(item["id"]) for item in items])
         mark = await self._item(session_id, STATE_ID)
         if mark is not None and mark["deleted"]:
-            await self._upsert({name: value for name, value in mark.items() if name != "attention"})
+            await self._upsert({name: value for name, value in mark.items() if name != "repair_due"})
 
     async def check(self) -> None:
         await self._database.check()
@@ -205,7 +205,7 @@ class CosmosSessionLog:
         return await self._without_deltas(checkpoint, newest[0]["last"])
 
     async def _without_deltas(self, checkpoint: SessionState, last: int) -> SessionState:
-        query = queries.chunks(checkpoint.session_id, checkpoint.head, telling=True)
+        query = queries.chunks(checkpoint.session_id, checkpoint.head, skip_deltas=True)
         return fold_without_deltas(checkpoint, map(chunk_of, await self._query(query)), last)
 
     async def _checkpoint(self, session_id: SessionId) -> SessionState | None:
@@ -221,7 +221,7 @@ class CosmosSessionLog:
             except CosmosResourceNotFoundError:
                 return None
 
-        return await persistently(call)
+        return await with_retries(call)
 
     async def _query(self, query: queries.Query, limit: int | None = None) -> list[Item]:
         container = await self._database.sessions()
@@ -234,11 +234,11 @@ class CosmosSessionLog:
                     break
             return found
 
-        return await persistently(call)
+        return await with_retries(call)
 
     async def _upsert(self, item: Item) -> None:
         container = await self._database.sessions()
-        await persistently(lambda: container.upsert_item(item, no_response=True))
+        await with_retries(lambda: container.upsert_item(item, no_response=True))
 
     async def _delete(self, session_id: SessionId, ids: Sequence[str]) -> None:
         container = await self._database.sessions()
@@ -251,7 +251,7 @@ class CosmosSessionLog:
                 if error.status_code != HTTPStatus.NOT_FOUND:
                     raise
 
-        await persistently(call)
+        await with_retries(call)
 
     async def _look(self, session_id: SessionId, first: int) -> Chunk | None:
         try:

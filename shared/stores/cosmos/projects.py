@@ -13,7 +13,7 @@ from azure.cosmos.exceptions import (
 from shared.domain.errors import ProjectExistsError, RevisionTakenError
 from shared.domain.ids import ProjectId
 from shared.domain.project import Project
-from shared.stores.cosmos.calls import persistently
+from shared.stores.cosmos.calls import with_retries
 from shared.stores.cosmos.database import Database
 
 Item = dict[str, Any]
@@ -45,20 +45,20 @@ class CosmosProjectStore:
                 if there is None or there["changed_by"] != project.changed_by:
                     raise ProjectExistsError(f"There is a project {project.id!r} already.") from error
 
-        await persistently(call)
+        await with_retries(call)
 
     async def get(self, project_id: ProjectId) -> Project | None:
-        item = await persistently(lambda: self._there(project_id))
+        item = await with_retries(lambda: self._there(project_id))
         return None if item is None else Project.model_validate_json(item["body"])
 
     async def replace(self, project: Project) -> None:
-        while not await persistently(lambda: self._replaced(project)):
+        while not await with_retries(lambda: self._replaced(project)):
             pass  # changed between reading and writing: what stands there now decides
 
     async def list(self, owner: str, *, before: str | None, limit: int) -> Sequence[Project]:
         return await self._found(_LISTED, limit, owner=owner, before=before or _END)
 
-    async def closing(self, limit: int) -> Sequence[Project]:
+    async def deleted_with_sessions(self, limit: int) -> Sequence[Project]:
         return await self._found(_CLOSING, limit)
 
     async def _replaced(self, project: Project) -> bool:
@@ -100,7 +100,7 @@ class CosmosProjectStore:
                     break
             return found
 
-        return await persistently(call)
+        return await with_retries(call)
 
 
 def _item(project: Project) -> Item:

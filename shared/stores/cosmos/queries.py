@@ -22,10 +22,10 @@ class Query(TypedDict):
 
 
 def chunks(
-    session_id: SessionId, after: int, before: int | None = None, *, newest: bool = False, telling: bool = False
+    session_id: SessionId, after: int, before: int | None = None, *, newest: bool = False, skip_deltas: bool = False
 ) -> Query:
     """Chunks with events between `after` and `before`. They don't overlap: by their last event is by their first."""
-    field = "telling" if telling else "last"
+    field = "last_non_delta" if skip_deltas else "last"
     values, upto = dict[str, Any](after=after), ""
     if before is not None:
         # By their ids, which are indexed as they are and tell where chunks begin.
@@ -47,13 +47,13 @@ def documents(session_id: SessionId, kind: type[Document], after: int, before: i
     return _of(session_id, f"{text} DESC" if newest else text, **bounds)
 
 
-def heard(session_id: SessionId, writer: WriterId) -> Query:
+def last_writes(session_id: SessionId, writer: WriterId) -> Query:
     """When chunks and leases of `writer` were written, the latest first."""
     text = "SELECT c._ts FROM c WHERE c.session_id = @session_id AND c.writer = @writer ORDER BY c._ts DESC"
     return _of(session_id, text, writer=writer)
 
 
-def everything_but(session_id: SessionId, item_id: str) -> Query:
+def all_except(session_id: SessionId, item_id: str) -> Query:
     return _of(session_id, "SELECT c.id FROM c WHERE c.session_id = @session_id AND c.id != @item_id", item_id=item_id)
 
 
@@ -78,8 +78,8 @@ def sessions(wanted: SessionFilter, before: str | None) -> Query:
     return _of(None, text, **values)
 
 
-def active(now: datetime) -> Query:
-    text = "SELECT c.body FROM c WHERE c.attention <= @now ORDER BY c.attention"
+def due_for_repair(now: datetime) -> Query:
+    text = "SELECT c.body FROM c WHERE c.repair_due <= @now ORDER BY c.repair_due"
     return _of(None, text, now=now.timestamp())
 
 

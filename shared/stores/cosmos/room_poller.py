@@ -71,7 +71,7 @@ class PolledEar:
         self._heard = room.news
         self._has_joined = False
 
-    async def past(self, after: str, at_most: timedelta) -> Sequence[RoomEntry]:
+    async def wait(self, after: str, at_most: timedelta) -> Sequence[RoomEntry]:
         place = int(after)
         self._room.begin(place)
         if not self._joins(place):

@@ -9,11 +9,11 @@ from typing import Any
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceExistsError, CosmosResourceNotFoundError
 
 from shared.domain.chunks import Chunk
-from shared.domain.fold import is_checkpointed
+from shared.domain.fold import needs_checkpoint
 from shared.domain.ids import SessionId
-from shared.domain.rooms import Room, RoomEntry, entry_of, is_telling, is_told, tells
+from shared.domain.rooms import Room, RoomEntry, concerns, has_room_events, is_visible, room_entry
 from shared.domain.session import SessionState
-from shared.stores.cosmos.calls import persistently
+from shared.stores.cosmos.calls import with_retries
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import STATE_ID, state_of
 from shared.stores.cosmos.room_items import blank_item, entry_id, entry_item, room_key, rooms_of
@@ -36,7 +36,7 @@ class CosmosRoomWriter:
 
     async def write(self, chunks: Sequence[Chunk], states: Mapping[SessionId, SessionState]) -> None:
         told = {session_id: list[Chunk]() for session_id, state in states.items() if state.deleted}
-        for chunk in filter(is_telling, chunks):
+        for chunk in filter(has_room_events, chunks):
             told.setdefault(chunk.session_id, []).append(chunk)
         await _all(self._tell(session_id, told[session_id], states.get(session_id)) for session_id in told)
 
@@ -44,17 +44,17 @@ class CosmosRoomWriter:
         async with self._slots:
             # Documents of one transaction come in any order, and a state that was written again comes later.
             chunks.sort(key=lambda chunk: chunk.first)
-            needed = max((chunk.last for chunk in chunks if is_checkpointed(chunk)), default=0)
+            needed = max((chunk.last for chunk in chunks if needs_checkpoint(chunk)), default=0)
             state = known if known is not None and known.head >= needed else await self._checkpoint(session_id)
-            if state is None or not state.is_whole:  # a fork that is still copied, or never was
+            if state is None or not state.is_complete:  # a fork that is still copied, or never was
                 return
             if state.deleted:
                 await _all(self._take_back(room, state, chunks, is_news=state is known) for room in rooms_of(state))
                 return
             for chunk in chunks:
-                if is_told(chunk, state):
-                    item_id, entry = entry_id(session_id, chunk.epoch, chunk.first), entry_of("", "", chunk, state)
-                    told = [room for room in rooms_of(state) if tells(room, entry)]
+                if is_visible(chunk, state):
+                    item_id, entry = entry_id(session_id, chunk.epoch, chunk.first), room_entry("", "", chunk, state)
+                    told = [room for room in rooms_of(state) if concerns(room, entry)]
                     await _all(self._create(entry_item(room, item_id, entry)) for room in told)
 
     async def _take_back(self, room: Room, state: SessionState, chunks: Sequence[Chunk], *, is_news: bool) -> None:
@@ -70,7 +70,7 @@ class CosmosRoomWriter:
             await self._blank(room, state.session_id, blanked[start : start + _BLANKED_AT_ONCE])
         end = next((chunk for chunk in chunks if chunk.last == state.head), None)
         if end is not None:
-            await self._create(entry_item(room, last, entry_of("", "", end, state)))
+            await self._create(entry_item(room, last, room_entry("", "", end, state)))
         elif is_news:
             await self._create(entry_item(room, last, RoomEntry("", "", state.session_id, (), deletes=True)))
 
@@ -87,7 +87,7 @@ class CosmosRoomWriter:
                 _LOGGER.exception("no room is told of session %s: its state can't be read", session_id)
                 return None
 
-        return await persistently(call)
+        return await with_retries(call)
 
     async def _entries(self, room: Room, state: SessionState) -> set[str]:
         """The ids of what a room still tells of a session."""
@@ -100,7 +100,7 @@ class CosmosRoomWriter:
             answer = container.query_items(_ENTRIES, parameters=parameters, partition_key=room_key(room))
             return {item["id"] async for item in answer}
 
-        return {found for found in await persistently(call) if len(found) == len(prefix) + 12}
+        return {found for found in await with_retries(call) if len(found) == len(prefix) + 12}
 
     async def _create(self, item: dict[str, Any]) -> None:
         container = await self._database.rooms()
@@ -116,12 +116,12 @@ class CosmosRoomWriter:
                 # It would never be taken, and the feed would stand still for it.
                 _LOGGER.exception("the room %s is not told of %s", item["room"], item["id"])
 
-        await persistently(call)
+        await with_retries(call)
 
     async def _blank(self, room: Room, session_id: SessionId, ids: Sequence[str]) -> None:
         container = await self._database.rooms()
         operations = [("upsert", (blank_item(room, session_id, item_id),)) for item_id in ids]
-        await persistently(lambda: container.execute_item_batch(operations, room_key(room), no_response=True))
+        await with_retries(lambda: container.execute_item_batch(operations, room_key(room), no_response=True))
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:

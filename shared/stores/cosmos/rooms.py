@@ -14,9 +14,9 @@ from typing import Any
 from azure.core.exceptions import AzureError
 
 from shared.domain.errors import InvalidRequestError, StoreUnavailableError
-from shared.domain.rooms import BEGINNING, Room, RoomEntry
+from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.ports import RoomEar
-from shared.stores.cosmos.calls import persistently
+from shared.stores.cosmos.calls import with_retries
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.room_items import entry_in, room_key
 from shared.stores.cosmos.room_poller import PolledRooms
@@ -32,20 +32,20 @@ class CosmosRooms:
         self._database = database
         self._polled = PolledRooms(self._look)
 
-    async def now(self, room: Room) -> str:
-        _, place = await persistently(lambda: self._page(room, 1, start_time="Now"))
+    async def newest_cursor(self, room: Room) -> str:
+        _, place = await with_retries(lambda: self._page(room, 1, start_time="Now"))
         return str(place)
 
-    async def known(self, room: Room, cursor: str) -> str:
+    async def check_cursor(self, room: Room, cursor: str) -> str:
         if not re.fullmatch(r"\d{1,18}", cursor, re.ASCII):
             raise InvalidRequestError("The cursor is none of ours: take the `id:` of a frame, or 0.")
-        return cursor if cursor == BEGINNING else str(min(int(cursor), int(await self.now(room))))
+        return cursor if cursor == FIRST_CURSOR else str(min(int(cursor), int(await self.newest_cursor(room))))
 
     async def read(self, room: Room, after: str, limit: int) -> Sequence[RoomEntry]:
         found: list[RoomEntry] = []
         place = int(after)
         while len(found) < limit:
-            entries, reached = await persistently(partial(self._following, room, place, limit))
+            entries, reached = await with_retries(partial(self._following, room, place, limit))
             if entries is None:
                 break
             found += entries

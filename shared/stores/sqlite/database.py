@@ -13,25 +13,23 @@ ROOMS_KEPT_SECONDS = 7 * 24 * 60 * 60
 
 T = TypeVar("T")
 
-# `attention` is when the sweep is to look at a session, and 0 where it never has to. A file of release 0.1.0 says 1
-# for "always", which is a moment long past: it needs no other care.
+# `repair_due` is when the sweep is to look at a session, and 0 where it never has to.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS chunks (
     session_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     epoch INTEGER NOT NULL, writer TEXT NOT NULL, recorded_at REAL NOT NULL, types TEXT NOT NULL,
     events TEXT NOT NULL, PRIMARY KEY (session_id, first)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS chunks_telling ON chunks (session_id, first) WHERE types <> ' message.delta ';
+CREATE INDEX IF NOT EXISTS chunks_with_non_deltas ON chunks (session_id, first) WHERE types <> ' message.delta ';
 CREATE TABLE IF NOT EXISTS states (
     session_id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, status TEXT NOT NULL,
-    agent_name TEXT, archived INTEGER NOT NULL, deleted INTEGER NOT NULL, attention REAL NOT NULL,
+    agent_name TEXT, archived INTEGER NOT NULL, deleted INTEGER NOT NULL, repair_due REAL NOT NULL,
     updated_at REAL NOT NULL, body TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE deleted = 0;
 CREATE INDEX IF NOT EXISTS states_of_projects ON states (owner, project_id, listing_key DESC)
     WHERE project_id IS NOT NULL;
-DROP INDEX IF EXISTS states_attention;
-CREATE INDEX IF NOT EXISTS states_to_look_at ON states (attention) WHERE attention > 0;
+CREATE INDEX IF NOT EXISTS states_repair_due ON states (repair_due) WHERE repair_due > 0;
 CREATE TABLE IF NOT EXISTS documents (
     session_id TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL,
     recorded_at REAL NOT NULL, expires_at REAL, body TEXT NOT NULL,

@@ -19,8 +19,8 @@ from shared.domain.session import SessionState
 BEYOND = 2**63 - 1
 """A place after every other."""
 
-ONLY_TELLING = " AND types <> ' message.delta '"
-"""The condition of the index `chunks_telling`, in its words: SQLite has to recognise it."""
+SKIP_DELTAS = " AND types <> ' message.delta '"
+"""The condition of the index `chunks_with_non_deltas`, in its words: SQLite has to recognise it."""
 
 _EVENTS = TypeAdapter(tuple[Event, ...])
 _FILTERS = {"owner": "owner", "project_id": "project_id", "status": "status", "agent_name": "agent_name"}
@@ -65,7 +65,7 @@ def _events_json(chunk: Chunk) -> str:
 
 
 def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
-    attention = 0.0 if state.look_at is None else state.look_at.timestamp()
+    repair_due = 0.0 if state.repair_due is None else state.repair_due.timestamp()
     connection.execute(
         "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -76,8 +76,8 @@ def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
             state.status,
             state.agent_name,
             state.archived,
-            state.deleted or not state.is_whole,
-            attention,
+            state.deleted or not state.is_complete,
+            repair_due,
             state.updated_at.timestamp(),
             state.model_dump_json(exclude_none=True),
         ),
@@ -90,7 +90,7 @@ def upsert_document(connection: sqlite3.Connection, session_id: SessionId, docum
     body = document.model_dump_json(exclude_none=True)
     connection.execute(
         "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (session_id, document.kind, document.id, document.order, now, expires_at, body),
+        (session_id, document.kind, document.id, document.sequence, now, expires_at, body),
     )
 
 
@@ -120,14 +120,14 @@ def read_chunks(
     before: int = BEYOND,
     *,
     newest: bool = False,
-    telling: bool = False,
+    skip_deltas: bool = False,
 ) -> list[Chunk]:
     # The chunk that holds `after` begins at or before it: start there, and pass over it if it ends there.
-    source = "chunks INDEXED BY chunks_telling" if telling else "chunks"
+    source = "chunks INDEXED BY chunks_with_non_deltas" if skip_deltas else "chunks"
     rows = connection.execute(
         f"SELECT epoch, writer, events FROM {source} WHERE session_id = ?1 AND last > ?2 AND first < ?3 AND first >="
         " coalesce((SELECT max(first) FROM chunks WHERE session_id = ?1 AND first <= ?2), 0)"
-        f"{ONLY_TELLING if telling else ''} ORDER BY first{' DESC' if newest else ''} LIMIT ?4",
+        f"{SKIP_DELTAS if skip_deltas else ''} ORDER BY first{' DESC' if newest else ''} LIMIT ?4",
         (session_id, after, before, limit),
     ).fetchall()
     return [chunk_of(session_id, row) for row in (reversed(rows) if newest else rows)]

@@ -81,14 +81,16 @@ class SqliteSessionLog:
         *,
         before: int | None = None,
         newest: bool = False,
-        telling: bool = False,
+        skip_deltas: bool = False,
     ) -> Sequence[Chunk]:
         upto = BEYOND if before is None else before
         return await self._database.read(
-            lambda connection: read_chunks(connection, session_id, after, limit, upto, newest=newest, telling=telling)
+            lambda connection: read_chunks(
+                connection, session_id, after, limit, upto, newest=newest, skip_deltas=skip_deltas
+            )
         )
 
-    async def newest(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
+    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
         query = (
             "SELECT epoch, writer, events FROM chunks WHERE session_id = ? AND instr(types, ?)"
             " ORDER BY first DESC LIMIT ?"
@@ -166,8 +168,8 @@ class SqliteSessionLog:
         rows = await self._database.read(lambda connection: connection.execute(query, (*values, limit)).fetchall())
         return [SessionState.model_validate_json(row["body"]) for row in rows]
 
-    async def active(self, now: datetime, limit: int) -> Sequence[SessionState]:
-        query = "SELECT body FROM states WHERE attention > 0 AND attention <= ? ORDER BY attention LIMIT ?"
+    async def due_for_repair(self, now: datetime, limit: int) -> Sequence[SessionState]:
+        query = "SELECT body FROM states WHERE repair_due > 0 AND repair_due <= ? ORDER BY repair_due LIMIT ?"
         values = (now.timestamp(), limit)
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [SessionState.model_validate_json(row["body"]) for row in rows]
@@ -183,7 +185,7 @@ class SqliteSessionLog:
                 ).rowcount
             if not cleared:
                 connection.execute(
-                    "UPDATE states SET attention = 0 WHERE session_id = ? AND deleted = 1", (session_id,)
+                    "UPDATE states SET repair_due = 0 WHERE session_id = ? AND deleted = 1", (session_id,)
                 )
             return cleared
 

@@ -47,7 +47,7 @@ class SqliteProjectStore:
             values.append(before)
         return await self._found(f"WHERE {where} ORDER BY listing_key DESC LIMIT ?", *values, limit)
 
-    async def closing(self, limit: int) -> Sequence[Project]:
+    async def deleted_with_sessions(self, limit: int) -> Sequence[Project]:
         return await self._found("WHERE closing = 1 ORDER BY updated_at LIMIT ?", limit)
 
     async def _found(self, which: str, *values: Any) -> Sequence[Project]:

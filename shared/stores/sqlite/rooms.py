@@ -11,7 +11,7 @@ from shared.domain.chunks import Chunk
 from shared.domain.errors import InvalidRequestError
 from shared.domain.events import SessionDeleted
 from shared.domain.ids import SessionId
-from shared.domain.rooms import Room, RoomEntry, entry_of, is_telling
+from shared.domain.rooms import Room, RoomEntry, has_room_events, room_entry
 from shared.domain.session import SessionState
 from shared.ports import RoomEar
 from shared.stores.listeners import Listeners
@@ -35,7 +35,7 @@ def record(connection: sqlite3.Connection, chunk: Chunk) -> Recorded | None:
 
     The row only points to the chunk: its events are not copied. Whose it is says the stored state.
     """
-    if not is_telling(chunk):
+    if not has_room_events(chunk):
         return None
     query = "SELECT owner, project_id, CASE WHEN deleted THEN body END AS hidden FROM states WHERE session_id = ?"
     session = connection.execute(query, (chunk.session_id,)).fetchone()
@@ -55,7 +55,7 @@ def record(connection: sqlite3.Connection, chunk: Chunk) -> Recorded | None:
 
 def _is_no_session(hidden: str | None) -> bool:
     """Whether a state that no list shows is that of a fork which is not copied whole, or never was."""
-    return hidden is not None and not SessionState.model_validate_json(hidden).is_whole
+    return hidden is not None and not SessionState.model_validate_json(hidden).is_complete
 
 
 class SqliteRooms:
@@ -65,10 +65,10 @@ class SqliteRooms:
         self._database = database
         self._listeners = Listeners()
 
-    async def now(self, room: Room) -> str:  # noqa: ARG002  # all rooms share one line of places
+    async def newest_cursor(self, room: Room) -> str:  # noqa: ARG002  # all rooms share one line of places
         return str(await self._newest())
 
-    async def known(self, room: Room, cursor: str) -> str:  # noqa: ARG002  # as before
+    async def check_cursor(self, room: Room, cursor: str) -> str:  # noqa: ARG002  # as before
         if not re.fullmatch(r"\d{1,18}", cursor, re.ASCII):
             raise InvalidRequestError("The cursor is none of ours: take the `id:` of a frame, or 0.")
         return str(min(int(cursor), await self._newest()))
@@ -85,7 +85,7 @@ class SqliteRooms:
         self._listeners.tell(
             recorded.place,
             dict.fromkeys(rooms),
-            lambda: entry_of(str(recorded.place - 1), str(recorded.place), chunk, checkpoint),
+            lambda: room_entry(str(recorded.place - 1), str(recorded.place), chunk, checkpoint),
         )
 
     async def _newest(self) -> int:
@@ -112,4 +112,4 @@ def _entry(row: sqlite3.Row) -> RoomEntry:
     if row["events"] is None:  # cleared: of its chunks only the deletion is still to be told
         return RoomEntry(before, cursor, session_id, (), deletes=bool(row["deletes"]))
     state = None if row["body"] is None else SessionState.model_validate_json(row["body"])
-    return entry_of(before, cursor, chunk_of(session_id, row), state)
+    return room_entry(before, cursor, chunk_of(session_id, row), state)
