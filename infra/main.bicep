@@ -138,7 +138,7 @@ var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var taskHub = 'turnlog'
 
-resource group 'Microsoft.Resources/resourceGroups@2021-04-01' = {
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${environmentName}'
   location: location
   tags: tags

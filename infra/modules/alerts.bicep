@@ -36,7 +36,7 @@ resource receivers 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-resource searches 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource searches 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for entry in queries: {
     name: 'alert-${entry.name}-${token}'
     location: location
@@ -70,7 +70,7 @@ resource searches 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
 ]
 
 // Some 429 are in order: clients wait and repeat. Many mean that COSMOS_MAX_THROUGHPUT is too low.
-resource throttling 'Microsoft.Insights/metricAlerts@2018-03-01' = {
+resource throttling 'Microsoft.Insights/metricAlerts@2026-01-01' = {
   name: 'alert-throttling-${token}'
   location: 'global'
   tags: tags

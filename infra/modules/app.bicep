@@ -100,7 +100,7 @@ var schedulerSettings = empty(schedulerEndpoint)
       AzureFunctionsJobHost__extensions__durableTask__storageProvider__connectionStringName: 'DURABLE_TASK_SCHEDULER_CONNECTION_STRING'
     }
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: planName
   location: location
   tags: tags
@@ -109,7 +109,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   properties: { reserved: true, zoneRedundant: zoneRedundant }
 }
 
-resource site 'Microsoft.Web/sites@2024-04-01' = {
+resource site 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
   tags: union(tags, { 'azd-service-name': 'app' })
@@ -149,14 +149,14 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
-resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: site
   name: 'appsettings'
   properties: union(platformSettings, ownSettings, keySettings, jwtSettings, signalrSettings, schedulerSettings)
 }
 
 // With easyauth and without it WEBSITE_AUTH_ENABLED is not set, and the app answers 401 to everyone.
-resource authentication 'Microsoft.Web/sites/config@2024-04-01' = if (authMode == 'easyauth' && !empty(authClientId)) {
+resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (authMode == 'easyauth' && !empty(authClientId)) {
   parent: site
   name: 'authsettingsV2'
   // The site takes one change at a time.

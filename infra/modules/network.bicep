@@ -12,7 +12,7 @@ param services {
 }[]
 
 // The subnets are part of it: as resources of their own each deployment would take them away first.
-resource network 'Microsoft.Network/virtualNetworks@2024-10-01' = {
+resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   name: name
   location: location
   tags: tags
@@ -56,7 +56,7 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
   }
 ]
 
-resource endpoints 'Microsoft.Network/privateEndpoints@2024-10-01' = [
+resource endpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [
   for service in services: {
     name: 'pep-${toLower(service.group)}-${name}'
     location: location
@@ -74,7 +74,7 @@ resource endpoints 'Microsoft.Network/privateEndpoints@2024-10-01' = [
 ]
 
 // Keeps the zone's records: without one the name of the service leads to its public address, which is closed.
-resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01' = [
+resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = [
   for (service, index) in services: {
     parent: endpoints[index]
     name: 'default'

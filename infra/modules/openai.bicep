@@ -11,7 +11,7 @@ param capacity int
 
 var openaiUser = '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'
 
-resource account 'Microsoft.CognitiveServices/accounts@2025-10-01-preview' = {
+resource account 'Microsoft.CognitiveServices/accounts@2026-03-01' = {
   name: name
   location: location
   tags: tags
@@ -25,7 +25,7 @@ resource account 'Microsoft.CognitiveServices/accounts@2025-10-01-preview' = {
 }
 
 // More than one deployment must be created one after the other: the account takes one change at a time.
-resource deployment 'Microsoft.CognitiveServices/accounts/deployments@2024-10-01' = {
+resource deployment 'Microsoft.CognitiveServices/accounts/deployments@2026-03-01' = {
   parent: account
   name: model
   sku: {

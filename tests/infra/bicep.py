@@ -1,4 +1,4 @@
-"""Bicep files as data: what each declares, and what literal values say. No compiler is to be had from a registry."""
+"""Bicep files as data: what each declares, and what literal values say. No package registry has a compiler."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ class Declared:
 
 @dataclass
 class Template:
+    root: Node
     broken: list[str] = field(default_factory=list[str])
     params: dict[str, Node | None] = field(default_factory=dict[str, "Node | None"])
     """By name; None where there is no default."""
@@ -56,8 +57,8 @@ class Template:
 
 
 def template(text: str) -> Template:
-    found = Template()
     root = _PARSER.parse(text.encode()).root_node
+    found = Template(root)
     broken = [node for node in nodes(root) if node.type == "ERROR" or node.is_missing]
     found.broken = [f"line {node.start_point.row + 1}: {text_of(node)[:60]!r}" for node in broken]
     for statement in root.named_children:

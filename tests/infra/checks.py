@@ -8,7 +8,15 @@ from typing import Any
 from shared.settings import Settings
 from shared.stores.cosmos import containers as code
 from tests.infra.bicep import Declared, Expression, Template, members, nodes, property_paths, text_of
-from tests.infra.knowledge import ENVELOPE, FORBIDDEN_ON_FLEX, PLATFORM_SETTINGS, PROPERTIES, REQUIRED, ROLES
+from tests.infra.knowledge import (
+    ENVELOPE,
+    FORBIDDEN_ON_FLEX,
+    PLATFORM_SETTINGS,
+    PROPERTIES,
+    READABLE,
+    REQUIRED,
+    ROLES,
+)
 
 Files = Mapping[str, Template]
 """Every template by its file's name without the ending."""
@@ -177,6 +185,25 @@ def unknown_properties(files: Files) -> list[str]:
             known = ENVELOPE | {f"properties.{path}" for path in PROPERTIES[resource.kind].split()}
             found += [f"{name}: {symbol} has no {path}" for path in property_paths(resource.body) - known]
     return found
+
+
+def unknown_reads(files: Files) -> list[str]:
+    """Properties of a resource that are read, and that it does not have."""
+    return [
+        f"{name}: {symbol} has no {path} to read"
+        for name, file in files.items()
+        for symbol, path in reads(file)
+        if path not in READABLE.get(file.resources[symbol].kind.partition("@")[0], "").split()
+    ]
+
+
+def reads(file: Template) -> Iterator[tuple[str, str]]:
+    """Pairs of resource and property, as in `account.properties.primaryEndpoints.blob`."""
+    for node in nodes(file.root):
+        symbol, _, path = text_of(node).partition(".properties.")
+        within = node.parent is not None and node.parent.type == "member_expression"
+        if node.type == "member_expression" and not within and path and symbol in file.resources:
+            yield symbol, path
 
 
 def not_as_required(files: Files) -> list[str]:

@@ -7,6 +7,7 @@ from tree_sitter import Node
 
 from tests.infra.bicep import Declared, Template, members, nodes, path_of, text_of
 from tests.infra.limits import NAMES, PRIVATE_ZONES, UNIQUE_IN_THE_WORLD, VALUES
+from tests.infra.versions import family_of
 
 Files = Mapping[str, Template]
 """Every template by its file's name without the ending."""
@@ -158,8 +159,9 @@ def wrongly_tagged(files: Files) -> list[str]:
 
 
 def mixed_versions(files: Files) -> list[str]:
-    versions: dict[str, set[str]] = {}
+    """Families of resources with more than one API version."""
+    used: dict[str, set[str]] = {}
     for _, _, resource in resources(files):
         kind, _, version = resource.kind.partition("@")
-        versions.setdefault(kind, set()).add(version)
-    return [f"{kind} is used as of {', '.join(sorted(used))}" for kind, used in versions.items() if len(used) > 1]
+        used.setdefault(family_of(kind), set()).add(version)
+    return [f"{family} is used as of {', '.join(sorted(each))}" for family, each in used.items() if len(each) > 1]

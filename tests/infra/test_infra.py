@@ -12,7 +12,7 @@ from shared.settings import Settings
 from tests.infra import checks
 from tests.infra.bicep import Expression, Template, template
 from tests.infra.given import INFRA, ROOT, TEXTS, changed, files
-from tests.infra.knowledge import PLATFORM_SETTINGS, PROPERTIES, REQUIRED, ROLES
+from tests.infra.knowledge import PLATFORM_SETTINGS, PROPERTIES, READABLE, REQUIRED, ROLES
 
 PARAMETERS = (INFRA / "main.parameters.json").read_text()
 HOST = (ROOT / "host.json").read_text()
@@ -67,7 +67,11 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     checks.unknown_properties: [
         ("storage", "allowSharedKeyAccess", "allowSharedKeys", "account has no properties.allowSharedKeys"),
         ("cosmos", "autoscaleSettings", "autoScale", "options.autoScale"),
-        ("app", "serverfarms@2024-04-01", "serverfarms@2099-01-01", "not in the table"),
+        ("app", "serverfarms@2025-03-01", "serverfarms@2099-01-01", "not in the table"),
+    ],
+    checks.unknown_reads: [
+        ("storage", "primaryEndpoints.blob", "primaryEndpoints.blobs", "account has no primaryEndpoints.blobs to read"),
+        ("app", "site.properties.defaultHostName", "plan.properties.defaultHostName", "plan has no defaultHostName"),
     ],
     checks.not_as_required: [
         ("cosmos", "'Strong'", "'Session'", "decisions read the newest"),
@@ -196,6 +200,11 @@ def test_the_tables_hold_nothing_that_is_not_used() -> None:
 
     assert {resource.kind for file in found.values() for resource in file.resources.values()} == set(PROPERTIES)
     assert {name for file in found.values() for name in file.variables} >= set(ROLES)
+    assert {
+        (file.resources[symbol].kind.partition("@")[0], path)
+        for file in found.values()
+        for symbol, path in checks.reads(file)
+    } == {(kind, path) for kind, paths in READABLE.items() for path in paths.split()}
     assert set(checks.app_settings(found)) >= set(PLATFORM_SETTINGS)
 
 

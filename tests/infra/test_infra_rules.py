@@ -94,10 +94,11 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     rules.mixed_versions: [
         (
             "debugging",
-            "storageAccounts@2023-01-01",
-            "storageAccounts@2024-01-01",
-            "is used as of 2023-01-01, 2024-01-01",
+            "storageAccounts@2025-08-01",
+            "storageAccounts@2025-06-01",
+            "Microsoft.Storage is used as of 2025-06-01, 2025-08-01",
         ),
+        ("cosmos", "containers@2025-10-15", "containers@2026-03-15", "DocumentDB is used as of 2025-10-15, 2026-03-15"),
     ],
 }
 
