@@ -1,8 +1,11 @@
 // The log: one account, Strong in one write region, no keys. tests/infra holds the containers equal to
 // shared/stores/cosmos/containers.py.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param isPrivate bool
 param zoneRedundant bool
@@ -19,7 +22,7 @@ var containers = [
   {
     name: 'sessions'
     partitionKey: '/session_id'
-    defaultTtl: -1 // documents that say so expire; all others stay
+    defaultTtl: -1 // documents with a `ttl` expire; all others stay
     indexingPolicy: {
       indexingMode: 'consistent'
       automatic: true
@@ -77,7 +80,7 @@ var containers = [
     }
   }
   {
-    // Where the change-feed trigger notes how far it has read; the roles of data can't create it.
+    // The change-feed trigger keeps its position here. A data-plane role can't create the container.
     name: 'leases'
     partitionKey: '/id'
     defaultTtl: -1
@@ -138,11 +141,16 @@ resource items 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@20
   }
 ]
 
+resource contributorRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-10-15' existing = {
+  parent: account
+  name: dataContributor
+}
+
 resource contributor 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-10-15' = {
   parent: account
   name: guid(account.id, principalId, dataContributor)
   properties: {
-    roleDefinitionId: '${account.id}/sqlRoleDefinitions/${dataContributor}'
+    roleDefinitionId: contributorRole.id
     principalId: principalId
     scope: account.id
   }

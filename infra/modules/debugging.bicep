@@ -1,4 +1,4 @@
-// What a person may read to find a fault: sessions, and the host's storage with the task hub in it. By parameter.
+// Read access for one person or group, to find faults: sessions, and the host's storage with the task hub in it.
 param principalId string
 param principalType string
 param storageName string
@@ -47,11 +47,16 @@ resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+resource readerRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-10-15' existing = {
+  parent: cosmos
+  name: dataReader
+}
+
 resource cosmosRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-10-15' = {
   parent: cosmos
   name: guid(cosmos.id, principalId, dataReader)
   properties: {
-    roleDefinitionId: '${cosmos.id}/sqlRoleDefinitions/${dataReader}'
+    roleDefinitionId: readerRole.id
     principalId: principalId
     scope: cosmos.id
   }

@@ -1,7 +1,10 @@
-// Who the app is: the one identity that storage, Cosmos DB, the scheduler, the model and telemetry know.
+// The app's identity: the only one that storage, Cosmos DB, the scheduler, the model and telemetry accept.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: name

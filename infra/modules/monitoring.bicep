@@ -1,7 +1,10 @@
-// Logs and traces; written with an Entra ID token only.
+// Logs and traces. They are written with an Entra ID token only.
+
+import { Tags } from 'types.bicep'
+
 param token string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param dailyGigabytes int
 

@@ -1,7 +1,10 @@
-// Azure OpenAI with one deployment, called with the app's identity; no keys.
+// Azure OpenAI with one deployment. The app calls it with its identity; there are no keys.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param isPrivate bool
 param model string
@@ -18,13 +21,13 @@ resource account 'Microsoft.CognitiveServices/accounts@2026-03-01' = {
   kind: 'OpenAI'
   sku: { name: 'S0' }
   properties: {
-    customSubDomainName: name // tokens of Entra ID need one
+    customSubDomainName: name // Entra ID tokens need one
     disableLocalAuth: true
     publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
   }
 }
 
-// More than one deployment must be created one after the other: the account takes one change at a time.
+// The account takes one change at a time: further deployments must be created one after the other.
 resource deployment 'Microsoft.CognitiveServices/accounts/deployments@2026-03-01' = {
   parent: account
   name: model
@@ -48,4 +51,5 @@ resource user 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 }
 
 output id string = account.id
+// Not the account's `endpoint`: the private DNS zone holds this name.
 output baseUrl string = 'https://${account.properties.customSubDomainName}.openai.azure.com/openai/v1/'

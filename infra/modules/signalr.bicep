@@ -1,7 +1,10 @@
-// Azure SignalR Service without a server of its own: the app tells its groups, clients only listen; no keys.
+// Azure SignalR Service in serverless mode: the app sends to groups, clients only receive; there are no keys.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param sku string
 param units int

@@ -1,7 +1,10 @@
 // The Functions host's own storage: the deployed package, timers' leases, Durable's queues and tables. No keys.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param isPrivate bool
 param zoneRedundant bool

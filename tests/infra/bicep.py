@@ -34,6 +34,10 @@ class Declared:
 class Template:
     root: Node
     broken: list[str] = field(default_factory=list[str])
+    imports: dict[str, str] = field(default_factory=dict[str, str])
+    """The file that each imported name comes from."""
+    types: set[str] = field(default_factory=set[str])
+    exported: set[str] = field(default_factory=set[str])
     params: dict[str, Node | None] = field(default_factory=dict[str, "Node | None"])
     """By name; None where there is no default."""
     allowed: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -53,7 +57,7 @@ class Template:
 
     @property
     def declared(self) -> set[str]:
-        return {*self.params, *self.variables, *self.resources, *self.modules}
+        return {*self.imports, *self.types, *self.params, *self.variables, *self.resources, *self.modules}
 
 
 def template(text: str) -> Template:
@@ -99,13 +103,25 @@ def text_of(node: Node) -> str:
     return (node.text or b"").decode()
 
 
+def decorators(declaration: Node) -> Iterator[Node]:
+    """The calls that stand before a declaration or a property."""
+    before = declaration.prev_named_sibling
+    if before is not None and before.type == "decorators":
+        yield from (node for node in nodes(before) if node.type == "call_expression")
+
+
 def _declare(found: Template, statement: Node) -> None:
     parts = statement.named_children
     match statement.type:
+        case "import_functionality":
+            found.imports |= {text_of(name): text_of(parts[-1]).strip("'") for name in parts[:-1]}
+        case "type_declaration":
+            found.types.add(text_of(parts[0]))
+            found.exported |= {text_of(parts[0]) for call in decorators(statement) if text_of(call) == "export()"}
         case "parameter_declaration":
             found.params[text_of(parts[0])] = parts[2] if len(parts) > 2 else None
             found.allowed |= {text_of(parts[0]): allowed for allowed in _allowed(statement)}
-            found.secure |= {text_of(parts[0]) for call in _decorators(statement) if text_of(call) == "secure()"}
+            found.secure |= {text_of(parts[0]) for call in decorators(statement) if text_of(call) == "secure()"}
         case "variable_declaration":
             found.variables[text_of(parts[0])] = parts[1]
         case "output_declaration":
@@ -121,14 +137,8 @@ def _declare(found: Template, statement: Node) -> None:
             pass
 
 
-def _decorators(parameter: Node) -> Iterator[Node]:
-    before = parameter.prev_named_sibling
-    if before is not None and before.type == "decorators":
-        yield from (node for node in nodes(before) if node.type == "call_expression")
-
-
 def _allowed(parameter: Node) -> Iterator[Any]:
-    for call in _decorators(parameter):
+    for call in decorators(parameter):
         if text_of(call.named_children[0]) == "allowed":
             yield _value(call.named_children[1].named_children[0], {})
 
@@ -147,6 +157,8 @@ def _note_use(found: Template, node: Node) -> None:
 def _is_use(identifier: Node) -> bool:
     parent = identifier.parent
     assert parent is not None
+    if parent.type == "import_functionality":
+        return False
     if parent.type in {"object_property", "call_expression"} or parent.type.endswith("_declaration"):
         first = parent.named_children[0]
         return first != identifier and parent.type != "call_expression"

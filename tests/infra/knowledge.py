@@ -69,6 +69,7 @@ PROPERTIES = {
     "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-10-15": "resource resource.id "
     "resource.partitionKey resource.partitionKey.paths resource.partitionKey.kind resource.partitionKey.version "
     "resource.defaultTtl resource.indexingPolicy",
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-10-15": "",
     "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-10-15": "roleDefinitionId principalId scope",
     "Microsoft.DurableTask/schedulers@2026-02-01": "sku sku.name sku.capacity ipAllowlist publicNetworkAccess",
     "Microsoft.DurableTask/schedulers/taskHubs@2026-02-01": "",
@@ -100,6 +101,7 @@ PROPERTIES = {
     "subnets.properties subnets.properties.addressPrefix subnets.properties.delegations "
     "subnets.properties.delegations.name subnets.properties.delegations.properties "
     "subnets.properties.delegations.properties.serviceName",
+    "Microsoft.Network/virtualNetworks/subnets@2025-05-01": "",
     "Microsoft.OperationalInsights/workspaces@2025-07-01": "sku sku.name retentionInDays workspaceCapping "
     "workspaceCapping.dailyQuotaGb",
     "Microsoft.Resources/resourceGroups@2025-04-01": "",

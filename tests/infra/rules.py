@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from tree_sitter import Node
 
 from tests.infra.bicep import Declared, Template, members, nodes, path_of, text_of
+from tests.infra.checks import role_of
 from tests.infra.limits import NAMES, PRIVATE_ZONES, UNIQUE_IN_THE_WORLD, VALUES
 from tests.infra.versions import family_of
 
@@ -89,7 +90,7 @@ def badly_made_assignments(files: Files) -> list[str]:
             continue
         body, properties = members(resource.body), members(members(resource.body)["properties"])
         named, where = _GUID.fullmatch(text_of(body["name"])), body.get("scope") or body["parent"]
-        role = text_of(properties["roleDefinitionId"])
+        role = role_of(files[name], resource)
         if named is None:
             found.append(f"{name}: {symbol} has no name made by guid(scope, principal, role)")
         elif named[1] != text_of(where) or named[2] != text_of(properties["principalId"]) or named[3] not in role:

@@ -29,6 +29,14 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
         ("main", "scope: group", "scope: grupp", "grupp is not declared"),
         ("app", "url string = 'https://${site.", "url string = 'https://${sight.", "sight is not declared"),
         ("storage", "param name string", "param name string\nparam idle string", "idle is not used"),
+        ("storage", "param tags Tags", "param tags Tag", "Tag is not declared"),
+        ("storage", "param tags Tags", "param tags string", "Tags is not used"),
+        ("network", "param services Service[]", "param services string[]", "Service is not used"),
+    ],
+    checks.unfit_imports: [
+        ("storage", "{ Tags }", "{ Labels }", "types does not export Labels"),
+        ("types", "@export()\n", "", "types does not export Tags"),
+        ("types", "type Tags", "@export()\ntype Idle = string\n\n@export()\ntype Tags", "no file imports Idle"),
     ],
     checks.unfit_modules: [
         ("main", "taskHub: taskHub\n    schedulerEndpoint", "schedulerEndpoint", "taskHub is not given"),

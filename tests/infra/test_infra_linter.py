@@ -11,10 +11,30 @@ from tests.infra.versions import AS_OF, VERSIONS, family_of
 
 Check = Callable[[dict[str, Template]], list[str]]
 CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
+    linter.bare_types: [
+        ("cosmos", "param tags Tags", "param tags object", "has the type object"),
+        ("network", "param services Service[]", "param services array", "has the type array"),
+        ("network", "  zone: string\n", "  zone: object[]\n", "has the type object"),
+        ("types", "*: string", "*: any", "has the type any"),
+        ("identity", "output id string", "output id any", "has the type any"),
+    ],
     linter.stale_versions: [
         ("openai", "accounts@2026-03-01'", "accounts@2025-10-01-preview'", "is of a preview: 2025-10-01-preview"),
         ("cosmos", "sqlDatabases@2025-10-15", "sqlDatabases@2024-11-15", "more than two years: 2024-11-15"),
         ("monitoring", "components@2020-02-02", "components@2015-05-01", "more than two years: 2015-05-01"),
+    ],
+    linter.ids_as_text: [
+        ("network", "privateLinkServiceId: services[index].id", "privateLinkServiceId: service.id", "from service.id"),
+        ("network", "= appSubnet.id", "= '${network.id}/subnets/app'", "'${network.id}/subnets/app' is an id as text"),
+        ("cosmos", ": contributorRole.id", ": '${account.id}/sqlRoleDefinitions/${dataContributor}'", "as text"),
+        ("workbook", "sourceId: insightsId", "sourceId: '/subscriptions/x/${insightsId}'", "is an id as text"),
+        ("workbook", "sourceId: insightsId", "sourceId: 'components/${insightsId}'", "has sourceId from"),
+        (
+            "storage",
+            "subscriptionResourceId('Microsoft",
+            "concat('Microsoft",
+            "blobRole has roleDefinitionId from concat(",
+        ),
     ],
 }
 
