@@ -202,4 +202,5 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (authMode =
   }
 }
 
+@description('The base URL of the app.')
 output url string = 'https://${site.properties.defaultHostName}'

@@ -156,7 +156,14 @@ resource contributor 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2
   }
 }
 
+@description('The resource id of the account.')
 output id string = account.id
+
+@description('The name of the account.')
 output name string = account.name
+
+@description('The URL that the SDK calls.')
 output endpoint string = account.properties.documentEndpoint
+
+@description('The name of the database.')
 output database string = database.name

@@ -12,6 +12,11 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
   tags: tags
 }
 
+@description('The resource id of the identity.')
 output id string = identity.id
+
+@description('The client id that the app signs in with.')
 output clientId string = identity.properties.clientId
+
+@description('The object id that roles are assigned to.')
 output principalId string = identity.properties.principalId

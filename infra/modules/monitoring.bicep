@@ -43,6 +43,11 @@ resource publisher 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+@description('The resource id of Application Insights.')
 output insightsId string = insights.id
+
+@description('The resource id of the Log Analytics workspace.')
 output workspaceId string = workspace.id
+
+@description('The address that telemetry is sent to; no secret, since keys are off.')
 output connectionString string = insights.properties.ConnectionString

@@ -105,4 +105,5 @@ resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-0
   }
 ]
 
+@description('The resource id of the subnet that the app calls out of.')
 output appSubnetId string = appSubnet.id

@@ -50,6 +50,9 @@ resource user 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+@description('The resource id of the account.')
 output id string = account.id
+
 // Not the account's `endpoint`: the private DNS zone holds this name.
+@description('The base URL of the OpenAI API.')
 output baseUrl string = 'https://${account.properties.customSubDomainName}.openai.azure.com/openai/v1/'

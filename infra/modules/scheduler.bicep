@@ -53,5 +53,8 @@ resource reader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empt
   }
 }
 
+@description('The resource id of the scheduler.')
 output id string = scheduler.id
+
+@description('The URL that the Durable extension calls.')
 output endpoint string = scheduler.properties.endpoint

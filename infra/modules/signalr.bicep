@@ -36,4 +36,5 @@ resource owner 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+@description('The URL that the app and the clients call.')
 output endpoint string = 'https://${service.properties.hostName}'

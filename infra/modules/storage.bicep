@@ -69,6 +69,11 @@ resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+@description('The resource id of the account.')
 output id string = account.id
+
+@description('The name of the account.')
 output name string = account.name
+
+@description('The URL of the container that holds the deployed package.')
 output deploymentContainer string = '${account.properties.primaryEndpoints.blob}${packages.name}'

@@ -6,7 +6,7 @@ from datetime import date
 
 from tree_sitter import Node
 
-from tests.infra.bicep import Template, members, nodes, text_of
+from tests.infra.bicep import Template, decorators, members, nodes, text_of
 from tests.infra.versions import AS_OF, MAX_AGE, VERSIONS, family_of
 
 Files = Mapping[str, Template]
@@ -98,3 +98,25 @@ def _is_made(file: Template, value: Node) -> bool:
             return _is_made(file, file.variables[text_of(value)])
         case _:
             return bool(names & file.params.keys())
+
+
+def undescribed(files: Files) -> list[str]:
+    """use-description-outputs, -types, -type-properties, in main.bicep -params: what someone else reads or sets."""
+    found: list[str] = []
+    for name, file in files.items():
+        kinds = {"output_declaration", "type_declaration", "parameter_declaration" if name == "main" else ""}
+        declared = [node for node in file.root.named_children if node.type in kinds]
+        types = [node for node in declared if node.type == "type_declaration"]
+        parts = [node for each in types for node in nodes(each) if node.type == "object_property"]
+        found += [
+            f"{name}: {text_of(node.named_children[0])} has no description"
+            for node in [*declared, *parts]
+            if not any(text_of(call).startswith("description('") for call in decorators(node))
+        ]
+    return found
+
+
+def named_modules(files: Files) -> list[str]:
+    """no-module-name: names that two deployments at the same time would share."""
+    modules = [(name, symbol, module) for name, file in files.items() for symbol, module in file.modules.items()]
+    return [f"{name}: {symbol} has a name" for name, symbol, module in modules if "name" in members(module.body)]

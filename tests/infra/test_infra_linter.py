@@ -36,6 +36,15 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
             "blobRole has roleDefinitionId from concat(",
         ),
     ],
+    linter.undescribed: [
+        ("identity", "@description('The resource id of the identity.')\n", "", "id has no description"),
+        ("main", "@description('Python of the app.')\n", "", "pythonVersion has no description"),
+        ("types", "@description('Tags of a resource, by name.')\n", "", "Tags has no description"),
+        ("network", "  @description('The resource id of the service.')\n", "", "id has no description"),
+    ],
+    linter.named_modules: [
+        ("main", "= {\n  scope: group\n", "= {\n  name: 'identity'\n  scope: group\n", "identity has a name"),
+    ],
 }
 
 

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 AS_OF = date(2026, 11, 26)
-MAX_AGE = timedelta(days=730)  # as the compiler's linter has it
+MAX_AGE = timedelta(days=730)  # as in infra/bicepconfig.json
 
 
 class Version(NamedTuple):
