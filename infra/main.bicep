@@ -14,7 +14,7 @@ param location string
 @description('Python of the app.')
 param pythonVersion string = '3.13'
 
-@description('HTTP instances that are always up; 0 begins cold and costs nothing when idle.')
+@description('HTTP instances that are always up; 0 starts cold and costs nothing when idle.')
 @minValue(0)
 param alwaysReadyHttp int = 0
 
@@ -23,12 +23,12 @@ param alwaysReadyHttp int = 0
 param alwaysReadyDurable int = 0
 
 @minValue(0)
-@description('Instances for the function that tells rooms of changes, always up: without, its start may delay them.')
+@description('Instances for the function that writes rooms, always up; with 0 its cold start may delay them.')
 param alwaysReadyRooms int = 0
 
 @minValue(1)
 @maxValue(1000)
-@description('How many instances the app may grow to.')
+@description('The maximum number of instances.')
 param maximumInstances int = 100
 
 @allowed([512, 2048, 4096])
@@ -45,7 +45,7 @@ param networkIsolation bool = false
 param networkAddresses string = '10.0.0.0/24'
 
 @allowed(['azureStorage', 'azureManaged'])
-@description('What keeps the orchestrations: queues and tables in the storage account, or Durable Task Scheduler.')
+@description('Where orchestrations are kept: queues and tables in the storage account, or Durable Task Scheduler.')
 param durableBackend string = 'azureStorage'
 
 @allowed(['Consumption', 'Dedicated'])
@@ -53,26 +53,26 @@ param durableBackend string = 'azureStorage'
 param schedulerSku string = 'Consumption'
 
 @minLength(1)
-@description('Comma list of addresses or ranges that Durable Task Scheduler admits; none would deny all.')
+@description('Comma list of addresses or ranges that Durable Task Scheduler admits; an empty list would deny all.')
 param schedulerIpAllowlist string = '0.0.0.0/0'
 
 @allowed(['autoscale', 'serverless'])
-@description('How Cosmos DB is paid for. Fixed when the account is created.')
+@description('How Cosmos DB is billed. Fixed when the account is created.')
 param cosmosCapacity string = 'autoscale'
 
-@description('Take the free grant of the subscription, which only one account may have, and none that is serverless.')
+@description('Use the free grant of the subscription. Only one account may have it, and no serverless one.')
 param cosmosFreeTier bool = false
 
 @minValue(1000)
-@description('With autoscale: RU/s that all containers share at most, in thousands; a tenth of it is the floor.')
+@description('With autoscale: the maximum of RU/s that all containers share, in thousands; a tenth is the minimum.')
 param cosmosMaxThroughput int = 1000
 
 @allowed(['none', 'Free_F1', 'Standard_S1'])
-@description('Azure SignalR Service that tells watchers by the thousand; none leaves it out.')
+@description('Azure SignalR Service, which serves thousands of watchers; none leaves it out.')
 param signalr string = 'none'
 
 @minValue(1)
-@description('Units of it, each for 1 000 connections; Free_F1 has one, for 20.')
+@description('Units of SignalR, each for 1 000 connections; Free_F1 has one, for 20.')
 param signalrUnits int = 1
 
 @minLength(1)
@@ -100,10 +100,10 @@ param modelSku string = 'GlobalStandard'
 param modelCapacity int = 50
 
 @allowed(['easyauth', 'jwt'])
-@description('Who checks tokens: App Service Authentication, or the app itself.')
+@description('Where tokens are checked: in App Service Authentication, or in the app.')
 param authMode string = 'easyauth'
 
-@description('With jwt: the `iss` of the tokens, to the letter.')
+@description('With jwt: the exact `iss` of the tokens.')
 param jwtIssuer string = ''
 
 @description('With jwt: what the `aud` of the tokens must hold.')
@@ -112,7 +112,7 @@ param jwtAudience string = ''
 @description('With jwt: where the issuer publishes its keys.')
 param jwtJwksUrl string = ''
 
-@description('Client id of the Entra ID app that callers get tokens for; empty leaves the app closed to everyone.')
+@description('Client id of the Entra ID app that callers get tokens for; empty closes the app to everyone.')
 param authClientId string = ''
 
 @description('Comma list of client ids whose tokens are accepted; empty accepts any client of the tenant.')
@@ -121,31 +121,30 @@ param authAllowedClients string = ''
 @description('Comma list of origins whose pages may call the app.')
 param corsOrigins string = ''
 
-@description('GB of logs that may be taken in a day; -1 is no limit.')
+@description('GB of logs that a day may bring; -1 is no limit.')
 param logDailyGigabytes int = -1
 
-@description('Address that is told when the app fails; empty makes no alerts.')
+@description('Address that gets mail when the app fails; empty makes no alerts.')
 param alertEmail string = ''
 
-@description('Object id of who may read the data to find faults; empty is no one.')
+@description('Object id of a person or group with read access to find faults; empty gives it to no one.')
 param debugPrincipalId string = ''
 
 @allowed(['User', 'Group', 'ServicePrincipal'])
-@description('What that object id is.')
+@description('Kind of that principal.')
 param debugPrincipalType string = 'User'
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var taskHub = 'turnlog'
 
-resource group 'Microsoft.Resources/resourceGroups@2021-04-01' = {
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${environmentName}'
   location: location
   tags: tags
 }
 
 module identity 'modules/identity.bicep' = {
-  name: 'identity'
   scope: group
   params: {
     name: 'id-${token}'
@@ -155,7 +154,6 @@ module identity 'modules/identity.bicep' = {
 }
 
 module monitoring 'modules/monitoring.bicep' = {
-  name: 'monitoring'
   scope: group
   params: {
     token: token
@@ -167,7 +165,6 @@ module monitoring 'modules/monitoring.bicep' = {
 }
 
 module workbook 'modules/workbook.bicep' = {
-  name: 'workbook'
   scope: group
   params: {
     location: location
@@ -177,7 +174,6 @@ module workbook 'modules/workbook.bicep' = {
 }
 
 module storage 'modules/storage.bicep' = {
-  name: 'storage'
   scope: group
   params: {
     name: 'st${token}'
@@ -190,7 +186,6 @@ module storage 'modules/storage.bicep' = {
 }
 
 module cosmos 'modules/cosmos.bicep' = {
-  name: 'cosmos'
   scope: group
   params: {
     name: 'cosmos-${token}'
@@ -206,7 +201,6 @@ module cosmos 'modules/cosmos.bicep' = {
 }
 
 module scheduler 'modules/scheduler.bicep' = if (durableBackend == 'azureManaged') {
-  name: 'scheduler'
   scope: group
   params: {
     name: 'dts-${token}'
@@ -223,7 +217,6 @@ module scheduler 'modules/scheduler.bicep' = if (durableBackend == 'azureManaged
 }
 
 module fanout 'modules/signalr.bicep' = if (signalr != 'none') {
-  name: 'signalr'
   scope: group
   params: {
     name: 'signalr-${token}'
@@ -237,7 +230,6 @@ module fanout 'modules/signalr.bicep' = if (signalr != 'none') {
 }
 
 module openai 'modules/openai.bicep' = if (empty(openaiBaseUrl)) {
-  name: 'openai'
   scope: group
   params: {
     name: 'oai-${token}'
@@ -253,7 +245,6 @@ module openai 'modules/openai.bicep' = if (empty(openaiBaseUrl)) {
 }
 
 module network 'modules/network.bicep' = if (networkIsolation) {
-  name: 'network'
   scope: group
   params: {
     name: 'vnet-${token}'
@@ -278,7 +269,6 @@ module network 'modules/network.bicep' = if (networkIsolation) {
 }
 
 module app 'modules/app.bicep' = {
-  name: 'app'
   scope: group
   params: {
     name: 'func-${token}'
@@ -318,7 +308,6 @@ module app 'modules/app.bicep' = {
 }
 
 module alerts 'modules/alerts.bicep' = if (!empty(alertEmail)) {
-  name: 'alerts'
   scope: group
   params: {
     token: token
@@ -331,7 +320,6 @@ module alerts 'modules/alerts.bicep' = if (!empty(alertEmail)) {
 }
 
 module debugging 'modules/debugging.bicep' = if (!empty(debugPrincipalId)) {
-  name: 'debugging'
   scope: group
   params: {
     principalId: debugPrincipalId
@@ -341,7 +329,14 @@ module debugging 'modules/debugging.bicep' = if (!empty(debugPrincipalId)) {
   }
 }
 
+@description('Region of everything.')
 output AZURE_LOCATION string = location
+
+@description('Name of the resource group.')
 output AZURE_RESOURCE_GROUP string = group.name
+
+@description('Base URL of the app.')
 output APP_URL string = app.outputs.url
+
+@description('Object id of the identity of the app: an endpoint that already exists gives a role to it.')
 output APP_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId

@@ -1,7 +1,10 @@
-// Mail when the app fails: one entry in `queries` for each thing to look for in its telemetry. `found` is counted.
+// Mail when the app fails: `queries` has an entry for each fault to look for in its telemetry. Each counts `found`.
+
+import { Tags } from 'types.bicep'
+
 param token string
 param location string
-param tags object
+param tags Tags
 param email string
 param workspaceId string
 param cosmosId string
@@ -18,9 +21,9 @@ var queries = [
     query: 'AppMetrics | where Name == "turnlog.turns" and tostring(Properties["turnlog.outcome"]) == "failed" | summarize found = sum(Sum)'
   }
   {
-    // By what the app tells of itself (docs/operations.md): spans of attempts, and exceptions in its own log lines.
+    // From the app's own telemetry (docs/operations.md): spans of attempts, and exceptions in its log lines.
     name: 'failing-functions'
-    description: 'Activities, timers or readers of the change feed fail, and not for the model.'
+    description: 'Activities, timers or readers of the change feed fail, and the model is not the cause.'
     query: 'union (AppDependencies | where Success == false and Name in ("call_model", "run_tool", "park_turn", "finish_turn") and tostring(Properties["turnlog.fault_domain"]) != "model"), (AppExceptions | where tostring(Properties["logger_name"]) matches regex "^(orchestrations|changes)[.]") | summarize found = count()'
   }
 ]
@@ -36,7 +39,7 @@ resource receivers 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-resource searches 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource searches 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for entry in queries: {
     name: 'alert-${entry.name}-${token}'
     location: location
@@ -49,7 +52,7 @@ resource searches 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       scopes: [workspaceId]
       evaluationFrequency: 'PT5M'
       windowSize: 'PT15M'
-      // A new workspace does not know the table yet.
+      // A new workspace does not have the table yet.
       skipQueryValidation: true
       autoMitigate: true
       criteria: {
@@ -69,13 +72,13 @@ resource searches 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   }
 ]
 
-// Some 429 are in order: clients wait and repeat. Many mean that COSMOS_MAX_THROUGHPUT is too low.
-resource throttling 'Microsoft.Insights/metricAlerts@2018-03-01' = {
+// A few 429 are normal: clients wait and repeat. Many mean that COSMOS_MAX_THROUGHPUT is too low.
+resource throttling 'Microsoft.Insights/metricAlerts@2026-01-01' = {
   name: 'alert-throttling-${token}'
   location: 'global'
   tags: tags
   properties: {
-    description: 'Cosmos DB refuses requests for want of throughput (429).'
+    description: 'Cosmos DB refuses requests because the throughput is too low (429).'
     severity: 2
     enabled: true
     scopes: [cosmosId]

@@ -1,8 +1,11 @@
 // The function app on Flex Consumption: its instances, its settings, who may call it.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param planName string
 param location string
-param tags object
+param tags Tags
 param pythonVersion string
 param alwaysReadyHttp int
 param alwaysReadyDurable int
@@ -40,12 +43,13 @@ var fewestReady = zoneRedundant ? 2 : 1
 var alwaysReady = [
   { name: 'http', instanceCount: alwaysReadyHttp == 0 ? 0 : max(alwaysReadyHttp, fewestReady) }
   { name: 'durable', instanceCount: alwaysReadyDurable == 0 ? 0 : max(alwaysReadyDurable, fewestReady) }
-  // Other functions than HTTP's and Durable's make a group each, by name.
+  // Each function that is neither HTTP nor Durable is a group of its own, by name.
   { name: 'function:write_rooms', instanceCount: alwaysReadyRooms == 0 ? 0 : max(alwaysReadyRooms, fewestReady) }
 ]
 
 var platformSettings = {
-  // Not the services' addresses: with these the host can fail to begin (azure-functions-host#11787).
+  // The account's name instead of the services' addresses: with addresses the host may fail to start
+  // (azure-functions-host#11787).
   AzureWebJobsStorage__accountName: storageName
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: clientId
@@ -81,7 +85,7 @@ var jwtSettings = authMode == 'jwt'
     }
   : {}
 
-// One name for the app, which lets clients in, and one for the output binding, which tells them.
+// The app, which admits clients, and the output binding, which sends to them, read different names.
 var signalrSettings = empty(signalrEndpoint)
   ? {}
   : {
@@ -91,7 +95,7 @@ var signalrSettings = empty(signalrEndpoint)
       SIGNALR__clientId: clientId
     }
 
-// Over host.json, which names azureStorage.
+// These override host.json, which names azureStorage.
 var schedulerSettings = empty(schedulerEndpoint)
   ? {}
   : {
@@ -100,7 +104,7 @@ var schedulerSettings = empty(schedulerEndpoint)
       AzureFunctionsJobHost__extensions__durableTask__storageProvider__connectionStringName: 'DURABLE_TASK_SCHEDULER_CONNECTION_STRING'
     }
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: planName
   location: location
   tags: tags
@@ -109,7 +113,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   properties: { reserved: true, zoneRedundant: zoneRedundant }
 }
 
-resource site 'Microsoft.Web/sites@2024-04-01' = {
+resource site 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
   tags: union(tags, { 'azd-service-name': 'app' })
@@ -138,7 +142,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
         alwaysReady: filter(alwaysReady, group => group.instanceCount > 0)
         instanceMemoryMB: instanceMemory
         maximumInstanceCount: maximumInstances
-        // Python's default is 1: an instance for every open stream.
+        // Python's default is 1: each open stream would need an instance.
         triggers: { http: { perInstanceConcurrency: 100 } }
       }
     }
@@ -149,14 +153,14 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
-resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: site
   name: 'appsettings'
   properties: union(platformSettings, ownSettings, keySettings, jwtSettings, signalrSettings, schedulerSettings)
 }
 
-// With easyauth and without it WEBSITE_AUTH_ENABLED is not set, and the app answers 401 to everyone.
-resource authentication 'Microsoft.Web/sites/config@2024-04-01' = if (authMode == 'easyauth' && !empty(authClientId)) {
+// If AUTH_MODE is easyauth and this is missing, WEBSITE_AUTH_ENABLED is not set, and the app answers 401 to everyone.
+resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (authMode == 'easyauth' && !empty(authClientId)) {
   parent: site
   name: 'authsettingsV2'
   // The site takes one change at a time.
@@ -166,8 +170,8 @@ resource authentication 'Microsoft.Web/sites/config@2024-04-01' = if (authMode =
     globalValidation: {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
-      // No data: how the app is, and what its API is. The last one is how a deployment tells the platform of its
-      // triggers; the host itself wants the platform's signature or the master key there.
+      // These return no data: the app's state and the API's description. A deployment calls the last one to register
+      // its triggers. The host itself requires the platform's signature or the master key there.
       excludedPaths: [
         '/health'
         '/ready'
@@ -187,7 +191,7 @@ resource authentication 'Microsoft.Web/sites/config@2024-04-01' = if (authMode =
         }
         validation: union(
           { allowedAudiences: [authClientId, 'api://${authClientId}'] },
-          // Without a list every application of the tenant may call that gets a token.
+          // Without a list every application of the tenant that gets a token may call.
           empty(authAllowedClients)
             ? {}
             : { defaultAuthorizationPolicy: { allowedApplications: split(authAllowedClients, ',') } }
@@ -198,4 +202,5 @@ resource authentication 'Microsoft.Web/sites/config@2024-04-01' = if (authMode =
   }
 }
 
+@description('The base URL of the app.')
 output url string = 'https://${site.properties.defaultHostName}'

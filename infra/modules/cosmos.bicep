@@ -1,8 +1,11 @@
 // The log: one account, Strong in one write region, no keys. tests/infra holds the containers equal to
 // shared/stores/cosmos/containers.py.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param isPrivate bool
 param zoneRedundant bool
@@ -19,7 +22,7 @@ var containers = [
   {
     name: 'sessions'
     partitionKey: '/session_id'
-    defaultTtl: -1 // documents that say so expire; all others stay
+    defaultTtl: -1 // documents with a `ttl` expire; all others stay
     indexingPolicy: {
       indexingMode: 'consistent'
       automatic: true
@@ -77,7 +80,7 @@ var containers = [
     }
   }
   {
-    // Where the change-feed trigger notes how far it has read; the roles of data can't create it.
+    // The change-feed trigger keeps its position here. A data-plane role can't create the container.
     name: 'leases'
     partitionKey: '/id'
     defaultTtl: -1
@@ -90,7 +93,7 @@ var containers = [
   }
 ]
 
-resource account 'Microsoft.DocumentDB/databaseAccounts@2024-05-15' = {
+resource account 'Microsoft.DocumentDB/databaseAccounts@2025-10-15' = {
   name: name
   location: location
   tags: tags
@@ -113,7 +116,7 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2024-05-15' = {
   }
 }
 
-resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2024-11-15' = {
+resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2025-10-15' = {
   parent: account
   name: databaseName
   properties: {
@@ -122,7 +125,7 @@ resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2024-11-15
   }
 }
 
-resource items 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2024-11-15' = [
+resource items 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-10-15' = [
   for container in containers: {
     parent: database
     name: container.name
@@ -138,17 +141,29 @@ resource items 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@20
   }
 ]
 
-resource contributor 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15' = {
+resource contributorRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-10-15' existing = {
+  parent: account
+  name: dataContributor
+}
+
+resource contributor 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-10-15' = {
   parent: account
   name: guid(account.id, principalId, dataContributor)
   properties: {
-    roleDefinitionId: '${account.id}/sqlRoleDefinitions/${dataContributor}'
+    roleDefinitionId: contributorRole.id
     principalId: principalId
     scope: account.id
   }
 }
 
+@description('The resource id of the account.')
 output id string = account.id
+
+@description('The name of the account.')
 output name string = account.name
+
+@description('The URL that the SDK calls.')
 output endpoint string = account.properties.documentEndpoint
+
+@description('The name of the database.')
 output database string = database.name

@@ -1,4 +1,4 @@
-// What a person may read to find a fault: sessions, and the host's storage with the task hub in it. By parameter.
+// Read access for one person or group, to find faults: sessions, and the host's storage with the task hub in it.
 param principalId string
 param principalType string
 param storageName string
@@ -9,11 +9,11 @@ var queueDataReader = '19e7f393-937e-4f77-808e-94535e297925'
 var tableDataReader = '76199698-9eea-4c19-bc75-cec21354c6b6'
 var dataReader = '00000000-0000-0000-0000-000000000001'
 
-resource storage 'Microsoft.Storage/storageAccounts@2023-01-01' existing = {
+resource storage 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {
   name: storageName
 }
 
-resource cosmos 'Microsoft.DocumentDB/databaseAccounts@2024-05-15' existing = {
+resource cosmos 'Microsoft.DocumentDB/databaseAccounts@2025-10-15' existing = {
   name: cosmosName
 }
 
@@ -47,11 +47,16 @@ resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-resource cosmosRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15' = {
+resource readerRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-10-15' existing = {
+  parent: cosmos
+  name: dataReader
+}
+
+resource cosmosRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-10-15' = {
   parent: cosmos
   name: guid(cosmos.id, principalId, dataReader)
   properties: {
-    roleDefinitionId: '${cosmos.id}/sqlRoleDefinitions/${dataReader}'
+    roleDefinitionId: readerRole.id
     principalId: principalId
     scope: cosmos.id
   }

@@ -1,13 +1,16 @@
-// Logs and traces; written with an Entra ID token only.
+// Logs and traces. They are written with an Entra ID token only.
+
+import { Tags } from 'types.bicep'
+
 param token string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param dailyGigabytes int
 
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
   name: 'log-${token}'
   location: location
   tags: tags
@@ -40,6 +43,11 @@ resource publisher 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+@description('The resource id of Application Insights.')
 output insightsId string = insights.id
+
+@description('The resource id of the Log Analytics workspace.')
 output workspaceId string = workspace.id
+
+@description('The address that telemetry is sent to; no secret, since keys are off.')
 output connectionString string = insights.properties.ConnectionString

@@ -1,18 +1,27 @@
-// Network isolation: a virtual network that the app calls out of, and in it an address of each service it uses.
+// Network isolation: a virtual network that the app calls out of. Each service that it uses has an address in it.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 param addresses string
 
-@description('What the app reaches privately: the part of the service (`group`), its DNS zone, its resource.')
-param services {
+@description('A service that the app reaches privately.')
+type Service = {
+  @description('The part of the service that the endpoint leads to.')
   group: string
-  zone: string
-  id: string
-}[]
 
-// The subnets are part of it: as resources of their own each deployment would take them away first.
-resource network 'Microsoft.Network/virtualNetworks@2024-10-01' = {
+  @description('The DNS zone that holds its address.')
+  zone: string
+
+  @description('The resource id of the service.')
+  id: string
+}
+param services Service[]
+
+// The subnets belong to the network's own declaration: if they were resources, each deployment would remove them first.
+resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   name: name
   location: location
   tags: tags
@@ -20,7 +29,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-10-01' = {
     addressSpace: { addressPrefixes: [addresses] }
     subnets: [
       {
-        // Flex Consumption wants one of its own, of 32 addresses at least, without an underscore in its name.
+        // Flex Consumption needs a subnet that nothing else uses: 32 addresses or more, no underscore in the name.
         name: 'app'
         properties: {
           addressPrefix: cidrSubnet(addresses, 26, 0)
@@ -33,6 +42,17 @@ resource network 'Microsoft.Network/virtualNetworks@2024-10-01' = {
       }
     ]
   }
+}
+
+// They name what the network declares, so that nothing builds their ids as text.
+resource appSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' existing = {
+  parent: network
+  name: 'app'
+}
+
+resource endpointsSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' existing = {
+  parent: network
+  name: 'endpoints'
 }
 
 resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
@@ -56,25 +76,26 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
   }
 ]
 
-resource endpoints 'Microsoft.Network/privateEndpoints@2024-10-01' = [
-  for service in services: {
+resource endpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [
+  for (service, index) in services: {
     name: 'pep-${toLower(service.group)}-${name}'
     location: location
     tags: tags
     properties: {
-      subnet: { id: '${network.id}/subnets/endpoints' }
+      subnet: { id: endpointsSubnet.id }
       privateLinkServiceConnections: [
         {
           name: service.group
-          properties: { privateLinkServiceId: service.id, groupIds: [service.group] }
+          // By index: the linter knows ids that come from a parameter, not those that come from a loop's variable.
+          properties: { privateLinkServiceId: services[index].id, groupIds: [service.group] }
         }
       ]
     }
   }
 ]
 
-// Keeps the zone's records: without one the name of the service leads to its public address, which is closed.
-resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01' = [
+// These keep the zone's records. Without them the name of the service leads to its public address, which is closed.
+resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = [
   for (service, index) in services: {
     parent: endpoints[index]
     name: 'default'
@@ -84,4 +105,5 @@ resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-1
   }
 ]
 
-output appSubnetId string = '${network.id}/subnets/app'
+@description('The resource id of the subnet that the app calls out of.')
+output appSubnetId string = appSubnet.id

@@ -1,7 +1,10 @@
-// Durable Task Scheduler: keeps the orchestrations instead of the storage account's queues and tables.
+// Durable Task Scheduler: it keeps the orchestrations instead of the storage account's queues and tables.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param isPrivate bool
 param sku string
@@ -39,7 +42,7 @@ resource contributor 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// As in debugging.bicep: the scheduler's dashboard wants it.
+// As in debugging.bicep: the scheduler's dashboard needs it.
 resource reader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(readerId)) {
   name: guid(hub.id, readerId, durableTaskDataReader)
   scope: hub
@@ -50,5 +53,8 @@ resource reader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empt
   }
 }
 
+@description('The resource id of the scheduler.')
 output id string = scheduler.id
+
+@description('The URL that the Durable extension calls.')
 output endpoint string = scheduler.properties.endpoint

@@ -1,7 +1,10 @@
-// Azure SignalR Service without a server of its own: the app tells its groups, clients only listen; no keys.
+// Azure SignalR Service in serverless mode: the app sends to groups, clients only receive; there are no keys.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param sku string
 param units int
@@ -33,4 +36,5 @@ resource owner 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+@description('The URL that the app and the clients call.')
 output endpoint string = 'https://${service.properties.hostName}'

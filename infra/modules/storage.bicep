@@ -1,7 +1,10 @@
 // The Functions host's own storage: the deployed package, timers' leases, Durable's queues and tables. No keys.
+
+import { Tags } from 'types.bicep'
+
 param name string
 param location string
-param tags object
+param tags Tags
 param principalId string
 param isPrivate bool
 param zoneRedundant bool
@@ -10,7 +13,7 @@ var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var queueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
 var tableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 
-resource account 'Microsoft.Storage/storageAccounts@2023-01-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   name: name
   location: location
   tags: tags
@@ -26,12 +29,12 @@ resource account 'Microsoft.Storage/storageAccounts@2023-01-01' = {
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-01-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
   parent: account
   name: 'default'
 }
 
-resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-01-01' = {
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-08-01' = {
   parent: blobs
   name: 'packages'
 }
@@ -66,6 +69,11 @@ resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+@description('The resource id of the account.')
 output id string = account.id
+
+@description('The name of the account.')
 output name string = account.name
+
+@description('The URL of the container that holds the deployed package.')
 output deploymentContainer string = '${account.properties.primaryEndpoints.blob}${packages.name}'

@@ -1,6 +1,9 @@
 // The workbook in Application Insights: turns, waits, request units, tokens, failures. docs/operations.md explains it.
+
+import { Tags } from 'types.bicep'
+
 param location string
-param tags object
+param tags Tags
 param insightsId string
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {

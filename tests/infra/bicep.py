@@ -1,4 +1,4 @@
-"""Bicep files as data: what each declares, and what literal values say. No compiler is to be had from a registry."""
+"""Bicep files as data: what each declares, and what literal values say. No package registry has a compiler."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +32,12 @@ class Declared:
 
 @dataclass
 class Template:
+    root: Node
     broken: list[str] = field(default_factory=list[str])
+    imports: dict[str, str] = field(default_factory=dict[str, str])
+    """The file that each imported name comes from."""
+    types: set[str] = field(default_factory=set[str])
+    exported: set[str] = field(default_factory=set[str])
     params: dict[str, Node | None] = field(default_factory=dict[str, "Node | None"])
     """By name; None where there is no default."""
     allowed: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -52,12 +57,12 @@ class Template:
 
     @property
     def declared(self) -> set[str]:
-        return {*self.params, *self.variables, *self.resources, *self.modules}
+        return {*self.imports, *self.types, *self.params, *self.variables, *self.resources, *self.modules}
 
 
 def template(text: str) -> Template:
-    found = Template()
     root = _PARSER.parse(text.encode()).root_node
+    found = Template(root)
     broken = [node for node in nodes(root) if node.type == "ERROR" or node.is_missing]
     found.broken = [f"line {node.start_point.row + 1}: {text_of(node)[:60]!r}" for node in broken]
     for statement in root.named_children:
@@ -98,13 +103,25 @@ def text_of(node: Node) -> str:
     return (node.text or b"").decode()
 
 
+def decorators(declaration: Node) -> Iterator[Node]:
+    """The calls that stand before a declaration or a property."""
+    before = declaration.prev_named_sibling
+    if before is not None and before.type == "decorators":
+        yield from (node for node in nodes(before) if node.type == "call_expression")
+
+
 def _declare(found: Template, statement: Node) -> None:
     parts = statement.named_children
     match statement.type:
+        case "import_functionality":
+            found.imports |= {text_of(name): text_of(parts[-1]).strip("'") for name in parts[:-1]}
+        case "type_declaration":
+            found.types.add(text_of(parts[0]))
+            found.exported |= {text_of(parts[0]) for call in decorators(statement) if text_of(call) == "export()"}
         case "parameter_declaration":
             found.params[text_of(parts[0])] = parts[2] if len(parts) > 2 else None
             found.allowed |= {text_of(parts[0]): allowed for allowed in _allowed(statement)}
-            found.secure |= {text_of(parts[0]) for call in _decorators(statement) if text_of(call) == "secure()"}
+            found.secure |= {text_of(parts[0]) for call in decorators(statement) if text_of(call) == "secure()"}
         case "variable_declaration":
             found.variables[text_of(parts[0])] = parts[1]
         case "output_declaration":
@@ -120,14 +137,8 @@ def _declare(found: Template, statement: Node) -> None:
             pass
 
 
-def _decorators(parameter: Node) -> Iterator[Node]:
-    before = parameter.prev_named_sibling
-    if before is not None and before.type == "decorators":
-        yield from (node for node in nodes(before) if node.type == "call_expression")
-
-
 def _allowed(parameter: Node) -> Iterator[Any]:
-    for call in _decorators(parameter):
+    for call in decorators(parameter):
         if text_of(call.named_children[0]) == "allowed":
             yield _value(call.named_children[1].named_children[0], {})
 
@@ -146,6 +157,8 @@ def _note_use(found: Template, node: Node) -> None:
 def _is_use(identifier: Node) -> bool:
     parent = identifier.parent
     assert parent is not None
+    if parent.type == "import_functionality":
+        return False
     if parent.type in {"object_property", "call_expression"} or parent.type.endswith("_declaration"):
         first = parent.named_children[0]
         return first != identifier and parent.type != "call_expression"

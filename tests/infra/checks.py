@@ -8,7 +8,15 @@ from typing import Any
 from shared.settings import Settings
 from shared.stores.cosmos import containers as code
 from tests.infra.bicep import Declared, Expression, Template, members, nodes, property_paths, text_of
-from tests.infra.knowledge import ENVELOPE, FORBIDDEN_ON_FLEX, PLATFORM_SETTINGS, PROPERTIES, REQUIRED, ROLES
+from tests.infra.knowledge import (
+    ENVELOPE,
+    FORBIDDEN_ON_FLEX,
+    PLATFORM_SETTINGS,
+    PROPERTIES,
+    READABLE,
+    REQUIRED,
+    ROLES,
+)
 
 Files = Mapping[str, Template]
 """Every template by its file's name without the ending."""
@@ -27,11 +35,28 @@ def unparsed(files: Files) -> list[str]:
 
 
 def unresolved(files: Files) -> list[str]:
-    """Names that nothing declares, and parameters and variables that nothing uses."""
+    """Names that nothing declares, and imports, types, parameters and variables that nothing uses."""
     unknown = [(name, symbol) for name, file in files.items() for symbol in file.used - file.declared - file.local]
-    idle = [(name, symbol) for name, file in files.items() for symbol in {*file.params, *file.variables} - file.used]
+    idle = [(name, symbol) for name, file in files.items() for symbol in _to_be_used(file) - file.used]
     return [f"{name}: {symbol} is not declared" for name, symbol in unknown] + [
         f"{name}: {symbol} is not used" for name, symbol in idle
+    ]
+
+
+def _to_be_used(file: Template) -> set[str]:
+    return {*file.imports, *file.types, *file.params, *file.variables} - file.exported
+
+
+def unfit_imports(files: Files) -> list[str]:
+    """Imports of what no file exports, and exports that no file imports."""
+    exported = {(name, symbol) for name, file in files.items() for symbol in file.exported}
+    taken = {
+        (path.removesuffix(".bicep").rpartition("/")[2], symbol)
+        for file in files.values()
+        for symbol, path in file.imports.items()
+    }
+    return [f"{name} does not export {symbol}" for name, symbol in taken - exported] + [
+        f"{name}: no file imports {symbol}" for name, symbol in exported - taken
     ]
 
 
@@ -127,14 +152,21 @@ def wrong_roles(files: Files) -> list[str]:
         ]
         for symbol, resource in file.resources.items():
             if "oleAssignments@" in resource.kind:
-                found += [f"{name}: {symbol} {what}" for what in _wrong_in_assignment(resource)]
+                found += [f"{name}: {symbol} {what}" for what in _wrong_in_assignment(file, resource)]
     return found
 
 
-def _wrong_in_assignment(resource: Declared) -> Iterator[str]:
+def role_of(file: Template, assignment: Declared) -> set[str]:
+    """The names in the role that is assigned; where the role is a resource, those in its name."""
+    given = members(members(assignment.body)["properties"])["roleDefinitionId"]
+    found = {text_of(node) for node in nodes(given) if node.type == "identifier"}
+    roles = [file.resources[symbol] for symbol in found & file.resources.keys()]
+    return found | {text_of(members(role.body)["name"]) for role in roles if role.exists}
+
+
+def _wrong_in_assignment(file: Template, resource: Declared) -> Iterator[str]:
     properties = members(members(resource.body)["properties"])
-    used = {text_of(node) for node in nodes(properties["roleDefinitionId"]) if node.type == "identifier"}
-    if not used & set(ROLES):
+    if not role_of(file, resource) & set(ROLES):
         yield "gives no known role"
     if "scope" not in members(resource.body) | properties:
         yield "has no scope: it holds for the whole resource group"
@@ -177,6 +209,25 @@ def unknown_properties(files: Files) -> list[str]:
             known = ENVELOPE | {f"properties.{path}" for path in PROPERTIES[resource.kind].split()}
             found += [f"{name}: {symbol} has no {path}" for path in property_paths(resource.body) - known]
     return found
+
+
+def unknown_reads(files: Files) -> list[str]:
+    """Properties of a resource that are read, and that it does not have."""
+    return [
+        f"{name}: {symbol} has no {path} to read"
+        for name, file in files.items()
+        for symbol, path in reads(file)
+        if path not in READABLE.get(file.resources[symbol].kind.partition("@")[0], "").split()
+    ]
+
+
+def reads(file: Template) -> Iterator[tuple[str, str]]:
+    """Pairs of resource and property, as in `account.properties.primaryEndpoints.blob`."""
+    for node in nodes(file.root):
+        symbol, _, path = text_of(node).partition(".properties.")
+        within = node.parent is not None and node.parent.type == "member_expression"
+        if node.type == "member_expression" and not within and path and symbol in file.resources:
+            yield symbol, path
 
 
 def not_as_required(files: Files) -> list[str]:

@@ -52,67 +52,67 @@ ROLES = {
     "dataReader": "00000000-0000-0000-0000-000000000001",
 }
 
-# github.com/Azure/bicep-types-az at 1f896de2 (20 August 2026), generated/*/types.json: writable properties. Only those
-# in use, so that a misspelt one fails; a new one is to be looked up there before it is added.
+# Writable properties, from the source that versions.py names. Only those in use, so that a misspelt one fails. Look a
+# new one up there before you add it.
 PROPERTIES = {
     "Microsoft.Authorization/roleAssignments@2022-04-01": "roleDefinitionId principalId principalType",
-    "Microsoft.CognitiveServices/accounts@2025-10-01-preview": "customSubDomainName disableLocalAuth "
-    "publicNetworkAccess",
-    "Microsoft.CognitiveServices/accounts/deployments@2024-10-01": "model model.format model.name model.version",
-    "Microsoft.DocumentDB/databaseAccounts@2024-05-15": "databaseAccountOfferType consistencyPolicy "
+    "Microsoft.CognitiveServices/accounts@2026-03-01": "customSubDomainName disableLocalAuth publicNetworkAccess",
+    "Microsoft.CognitiveServices/accounts/deployments@2026-03-01": "model model.format model.name model.version",
+    "Microsoft.DocumentDB/databaseAccounts@2025-10-15": "databaseAccountOfferType consistencyPolicy "
     "consistencyPolicy.defaultConsistencyLevel locations locations.locationName locations.failoverPriority "
     "locations.isZoneRedundant enableMultipleWriteLocations enableFreeTier publicNetworkAccess capabilities "
     "capabilities.name disableLocalAuth "
     "disableKeyBasedMetadataWriteAccess minimalTlsVersion backupPolicy backupPolicy.type "
     "backupPolicy.continuousModeProperties backupPolicy.continuousModeProperties.tier",
-    "Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2024-11-15": "resource resource.id options "
+    "Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2025-10-15": "resource resource.id options "
     "options.autoscaleSettings options.autoscaleSettings.maxThroughput",
-    "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2024-11-15": "resource resource.id "
+    "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-10-15": "resource resource.id "
     "resource.partitionKey resource.partitionKey.paths resource.partitionKey.kind resource.partitionKey.version "
     "resource.defaultTtl resource.indexingPolicy",
-    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15": "roleDefinitionId principalId scope",
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-10-15": "",
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-10-15": "roleDefinitionId principalId scope",
     "Microsoft.DurableTask/schedulers@2026-02-01": "sku sku.name sku.capacity ipAllowlist publicNetworkAccess",
     "Microsoft.DurableTask/schedulers/taskHubs@2026-02-01": "",
     "Microsoft.Insights/actionGroups@2023-01-01": "groupShortName enabled emailReceivers emailReceivers.name "
     "emailReceivers.emailAddress emailReceivers.useCommonAlertSchema",
     "Microsoft.Insights/components@2020-02-02": "Application_Type WorkspaceResourceId DisableLocalAuth",
     "Microsoft.Insights/workbooks@2023-06-01": "displayName category sourceId serializedData version",
-    "Microsoft.Insights/metricAlerts@2018-03-01": "description severity enabled scopes evaluationFrequency windowSize "
+    "Microsoft.Insights/metricAlerts@2026-01-01": "description severity enabled scopes evaluationFrequency windowSize "
     "autoMitigate actions actions.actionGroupId criteria criteria.odata.type criteria.allOf criteria.allOf.name "
     "criteria.allOf.criterionType criteria.allOf.metricNamespace criteria.allOf.metricName criteria.allOf.dimensions "
     "criteria.allOf.dimensions.name criteria.allOf.dimensions.operator criteria.allOf.dimensions.values "
     "criteria.allOf.timeAggregation criteria.allOf.operator criteria.allOf.threshold",
-    "Microsoft.Insights/scheduledQueryRules@2023-12-01": "displayName description severity enabled scopes "
+    "Microsoft.Insights/scheduledQueryRules@2026-03-01": "displayName description severity enabled scopes "
     "evaluationFrequency windowSize skipQueryValidation autoMitigate actions actions.actionGroups criteria "
     "criteria.allOf criteria.allOf.query criteria.allOf.metricMeasureColumn criteria.allOf.timeAggregation "
     "criteria.allOf.operator "
     "criteria.allOf.threshold criteria.allOf.failingPeriods criteria.allOf.failingPeriods.numberOfEvaluationPeriods "
     "criteria.allOf.failingPeriods.minFailingPeriodsToAlert",
-    "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31": "",
+    "Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30": "",
     "Microsoft.Network/privateDnsZones@2024-06-01": "",
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01": "registrationEnabled virtualNetwork "
     "virtualNetwork.id",
-    "Microsoft.Network/privateEndpoints@2024-10-01": "subnet subnet.id privateLinkServiceConnections "
+    "Microsoft.Network/privateEndpoints@2025-05-01": "subnet subnet.id privateLinkServiceConnections "
     "privateLinkServiceConnections.name privateLinkServiceConnections.properties "
     "privateLinkServiceConnections.properties.groupIds privateLinkServiceConnections.properties.privateLinkServiceId",
-    "Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01": "privateDnsZoneConfigs "
+    "Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01": "privateDnsZoneConfigs "
     "privateDnsZoneConfigs.name privateDnsZoneConfigs.properties privateDnsZoneConfigs.properties.privateDnsZoneId",
-    "Microsoft.Network/virtualNetworks@2024-10-01": "addressSpace addressSpace.addressPrefixes subnets subnets.name "
+    "Microsoft.Network/virtualNetworks@2025-05-01": "addressSpace addressSpace.addressPrefixes subnets subnets.name "
     "subnets.properties subnets.properties.addressPrefix subnets.properties.delegations "
     "subnets.properties.delegations.name subnets.properties.delegations.properties "
     "subnets.properties.delegations.properties.serviceName",
-    "Microsoft.OperationalInsights/workspaces@2023-09-01": "sku sku.name retentionInDays workspaceCapping "
+    "Microsoft.Network/virtualNetworks/subnets@2025-05-01": "",
+    "Microsoft.OperationalInsights/workspaces@2025-07-01": "sku sku.name retentionInDays workspaceCapping "
     "workspaceCapping.dailyQuotaGb",
-    "Microsoft.Resources/resourceGroups@2021-04-01": "",
-    # generated/signalr/microsoft.signalrservice/2024-03-01/types.md, at 2bd21703.
+    "Microsoft.Resources/resourceGroups@2025-04-01": "",
     "Microsoft.SignalRService/signalR@2024-03-01": "disableLocalAuth publicNetworkAccess features features.flag "
     "features.value cors cors.allowedOrigins",
-    "Microsoft.Storage/storageAccounts@2023-01-01": "allowBlobPublicAccess allowSharedKeyAccess "
+    "Microsoft.Storage/storageAccounts@2025-08-01": "allowBlobPublicAccess allowSharedKeyAccess "
     "defaultToOAuthAuthentication minimumTlsVersion supportsHttpsTrafficOnly publicNetworkAccess",
-    "Microsoft.Storage/storageAccounts/blobServices@2023-01-01": "",
-    "Microsoft.Storage/storageAccounts/blobServices/containers@2023-01-01": "",
-    "Microsoft.Web/serverfarms@2024-04-01": "reserved zoneRedundant",
-    "Microsoft.Web/sites@2024-04-01": "serverFarmId httpsOnly virtualNetworkSubnetId functionAppConfig "
+    "Microsoft.Storage/storageAccounts/blobServices@2025-08-01": "",
+    "Microsoft.Storage/storageAccounts/blobServices/containers@2025-08-01": "",
+    "Microsoft.Web/serverfarms@2025-03-01": "reserved zoneRedundant",
+    "Microsoft.Web/sites@2025-03-01": "serverFarmId httpsOnly virtualNetworkSubnetId functionAppConfig "
     "functionAppConfig.deployment "
     "functionAppConfig.deployment.storage functionAppConfig.deployment.storage.type "
     "functionAppConfig.deployment.storage.value functionAppConfig.deployment.storage.authentication "
@@ -124,7 +124,7 @@ PROPERTIES = {
     "functionAppConfig.scaleAndConcurrency.triggers.http "
     "functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency siteConfig siteConfig.minTlsVersion "
     "siteConfig.cors siteConfig.cors.allowedOrigins",
-    "Microsoft.Web/sites/config@2024-04-01": "platform platform.enabled globalValidation "
+    "Microsoft.Web/sites/config@2025-03-01": "platform platform.enabled globalValidation "
     "globalValidation.requireAuthentication globalValidation.unauthenticatedClientAction "
     "globalValidation.excludedPaths httpSettings httpSettings.requireHttps identityProviders "
     "identityProviders.azureActiveDirectory identityProviders.azureActiveDirectory.enabled "
@@ -135,6 +135,17 @@ PROPERTIES = {
     "identityProviders.azureActiveDirectory.validation.defaultAuthorizationPolicy "
     "identityProviders.azureActiveDirectory.validation.defaultAuthorizationPolicy.allowedApplications "
     "login login.tokenStore login.tokenStore.enabled",
+}
+# Properties that the templates read, from the same source.
+READABLE = {
+    "Microsoft.CognitiveServices/accounts": "customSubDomainName",
+    "Microsoft.DocumentDB/databaseAccounts": "documentEndpoint",
+    "Microsoft.DurableTask/schedulers": "endpoint",
+    "Microsoft.Insights/components": "ConnectionString",
+    "Microsoft.ManagedIdentity/userAssignedIdentities": "clientId principalId",
+    "Microsoft.SignalRService/signalR": "hostName",
+    "Microsoft.Storage/storageAccounts": "primaryEndpoints.blob",
+    "Microsoft.Web/sites": "defaultHostName",
 }
 ENVELOPE = {
     *("name", "parent", "scope", "location", "tags", "tags.azd-service-name", "kind", "dependsOn", "properties"),

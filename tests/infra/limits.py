@@ -1,57 +1,56 @@
 """What Azure and azd take, each table with its source."""
 
-# The definitions that knowledge.py names: what a property or a name may be, for those with a closed list or a pattern.
-# By type and path.
+# What a property may be, by type and path, for those with a closed list. The source is that of versions.py.
 VALUES = {
     "Microsoft.Authorization/roleAssignments@2022-04-01 properties.principalType": "ServicePrincipal",
-    "Microsoft.CognitiveServices/accounts@2025-10-01-preview properties.publicNetworkAccess": "Enabled Disabled",
-    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 kind": "GlobalDocumentDB MongoDB Parse",
-    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.databaseAccountOfferType": "Standard",
-    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.publicNetworkAccess": "Enabled Disabled",
-    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.minimalTlsVersion": "Tls Tls11 Tls12",
-    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.backupPolicy.type": "Continuous Periodic",
-    "Microsoft.DocumentDB/databaseAccounts@2024-05-15 properties.backupPolicy.continuousModeProperties.tier": (
+    "Microsoft.CognitiveServices/accounts@2026-03-01 properties.publicNetworkAccess": "Enabled Disabled",
+    "Microsoft.DocumentDB/databaseAccounts@2025-10-15 kind": "GlobalDocumentDB MongoDB Parse",
+    "Microsoft.DocumentDB/databaseAccounts@2025-10-15 properties.databaseAccountOfferType": "Standard",
+    "Microsoft.DocumentDB/databaseAccounts@2025-10-15 properties.publicNetworkAccess": "Enabled Disabled",
+    "Microsoft.DocumentDB/databaseAccounts@2025-10-15 properties.minimalTlsVersion": "Tls Tls11 Tls12",
+    "Microsoft.DocumentDB/databaseAccounts@2025-10-15 properties.backupPolicy.type": "Continuous Periodic",
+    "Microsoft.DocumentDB/databaseAccounts@2025-10-15 properties.backupPolicy.continuousModeProperties.tier": (
         "Continuous7Days Continuous30Days"
     ),
     "Microsoft.DurableTask/schedulers@2026-02-01 properties.publicNetworkAccess": "Enabled Disabled",
     "Microsoft.Insights/components@2020-02-02 properties.Application_Type": "web other",
-    "Microsoft.Insights/metricAlerts@2018-03-01 properties.criteria.odata.type": (
+    "Microsoft.Insights/metricAlerts@2026-01-01 properties.criteria.odata.type": (
         "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
     ),
-    "Microsoft.Insights/metricAlerts@2018-03-01 properties.criteria.allOf.criterionType": "StaticThresholdCriterion",
-    "Microsoft.Insights/metricAlerts@2018-03-01 properties.criteria.allOf.operator": (
+    "Microsoft.Insights/metricAlerts@2026-01-01 properties.criteria.allOf.criterionType": "StaticThresholdCriterion",
+    "Microsoft.Insights/metricAlerts@2026-01-01 properties.criteria.allOf.operator": (
         "Equals GreaterThan GreaterThanOrEqual LessThan LessThanOrEqual"
     ),
-    "Microsoft.Insights/metricAlerts@2018-03-01 properties.criteria.allOf.timeAggregation": (
+    "Microsoft.Insights/metricAlerts@2026-01-01 properties.criteria.allOf.timeAggregation": (
         "Average Count Minimum Maximum Total"
     ),
-    "Microsoft.Insights/scheduledQueryRules@2023-12-01 properties.criteria.allOf.operator": (
+    "Microsoft.Insights/scheduledQueryRules@2026-03-01 properties.criteria.allOf.operator": (
         "Equals GreaterThan GreaterThanOrEqual LessThan LessThanOrEqual"
     ),
-    "Microsoft.Insights/scheduledQueryRules@2023-12-01 properties.criteria.allOf.timeAggregation": (
+    "Microsoft.Insights/scheduledQueryRules@2026-03-01 properties.criteria.allOf.timeAggregation": (
         "Count Average Minimum Maximum Total"
     ),
-    "Microsoft.OperationalInsights/workspaces@2023-09-01 properties.sku.name": "PerGB2018 CapacityReservation",
+    "Microsoft.OperationalInsights/workspaces@2025-07-01 properties.sku.name": "PerGB2018 CapacityReservation",
     "Microsoft.SignalRService/signalR@2024-03-01 kind": "SignalR RawWebSockets",
     "Microsoft.SignalRService/signalR@2024-03-01 properties.publicNetworkAccess": "Enabled Disabled",
     "Microsoft.SignalRService/signalR@2024-03-01 properties.features.flag": (
         "ServiceMode EnableConnectivityLogs EnableMessagingLogs EnableLiveTrace"
     ),
     "Microsoft.SignalRService/signalR@2024-03-01 properties.features.value": "Serverless Default Classic",
-    "Microsoft.Storage/storageAccounts@2023-01-01 kind": "StorageV2",
-    "Microsoft.Storage/storageAccounts@2023-01-01 sku.name": "Standard_LRS Standard_ZRS",
-    "Microsoft.Storage/storageAccounts@2023-01-01 properties.minimumTlsVersion": "TLS1_0 TLS1_1 TLS1_2",
-    "Microsoft.Storage/storageAccounts@2023-01-01 properties.publicNetworkAccess": "Enabled Disabled",
-    "Microsoft.Storage/storageAccounts/blobServices@2023-01-01 name": "default",
-    "Microsoft.Web/sites@2024-04-01 identity.type": "UserAssigned SystemAssigned",
-    "Microsoft.Web/sites@2024-04-01 properties.functionAppConfig.deployment.storage.type": "blobContainer",
-    "Microsoft.Web/sites@2024-04-01 properties.functionAppConfig.deployment.storage.authentication.type": (
+    "Microsoft.Storage/storageAccounts@2025-08-01 kind": "StorageV2",
+    "Microsoft.Storage/storageAccounts@2025-08-01 sku.name": "Standard_LRS Standard_ZRS",
+    "Microsoft.Storage/storageAccounts@2025-08-01 properties.minimumTlsVersion": "TLS1_0 TLS1_1 TLS1_2",
+    "Microsoft.Storage/storageAccounts@2025-08-01 properties.publicNetworkAccess": "Enabled Disabled",
+    "Microsoft.Storage/storageAccounts/blobServices@2025-08-01 name": "default",
+    "Microsoft.Web/sites@2025-03-01 identity.type": "UserAssigned SystemAssigned",
+    "Microsoft.Web/sites@2025-03-01 properties.functionAppConfig.deployment.storage.type": "blobContainer",
+    "Microsoft.Web/sites@2025-03-01 properties.functionAppConfig.deployment.storage.authentication.type": (
         "SystemAssignedIdentity UserAssignedIdentity StorageAccountConnectionString"
     ),
-    "Microsoft.Web/sites@2024-04-01 properties.functionAppConfig.runtime.name": "python",
-    "Microsoft.Web/sites@2024-04-01 properties.siteConfig.minTlsVersion": "1.0 1.1 1.2 1.3",
-    "Microsoft.Web/sites/config@2024-04-01 name": "appsettings authsettingsV2",
-    "Microsoft.Web/sites/config@2024-04-01 properties.globalValidation.unauthenticatedClientAction": (
+    "Microsoft.Web/sites@2025-03-01 properties.functionAppConfig.runtime.name": "python",
+    "Microsoft.Web/sites@2025-03-01 properties.siteConfig.minTlsVersion": "1.0 1.1 1.2 1.3",
+    "Microsoft.Web/sites/config@2025-03-01 name": "appsettings authsettingsV2",
+    "Microsoft.Web/sites/config@2025-03-01 properties.globalValidation.unauthenticatedClientAction": (
         "RedirectToLoginPage AllowAnonymous Return401 Return403"
     ),
 }

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from tree_sitter import Node
 
 from tests.infra.bicep import Declared, Template, members, nodes, path_of, text_of
+from tests.infra.checks import role_of
 from tests.infra.limits import NAMES, PRIVATE_ZONES, UNIQUE_IN_THE_WORLD, VALUES
+from tests.infra.versions import family_of
 
 Files = Mapping[str, Template]
 """Every template by its file's name without the ending."""
@@ -88,7 +90,7 @@ def badly_made_assignments(files: Files) -> list[str]:
             continue
         body, properties = members(resource.body), members(members(resource.body)["properties"])
         named, where = _GUID.fullmatch(text_of(body["name"])), body.get("scope") or body["parent"]
-        role = text_of(properties["roleDefinitionId"])
+        role = role_of(files[name], resource)
         if named is None:
             found.append(f"{name}: {symbol} has no name made by guid(scope, principal, role)")
         elif named[1] != text_of(where) or named[2] != text_of(properties["principalId"]) or named[3] not in role:
@@ -158,8 +160,9 @@ def wrongly_tagged(files: Files) -> list[str]:
 
 
 def mixed_versions(files: Files) -> list[str]:
-    versions: dict[str, set[str]] = {}
+    """Families of resources with more than one API version."""
+    used: dict[str, set[str]] = {}
     for _, _, resource in resources(files):
         kind, _, version = resource.kind.partition("@")
-        versions.setdefault(kind, set()).add(version)
-    return [f"{kind} is used as of {', '.join(sorted(used))}" for kind, used in versions.items() if len(used) > 1]
+        used.setdefault(family_of(kind), set()).add(version)
+    return [f"{family} is used as of {', '.join(sorted(each))}" for family, each in used.items() if len(each) > 1]

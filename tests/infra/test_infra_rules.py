@@ -8,7 +8,7 @@ import pytest
 
 from shared.api.description.operations import operations
 from tests.infra import rules
-from tests.infra.bicep import Template
+from tests.infra.bicep import Template, members, text_of
 from tests.infra.given import ROOT, changed, files
 from tests.infra.limits import AZD_KEYS, NAMES, PRIVATE_ZONES, UNIQUE_IN_THE_WORLD, VALUES
 
@@ -94,10 +94,11 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     rules.mixed_versions: [
         (
             "debugging",
-            "storageAccounts@2023-01-01",
-            "storageAccounts@2024-01-01",
-            "is used as of 2023-01-01, 2024-01-01",
+            "storageAccounts@2025-08-01",
+            "storageAccounts@2025-06-01",
+            "Microsoft.Storage is used as of 2025-06-01, 2025-08-01",
         ),
+        ("cosmos", "containers@2025-10-15", "containers@2026-03-15", "DocumentDB is used as of 2025-10-15, 2026-03-15"),
     ],
 }
 
@@ -137,7 +138,16 @@ def test_each_place_in_the_network_is_on_one_list() -> None:
     assert len(set(PRIVATE_ZONES.values())) == len(PRIVATE_ZONES)
     assert re.search(r"name: 'app'\n\s+properties: \{\n\s+addressPrefix: cidrSubnet\(addresses, 26, 0\)", network)
     assert "serviceName: 'Microsoft.App/environments'" in network
-    assert [name for name in re.findall(r"/subnets/([\w-]+)'", network) if f"name: '{name}'" not in network] == []
+    file = files()["network"]
+    subnets = {
+        text_of(each["name"])
+        for each in map(
+            members, members(members(file.resources["network"].body)["properties"])["subnets"].named_children
+        )
+    }
+    named = [resource for resource in file.resources.values() if "/subnets@" in resource.kind]
+    assert {text_of(members(resource.body)["name"]) for resource in named} == subnets
+    assert all(resource.exists for resource in named)
 
 
 def test_azure_yaml_says_what_azd_knows_and_names_the_service_that_is_tagged() -> None:
