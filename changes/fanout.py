@@ -15,7 +15,8 @@ _messages = bp.generic_output_binding(
     connection_string_setting="SIGNALR",  # SIGNALR__serviceUri and so on: the app's identity, no key
 )
 # Its leases are its own, so no other function waits while SignalR does not answer. It begins now: a watcher has read
-# the past from the API.
+# the past from the API. The lease has no continuation token until the first batch is done, so a host that starts again
+# before that also begins now, and skips what was written in between.
 _follow = follow_sessions(bp, "signalr", 100, from_beginning=False)
 
 # The retry policy covers the output binding: the host writes it as a part of the run.
