@@ -23,6 +23,8 @@ _SIZES = list(_BY_SIZE)
 _TERM = 0.2  # each indexed term that is added or removed
 _QUERY = 3.0  # the least that a query of one partition takes, with one small document: 2.5 to 3 in practice
 _STRONG = 2  # times what the same read costs at session consistency or weaker
+STRONG_QUERY = _QUERY * _STRONG
+"""Request units of a query of one partition with a small answer, at Strong."""
 _POLICIES = {container.name: container.indexing_policy for container in PROVISIONED}
 
 
@@ -66,6 +68,16 @@ def by_size(request: Request) -> float:
 def creation(container: str, item: Item) -> float:
     """Request units of creating `item`."""
     return written(size_of(item)) + _TERM * len(set(terms(container, item)))
+
+
+def replacement(size: int, changed: int) -> float:
+    """Request units of replacing an item of so many bytes, of whose indexed values so many change."""
+    return 2 * written(size) + _TERM * 2 * changed
+
+
+def strong_read(size: int) -> float:
+    """Request units of reading so many bytes at Strong."""
+    return _read(size) * _STRONG
 
 
 def size_of(item: Item) -> int:
