@@ -28,8 +28,8 @@ def follow_sessions(
 ) -> Callable[[Any], None]:
     """Return a decorator that registers a function of `bp`, which gets the changes of the sessions, batch after batch.
 
-    Two functions with one `lease_prefix` would share one reading of the feed, so each has its own. A batch has at most
-    `max_items` documents, or those of one transaction. If the function fails, it gets the batch again, without end.
+    Two functions with one `lease_prefix` would share one reading of the feed, so each has its own. A batch has about
+    `max_items` documents: it never ends within a transaction. A function that fails gets the batch again, without end.
     """
     trigger: dict[str, Any] = {
         "arg_name": "documents",
