@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from typing import Any, cast
 
 from bench.cost.requests import Item, Request
-from shared.stores.cosmos.containers import PROJECTS, PROJECTS_INDEXING_POLICY, SESSIONS, SESSIONS_INDEXING_POLICY
+from shared.stores.cosmos.containers import PROVISIONED
 
 # KB: read at session consistency or weaker, write without any indexed term. Between them it is interpolated.
 _BY_SIZE = {
@@ -23,7 +23,9 @@ _SIZES = list(_BY_SIZE)
 _TERM = 0.2  # each indexed term that is added or removed
 _QUERY = 3.0  # the least that a query of one partition takes, with one small document: 2.5 to 3 in practice
 _STRONG = 2  # times what the same read costs at session consistency or weaker
-_POLICIES: dict[str, dict[str, Any]] = {SESSIONS: SESSIONS_INDEXING_POLICY, PROJECTS: PROJECTS_INDEXING_POLICY}
+STRONG_QUERY = _QUERY * _STRONG
+"""Request units of a query of one partition with a small answer, at Strong."""
+_POLICIES = {container.name: container.indexing_policy for container in PROVISIONED}
 
 
 class Meter:
@@ -68,6 +70,16 @@ def creation(container: str, item: Item) -> float:
     return written(size_of(item)) + _TERM * len(set(terms(container, item)))
 
 
+def replacement(size: int, changed: int) -> float:
+    """Request units of replacing an item of so many bytes, of whose indexed values so many change."""
+    return 2 * written(size) + _TERM * 2 * changed
+
+
+def strong_read(size: int) -> float:
+    """Request units of reading so many bytes at Strong."""
+    return _read(size) * _STRONG
+
+
 def size_of(item: Item) -> int:
     """Bytes of an item as it is sent."""
     return len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode())
@@ -82,7 +94,7 @@ def terms(container: str, item: Item) -> Generator[str]:
     for path in (each["path"] for each in policy["includedPaths"]):
         for value in _values(path, item):
             yield f"{path} {json.dumps(value)}"
-    for composite in policy["compositeIndexes"]:
+    for composite in policy.get("compositeIndexes", ()):
         names = [each["path"].removeprefix("/") for each in composite]
         if all(name in item for name in names):
             yield f"{names} {json.dumps([item[name] for name in names])}"

@@ -4,8 +4,12 @@ Dollars, East US, one region, no discount; looked up in public copies of the pri
 price pages themselves are not to be read by a program.
 """
 
+from datetime import timedelta
+
 EURO_PER_DOLLAR = 0.90
 """A round rate, no quotation."""
+
+MONTH = timedelta(days=30)
 
 SERVERLESS_PER_MILLION_RU = 0.25  # azure.microsoft.com/pricing/details/cosmos-db/serverless
 AUTOSCALE_PER_100_RUS_HOUR = 0.012  # azure.microsoft.com/pricing/details/cosmos-db/autoscale-provisioned

@@ -1,11 +1,11 @@
 """What was counted, priced and held against its goals."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.cost import prices
+from bench.cost import leases, prices
 from bench.cost.charges import Meter, by_size, creation
 from bench.cost.requests import Item, Request
 from bench.cost.turns import Shape, Turn
@@ -54,14 +54,14 @@ class Bill:
 
 
 def table(bills: Sequence[Bill]) -> str:
-    """The bills as Markdown: goals, request units, euros."""
+    """The bills as Markdown: goals, request units, euros; then what the change feed's leases cost."""
     figures = figure_table([figure for bill in bills for figure in bill.figures])
-    return f"{figures}\n\n{_request_units(bills)}\n\n{_euros(bills)}\n"
+    return "\n\n".join((figures, _request_units(bills), _euros(bills), _idle_feed(), _batches())) + "\n"
 
 
 def _request_units(bills: Sequence[Bill]) -> str:
     head = ("RU of a turn", "flushes", "other writes", "reads", "in all", "by size alone", "a document per token",
-            "each reader")  # fmt: skip
+            "each reader", "leases, at most")  # fmt: skip
     return _markdown([head, *([bill.shape.title, *(f"{value:.0f}" for value in _parts(bill))] for bill in bills)])
 
 
@@ -70,7 +70,7 @@ def _parts(bill: Bill) -> tuple[float, ...]:
     writes = [request for request in turn.others if request.kind == "write"]
     reads = [request for request in turn.others if request.kind != "write"]
     parts = [bill.ru(part) for part in (turn.flushes, writes, reads, turn.own)]
-    return (*parts, sum(map(by_size, turn.own)), bill.naive, bill.ru(turn.reading))
+    return (*parts, sum(map(by_size, turn.own)), bill.naive, bill.ru(turn.reading), leases.checkpoints(turn))
 
 
 def _euros(bills: Sequence[Bill]) -> str:
@@ -85,6 +85,40 @@ def _prices(bill: Bill) -> tuple[float, ...]:
     alone = prices.functions(seconds, executions, shared_by=1)
     shared = prices.functions(seconds, executions, shared_by=prices.INSTANCE_SHARES)
     return prices.serverless(ru), prices.autoscale(ru), prices.serverless(1000 * bill.naive), alone, shared
+
+
+def _idle_feed() -> str:
+    """What is requested again and again, whether there are changes or not."""
+    head = ("the change feed, idle", "every", "RU", "RU a second", "million RU a month", "€ a month",
+            "€ with the SDK's defaults")  # fmt: skip
+    rows = [
+        [each.title, f"{each.interval.total_seconds():g} s", f"{each.charge:.1f}", *_cells(_idle(each))]
+        for each in (*leases.LEASES, leases.LOOKS)
+    ]
+    total = [sum(column) for column in zip(*map(_idle, leases.LEASES), strict=True)]
+    rows.insert(-1, ["leases in all, with one range and one instance", "", "", *_cells(total)])
+    return _markdown([head, *rows])
+
+
+def _idle(each: leases.Repeated) -> tuple[float, ...]:
+    return each.per_second, each.per_month / 1e6, each.euros, each.euros_by_default
+
+
+def _cells(values: Iterable[float]) -> list[str]:
+    return [f"{value:.2f}" for value in values]
+
+
+def _batches() -> str:
+    head = ("a batch of the change feed, for each function", "requests for the lease", "RU", "€ for a million batches")
+    batches = {
+        "the first one after a renewal": (3, leases.CHECKPOINT_AFTER_RENEWAL),
+        "each further one": (1, leases.CHECKPOINT),
+    }
+    rows = [
+        [title, str(requests), f"{charge:.1f}", f"{prices.serverless(1e6 * charge):.2f}"]
+        for title, (requests, charge) in batches.items()
+    ]
+    return _markdown([head, *rows])
 
 
 def details(bill: Bill) -> str:
@@ -110,6 +144,7 @@ def plain(bill: Bill) -> dict[str, Any]:
         "one_document_per_token": bill.naive,
         "reader_requests": len(turn.reading),
         "reader_request_units": bill.ru(turn.reading),
+        "lease_request_units_at_most": leases.checkpoints(turn),
         "seconds": turn.seconds,
         "euros_per_1000_turns_serverless": _prices(bill)[0],
         "euros_per_1000_turns_autoscale": _prices(bill)[1],

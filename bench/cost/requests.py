@@ -7,6 +7,7 @@ from asyncio import events
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, TypeAlias
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 _HOOKED = "shared.stores.cosmos.calls"
 _ASKING = ("orchestrations/", "shared/services/", "shared/api/", "bench/")
 _STORE = "shared/stores/"
+_BATCH = "x-ms-cosmos-is-batch-request"
 
 Item: TypeAlias = dict[str, Any]
 Kind: TypeAlias = Literal["read", "query", "write"]
@@ -91,7 +93,7 @@ def _request(exchange: PipelineResponse[Any, Any]) -> Request:
         kind=_kind(sent.method, sent.headers),
         container=sent.url.partition("/colls/")[2].partition("/")[0],
         session_id=json.loads(sent.headers.get("x-ms-documentdb-partitionkey", '[""]'))[0],
-        status=answer.status_code,
+        status=_status(sent.headers, answer),
         strong=sent.headers.get("x-ms-consistency-level") != "Eventual",
         size=len(answer.body()),
         written=_written(sent.headers, body) if _kind(sent.method, sent.headers) == "write" else (),
@@ -105,9 +107,18 @@ def _kind(method: str, headers: Any) -> Kind:
     return "query" if headers.get("x-ms-documentdb-isquery", "").lower() == "true" else "write"
 
 
+def _status(headers: Any, answer: Any) -> int:
+    """The status of the answer. A batch that failed is answered with 207: then it is that of the failed operation."""
+    if not headers.get(_BATCH) or answer.status_code >= 300:
+        return answer.status_code
+    statuses = [int(operation["statusCode"]) for operation in json.loads(answer.body())]
+    refused = (status for status in statuses if status >= 400 and status != HTTPStatus.FAILED_DEPENDENCY)
+    return next(refused, answer.status_code)
+
+
 def _written(headers: Any, body: str) -> tuple[Item, ...]:
     content = json.loads(body)
-    if headers.get("x-ms-cosmos-is-batch-request"):
+    if headers.get(_BATCH):
         return tuple(operation["resourceBody"] for operation in content if "resourceBody" in operation)
     return (content,)
 

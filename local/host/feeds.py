@@ -48,7 +48,7 @@ class ChangeFeed:
         self._at_most = at_most
 
     async def batch(self) -> Sequence[dict[str, Any]]:
-        """What follows, at most so many documents; nothing if that was all by now."""
+        """What follows, about so many documents, never a part of a transaction; nothing if that was all by now."""
         since: dict[str, Any] = {"start_time": "Beginning"}
         if self.continuation is not None:
             since = {"continuation": self.continuation}

@@ -14,20 +14,7 @@ import pytest
 from azure.cosmos import PartitionKey
 
 from shared.ports import ProjectStore, RoomFeed, SessionLog
-from shared.stores.cosmos.containers import (
-    LEASES,
-    NO_DEFAULT_TTL,
-    PROJECTS,
-    PROJECTS_INDEXING_POLICY,
-    PROJECTS_PARTITION_KEY,
-    ROOMS,
-    ROOMS_INDEXING_POLICY,
-    ROOMS_PARTITION_KEY,
-    ROOMS_TTL,
-    SESSIONS,
-    SESSIONS_INDEXING_POLICY,
-    SESSIONS_PARTITION_KEY,
-)
+from shared.stores.cosmos.containers import PARTITION_KEY_VERSION, PROVISIONED
 from shared.stores.cosmos.database import open_client
 from shared.stores.cosmos.opening import open_stores as open_cosmos
 from shared.stores.sqlite.log import SqliteSessionLog
@@ -116,14 +103,13 @@ async def cosmos_store(endpoint: str) -> AsyncGenerator[Store]:
         client = await open_client(endpoint, "Strong", resources)
         database = f"test-{uuid4().hex}"
         proxy = await client.create_database(database)
-        for name, key, policy, ttl in (
-            (SESSIONS, SESSIONS_PARTITION_KEY, SESSIONS_INDEXING_POLICY, NO_DEFAULT_TTL),
-            (PROJECTS, PROJECTS_PARTITION_KEY, PROJECTS_INDEXING_POLICY, None),
-            (ROOMS, ROOMS_PARTITION_KEY, ROOMS_INDEXING_POLICY, ROOMS_TTL),
-            (LEASES, PROJECTS_PARTITION_KEY, None, None),
-        ):
-            partition_key = PartitionKey(path=key["paths"][0], version=key["version"])
-            await proxy.create_container(name, partition_key, indexing_policy=policy, default_ttl=ttl)
+        for container in PROVISIONED:
+            await proxy.create_container(
+                container.name,
+                PartitionKey(path=container.partition_key, version=PARTITION_KEY_VERSION),
+                indexing_policy=dict(container.indexing_policy),
+                default_ttl=container.default_ttl,
+            )
         yield CosmosStore(endpoint, database, gaps)
         await client.delete_database(database)
 

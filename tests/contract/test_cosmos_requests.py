@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import StoreUnavailableError
+from bench.cost.requests import recorded
+from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.events import MessageStart, UserMessage
 from shared.ports import SessionLog
 from shared.stores.cosmos.containers import CONTAINERS
@@ -54,6 +55,17 @@ async def test_a_flush_and_a_change_with_its_documents_are_one_request_each(
 
     await go_on(log, state, delta())
     assert requests() == ["POST"]
+
+
+async def test_a_batch_that_lost_its_race_is_counted_as_refused(log: SessionLog) -> None:
+    state = await begin(log)
+    await go_on(log, state, delta())
+
+    with recorded() as requests, pytest.raises(SequenceTakenError):
+        await go_on(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
+
+    refused, _ = requests
+    assert (refused.kind, len(refused.written), refused.status) == ("write", 3, 409)
 
 
 async def test_the_sdk_does_not_log_every_request(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:

@@ -59,6 +59,13 @@ class Hand:
     async def told(self, room: Room = ROOM) -> Sequence[RoomEntry]:
         return await CosmosRooms(self._database).read(room, FIRST_CURSOR, 1000)
 
+    async def paged(self, after: str, limit: int) -> list[str]:
+        """The cursors of all entries behind `after`, read `limit` at a time."""
+        rooms, cursors = CosmosRooms(self._database), [after]
+        while entries := await rooms.read(ROOM, cursors[-1], limit):
+            cursors += [entry.cursor for entry in entries]
+        return cursors[1:]
+
 
 @asynccontextmanager
 async def _hand(endpoint: str) -> AsyncGenerator[Hand]:
@@ -244,6 +251,25 @@ async def test_a_long_session_is_taken_back_whole_and_none_whose_id_begins_alike
     await write_rooms(given(await hand.changes()))
 
     assert _places(await hand.told()) == {alike.session_id: [1], name: [122]}
+
+
+async def test_entries_that_were_blanked_in_one_batch_do_not_hide_those_of_other_sessions(hand: Hand) -> None:
+    kept, deleted = await begin(hand.log), await begin(hand.log)
+    for _ in range(5):
+        kept, deleted = await go_on(hand.log, kept, PROGRESS), await go_on(hand.log, deleted, PROGRESS)
+    await write_rooms(given(await hand.changes()))
+    cursors = [FIRST_CURSOR, *(entry.cursor for entry in await hand.told())]
+    await go_on(hand.log, deleted, SessionDeleted())
+    await go_on(hand.log, kept, PROGRESS)
+    await write_rooms(given(await hand.changes()))
+
+    whole = await hand.told()
+
+    assert _places(whole) == {kept.session_id: [1, 2, 3, 4, 5, 6, 7], deleted.session_id: [7]}
+    for cursor in cursors:
+        following = [entry.cursor for entry in whole if int(entry.cursor) > int(cursor)]
+        for limit in (1, 2, 100):
+            assert await hand.paged(cursor, limit) == following
 
 
 async def test_of_a_fork_is_told_from_its_last_copied_chunk_on_whenever_it_is_looked_at(hand: Hand) -> None:

@@ -8,6 +8,9 @@
 const { parseArgs } = require("node:util");
 // The routes keep what stands here when they are loaded.
 require("@vercel/cosmosdb-server/lib/handler/read-documents").default = readChanges;
+require("@vercel/cosmosdb-server/lib/handler/batch-documents").default = writeBatch;
+const operations = require("@vercel/cosmosdb-server/lib/handler/_document-operations");
+const readJson = require("@vercel/cosmosdb-server/lib/json").default;
 const Items = require("@vercel/cosmosdb-server/lib/account/items").default;
 const { createHttpsServer } = require("@vercel/cosmosdb-server");
 
@@ -20,24 +23,18 @@ const { values: options } = parseArgs({
   },
 });
 const random = mulberry32(Number(options.seed));
-const MOST_BYTES = 2 * 1024 * 1024; // of a document; the npm server takes any
+const MAX_BYTES = 2 * 1024 * 1024; // of a request; the npm server takes any
+const MAX_OPERATIONS = 100; // of a batch; likewise
+const MULTI_STATUS = 207;
+const FAILED_DEPENDENCY = 424;
 let throttled = Number(options.throttle);
 
-// The SDKs name a batch's partition once, in a header; this server looks for it in every operation.
-const json = require("@vercel/cosmosdb-server/lib/json");
-const parse = json.default;
-json.default = async (req) => {
-  const body = await parse(req);
-  if (!req.headers["x-ms-cosmos-is-batch-request"]) return body;
-  const partitionKey = req.headers["x-ms-documentdb-partitionkey"];
-  return body.map((operation) => ({ partitionKey, ...operation }));
-};
-
-// Every version of a document has its place in its container's change feed: the latest one there is.
+// Every version of a document has its place in its container's change feed: the latest one there is. A batch is one
+// transaction, so all of its documents have one place.
 const places = new WeakMap();
 const set = Items.prototype._set;
 Items.prototype._set = function (data) {
-  this.place = (this.place || 0) + 1;
+  if (!this.isInBatch) this.place = (this.place || 0) + 1;
   places.set(data, this.place);
   return set.call(this, data);
 };
@@ -49,7 +46,7 @@ server.on("request", (req, res) => {
   const end = res.end.bind(res);
   let answer = end;
   if (req.method === "POST" && req.url.includes("/colls/rooms/docs") && throttled-- > 0) return refuse(end, res, 429);
-  if (Number(req.headers["content-length"]) > MOST_BYTES) return refuse(end, res, 413);
+  if (Number(req.headers["content-length"]) > MAX_BYTES) return refuse(end, res, 413);
   if (req.url.includes("/docs") && random() < Number(options.faults)) {
     const fault = Math.floor(random() * 6);
     if (fault === 0) return refuse(end, res, 429);
@@ -84,11 +81,50 @@ function readChanges(account, req, res, { dbId, collId }) {
   const changes = [...documents._data.values()]
     .map((item) => ({ ...item.read(), _lsn: places.get(item.read()) }))
     .filter((data) => data._lsn > since && (key === undefined || documents._getPartition(data) === key))
-    .sort((one, other) => one._lsn - other._lsn);
-  const page = changes.slice(0, Number(headers["x-ms-max-item-count"]) || 100);
-  res.setHeader("etag", `"${page.length < changes.length ? page[page.length - 1]._lsn : newest}"`);
+    // Readers may not rely on an order within a batch, so it is not the order of the operations.
+    .sort((one, other) => one._lsn - other._lsn || (one.id < other.id ? 1 : -1));
+  let size = Math.min(changes.length, Number(headers["x-ms-max-item-count"]) || 100);
+  // The number of documents is a hint: no page ends within a batch.
+  while (size < changes.length && changes[size]._lsn === changes[size - 1]._lsn) size += 1;
+  const page = changes.slice(0, size);
+  res.setHeader("etag", `"${size < changes.length ? page[size - 1]._lsn : newest}"`);
   if (page.length === 0) res.statusCode = 304;
   return { Documents: page, _count: page.length };
+}
+
+// The npm server keeps what a failed batch did before it failed. Here a batch does everything or nothing.
+async function writeBatch(account, req, res, { dbId, collId }) {
+  const partitionKey = req.headers["x-ms-documentdb-partitionkey"]; // the npm server looks for it in each operation
+  const batch = (await readJson(req)).map((operation) => ({ partitionKey, ...operation }));
+  const collection = account.database(dbId).collection(collId);
+  res.statusCode = !collection.read() ? 404 : batch.length > MAX_OPERATIONS ? 400 : 200;
+  if (res.statusCode !== 200) return { message: `a batch of ${batch.length} operations in ${collId}` };
+  // Nothing is awaited from here on, so no other request writes in between.
+  const { documents } = collection;
+  const { place } = documents;
+  const before = { place, _data: new Map(documents._data), _index: new Map(documents._index) };
+  Object.assign(documents, { place: (place || 0) + 1, isInBatch: true });
+  const results = [];
+  try {
+    for (const operation of batch) {
+      results.push(operations[`${operation.operationType.toLowerCase()}Operation`](collection, operation));
+      if (results.at(-1).statusCode >= 400) break;
+    }
+  } finally {
+    documents.isInBatch = false;
+    if (results.length < batch.length || results.at(-1).statusCode >= 400) Object.assign(documents, before);
+  }
+  return answerBatch(res, batch, results);
+}
+
+function answerBatch(res, batch, results) {
+  const failed = results.findIndex(({ statusCode }) => statusCode >= 400);
+  if (failed < 0) {
+    return results.map(({ statusCode, body }) => ({ statusCode, requestCharge: 1, eTag: body?._etag, resourceBody: body }));
+  }
+  res.statusCode = MULTI_STATUS;
+  const status = (index) => (index === failed ? results[failed].statusCode : FAILED_DEPENDENCY);
+  return batch.map((_, index) => ({ statusCode: status(index), requestCharge: 0 }));
 }
 
 function refuse(end, res, status) {

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.settings import Settings
-from shared.stores.cosmos import containers as code
+from shared.stores.cosmos.containers import PROVISIONED
 from tests.infra.bicep import Declared, Expression, Template, members, nodes, property_paths, text_of
 from tests.infra.knowledge import (
     ENVELOPE,
@@ -21,8 +21,6 @@ from tests.infra.knowledge import (
 Files = Mapping[str, Template]
 """Every template by its file's name without the ending."""
 
-# Provisioned, and not in containers.py: the change-feed trigger keeps its own notes there.
-BESIDE_THE_CODE = {"leases"}
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(?:=(.*?))?\}")
 _SETTING_VARIABLES = (
     *("platformSettings", "ownSettings", "keySettings", "jwtSettings"),
@@ -176,27 +174,20 @@ def unlike_the_code(files: Files) -> list[str]:
     """Containers that are not as shared/stores/cosmos/containers.py says."""
     cosmos = files["cosmos"]
     provisioned = {entry["name"]: entry for entry in cosmos.value(cosmos.variables["containers"])}
-    expected = dict(_containers_of_the_code())
+    expected = {container.name: container for container in PROVISIONED}
     found = [f"{name} is not provisioned" for name in expected.keys() - provisioned.keys()]
-    found += [f"{name} is not in containers.py" for name in provisioned.keys() - expected.keys() - BESIDE_THE_CODE]
+    found += [f"{name} is not in containers.py" for name in provisioned.keys() - expected.keys()]
     for name in expected.keys() & provisioned.keys():
-        key, policy, ttl = expected[name]
-        if [provisioned[name]["partitionKey"]] != key["paths"] or (key["kind"], key["version"]) != ("Hash", 2):
+        there, container = provisioned[name], expected[name]
+        if there["partitionKey"] != container.partition_key:
             found.append(f"{name}: another partition key")
-        if provisioned[name]["indexingPolicy"] != policy:
+        if there["indexingPolicy"] != container.indexing_policy:
             found.append(f"{name}: another index policy")
-        if provisioned[name]["defaultTtl"] != ttl:
+        if there["defaultTtl"] != container.default_ttl:
             found.append(f"{name}: another time to live")
     if _said(cosmos, cosmos.resources["items"], "resource.defaultTtl") != Expression("container.defaultTtl"):
         found.append("another time to live")
     return found
-
-
-def _containers_of_the_code() -> Iterator[tuple[str, tuple[Any, Any, int]]]:
-    said = vars(code)
-    for name in [name.removesuffix("_PARTITION_KEY") for name in said if name.endswith("_PARTITION_KEY")]:
-        ttl = said.get(f"{name}_TTL", code.NO_DEFAULT_TTL)
-        yield said[name], (said[f"{name}_PARTITION_KEY"], said[f"{name}_INDEXING_POLICY"], ttl)
 
 
 def unknown_properties(files: Files) -> list[str]:

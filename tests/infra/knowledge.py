@@ -161,7 +161,7 @@ REQUIRED = {
     ("cosmos", "account", "consistencyPolicy.defaultConsistencyLevel"): ("Strong", "decisions read the newest"),
     ("cosmos", "account", "enableMultipleWriteLocations"): (False, "one writer wins a place"),
     ("cosmos", "items", "resource.partitionKey.version"): (2, "version 1 hashes 101 bytes"),
-    ("cosmos", "items", "resource.partitionKey.kind"): ("Hash", "as in containers.py"),
+    ("cosmos", "items", "resource.partitionKey.kind"): ("Hash", "the only kind for one path"),
     ("monitoring", "insights", "DisableLocalAuth"): (True, "no keys"),
     ("openai", "account", "disableLocalAuth"): (True, "no keys"),
     ("signalr", "service", "disableLocalAuth"): (True, "no keys"),

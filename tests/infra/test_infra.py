@@ -17,6 +17,10 @@ from tests.infra.knowledge import PLATFORM_SETTINGS, PROPERTIES, READABLE, REQUI
 PARAMETERS = (INFRA / "main.parameters.json").read_text()
 HOST = (ROOT / "host.json").read_text()
 TOLD = (ROOT / "docs" / "deploy.md").read_text()
+LEASES = """    name: 'leases'
+    partitionKey: '/id'
+    defaultTtl: -1
+"""
 
 
 Check = Callable[[dict[str, Template]], list[str]]
@@ -68,6 +72,10 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
         ("cosmos", "order: 'descending'", "order: 'ascending'", "sessions: another index policy"),
         ("cosmos", "name: 'sessions'", "name: 'session'", "sessions is not provisioned"),
         ("cosmos", "name: 'leases'", "name: 'lease'", "lease is not in containers.py"),
+        ("cosmos", "name: 'leases'", "name: 'lease'", "leases is not provisioned"),
+        ("cosmos", LEASES, LEASES.replace("/id", "/lease"), "leases: another partition key"),
+        ("cosmos", LEASES, LEASES.replace("-1", "60"), "leases: another time to live"),
+        ("cosmos", "includedPaths: [{ path: '/*' }]", "includedPaths: []", "leases: another index policy"),
         ("cosmos", "defaultTtl: -1", "defaultTtl: 60", "sessions: another time to live"),
         ("cosmos", "defaultTtl: 604800", "defaultTtl: -1", "rooms: another time to live"),
         ("cosmos", "defaultTtl: container.defaultTtl", "defaultTtl: -1", "another time to live"),

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changes import fanout
 from changes.broadcast import broadcast
 from changes.signalr_messages import MOST_BYTES, TARGET, messages_of
 from shared import wiring
@@ -253,16 +252,6 @@ async def test_nothing_is_told_when_the_store_does_not_answer_so_that_all_of_it_
 
     assert out.value is None
     await wiring.services().log.close()
-
-
-def test_a_batch_that_failed_is_given_again_until_it_is_told() -> None:
-    app = func.FunctionApp()
-    app.register_functions(fanout.bp)
-    (function,) = app.get_functions()
-
-    policy = cast("JSON", function.get_settings_dict("retry_policy"))
-
-    assert (policy["strategy"], policy["max_retry_count"]) == ("exponential_backoff", "-1")
 
 
 def frame(number: int, text: str) -> RoomFrame:

@@ -1,7 +1,8 @@
 """Rooms in Cosmos DB, read by the change feed of a room's partition; see `shared.ports.RoomFeed`.
 
-The feed numbers the changes of a partition in their order and goes on behind any number, so these are the cursors. Each
-entry is written once and alone, so no two have the same.
+The feed numbers the changes of a partition in their order and continues behind any number, so these are the cursors. A
+batch is one change: its documents have one number, and no page of the feed ends between them. Each entry is written
+once and alone, so no two entries have the same number. Only blanks are written in batches, and nobody sees them.
 """
 
 import logging
