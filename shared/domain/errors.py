@@ -1,9 +1,10 @@
-"""Everything that can be refused or go wrong, without a word of HTTP.
+"""Everything that can be refused or can fail. Nothing here knows HTTP.
 
 TurnlogError
-├── InvalidRequestError          invalid_request      what was sent can't be understood; `problems` says where
+├── InvalidRequestError          invalid_request      the request is wrong; `problems` says where
+│   ├── InvalidCursorError       invalid_request      the cursor comes from another list or feed
 │   ├── IdempotencyKeyReusedError  idempotency_key_reused
-│   ├── InvalidDocumentError     invalid_document     the project's document would not be as its schema asks
+│   ├── InvalidDocumentError     invalid_document     the project's document would not match its schema
 │   └── ProducerSeqReusedError   producer_seq_reused
 ├── NotFoundError
 │   ├── SessionNotFoundError     session_not_found    also for another owner's session
@@ -20,10 +21,10 @@ TurnlogError
 │   ├── TurnInProgressError      turn_in_progress
 │   ├── NotWaitingError          not_waiting
 │   ├── AlreadyDecidedError      already_decided      the call is approved, denied or answered
-│   ├── WrongActionError         wrong_action         the call waits for something else: an approval, or its result
+│   ├── WrongActionError         wrong_action         the call waits for the other action: an approval, or its result
 │   ├── ProjectExistsError       project_exists
-│   ├── RevisionTakenError       revision_taken       the project was changed meanwhile: read it and decide again
-│   ├── PreconditionFailedError  precondition_failed  it is not at the version that the change was meant for
+│   ├── RevisionTakenError       revision_taken       another request changed the project: read it and decide again
+│   ├── PreconditionFailedError  precondition_failed  it is not at the revision that the change was meant for
 │   └── ProducerGapError         producer_gap         a request before this one is missing
 ├── AgentNotFoundError           agent_not_found
 ├── ModelNotAllowedError         model_not_allowed
@@ -32,12 +33,12 @@ TurnlogError
 ├── ForbiddenError               forbidden
 ├── ProducerFencedError          producer_fenced      another instance of the producer has taken over
 ├── UnauthenticatedError         unauthenticated
-├── IdentityUnavailableError     identity_unavailable  who is calling can't be told just now; try again later
+├── IdentityUnavailableError     identity_unavailable  the caller can't be identified at the moment; try again later
 ├── StoreUnavailableError        store_unavailable    try again later
 ├── FanoutUnavailableError       fanout_unavailable   try again later
 ├── NotSupportedError            not_supported        this deployment can't do this
-├── SequenceTakenError           sequence_taken       another writer was first: read on and decide again
-└── ModelError                   model_error …        `code` is the instance's own
+├── SequenceTakenError           sequence_taken       another writer was first: read the new events and decide again
+└── ModelError                   model_error …        `failure_code` says what failed
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ from shared.domain.ids import SessionId
 
 
 class TurnlogError(Exception):
-    """Anything this service says no with. `code` is part of the API: never rename one."""
+    """Anything that this service refuses or fails with. `code` is part of the API: never rename one."""
 
     code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
@@ -55,7 +56,7 @@ class TurnlogError(Exception):
 
 @dataclass(frozen=True)
 class FieldProblem:
-    """What is wrong with one field. `pointer` is an RFC 6901 JSON pointer into the body, or `?name` for a query."""
+    """What is wrong with one field. `pointer` is a JSON pointer (RFC 6901) into the body, or `?name` in the query."""
 
     pointer: str
     detail: str
@@ -69,8 +70,18 @@ class InvalidRequestError(TurnlogError):
         self.problems = problems
 
 
+class InvalidCursorError(InvalidRequestError):
+    """`valid` says where valid cursors come from."""
+
+    def __init__(self, valid: str) -> None:
+        super().__init__(f"This cursor does not belong here: take {valid}.")
+
+
 class IdempotencyKeyReusedError(InvalidRequestError):
     code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used with another body: take a new key.")
 
 
 class ProducerSeqReusedError(InvalidRequestError):
@@ -106,8 +117,10 @@ class ToolCallNotFoundError(NotFoundError):
 class ProjectNotFoundError(NotFoundError):
     code = "project_not_found"
 
-    def __init__(self, project_id: str) -> None:
-        super().__init__(f"There is no project {project_id!r}.")
+    def __init__(self, project_id: str | None) -> None:
+        super().__init__(
+            "The session has no project." if project_id is None else f"There is no project {project_id!r}."
+        )
 
 
 class NotFinishedError(NotFoundError):
@@ -126,13 +139,22 @@ class ConflictError(TurnlogError):
 class SessionExistsError(ConflictError):
     code = "session_exists"
 
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"There is already a session {session_id!r}: take another id.")
+
 
 class SessionDeletedError(ConflictError):
     code = "session_deleted"
 
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"The session {session_id!r} was deleted. Its id is not used again: take another id or key.")
+
 
 class SessionArchivedError(ConflictError):
     code = "session_archived"
+
+    def __init__(self) -> None:
+        super().__init__("The session is archived: PATCH it with archived=false first.")
 
 
 class SessionFullError(ConflictError):
@@ -158,9 +180,15 @@ class WrongActionError(ConflictError):
 class ProjectExistsError(ConflictError):
     code = "project_exists"
 
+    def __init__(self, project_id: str) -> None:
+        super().__init__(f"The id {project_id!r} belongs to a project, maybe to a deleted one: take another key.")
+
 
 class RevisionTakenError(ConflictError):
     code = "revision_taken"
+
+    def __init__(self, project_id: str) -> None:
+        super().__init__(f"Another request changed the project {project_id!r}: read it and decide again.")
 
 
 class PreconditionFailedError(ConflictError):
@@ -223,14 +251,14 @@ class SequenceTakenError(TurnlogError):
     code = "sequence_taken"
     retryable = True
 
-    def __init__(self, session_id: SessionId, first: int) -> None:
-        super().__init__(f"Another writer holds place {first} of session {session_id}.")
+    def __init__(self, session_id: SessionId, sequence: int) -> None:
+        super().__init__(f"Another writer has written event {sequence} of the session {session_id!r}.")
 
 
 class ModelError(TurnlogError):
-    """A model call that failed, as a value the turn can end with.
+    """A failed model call. A turn can end with it: `failure_code` is the code of the turn's failure.
 
-    `transient` says whether the same call may succeed if made again.
+    `transient` says whether the same call may succeed if it is repeated.
     """
 
     def __init__(self, code: str, detail: str, *, transient: bool) -> None:

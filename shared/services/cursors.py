@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from shared.domain.errors import InvalidRequestError
+from shared.domain.errors import InvalidCursorError
 
 
 def encode_cursor(listing_key: str) -> str:
@@ -21,5 +21,5 @@ def decode_cursor(cursor: str) -> str:
     except (binascii.Error, ValueError):
         decoded = ""
     if not decoded:
-        raise InvalidRequestError("cursor is not one that this list gave out.")
+        raise InvalidCursorError("the `next_cursor` of a page of this list")
     return decoded

@@ -78,7 +78,7 @@ class Forks:
         while True:
             begun = await self._log.state(made)
             if begun is not None and begun.deleted:
-                raise SessionDeletedError(f"The fork {made!r} that this Idempotency-Key made was deleted.")
+                raise SessionDeletedError(made)
             if begun is not None and begun.is_complete:
                 return begun, True
             state = require_owned(await self._log.state(source), owner, source)

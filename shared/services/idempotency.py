@@ -28,7 +28,7 @@ class IdempotencyKey:
         if record is None:
             return None
         if record.body_hash != self.body_hash:
-            raise IdempotencyKeyReusedError("This Idempotency-Key was used with another body: take a new key.")
+            raise IdempotencyKeyReusedError
         return record.result
 
 

@@ -67,7 +67,7 @@ class Events:
             if before is not None:
                 return Decision(Appended(before, replayed=True))
             if state.archived:
-                raise SessionArchivedError("The session is archived: PATCH it with archived=false to go on.")
+                raise SessionArchivedError
             sequences = range(state.head + 1, state.head + 1 + len(drafts))
             return Decision(Appended(sequences), drafts, () if record is None else (record,))
 
@@ -116,9 +116,9 @@ class Events:
                 return Appended((2,))
             await writer.load()
         if writer.state.deleted:
-            raise SessionDeletedError(f"The session {session_id!r} was deleted; its id is not given out again.")
+            raise SessionDeletedError(session_id)
         if writer.state.owner != owner:
-            raise SessionExistsError(f"There is a session {session_id!r} already: take another id.")
+            raise SessionExistsError(session_id)
         return await self.append(owner, session_id, [event], trace_id, key)
 
     async def append_flat(

@@ -81,10 +81,10 @@ class Sessions:
         """The session that an earlier request with `key` made."""
         state = await self._log.state(session_id)
         if state is not None and state.deleted:
-            raise SessionDeletedError(f"The session {session_id!r} was deleted; its id is not given out again.")
+            raise SessionDeletedError(session_id)
         record = None if key is None else await self._log.get(IdempotencyRecord, session_id, key.id)
         if key is None or state is None or state.owner != owner or key.replayed(record) is None:
-            raise SessionExistsError(f"There is a session {session_id!r} already: take another id.")
+            raise SessionExistsError(session_id)
         return state
 
     async def get(self, owner: str, session_id: SessionId) -> SessionState:

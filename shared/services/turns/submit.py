@@ -177,6 +177,6 @@ class Turns:
 
 def _refuse_closed(state: SessionState) -> None:
     if state.archived:
-        raise SessionArchivedError("The session is archived: PATCH it with archived=false to go on.")
+        raise SessionArchivedError
     if state.size_bytes >= FULL_AT_BYTES:
         raise SessionFullError("The session holds all it can: open a new one.")

@@ -43,7 +43,7 @@ class CosmosProjectStore:
                 # Our own if the reply to an earlier call was lost.
                 there = await self._there(project.id)
                 if there is None or there["changed_by"] != project.changed_by:
-                    raise ProjectExistsError(f"There is a project {project.id!r} already.") from error
+                    raise ProjectExistsError(project.id) from error
 
         await with_retries(call)
 
@@ -68,7 +68,7 @@ class CosmosProjectStore:
             # Our own if the reply to an earlier call was lost, whoever has changed it since.
             if there is not None and Project.model_validate_json(there["body"]).was_changed_by(project.changed_by):
                 return True
-            raise RevisionTakenError(f"The project {project.id!r} was changed meanwhile.")
+            raise RevisionTakenError(project.id)
         try:
             await container.replace_item(
                 project.id,

@@ -14,7 +14,7 @@ from typing import Any
 
 from azure.core.exceptions import AzureError
 
-from shared.domain.errors import InvalidRequestError, StoreUnavailableError
+from shared.domain.errors import InvalidCursorError, StoreUnavailableError
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.ports import RoomEar
 from shared.stores.cosmos.calls import with_retries
@@ -39,7 +39,7 @@ class CosmosRooms:
 
     async def check_cursor(self, room: Room, cursor: str) -> str:
         if not re.fullmatch(r"\d{1,18}", cursor, re.ASCII):
-            raise InvalidRequestError("The cursor is none of ours: take the `id:` of a frame, or 0.")
+            raise InvalidCursorError("the `id:` of a frame, or 0")
         return cursor if cursor == FIRST_CURSOR else str(min(int(cursor), int(await self.newest_cursor(room))))
 
     async def read(self, room: Room, after: str, limit: int) -> Sequence[RoomEntry]:

@@ -21,7 +21,7 @@ class SqliteProjectStore:
             if (there := _there(connection, project.id)) is None:
                 _upsert(connection, project)
             elif there["changed_by"] != project.changed_by:
-                raise ProjectExistsError(f"There is a project {project.id!r} already.")
+                raise ProjectExistsError(project.id)
 
         await self._database.write(work)
 
@@ -35,7 +35,7 @@ class SqliteProjectStore:
             if there is None or there["revision"] != project.revision - 1:
                 if there is not None and Project.model_validate_json(there["body"]).was_changed_by(project.changed_by):
                     return
-                raise RevisionTakenError(f"The project {project.id!r} was changed meanwhile.")
+                raise RevisionTakenError(project.id)
             _upsert(connection, project)
 
         await self._database.write(work)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from shared.domain.chunks import Chunk
-from shared.domain.errors import InvalidRequestError
+from shared.domain.errors import InvalidCursorError
 from shared.domain.events import SessionDeleted
 from shared.domain.ids import SessionId
 from shared.domain.rooms import Room, RoomEntry, has_room_events, room_entry
@@ -70,7 +70,7 @@ class SqliteRooms:
 
     async def check_cursor(self, room: Room, cursor: str) -> str:  # noqa: ARG002  # as before
         if not re.fullmatch(r"\d{1,18}", cursor, re.ASCII):
-            raise InvalidRequestError("The cursor is none of ours: take the `id:` of a frame, or 0.")
+            raise InvalidCursorError("the `id:` of a frame, or 0")
         return str(min(int(cursor), await self._newest()))
 
     async def read(self, room: Room, after: str, limit: int) -> Sequence[RoomEntry]:
