@@ -9,7 +9,6 @@ from orchestrations.contracts import Reply, Work
 from orchestrations.tracing import traced_activity
 from shared.agents.declaration import Agent
 from shared.agents.registry import agent_named
-from shared.deadlines import MODEL_CALL
 from shared.domain.documents import Message, ModelResponse, Step, response_id
 from shared.domain.errors import ModelError, ProjectNotFoundError
 from shared.domain.events import (
@@ -27,10 +26,11 @@ from shared.services.turns.attempts import Guard, claim_attempt, load_active_mes
 from shared.services.turns.conversation import conversation, recent_messages
 from shared.services.turns.relay import Relay
 from shared.services.writer import Decision, SessionWriter
-from shared.telemetry.attempts import awaits_first_text
+from shared.telemetry.turns import awaits_first_text
+from shared.timings import MODEL_CALL_TIMEOUT
 from shared.wiring import Services, services
 
-_CALL_SECONDS = MODEL_CALL.total_seconds()
+_CALL_SECONDS = MODEL_CALL_TIMEOUT.total_seconds()
 _RETRY_PAUSES = (0.5, 2.0, None)
 
 
@@ -96,7 +96,7 @@ class _ModelCall:
             model=message.model,
             messages=await conversation(self._on.log, agent, newest, message, self._reading),
             tools=[tool.schema for tool in agent.tools],
-            timeout=MODEL_CALL,
+            timeout=MODEL_CALL_TIMEOUT,
             # A turn applies one patch; then the model is to say what it did.
             may_call_tools=not self._work.last_step and message.patch is None,
             output_schema=None if agent.output_type is None else agent.output_type.model_json_schema(),

@@ -10,7 +10,6 @@ from orchestrations.tracing import tool_span, traced_activity
 from shared.agents.context import ToolContext
 from shared.agents.registry import agent_named
 from shared.agents.tools import FAILURES_ALLOWED, Tool, ToolError
-from shared.deadlines import TOOL_CALL
 from shared.domain.actions import completed, failed
 from shared.domain.documents import AnyDocument, Message, ToolResult
 from shared.domain.errors import StoreUnavailableError
@@ -23,9 +22,10 @@ from shared.domain.turn import Standing, cancelled_call, standing_of_tool, tool_
 from shared.domain.values import Failure, ToolCall, ToolOutcome
 from shared.services.turns.attempts import Guard, claim_attempt, load_active_message, turn_drafts
 from shared.services.writer import Decision, SessionWriter
+from shared.timings import TOOL_CALL_TIMEOUT
 from shared.wiring import Services, services
 
-_TOOL_SECONDS = TOOL_CALL.total_seconds()
+_TOOL_SECONDS = TOOL_CALL_TIMEOUT.total_seconds()
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from shared.domain.events import (
 )
 from shared.services.turns.attempts import turn_drafts
 from shared.services.turns.endings import EndRequest
-from shared.settings import ONE_MACHINE
+from shared.timings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import OWNER, TRACE, appended, fence, opened, posted, work

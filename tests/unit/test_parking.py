@@ -15,7 +15,7 @@ from shared.domain.documents import Message, ToolResult
 from shared.domain.ids import instance_of
 from shared.domain.session import ActiveTurn
 from shared.services.turns.cancelling import CancelRequest
-from shared.settings import ONE_MACHINE
+from shared.timings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.services.turns.relay import Relay
-from shared.settings import CLOUD
+from shared.timings import CLOUD
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""The environment, read once: what holds when nothing is set, and what is refused."""
+"""The environment is read once: the defaults, and the values that are refused."""
 
 import json
 import sys
@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from shared.settings import CLOUD, ONE_MACHINE, Settings, SettingsError, Timings, settings
+from shared.settings import Settings, SettingsError, settings
+from shared.timings import CLOUD, ONE_MACHINE, Timings
 
 ROOT = Path(__file__).parents[2]
 
-# What the host itself and local/ read; everything else in the file is a setting of the app.
+# Variables of the host and of local/. All others in the file are settings of the app.
 PLATFORM = {
     "AzureWebJobsStorage",
     "FUNCTIONS_WORKER_RUNTIME",
@@ -32,7 +33,7 @@ IN_AZURE = {
 
 
 @pytest.fixture(autouse=True)
-def read_afresh() -> Generator[None]:
+def forget_settings() -> Generator[None]:
     yield
     settings.cache_clear()
 
@@ -52,7 +53,7 @@ def test_one_machine_needs_no_setting(environment: pytest.MonkeyPatch) -> None:
     assert (found.allowed_models, found.cors_origins) == ((), ())
 
 
-def test_they_are_read_once_and_never_change(environment: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_once_and_never_change(environment: pytest.MonkeyPatch) -> None:
     found = read(environment)
     environment.setenv("MAX_STEPS", "3")
 
@@ -83,7 +84,7 @@ def test_timings_follow_the_store(environment: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("timings", [CLOUD, ONE_MACHINE])
-def test_a_working_attempt_says_that_it_lives_before_it_is_taken_for_dead(timings: Timings) -> None:
+def test_a_working_attempt_renews_its_lease_before_it_counts_as_lost(timings: Timings) -> None:
     # Half a lease may pass before its renewal is due; the store's clock may run ahead a little.
     assert timings.lease_after * 1.5 < timings.dead_after
     assert timings.dead_after < timings.handover_after
@@ -118,9 +119,7 @@ def test_a_wrong_value_is_refused_by_its_variables_name(environment: pytest.Monk
 
 
 @pytest.mark.parametrize("name", ["COSMOS_ENDPOINT", "OPENAI_BASE_URL", "AUTH_MODE"])
-def test_in_azure_the_app_does_not_start_on_what_is_meant_for_one_machine(
-    environment: pytest.MonkeyPatch, name: str
-) -> None:
+def test_in_azure_the_app_refuses_settings_for_one_machine(environment: pytest.MonkeyPatch, name: str) -> None:
     assert read(environment, **IN_AZURE).timings is CLOUD
 
     with pytest.raises(SettingsError, match=name):
@@ -142,7 +141,7 @@ def test_an_azure_endpoint_can_be_called_without_a_key(environment: pytest.Monke
     assert (found.calls_azure, found.openai_api_key) == (True, None)
 
 
-def test_telemetry_goes_nowhere_unless_it_is_told_where(environment: pytest.MonkeyPatch) -> None:
+def test_telemetry_is_off_without_a_destination(environment: pytest.MonkeyPatch) -> None:
     assert not read(environment).has_telemetry
     assert read(environment, TELEMETRY="console").has_telemetry
     assert read(environment, TELEMETRY="", APPLICATIONINSIGHTS_CONNECTION_STRING="InstrumentationKey=x").has_telemetry
@@ -168,14 +167,14 @@ def test_tokens_need_an_issuer_an_audience_and_keys(environment: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("url", ["http://i/keys", "file:///etc/passwd", "http://localhost.evil.example/", "keys"])
-def test_keys_are_read_over_a_safe_line(environment: pytest.MonkeyPatch, url: str) -> None:
+def test_keys_are_read_over_https(environment: pytest.MonkeyPatch, url: str) -> None:
     with pytest.raises(SettingsError, match="JWT_JWKS_URL"):
         read(environment, JWT_JWKS_URL=url)
 
     assert read(environment, JWT_JWKS_URL="http://127.0.0.1:8080/keys").jwt_jwks_url
 
 
-def test_signalr_is_told_by_the_change_feed_of_cosmos_db(environment: pytest.MonkeyPatch) -> None:
+def test_signalr_needs_the_change_feed_of_cosmos_db(environment: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="SIGNALR_ENDPOINT is set without COSMOS_ENDPOINT"):
         read(environment, SIGNALR_ENDPOINT="https://x.service.signalr.net")
 
@@ -189,17 +188,17 @@ def test_a_key_is_not_shown(environment: pytest.MonkeyPatch) -> None:
     assert "sk-secret" not in f"{found!r} {found}"
 
 
-def test_every_setting_says_what_it_is() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_the_example_names_every_variable_and_nothing_else() -> None:
+def test_the_example_has_exactly_the_known_variables() -> None:
     example = json.loads((ROOT / "local.settings.example.json").read_text(encoding="utf-8"))
 
     assert set(example["Values"]) == {name.upper() for name in Settings.model_fields} | PLATFORM | LOCAL
 
 
-def test_the_example_holds_what_holds_without_it(environment: pytest.MonkeyPatch) -> None:
+def test_the_example_holds_the_defaults(environment: pytest.MonkeyPatch) -> None:
     plain = read(environment)
     example = json.loads((ROOT / "local.settings.example.json").read_text(encoding="utf-8"))
 
@@ -207,15 +206,13 @@ def test_the_example_holds_what_holds_without_it(environment: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("given", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("12h", 12 * 3600), ("7d", 7 * 24 * 3600)]
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("12h", 12 * 3600), ("7d", 7 * 24 * 3600)]
 )
-def test_how_long_an_approval_is_waited_for_has_a_unit(
-    environment: pytest.MonkeyPatch, given: str, seconds: int
-) -> None:
-    assert read(environment, APPROVAL_TIMEOUT=given).approval_timeout.total_seconds() == seconds
+def test_the_approval_timeout_has_a_unit(environment: pytest.MonkeyPatch, text: str, seconds: int) -> None:
+    assert read(environment, APPROVAL_TIMEOUT=text).approval_timeout.total_seconds() == seconds
 
 
-@pytest.mark.parametrize("given", ["soon", "0", "-1", "1.5h", "366d", "7 days"])
-def test_a_time_to_wait_that_is_none_is_refused_by_its_name(environment: pytest.MonkeyPatch, given: str) -> None:
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "1.5h", "366d", "7 days"])
+def test_an_invalid_approval_timeout_is_refused_by_its_name(environment: pytest.MonkeyPatch, text: str) -> None:
     with pytest.raises(SettingsError, match="APPROVAL_TIMEOUT"):
-        read(environment, APPROVAL_TIMEOUT=given)
+        read(environment, APPROVAL_TIMEOUT=text)

@@ -21,7 +21,7 @@ from shared.domain.events import (
 from shared.domain.ids import MessageId, TurnId
 from shared.services.turns.attempts import turn_drafts
 from shared.services.writer import SessionWriter
-from shared.settings import ONE_MACHINE
+from shared.timings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (

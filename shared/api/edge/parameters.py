@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
-from shared.deadlines import LONGEST_WAIT
 from shared.domain.errors import FieldProblem, InvalidRequestError
+from shared.timings import MAX_WAIT
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Flag(Parameter):
 
 
 MAX_SEQUENCE = 10**15 - 1
-MAX_WAIT_SECONDS = int(LONGEST_WAIT.total_seconds())
+MAX_WAIT_SECONDS = int(MAX_WAIT.total_seconds())
 MAX_KEY_LENGTH = 256
 
 AFTER = Integer("after", "cursor: the sequence after which to read; 0 is the beginning", default=0, most=MAX_SEQUENCE)
