@@ -16,7 +16,7 @@ from shared.domain.ids import ProjectId, SessionId, is_project_id
 from shared.domain.project import Project
 from shared.domain.rooms import is_visible, room_entry
 from shared.domain.session import SessionState
-from shared.telemetry.failures import log_failures
+from shared.telemetry.logs import log_failures
 from shared.wiring import Services, services
 
 

@@ -6,7 +6,7 @@ import azure.functions as func
 
 from changes.feed import chunks_in, states_in
 from shared.stores.cosmos.containers import ROOMS_TTL
-from shared.telemetry.failures import log_failures
+from shared.telemetry.logs import log_failures
 from shared.wiring import services
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import azure.durable_functions as df
 from azure.durable_functions import OrchestrationRuntimeStatus
 
-from shared.telemetry.failures import log_failures
+from shared.telemetry.logs import log_failures
 from shared.wiring import services
 
 _KEPT = timedelta(days=1)

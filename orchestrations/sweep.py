@@ -15,7 +15,7 @@ from shared.services.turns.attempts import turn_drafts
 from shared.services.turns.endings import EndRequest
 from shared.services.turns.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
-from shared.telemetry.failures import log_failures
+from shared.telemetry.logs import log_failures
 from shared.wiring import Services, services
 
 _MOST_SESSIONS = 500

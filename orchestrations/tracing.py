@@ -11,11 +11,9 @@ from pydantic_core import to_json
 from orchestrations.contracts import Work
 from shared.domain.values import ToolCall, ToolOutcome
 from shared.telemetry import names
-from shared.telemetry.active import telemetry
-from shared.telemetry.attempts import Attempt, current_attempt
 from shared.telemetry.ids import context_of, turn_span
-from shared.telemetry.recorder import Telemetry, failed
-from shared.telemetry.turns import tool_label
+from shared.telemetry.recorder import Telemetry, current_telemetry, failed
+from shared.telemetry.turns import Attempt, current_attempt, tool_label
 
 Activity = TypeVar("Activity", bound=Callable[..., Awaitable[dict[str, Any]]])
 
@@ -28,7 +26,7 @@ def traced_activity(activity: Activity) -> Activity:
 
     @wraps(activity)
     async def run(work: Any, *clients: Any, **bindings: Any) -> dict[str, Any]:
-        if (on := telemetry()) is None:
+        if (on := current_telemetry()) is None:
             return await activity(work, *clients, **bindings)
         with _attempt(on, activity.__name__, Work.model_validate(work)) as span:
             reply = await activity(work, *clients, **bindings)
@@ -88,7 +86,7 @@ class _ToldTool(ToolSpan):
 @contextmanager
 def tool_span(call: ToolCall) -> Generator[ToolSpan]:
     """The run of a tool, current while the body runs."""
-    if (on := telemetry()) is None:
+    if (on := current_telemetry()) is None:
         yield _UNTOLD
         return
     label = tool_label(call.name)

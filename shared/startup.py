@@ -1,10 +1,10 @@
-"""What is done once, when the app is loaded: the data folder, warnings, and imports ahead of the first turn."""
+"""What happens once, when the app is loaded: data folder, warnings, and early imports for the first turn."""
 
 import importlib
 import logging
 import threading
 
-from shared.models.missing import NO_MODEL
+from shared.models.unconfigured import NO_MODEL
 from shared.settings import runs_durable_alone, settings
 
 _log = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ def start_up() -> None:
     """Prepare this process for the app's functions. Nothing here waits for a network."""
     current = settings()
     if current.cosmos_endpoint is None:
-        # Now, before the host takes note of the folders in the app's root: one that appears later restarts it.
+        # Before the host lists the folders in the app's root, because a folder that appears later restarts it.
         current.data_dir.mkdir(parents=True, exist_ok=True)
     if not current.has_model:
         _log.warning(NO_MODEL)
@@ -24,20 +24,20 @@ def start_up() -> None:
 
 
 def _hide_the_workers_web_server() -> None:
-    """Hide the port on which the Functions host reaches its worker, which a newcomer takes for the app's address.
+    """Hide the port on which the Functions host reaches its worker: it looks like the app's address, but is not.
 
-    Its line for each request goes as well: the host logs each run of a function already. Filters, since the web server
-    sets up its loggers after the app is loaded, and leaves only filters as they are.
+    Also hide its line for each request, because the host logs each run of a function. Filters are used because the web
+    server sets up its loggers after the app is loaded, and keeps only their filters.
     """
     logging.getLogger("uvicorn.error").addFilter(lambda record: not str(record.msg).startswith("Uvicorn running on"))
     logging.getLogger("uvicorn.access").addFilter(lambda _: False)
 
 
 def _warm_up() -> None:
-    """Begin to import what the first turn would wait for, where turns are all that this process will run.
+    """Start importing what the first turn needs, in a process that runs only turns.
 
-    Such a process has nothing to do between indexing and its first turn, for which the host first opens its queues.
-    Elsewhere requests come first, and this would be in their way. A turn that comes sooner waits for the same import.
+    Such a process is idle between indexing and its first turn, while the host opens its queues. Other processes get
+    requests first, and this would slow them down. A turn that starts earlier waits for the same import.
     """
     threading.Thread(target=_import_all, name="warm-up", daemon=True).start()
 

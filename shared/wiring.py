@@ -1,4 +1,4 @@
-"""The composition root: which implementation stands behind each port, built once per process."""
+"""The composition root: which implementation each port has, built once per process."""
 
 import asyncio
 import importlib
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
 from shared.domain.errors import NotSupportedError
-from shared.models.missing import MissingModelClient
+from shared.models.unconfigured import UnconfiguredModelClient
 from shared.ports import GroupHub, ModelClient, ProjectStore, RoomFeed, RoomWriter, SessionLog
 from shared.services.export import Exports
 from shared.services.fanout import Fanout
@@ -25,8 +25,8 @@ from shared.services.turns.cancelling import Control
 from shared.services.turns.endings import Endings
 from shared.services.turns.submit import TurnLimits, Turns
 from shared.settings import Settings, settings
-from shared.telemetry.active import telemetry
-from shared.telemetry.models import observed_model
+from shared.telemetry.models import observe_model
+from shared.telemetry.recorder import current_telemetry
 from shared.telemetry.stores import observed, unobserved
 
 
@@ -36,9 +36,9 @@ class SystemClock:
 
 
 class Services:
-    """Everything a function asks for. Lives as long as the process: Functions tells an app nothing of its end.
+    """Everything a function needs. It lives as long as the process: Functions does not say when an app ends.
 
-    Vendors' modules are imported where they are first needed: each costs a cold start up to a second.
+    Vendors' modules are imported at their first use, because each adds up to a second to a cold start.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Services:
 
     @cached_property
     def forks(self) -> Forks:
-        return Forks(unobserved(self.log), self.clock)  # what it copies has happened already
+        return Forks(unobserved(self.log), self.clock)  # a copied event was recorded when it happened
 
     @cached_property
     def history(self) -> History:
@@ -129,7 +129,7 @@ class Services:
 
     @cached_property
     def hub(self) -> GroupHub:
-        """Raises NotSupportedError: there is none."""
+        """Raises NotSupportedError: no SignalR service is configured."""
         if self.settings.signalr_endpoint is None:
             raise NotSupportedError("SignalR is not set up here: set SIGNALR_ENDPOINT, or read the streams.")
         module = importlib.import_module("shared.signalr")
@@ -137,43 +137,43 @@ class Services:
 
     @cached_property
     def fanout(self) -> Fanout:
-        """Raises NotSupportedError: there is no hub."""
+        """Raises NotSupportedError: no SignalR service is configured."""
         return Fanout(self.hub, self.sessions, self.projects)
 
     async def model(self) -> ModelClient:
-        """The model client. Its first use imports the SDK and reads certificates, on a thread: open streams go on."""
+        """The model client. Its first use imports the SDK and reads certificates, on a thread: streams continue."""
         if self._model is None:
-            made = await asyncio.to_thread(self._new_model)
-            self._model = self._model or made  # another call may have been faster
+            model = await asyncio.to_thread(self._new_model)
+            self._model = self._model or model  # another call may have been faster
         return self._model
 
     def _new_model(self) -> ModelClient:
         if not self.settings.has_model:
-            return MissingModelClient()
+            return UnconfiguredModelClient()
         module = importlib.import_module("shared.models.openai")
         key = self.settings.openai_api_key
         secret = None if key is None else key.get_secret_value()
         client: ModelClient = module.OpenAIModelClient(self.settings.openai_base_url, secret)
-        if (on := telemetry()) is None:
+        if (telemetry := current_telemetry()) is None:
             return client
-        return observed_model(on, client, "azure.ai.openai" if self.settings.calls_azure else "openai")
+        return observe_model(telemetry, client, "azure.ai.openai" if self.settings.calls_azure else "openai")
 
 
 @cache
 def services() -> Services:
-    """The process's services. Call it only while the event loop runs: what it opens belongs to that loop."""
+    """The process's services. Call this only while the event loop runs: what it opens belongs to that loop."""
     current = settings()
     log, projects, feed, writer = _stores(current)
-    if (on := telemetry()) is not None:
+    if (telemetry := current_telemetry()) is not None:
         system = "sqlite" if current.cosmos_endpoint is None else "azure.cosmosdb"
-        log, projects = observed(on, log, system, "sessions"), observed(on, projects, system, "projects")
-        feed = observed(on, feed, system, "rooms")
-        writer = None if writer is None else observed(on, writer, system, "rooms")
+        log, projects = observed(telemetry, log, system, "sessions"), observed(telemetry, projects, system, "projects")
+        feed = observed(telemetry, feed, system, "rooms")
+        writer = None if writer is None else observed(telemetry, writer, system, "rooms")
     return Services(current, log, projects, feed, writer)
 
 
 def _stores(current: Settings) -> tuple[SessionLog, ProjectStore, RoomFeed, RoomWriter | None]:
-    """The stores on one database, which closing the log closes. A log that tells its rooms itself has no writer."""
+    """The stores on one database. Closing the log closes it. A log that writes its rooms itself has no room writer."""
     if current.cosmos_endpoint is not None:
         opening = importlib.import_module("shared.stores.cosmos.opening")  # a quarter of a second
         return opening.open_stores(current.cosmos_endpoint, current.cosmos_database)

@@ -1,1 +1,1 @@
-"""What operators see: spans, metrics and log lines, by OpenTelemetry. Nothing of it runs where it is not asked for."""
+"""What operators see: spans, metrics and log lines, by OpenTelemetry. It is not loaded if the settings turn it off."""

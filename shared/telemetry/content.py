@@ -1,4 +1,4 @@
-"""Prompts and answers in the form of the GenAI conventions: told only where TELEMETRY_CONTENT asks for it."""
+"""Prompts and answers in the form of the GenAI conventions. They are recorded only if TELEMETRY_CONTENT is true."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from pydantic_core import to_json
 from shared.ports import ModelStream
 
 
-def asked(messages: Sequence[dict[str, Any]]) -> str:
-    """What a model call was given, messages in Chat Completions form, as JSON."""
+def render_request(messages: Sequence[dict[str, Any]]) -> str:
+    """The messages of a model call, in Chat Completions form, as JSON."""
     return to_json([_message(message) for message in messages]).decode()
 
 
-def said(stream: ModelStream) -> str:
-    """What the model answered, as JSON."""
+def render_answer(stream: ModelStream) -> str:
+    """The model's answer as JSON."""
     calls = [_call(call.id, call.name, call.arguments) for call in stream.tool_calls]
     answer = {"role": "assistant", "parts": [*_text(stream.text), *calls], "finish_reason": stream.finish_reason}
     return to_json([answer]).decode()

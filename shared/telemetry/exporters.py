@@ -1,6 +1,7 @@
-"""The SDK with its exporters: imported only where telemetry is to go somewhere.
+"""The OpenTelemetry SDK and its exporters. Imported only if telemetry has a destination.
 
-Exporters are made on the threads that export: they take a third of a second to import, which no request waits for.
+Remote exporters are created on the threads that export. Their import takes a third of a second, and no request waits
+for it.
 """
 
 import importlib
@@ -31,7 +32,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from shared.settings import Settings
-from shared.telemetry.ids import given_ids
+from shared.telemetry.ids import fixed_ids
 from shared.telemetry.logs import TelemetryHandler
 from shared.telemetry.recorder import Telemetry
 
@@ -41,18 +42,18 @@ _AZURE = "azure.monitor.opentelemetry.exporter"
 _DELTA = dict.fromkeys((Counter, Histogram, ObservableCounter), AggregationTemporality.DELTA)
 
 
-class GivenIds(RandomIdGenerator):
-    """Ids at random, but for a span whose ids follow from what it is a span of."""
+class _IdGenerator(RandomIdGenerator):
+    """Gives random ids, except to a span whose ids are fixed (see span_ids.py)."""
 
     def generate_trace_id(self) -> int:
-        return given_ids.get()[0] or super().generate_trace_id()
+        return fixed_ids.get()[0] or super().generate_trace_id()
 
     def generate_span_id(self) -> int:
-        return given_ids.get()[1] or super().generate_span_id()
+        return fixed_ids.get()[1] or super().generate_span_id()
 
 
 class _Exporters(NamedTuple):
-    """How to make one destination's exporters of spans, metrics and logs."""
+    """Functions that create the exporters of one destination, for spans, metrics and logs."""
 
     spans: Callable[[], Any]
     metrics: Callable[[], Any]
@@ -60,12 +61,12 @@ class _Exporters(NamedTuple):
     temporality: dict[type, AggregationTemporality] | None = None
 
 
-def started(current: Settings) -> Telemetry:
-    """Telemetry on its way to where the settings say."""
+def start_telemetry(current: Settings) -> Telemetry:
+    """Set up telemetry with the destinations that the settings name."""
     resource = Resource.create(_identity())
-    # A request's own flag is not asked: it would not reach the turn's attempts, and half a trace says nothing.
+    # A request's own sampling flag is ignored: it would not reach the turn's attempts, and half a trace is useless.
     sampler = None if "OTEL_TRACES_SAMPLER" in os.environ else ALWAYS_ON
-    spans = TracerProvider(sampler, resource, id_generator=GivenIds())
+    spans = TracerProvider(sampler, resource, id_generator=_IdGenerator())
     logs = LoggerProvider(resource)
     readers: list[PeriodicExportingMetricReader] = []
     if current.telemetry == "console":
@@ -74,28 +75,28 @@ def started(current: Settings) -> Telemetry:
             SimpleLogRecordProcessor(ConsoleLogRecordExporter(out=sys.stderr, formatter=_line))
         )
         readers.append(PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stderr, formatter=_line)))
-    for far in _far(current):
-        spans.add_span_processor(BatchSpanProcessor(_LateSpans(far.spans)))
-        logs.add_log_record_processor(BatchLogRecordProcessor(_LateLogs(far.logs)))
-        readers.append(PeriodicExportingMetricReader(_LateMetrics(far.metrics, far.temporality)))
+    for remote in _remote_exporters(current):
+        spans.add_span_processor(BatchSpanProcessor(_LazySpanExporter(remote.spans)))
+        logs.add_log_record_processor(BatchLogRecordProcessor(_LazyLogExporter(remote.logs)))
+        readers.append(PeriodicExportingMetricReader(_LazyMetricExporter(remote.metrics, remote.temporality)))
     metrics = MeterProvider(readers, resource)
     logging.getLogger().addHandler(TelemetryHandler(logs, content=current.telemetry_content))
     return Telemetry(spans.get_tracer(SCOPE), metrics.get_meter(SCOPE), content=current.telemetry_content)
 
 
 def _identity() -> dict[str, Any]:
-    """Who tells: in Azure by the names under which the host tells, so that both stand on one map."""
+    """The service's name and instance. In Azure they are the host's, so that both are one node on the map."""
     name = os.environ.get("OTEL_SERVICE_NAME") or os.environ.get("WEBSITE_SITE_NAME") or "turnlog"
     return {SERVICE_NAME: name, SERVICE_INSTANCE_ID: os.environ.get("WEBSITE_INSTANCE_ID") or str(os.getpid())}
 
 
-def _far(current: Settings) -> list[_Exporters]:
-    """The exporters that send something away."""
+def _remote_exporters(current: Settings) -> list[_Exporters]:
+    """The destinations outside this process."""
     found: list[_Exporters] = []
     if (secret := current.applicationinsights_connection_string) is not None:
-        # It says of each request that it was made, and the exporter makes one every few seconds.
+        # It logs every request, and the exporter sends one every few seconds.
         logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
-        os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")  # its makers' figures of itself
+        os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")  # usage statistics for its vendor
         found.append(_azure_monitor(secret.get_secret_value()))
     if current.otel_exporter_otlp_endpoint is not None:
         found.append(_otlp())
@@ -103,60 +104,60 @@ def _far(current: Settings) -> list[_Exporters]:
 
 
 def _azure_monitor(connection: str) -> _Exporters:
-    """Signs in as APPLICATIONINSIGHTS_AUTHENTICATION_STRING says, which the exporter reads itself."""
+    """The exporter itself reads APPLICATIONINSIGHTS_AUTHENTICATION_STRING, and signs in with it."""
     spans, metrics, logs = (
-        _maker(_AZURE, f"AzureMonitor{kind}Exporter", connection_string=connection)
+        _factory(_AZURE, f"AzureMonitor{kind}Exporter", connection_string=connection)
         for kind in ("Trace", "Metric", "Log")
     )
     return _Exporters(spans, metrics, logs, _DELTA)
 
 
 def _otlp() -> _Exporters:
-    """The endpoint and its headers the exporters read themselves."""
+    """The exporters themselves read the endpoint and its headers from the environment."""
     return _Exporters(
-        _maker(f"{_OTLP}.trace_exporter", "OTLPSpanExporter"),
-        _maker(f"{_OTLP}.metric_exporter", "OTLPMetricExporter"),
-        _maker(f"{_OTLP}._log_exporter", "OTLPLogExporter"),
+        _factory(f"{_OTLP}.trace_exporter", "OTLPSpanExporter"),
+        _factory(f"{_OTLP}.metric_exporter", "OTLPMetricExporter"),
+        _factory(f"{_OTLP}._log_exporter", "OTLPLogExporter"),
     )
 
 
-def _maker(module: str, name: str, **given: Any) -> Callable[[], Any]:
-    return lambda: getattr(importlib.import_module(module), name)(**given)
+def _factory(module: str, name: str, **arguments: Any) -> Callable[[], Any]:
+    return lambda: getattr(importlib.import_module(module), name)(**arguments)
 
 
-class _Late:
-    """An exporter that is made when there is something to export."""
+class _LazyExporter:
+    """An exporter that is created at its first export."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._made: Any = None
+    def __init__(self, create: Callable[[], Any]) -> None:
+        self._create = create
+        self._exporter: Any = None
 
-    def export(self, batch: Any, *given: Any, **named: Any) -> Any:
-        if self._made is None:
-            self._made = self._make()
-        return self._made.export(batch, *given, **named)
+    def export(self, batch: Any, *arguments: Any, **options: Any) -> Any:
+        if self._exporter is None:
+            self._exporter = self._create()
+        return self._exporter.export(batch, *arguments, **options)
 
     def force_flush(self, timeout_millis: float = 30_000) -> bool:  # noqa: ARG002
         return True
 
-    def shutdown(self, *given: Any, **named: Any) -> None:
-        if self._made is not None:
-            self._made.shutdown(*given, **named)
+    def shutdown(self, *arguments: Any, **options: Any) -> None:
+        if self._exporter is not None:
+            self._exporter.shutdown(*arguments, **options)
 
 
-class _LateSpans(_Late, SpanExporter):
+class _LazySpanExporter(_LazyExporter, SpanExporter):
     pass
 
 
-class _LateLogs(_Late, LogRecordExporter):
+class _LazyLogExporter(_LazyExporter, LogRecordExporter):
     pass
 
 
-class _LateMetrics(_Late, MetricExporter):
-    def __init__(self, make: Callable[[], Any], temporality: dict[type, AggregationTemporality] | None) -> None:
-        _Late.__init__(self, make)
+class _LazyMetricExporter(_LazyExporter, MetricExporter):
+    def __init__(self, create: Callable[[], Any], temporality: dict[type, AggregationTemporality] | None) -> None:
+        _LazyExporter.__init__(self, create)
         MetricExporter.__init__(self, preferred_temporality=temporality)
 
 
-def _line(told: Any) -> str:
-    return f"{told.to_json(indent=None)}\n"
+def _line(item: Any) -> str:
+    return f"{item.to_json(indent=None)}\n"

@@ -1,6 +1,6 @@
-"""Span ids that follow from what they are spans of: who works on a turn knows its parent without being told.
+"""Span ids that are derived from message and turn ids, so that every process knows a turn's parent span.
 
-A turn's span is sent when the turn ends, by whoever ends it; its attempts run before that and in other processes.
+The process that ends a turn sends the turn's span. The turn's attempts run before that, in other processes.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from opentelemetry.trace import INVALID_SPAN_ID, SpanContext, TraceFlags
 
 _TRACE_ID = re.compile("[0-9a-f]{32}")
 
-given_ids: ContextVar[tuple[int | None, int | None]] = ContextVar("given_ids", default=(None, None))
-"""The trace id and span id of the span that is being started; None is drawn at random."""
+fixed_ids: ContextVar[tuple[int | None, int | None]] = ContextVar("fixed_ids", default=(None, None))
+"""The trace id and the span id of the span that is being started. For None the id is random."""
 
 
 def posting_span(message_id: str) -> int:
-    """The span in which a message was taken: what its turn is a child of."""
+    """The span in which a message was posted. It is the parent of the turn's span."""
     return _derived(f"posting {message_id}")
 
 
@@ -27,20 +27,20 @@ def turn_span(turn_id: str) -> int:
 
 
 def context_of(trace_id: str | None, span_id: int) -> SpanContext | None:
-    """A span of another process, by its ids; None if `trace_id` is none."""
+    """A span of another process, by its ids. None if `trace_id` is not a valid trace id."""
     if trace_id is None or not _TRACE_ID.fullmatch(trace_id) or not int(trace_id, 16):
         return None
     return SpanContext(int(trace_id, 16), span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
 
 @contextmanager
-def given(*, trace_id: int | None = None, span_id: int | None = None) -> Generator[None]:
-    """Spans started meanwhile have these ids."""
-    token = given_ids.set((trace_id, span_id))
+def fixed_span_ids(*, trace_id: int | None = None, span_id: int | None = None) -> Generator[None]:
+    """A span that starts while the body runs gets these ids."""
+    token = fixed_ids.set((trace_id, span_id))
     try:
         yield
     finally:
-        given_ids.reset(token)
+        fixed_ids.reset(token)
 
 
 def _derived(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The model client as it is told of: a span and the times of each call, and what it used."""
+"""The model client with telemetry: each call has a span, its durations and its token counts."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -11,25 +11,25 @@ from shared.domain.errors import ModelError
 from shared.domain.values import ModelRequest
 from shared.ports import ModelClient, ModelStream
 from shared.telemetry import names
-from shared.telemetry.content import asked, said
+from shared.telemetry.content import render_answer, render_request
 from shared.telemetry.recorder import Telemetry, error, failed
 
 
-def observed_model(on: Telemetry, model: ModelClient, provider: str) -> ModelClient:
-    """`model`, every call of which is told of."""
-    return _ObservedModel(on, model, provider)
+def observe_model(telemetry: Telemetry, model: ModelClient, provider: str) -> ModelClient:
+    """`model` with telemetry for every call."""
+    return _ObservedModel(telemetry, model, provider)
 
 
 class _ObservedModel:
-    def __init__(self, on: Telemetry, model: ModelClient, provider: str) -> None:
-        self._on = on
+    def __init__(self, telemetry: Telemetry, model: ModelClient, provider: str) -> None:
+        self._telemetry = telemetry
         self._model = model
         self._provider = provider
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelStream]:
-        # The span is never the current one: this is left wherever the generator that reads the stream is closed.
-        call = _Call(self._on, request, self._provider)
+        # The span is never the current one: the generator that reads the stream may be closed in another context.
+        call = _Call(self._telemetry, request, self._provider)
         try:
             async with self._model.stream(request) as stream:
                 call.stream = stream
@@ -48,7 +48,7 @@ class _ObservedModel:
 
 
 class _ObservedStream:
-    """The stream itself, whose first piece is noticed."""
+    """The stream itself. It reports its first piece to the call."""
 
     def __init__(self, stream: ModelStream, call: "_Call") -> None:
         self._stream = stream
@@ -59,47 +59,51 @@ class _ObservedStream:
 
     async def __aiter__(self) -> AsyncIterator[str]:
         async for piece in self._stream:
-            self._call.heard()
+            self._call.note_piece()
             yield piece
 
 
 class _Call:
-    """One call of the model. `code`: what it failed with."""
+    """One model call. `code` is the code of its failure."""
 
-    def __init__(self, on: Telemetry, request: ModelRequest, provider: str) -> None:
+    def __init__(self, telemetry: Telemetry, request: ModelRequest, provider: str) -> None:
         self.stream: ModelStream | None = None
         self.code: str | None = None
-        self._on = on
-        self._began = time.perf_counter()
-        self._is_silent = True
-        self._whose = {names.OPERATION: "chat", names.PROVIDER: provider, names.MODEL: on.model(request.model)}
-        told = self._whose | {names.MODEL: request.model}
-        if on.content:
-            told[names.INPUT_MESSAGES] = asked(request.messages)
-        self._span: Span = on.start(f"chat {request.model}", told, kind=SpanKind.CLIENT)
+        self._telemetry = telemetry
+        self._started = time.perf_counter()
+        self._has_piece = False
+        self._labels = {
+            names.OPERATION: "chat",
+            names.PROVIDER: provider,
+            names.MODEL: telemetry.model_label(request.model),
+        }
+        attributes = self._labels | {names.MODEL: request.model}
+        if telemetry.content:
+            attributes[names.INPUT_MESSAGES] = render_request(request.messages)
+        self._span: Span = telemetry.start(f"chat {request.model}", attributes, kind=SpanKind.CLIENT)
 
-    def heard(self) -> None:
-        if not self._is_silent:
+    def note_piece(self) -> None:
+        if self._has_piece:
             return
-        self._is_silent = False
-        seconds = time.perf_counter() - self._began
+        self._has_piece = True
+        seconds = time.perf_counter() - self._started
         self._span.set_attribute(names.FIRST_CHUNK, seconds)
-        self._on.record(names.FIRST_CHUNK_SECONDS, seconds, self._whose)
+        self._telemetry.record(names.FIRST_CHUNK_SECONDS, seconds, self._labels)
 
     def end(self) -> None:
         problem = {} if self.code is None else error(self.code)
-        self._on.record(names.MODEL_SECONDS, time.perf_counter() - self._began, self._whose | problem)
+        self._telemetry.record(names.MODEL_SECONDS, time.perf_counter() - self._started, self._labels | problem)
         if self.stream is not None:
-            self._tell(self.stream)
+            self._record_answer(self.stream)
         if self.code is not None:
             failed(self._span, self.code)
         self._span.end()
 
-    def _tell(self, stream: ModelStream) -> None:
+    def _record_answer(self, stream: ModelStream) -> None:
         if stream.finish_reason is not None:
             self._span.set_attribute(names.FINISH_REASONS, [stream.finish_reason])
         if (used := stream.usage) is not None:
             self._span.set_attribute(names.INPUT_TOKENS, used.prompt_tokens)
             self._span.set_attribute(names.OUTPUT_TOKENS, used.completion_tokens)
-        if self._on.content:
-            self._span.set_attribute(names.OUTPUT_MESSAGES, said(stream))
+        if self._telemetry.content:
+            self._span.set_attribute(names.OUTPUT_MESSAGES, render_answer(stream))

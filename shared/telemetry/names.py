@@ -1,4 +1,4 @@
-"""Every name that telemetry uses: OpenTelemetry's where it has one, `turnlog.*` otherwise."""
+"""Every name in telemetry: OpenTelemetry's own if there is one, `turnlog.*` otherwise."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,6 @@ PROVIDER = "gen_ai.provider.name"
 AGENT = "gen_ai.agent.name"
 SESSION = "gen_ai.conversation.id"
 MODEL = "gen_ai.request.model"
-RESPONSE_MODEL = "gen_ai.response.model"
 FINISH_REASONS = "gen_ai.response.finish_reasons"
 FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 INPUT_TOKENS = "gen_ai.usage.input_tokens"
@@ -45,11 +44,11 @@ RESUMED = "turnlog.resumed"
 
 @dataclass(frozen=True)
 class Instrument:
-    """How a metric is measured; `buckets` are a histogram's bounds."""
+    """The kind and the unit of a metric. `buckets` are the bounds of a histogram."""
 
     kind: Literal["counter", "updown", "histogram"]
     unit: str
-    says: str
+    description: str
     buckets: tuple[float, ...] = ()
 
 
@@ -73,16 +72,16 @@ OPENED_STREAMS = "turnlog.streams.opened"
 
 METRICS = {
     TOKENS: Instrument("histogram", "{token}", "tokens of a model call, by model, agent and token type", _TOKENS),
-    MODEL_SECONDS: Instrument("histogram", "s", "a call of the model, until its stream ends", _SECONDS),
-    FIRST_CHUNK_SECONDS: Instrument("histogram", "s", "from the call to the first text of the model", _SECONDS),
-    TURN_SECONDS: Instrument("histogram", "s", "a turn, from its beginning to run.complete", _SECONDS),
+    MODEL_SECONDS: Instrument("histogram", "s", "a model call, until its stream ends", _SECONDS),
+    FIRST_CHUNK_SECONDS: Instrument("histogram", "s", "from a model call to its first text", _SECONDS),
+    TURN_SECONDS: Instrument("histogram", "s", "a turn, from its start to run.complete", _SECONDS),
     TOOL_SECONDS: Instrument("histogram", "s", "a run of a tool", _SECONDS),
-    STORE_SECONDS: Instrument("histogram", "s", "an operation of the store, with what it was tried again", _SECONDS),
+    STORE_SECONDS: Instrument("histogram", "s", "a store operation with its retries", _SECONDS),
     STORE_CHARGE: Instrument("histogram", "{request_unit}", "request units of a store operation", _UNITS),
-    TURNS: Instrument("counter", "{turn}", "turns that ended, by outcome, agent, model, error and fault domain"),
-    TOOL_CALLS: Instrument("counter", "{call}", "tool calls that were answered, by tool and outcome"),
-    FIRST_EVENT_SECONDS: Instrument("histogram", "s", "from a turn's beginning to its first text in the log", _SECONDS),
-    FLUSHED: Instrument("counter", "{write}", "writes of pieces of answers"),
-    ACTIVE_STREAMS: Instrument("updown", "{stream}", "event streams that are open"),
-    OPENED_STREAMS: Instrument("counter", "{stream}", "event streams opened, new ones and resumed ones"),
+    TURNS: Instrument("counter", "{turn}", "ended turns, by outcome, agent, model, error and fault domain"),
+    TOOL_CALLS: Instrument("counter", "{call}", "answered tool calls, by tool and outcome"),
+    FIRST_EVENT_SECONDS: Instrument("histogram", "s", "from a turn's start to its first text in the log", _SECONDS),
+    FLUSHED: Instrument("counter", "{write}", "writes that hold only pieces of answers"),
+    ACTIVE_STREAMS: Instrument("updown", "{stream}", "open event streams"),
+    OPENED_STREAMS: Instrument("counter", "{stream}", "opened event streams, new and resumed ones"),
 }

@@ -1,8 +1,10 @@
-"""Making spans and counting: the one place that calls OpenTelemetry's API."""
+"""Spans and metrics of this process: the one place that calls OpenTelemetry's API."""
 
+import importlib
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from opentelemetry import trace
@@ -10,18 +12,19 @@ from opentelemetry.metrics import Counter, Histogram, Meter, UpDownCounter
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
 from shared.domain.faults import code_of, fault_domain
+from shared.settings import settings
 from shared.telemetry import names
-from shared.telemetry.ids import given
+from shared.telemetry.ids import fixed_span_ids
 
 Attributes = Mapping[str, Any]
 
-_MOST_MODELS = 50
+_MAX_MODELS = 50
 
 
 class Telemetry:
-    """What this process tells. `content`: prompts, answers and tool arguments too.
+    """Records spans and metrics. `content`: prompts, answers and tool arguments as well.
 
-    A span is never given an exception: its text may quote what a user wrote.
+    A span never records an exception itself: its text may quote what a user wrote.
     """
 
     def __init__(self, tracer: Tracer, meter: Meter, *, content: bool = False) -> None:
@@ -41,21 +44,21 @@ class Telemetry:
         span_id: int | None = None,
         start_ns: int | None = None,
     ) -> Span:
-        """A span that whoever started it ends. Without a `parent` it is a child of the current one.
+        """Start a span, which the caller ends. Without a `parent` it is a child of the current span.
 
-        `trace_id` makes it the root of that trace, `span_id` is the id it is to have.
+        With `trace_id` it is the root of that trace. `span_id` is the span's own id.
         """
         context = None
         if parent is not None:
             context = trace.set_span_in_context(NonRecordingSpan(parent))
         elif trace_id is not None:
             context = trace.set_span_in_context(trace.INVALID_SPAN)
-        with given(trace_id=trace_id, span_id=span_id):
-            return self._tracer.start_span(name, context, kind, _told(attributes), start_time=start_ns)
+        with fixed_span_ids(trace_id=trace_id, span_id=span_id):
+            return self._tracer.start_span(name, context, kind, _without_none(attributes), start_time=start_ns)
 
     @contextmanager
     def span(self, name: str, attributes: Attributes, **details: Any) -> Generator[Span]:
-        """A span that is the current one meanwhile; an exception that goes through it is its error."""
+        """A span that is the current one while the body runs. An exception that leaves the body marks it as failed."""
         span = self.start(name, attributes, **details)
         try:
             with trace.use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
@@ -69,63 +72,74 @@ class Telemetry:
     def count(self, name: str, attributes: Attributes, amount: float = 1) -> None:
         instrument = self._instruments[name]
         if not isinstance(instrument, Histogram):
-            instrument.add(amount, _told(attributes))
+            instrument.add(amount, _without_none(attributes))
 
     def record(self, name: str, value: float, attributes: Attributes) -> None:
         instrument = self._instruments[name]
         if isinstance(instrument, Histogram):
-            instrument.record(value, _told(attributes))
+            instrument.record(value, _without_none(attributes))
 
     @contextmanager
     def timed(self, name: str, attributes: Attributes) -> Generator[None]:
         """Record how many seconds the body takes, however it ends."""
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             yield
         finally:
-            self.record(name, time.perf_counter() - began, attributes)
+            self.record(name, time.perf_counter() - started, attributes)
 
-    def model(self, name: str) -> str:
-        """A model as metrics name it: clients may ask for any, so that only so many get a name of their own."""
-        if name not in self._models and len(self._models) >= _MOST_MODELS:
+    def model_label(self, name: str) -> str:
+        """A model's name in metrics. Clients may ask for any model, so only the first 50 keep their names."""
+        if name not in self._models and len(self._models) >= _MAX_MODELS:
             return "other"
         self._models.add(name)
         return name
 
 
+@cache
+def current_telemetry() -> Telemetry | None:
+    """The process's telemetry. None if the settings turn it off; then no SDK is imported."""
+    current = settings()
+    if not current.has_telemetry:
+        return None
+    return importlib.import_module("shared.telemetry.exporters").start_telemetry(current)
+
+
 def failed(span: Span, code: str) -> None:
-    """Mark what `span` is of as failed."""
+    """Give `span` the status and the attributes of a failure."""
     span.set_status(Status(StatusCode.ERROR))
     span.set_attributes(error(code))
 
 
 def error(code: str) -> dict[str, str]:
-    """What a span and a metric say of an error."""
+    """The attributes of an error, for spans and metrics."""
     return {names.ERROR: code, names.FAULT_DOMAIN: fault_domain(code)}
 
 
 def is_traced() -> bool:
-    """Whether there is a span that one started now would be a child of."""
+    """Whether there is a current span, so that a new span has a parent."""
     return trace.get_current_span().get_span_context().is_valid
 
 
 def current_trace() -> str | None:
-    """The trace of the current span: in Azure the host's, which the worker hands on."""
+    """The trace of the current span. In Azure this is the host's span, which the worker passes on."""
     context = trace.get_current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else None
 
 
-def _told(attributes: Attributes) -> dict[str, Any]:
+def _without_none(attributes: Attributes) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value is not None}
 
 
 def _instrument(meter: Meter, name: str) -> Counter | UpDownCounter | Histogram:
-    told = names.METRICS[name]
-    match told.kind:
+    metric = names.METRICS[name]
+    match metric.kind:
         case "counter":
-            return meter.create_counter(name, told.unit, told.says)
+            return meter.create_counter(name, metric.unit, metric.description)
         case "updown":
-            return meter.create_up_down_counter(name, told.unit, told.says)
+            return meter.create_up_down_counter(name, metric.unit, metric.description)
         case "histogram":
-            buckets = told.buckets or None
-            return meter.create_histogram(name, told.unit, told.says, explicit_bucket_boundaries_advisory=buckets)
+            buckets = metric.buckets or None
+            return meter.create_histogram(
+                name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=buckets
+            )

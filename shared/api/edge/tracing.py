@@ -13,9 +13,8 @@ from shared.domain.faults import code_of
 from shared.services.turns.submit import Submission
 from shared.settings import settings
 from shared.telemetry import names
-from shared.telemetry.active import telemetry
 from shared.telemetry.ids import context_of, posting_span
-from shared.telemetry.recorder import Telemetry, failed
+from shared.telemetry.recorder import Telemetry, current_telemetry, failed
 from shared.telemetry.recorder import error as told_error
 
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -38,7 +37,7 @@ _UNTOLD = RequestSpan()
 @contextmanager
 def request_span(req: Request, trace_id: str) -> Generator[RequestSpan]:
     """The request's span, current while the body runs. Who streams keeps it open until the stream ends."""
-    if (on := telemetry()) is None:
+    if (on := current_telemetry()) is None:
         yield _UNTOLD
         return
     told = _ToldRequest(on, req, trace_id)
@@ -52,7 +51,7 @@ def request_span(req: Request, trace_id: str) -> Generator[RequestSpan]:
 def told_posting(submission: Submission) -> None:
     """Tell that a message was taken: the span that its turn, whoever runs that, is a child of."""
     message = submission.message
-    if submission.replayed or (on := telemetry()) is None:
+    if submission.replayed or (on := current_telemetry()) is None:
         return
     told = {names.POSTED_MESSAGE: message.id, names.TURN: message.turn_id, names.SESSION: message.session_id}
     on.start("post message", told, kind=SpanKind.PRODUCER, span_id=posting_span(message.id)).end()

@@ -1,4 +1,4 @@
-"""Stands in for a model client where no model is set up: each use says which settings are missing."""
+"""The model client without a configured model: each use fails, and the error names the missing settings."""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -12,7 +12,7 @@ NO_MODEL = (
 )
 
 
-class MissingModelClient:
+class UnconfiguredModelClient:
     """See `shared.ports.ModelClient`."""
 
     def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[ModelStream]:  # noqa: ARG002
