@@ -1,4 +1,4 @@
-"""Events at their places in a session's log, and the chunks in which they are written."""
+"""Events with their sequences in a session's log, and the chunks in which they are written."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,10 +11,10 @@ from shared.domain.values import Frozen, Ordinal
 
 
 class Event(Frozen):
-    """One recorded fact at its place in a session's log.
+    """One recorded fact in a session's log.
 
-    `timestamp` is when it was recorded (UTC). `turn_id` and `message_id` say whose turn it belongs to; events of the
-    session itself, and outside events, have neither. `trace_id` is that of the request that caused it.
+    `timestamp` is when it was recorded (UTC). `turn_id` and `message_id` say which turn it belongs to. Events of the
+    session itself and outside events have neither. `trace_id` is the trace of the request that caused it.
     """
 
     sequence: Ordinal
@@ -30,7 +30,7 @@ class Event(Frozen):
 
 
 class Draft(Frozen):
-    """An event before it has its place: what a decision wants appended."""
+    """An event without a sequence: what a decision wants to append."""
 
     data: EventData
     turn_id: TurnId | None = None
@@ -39,7 +39,7 @@ class Draft(Frozen):
 
 
 class Chunk(Frozen):
-    """Events written in one go: the unit of appending, and of ownership by one `writer`."""
+    """Events that one `writer` appends together, all of them or none."""
 
     session_id: SessionId
     epoch: Ordinal = 1
@@ -60,15 +60,15 @@ class Chunk(Frozen):
 
 
 def sequenced(drafts: Sequence[Draft], after: int, at: datetime) -> tuple[Event, ...]:
-    """Give `drafts` the places that follow `after`."""
+    """`drafts` as events with the sequences that follow `after`."""
     return tuple(
         Event(
-            sequence=after + place,
+            sequence=sequence,
             timestamp=at,
             turn_id=draft.turn_id,
             message_id=draft.message_id,
             trace_id=draft.trace_id,
             data=draft.data,
         )
-        for place, draft in enumerate(drafts, start=1)
+        for sequence, draft in enumerate(drafts, start=after + 1)
     )

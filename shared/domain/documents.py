@@ -1,7 +1,6 @@
-"""What a session's partition holds beside its log: messages, tool results, responses, keys and leases.
+"""What a session's partition holds beside its log: messages, tool results, responses, keys, producers and leases.
 
-Every document is written in the batch of the chunk that speaks of it, or before it; `order` is the sequence by which
-documents of a kind are listed.
+A document is written in the same batch as the chunk that refers to it, or before that chunk.
 """
 
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -13,18 +12,21 @@ from shared.domain.values import Count, Failure, Frozen, MessageStatus, ToolCall
 
 
 class Document(Frozen):
-    """Something stored by id beside the log; `kind` tells the store's documents apart."""
+    """Something that is stored by id beside the log. `kind` is its type in the store.
+
+    Documents of a kind are listed by `sequence`.
+    """
 
     id: str
     sequence: Count = 0
     expires_after: ClassVar[int | None] = None
-    """Seconds after which the store may drop it; None keeps it."""
+    """Seconds after which the store may delete it; None keeps it."""
 
 
 class Step(Frozen):
-    """One model call as the conversation remembers it: its text and the tools it asked for.
+    """One model call in the conversation: its text and the tools it requested.
 
-    `read` are the messages put into the turn that this call was the first to read.
+    `read` are the messages that were put into the turn and that this call was the first to read.
     """
 
     text: str
@@ -35,11 +37,11 @@ class Step(Frozen):
 
 
 class Message(Document):
-    """A user message and, once its turn has ended, the answer. `prompt` and `steps` are the conversation's memory.
+    """A user message and, once its turn has ended, the answer. Later model calls read `content` and `steps`.
 
-    `steers` is the message whose turn this one was put into: the answer stands there. What has become of one that waits
-    or steers, the log says: see `shared.domain.messages`. `patch` is what the turn did to its project's document, and
-    `project_revision` the revision that this made.
+    `steers` is the message whose turn this one was put into; that message has the answer. If this message waits or
+    steers, its current status follows from the log: see `shared.domain.messages`. `patch` is the turn's change to
+    its project's document, and `project_revision` is the revision that this change created.
     """
 
     kind: Literal["message"] = "message"
@@ -72,12 +74,12 @@ class Message(Document):
 
     @property
     def read(self) -> frozenset[MessageId]:
-        """The messages put into this one's turn that its recorded steps have read."""
+        """The messages that were put into this one's turn and that its recorded steps have read."""
         return frozenset(message_id for step in self.steps for message_id in step.read)
 
 
 class ToolResult(Document):
-    """What a tool call gave, the place where its whole response stands. `id` is the call's id."""
+    """The whole outcome of a tool call. `id` is the call's id."""
 
     kind: Literal["tool_result"] = "tool_result"
     message_id: MessageId
@@ -89,7 +91,7 @@ class ToolResult(Document):
 
 
 class ModelResponse(Document):
-    """A whole `chat.completion` object, assembled from its chunks, unknown fields kept."""
+    """A whole `chat.completion` object, assembled from its chunks. Unknown fields are kept."""
 
     kind: Literal["response"] = "response"
     message_id: MessageId
@@ -98,7 +100,10 @@ class ModelResponse(Document):
 
 
 class IdempotencyRecord(Document):
-    """That a request with this key was carried out, and what it made. `id` is a hash of caller, route and key."""
+    """A request with this key was carried out; `result` is the id of what it created.
+
+    `id` is a hash of caller, route and key.
+    """
 
     kind: Literal["idempotency"] = "idempotency"
     body_hash: str
@@ -107,12 +112,12 @@ class IdempotencyRecord(Document):
 
 
 def claim_place(record: IdempotencyRecord) -> SessionId:
-    """The partition of a record that is kept apart from all sessions: no session's id begins like this."""
+    """The partition of a record that belongs to no session. No session id begins with `~`."""
     return SessionId(f"~{record.id}")
 
 
 class Receipt(Frozen):
-    """Where a producer's request stands in the log, and what it was by a hash of its body."""
+    """The sequences of the events that a producer's request appended, and the hash of its body."""
 
     first: Count
     count: Count
@@ -120,7 +125,7 @@ class Receipt(Frozen):
 
 
 class Producer(Document):
-    """How far an outside producer has come. `id` is a hash of its name; the newest receipt is that of `seq`."""
+    """An outside producer's last request. `id` is a hash of its name; the newest receipt belongs to request `seq`."""
 
     kind: Literal["producer"] = "producer"
     epoch: Count
@@ -129,7 +134,7 @@ class Producer(Document):
 
 
 class Lease(Document):
-    """That a writer which has been silent for a while is alive. `id` is the writer's."""
+    """A writer that has appended nothing for a while is still alive. `id` is the writer's id."""
 
     kind: Literal["lease"] = "lease"
     expires_after = 3600
@@ -139,5 +144,5 @@ AnyDocument: TypeAlias = Message | ToolResult | ModelResponse | IdempotencyRecor
 
 
 def response_id(message_id: MessageId, step: int) -> str:
-    """Where the response of a message's `step` is kept. Steps complete once, so the attempt needs no part in it."""
+    """The id of the response to a message's `step`. A step completes once, so the id has no attempt in it."""
     return f"response_{step:03}_{message_id}"

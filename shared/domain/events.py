@@ -1,7 +1,7 @@
 """The session event vocabulary: what is appended, replayed and streamed.
 
-The `type` strings are a wire and storage contract: add a type or an optional field; never rename one. `overflow` names
-the document that holds a text too large for its event; the reading side fills it in, and clients never see the name.
+The `type` strings are a wire and storage contract: add a type or an optional field; never rename one. `overflow` is the
+id of the document that holds a text too large for its event. Readers fill the text in, and clients never see the id.
 `docs/events.md` is generated from this module.
 """
 
@@ -25,7 +25,7 @@ from shared.domain.values import (
 
 
 class ForkedFrom(Frozen):
-    """The session whose log was copied, and its last event that was."""
+    """The session whose log was copied, and the last event that was copied."""
 
     session_id: SessionId
     sequence: Ordinal
@@ -47,22 +47,22 @@ class SessionCreated(Frozen):
 
 
 class SessionUpdated(Frozen):
-    """Fields of the session changed. In the log they stand under `changes`; clients see them as the data itself."""
+    """Fields of the session changed. In the log they are in `changes`; clients see them as the data itself."""
 
     type: Literal["session.updated"] = "session.updated"
     changes: dict[str, JsonValue]
 
 
 class SessionDeleted(Frozen):
-    """The session ends for good; nothing follows."""
+    """The session was deleted; no event follows."""
 
     type: Literal["session.deleted"] = "session.deleted"
 
 
 class UserMessage(Frozen):
-    """A message enters the conversation: it starts a turn, or is put into the running one, whose `turn_id` it has.
+    """A message enters the conversation: it starts a turn, or is put into the running turn and has its `turn_id`.
 
-    A message that no model call of that turn read comes once more, as the start of its own turn.
+    If no model call of that turn reads it, the event comes again, as the start of the message's own turn.
     """
 
     type: Literal["user_message"] = "user_message"
@@ -73,8 +73,8 @@ class UserMessage(Frozen):
 class MessageQueued(Frozen):
     """A message waits for its own turn: behind the others (`enqueue`), or ahead of them.
 
-    `interrupt`: ahead of all. `steer`: no model call of the running turn will read it, so that it is next, behind those
-    that are ahead already.
+    `interrupt`: ahead of all others. `steer`: no model call of the running turn will read it. It is next, behind the
+    messages that are already ahead.
     """
 
     type: Literal["message.queued"] = "message.queued"
@@ -84,13 +84,13 @@ class MessageQueued(Frozen):
 
 
 class MessageWithdrawn(Frozen):
-    """A waiting message was taken back: it will have no turn."""
+    """A waiting message was withdrawn: it will have no turn."""
 
     type: Literal["message.withdrawn"] = "message.withdrawn"
 
 
 class RunStart(Frozen):
-    """A turn begins: from here to its `run.complete` the session is its own."""
+    """A turn begins. No other turn runs in the session until its `run.complete`."""
 
     type: Literal["run.start"] = "run.start"
     agent: str
@@ -98,14 +98,14 @@ class RunStart(Frozen):
 
 
 class RunHandover(Frozen):
-    """For operators: another Durable instance goes on with the turn."""
+    """For operators: another Durable instance continues the turn."""
 
     type: Literal["run.handover"] = "run.handover"
     instance_id: str
 
 
 class MessageStart(Frozen):
-    """A step's text begins, or begins afresh: what an earlier attempt of this step wrote is void."""
+    """A step's text begins. Text of an earlier attempt at this step is void."""
 
     type: Literal["message.start"] = "message.start"
     step: Ordinal
@@ -113,7 +113,7 @@ class MessageStart(Frozen):
 
 
 class MessageDelta(Frozen):
-    """A piece of an answer being written; void once a `message.start` begins its step afresh."""
+    """A piece of an answer that is being written. A later `message.start` of the same step makes it void."""
 
     type: Literal["message.delta"] = "message.delta"
     step: Ordinal
@@ -122,7 +122,7 @@ class MessageDelta(Frozen):
 
 
 class MessageComplete(Frozen):
-    """A step's text is whole, or `partial` when it was cancelled while being written."""
+    """A step's text is complete, or `partial` if the turn was cancelled while it was written."""
 
     type: Literal["message.complete"] = "message.complete"
     step: Ordinal
@@ -135,7 +135,7 @@ class MessageComplete(Frozen):
 
 
 class TokenUsage(Frozen):
-    """What one model call used; `iteration` counts the turn's model calls from 1."""
+    """The tokens of one model call. `iteration` counts the turn's model calls from 1."""
 
     type: Literal["token_usage"] = "token_usage"
     prompt_tokens: Count
@@ -147,7 +147,7 @@ class TokenUsage(Frozen):
 
 
 class ToolCallStart(Frozen):
-    """A tool begins to run."""
+    """A tool call begins to run."""
 
     type: Literal["tool_call.start"] = "tool_call.start"
     id: str
@@ -158,7 +158,7 @@ class ToolCallStart(Frozen):
 
 
 class ToolCallComplete(Frozen):
-    """A tool call is answered. A response over 64 KB is `{"href": …}`, from where it can be read."""
+    """A tool call is answered. A response over 64 KB is `{"href": …}`: GET that URL to read it."""
 
     type: Literal["tool_call.complete"] = "tool_call.complete"
     id: str
@@ -173,7 +173,7 @@ class ToolCallComplete(Frozen):
 
 
 class ToolCallActionRequired(Frozen):
-    """The turn waits: for somebody to approve the call, or for the client to run it. At `expires_at` it is denied."""
+    """The turn waits for an approval of the call, or for the client to run it. At `expires_at` the call is denied."""
 
     type: Literal["tool_call.action_required"] = "tool_call.action_required"
     id: str
@@ -184,7 +184,7 @@ class ToolCallActionRequired(Frozen):
 
 
 class ToolCallAction(Frozen):
-    """What the turn waited for came: the call is approved, denied, or was run by the client (`result`)."""
+    """The turn waits no longer for this call: it was approved, denied, or run by the client (`result`)."""
 
     type: Literal["tool_call.action"] = "tool_call.action"
     id: str
@@ -194,7 +194,7 @@ class ToolCallAction(Frozen):
 
 
 class VibecodeResponse(Frozen):
-    """What a VibeCoder turn did to its project: the patch (RFC 6902), or null when it changed nothing."""
+    """The change that a VibeCoder turn made to its project: a patch (RFC 6902), or null if it changed nothing."""
 
     type: Literal["vibecode_response"] = "vibecode_response"
     patch: list[dict[str, Any]] | None = None
@@ -203,7 +203,7 @@ class VibecodeResponse(Frozen):
 
 
 class Status(Frozen):
-    """The turn was asked to stop (`cancelling`): this entry is the whole mechanism of a cancel."""
+    """Somebody cancelled the turn (`cancelling`). The turn's instance reads this event, and ends the turn."""
 
     type: Literal["status"] = "status"
     status: Literal["cancelling", "cancelled", "stalled"]
@@ -211,7 +211,7 @@ class Status(Frozen):
 
 
 class ErrorRaised(Frozen):
-    """Something went wrong that the client should know of."""
+    """An error that the client should know about."""
 
     type: Literal["error"] = "error"
     message: str
@@ -220,7 +220,7 @@ class ErrorRaised(Frozen):
 
 
 class RunComplete(Frozen):
-    """The turn's one terminal event: no event of the turn follows it."""
+    """The turn has ended; no event of the turn follows."""
 
     type: Literal["run.complete"] = "run.complete"
     status: TurnOutcome
@@ -232,7 +232,7 @@ class RunComplete(Frozen):
 
 
 class Outside(Frozen):
-    """An event another producer sent: kept as it came, and no part of any turn's protocol."""
+    """An event that another producer sent. It is stored as it was sent, and does not take part in turns."""
 
     type: Literal["outside"] = "outside"
     event_type: str

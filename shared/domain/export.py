@@ -1,22 +1,18 @@
-"""A session as lines of JSON: a header, then its whole log, with everything that stood beside it filled in."""
+"""The export of a session: a header line, then its whole log with the texts of its documents filled in."""
 
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, JsonValue
 
-from shared.domain.chunks import (
-    Event,
-)
+from shared.domain.chunks import Event
 from shared.domain.documents import Message
-from shared.domain.events import (
-    EventData,
-)
+from shared.domain.events import EventData
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
 from shared.domain.values import Count, Frozen, Ordinal
 
 
 class ExportHeader(Frozen):
-    """The first line. `head` is the sequence of the last one: an export that ends earlier was cut off."""
+    """The first line. `head` is the sequence of the last line: an export that ends before it is incomplete."""
 
     format: Literal["turnlog-export"] = "turnlog-export"
     version: Literal[1] = 1
@@ -27,7 +23,7 @@ class ExportHeader(Frozen):
 
 
 class MessageFacts(Frozen):
-    """What is known of a message beside the log: as it enters all but the last, as its turn ends the last."""
+    """Facts about a message that are not in the log: `completed_at` when its turn ends, the others when it enters."""
 
     agent: str | None = None
     model: str | None = None
@@ -36,13 +32,13 @@ class MessageFacts(Frozen):
     completed_at: AwareDatetime | None = None
 
     @classmethod
-    def entering(cls, message: Message) -> "MessageFacts":
+    def at_entry(cls, message: Message) -> "MessageFacts":
         fields = {"agent", "model", "metadata", "created_at"}
         return cls(**{name: getattr(message, name) for name in fields})
 
 
 class ExportedEvent(Frozen):
-    """Any other line: an event as the log holds it, its large texts in place, its `type` also where readers look."""
+    """Any other line: an event of the log, with its large texts filled in and its `type` at the top level."""
 
     sequence: Ordinal
     type: str

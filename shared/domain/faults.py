@@ -1,19 +1,19 @@
-"""Whose fault an error is: the first question of whoever is called at night."""
+"""The part of the system that caused an error: the first question when somebody is called at night."""
 
 from typing import Literal, TypeAlias
 
 FaultDomain: TypeAlias = Literal["app", "model", "store", "platform"]
-"""`app`: this service, or how it was asked. `model`: the model's server, or its answer. `store`: the database.
-`platform`: Functions, Durable, the machine."""
+"""`app`: this service or the request. `model`: the model's server or its answer. `store`: the database.
+`platform`: Functions, Durable or the machine."""
 
 _MODEL = frozenset({"context_length_exceeded", "invalid_output", "invalid_patch"})
-_NEVER_CALLED = frozenset({"model_not_allowed", "model_not_configured"})  # the app refused, not the model
+_NEVER_CALLED = frozenset({"model_not_allowed", "model_not_configured"})  # the app refused the call, not the model
 _STORE = frozenset({"store_unavailable", "sequence_taken", "revision_taken"})
 _PLATFORM = frozenset({"attempt_failed", "attempt_lost", "turn_lost", "identity_unavailable", "fanout_unavailable"})
 
 
 def fault_domain(code: str) -> FaultDomain:
-    """The domain of an error's or a failure's `code`; of one that isn't known it is this service's."""
+    """The fault domain of an error or a failure by its `code`. An unknown code is a fault of `app`."""
     if code in _STORE:
         return "store"
     if code in _PLATFORM:
@@ -24,5 +24,5 @@ def fault_domain(code: str) -> FaultDomain:
 
 
 def code_of(error: BaseException) -> str:
-    """The code of an error: its own, or that of anything unexpected."""
+    """The code of an error. An unexpected exception has the code `internal_error`."""
     return str(getattr(error, "failure_code", None) or getattr(error, "code", None) or "internal_error")

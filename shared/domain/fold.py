@@ -1,15 +1,12 @@
-"""Folding a session's log into its state.
+"""The fold: it computes a session's state from its log.
 
-fold(all events) = fold(a checkpoint) then fold(the rest), wherever the cut: a stored state is only a shortcut.
+fold(all events) = fold(a checkpoint) then fold(the rest), for every checkpoint. A stored state is only a shortcut.
 """
 
 from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
-from shared.domain.chunks import (
-    Chunk,
-    Event,
-)
+from shared.domain.chunks import Chunk, Event
 from shared.domain.events import (
     ErrorRaised,
     EventData,
@@ -46,15 +43,15 @@ _UNCHECKPOINTED = (MessageStart, MessageDelta, ToolCallStart)
 
 
 def needs_checkpoint(chunk: Chunk) -> bool:
-    """Whether `chunk` changes what lists and decisions look up, so that the state is stored with it.
+    """Whether the state has to be stored with `chunk`, because lists and decisions read what it changes.
 
-    Starts and deltas are left to be folded again: a flush stays one small write.
+    Chunks of starts and deltas are folded again at the next read, so that a flush stays one small write.
     """
     return not all(isinstance(event.data, _UNCHECKPOINTED) for event in chunk.events)
 
 
 def fold(state: SessionState | None, chunks: Iterable[Chunk]) -> SessionState | None:
-    """`state` after `chunks`, which follow it without a gap; what `state` already holds is passed over."""
+    """`state` after `chunks`, which follow it without a gap. Events that `state` already contains are skipped."""
     for chunk in chunks:
         for event in chunk.events:
             if state is None or event.sequence > state.head:
@@ -63,18 +60,18 @@ def fold(state: SessionState | None, chunks: Iterable[Chunk]) -> SessionState | 
 
 
 def fold_without_deltas(state: SessionState, chunks: Iterable[Chunk], last: int) -> SessionState:
-    """`state` after the event `last`, by the chunks until then that hold more than deltas.
+    """`state` after the event `last`. `chunks` are the chunks up to it that hold more than deltas.
 
-    Deltas change nothing but where the log ends.
+    Deltas change only the head and the size of the log.
     """
     for chunk in chunks:
-        state = _past_deltas(state, chunk.first - 1)
+        state = _after_deltas(state, chunk.first - 1)
         for event in chunk.events:
             state = _after(state, event, chunk)
-    return _past_deltas(state, max(state.head, last))
+    return _after_deltas(state, max(state.head, last))
 
 
-def _past_deltas(state: SessionState, last: int) -> SessionState:
+def _after_deltas(state: SessionState, last: int) -> SessionState:
     size = state.size_bytes + (last - state.head) * _EVENT_OVERHEAD_BYTES
     return state.model_copy(update={"head": last, "size_bytes": size})
 
@@ -132,7 +129,7 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
             | Status()
         ) as data:
             own = _text_changes(data, event.sequence) | _usage_changes(state, data, event.sequence)
-            return own | _turn(state, turn_changes(state.active_turn, event, writer))
+            return own | _turn_update(state, turn_changes(state.active_turn, event, writer))
         case _ as never:
             assert_never(never)
 
@@ -148,10 +145,10 @@ def _session_changes(state: SessionState, data: SessionCreated | SessionUpdated 
 
 
 def _waiting_changes(state: SessionState, event: Event) -> dict[str, Any]:
-    changes = _place_changes(state, event)
+    changes = _queue_changes(state, event)
     if not isinstance(event.data, MessageWithdrawn):
         return {**changes, "status": "running", "last_resumed_at": event.timestamp}
-    # Nothing will run, and no turn is there whose end would say so.
+    # No message waits and no turn runs, so no later event would set the status.
     is_last = bool(state.queue) and not changes["queue"] and state.active_turn is None
     return {**changes, **({"status": "finished"} if is_last else {})}
 
@@ -168,13 +165,13 @@ def _end_changes(state: SessionState, end: RunComplete) -> dict[str, Any]:
 def _text_changes(data: EventData, sequence: int) -> dict[str, Any]:
     if not isinstance(data, MessageComplete):
         return {}
-    # A step may end without a word: the answer before it is then still the last one.
-    said = {"result_sequence": sequence} if data.text or data.overflow else {}
-    return {"diagnosis": data.text, "diagnosis_overflow": data.overflow, **said}
+    # A step may end without text. Then the result stays the text before it.
+    result = {"result_sequence": sequence} if data.text or data.overflow else {}
+    return {"diagnosis": data.text, "diagnosis_overflow": data.overflow, **result}
 
 
-def _place_changes(state: SessionState, event: Event) -> dict[str, Any]:
-    """Where a message is after `event`: in the queue, in the running turn and not read yet, or in neither."""
+def _queue_changes(state: SessionState, event: Event) -> dict[str, Any]:
+    """The queue and the running turn's unread messages after `event`."""
     message_id, turn = event.message_id, state.active_turn
     queue = left((state.queue, state.queued_ahead), message_id)
     unread = () if turn is None else tuple(each for each in turn.unread if each != message_id)
@@ -183,11 +180,11 @@ def _place_changes(state: SessionState, event: Event) -> dict[str, Any]:
     elif message_id is not None and turn is not None and isinstance(event.data, UserMessage):
         unread = (*unread, message_id) if event.turn_id == turn.turn_id else unread
     waiting, ahead = queue
-    return {"queue": waiting, "queued_ahead": ahead, **_turn(state, {"unread": unread})}
+    return {"queue": waiting, "queued_ahead": ahead, **_turn_update(state, {"unread": unread})}
 
 
 def _usage_changes(state: SessionState, used: EventData, sequence: int) -> dict[str, Any]:
-    """Sums of tokens; what a fork took over was counted in the session it comes from."""
+    """The sums of tokens. Copied events are counted in the source of a fork, not in the fork."""
     if not isinstance(used, TokenUsage) or state.is_copied(sequence):
         return {}
     usage = usage_of(used)
@@ -198,7 +195,7 @@ def _usage_changes(state: SessionState, used: EventData, sequence: int) -> dict[
     return {"usage": state.usage + usage, "usage_rows": (*others, added)}
 
 
-def _turn(state: SessionState, changes: dict[str, Any]) -> dict[str, Any]:
+def _turn_update(state: SessionState, changes: dict[str, Any]) -> dict[str, Any]:
     if state.active_turn is None or not changes:
         return {}
     return {"active_turn": state.active_turn.model_copy(update=changes)}
@@ -220,7 +217,7 @@ def _outside_changes(state: SessionState, outside: Outside, sequence: int) -> di
 
 
 def text_of(content: Any) -> str:
-    """The text of `content`: a string, or a list of `{"type": "text", "text": …}` parts; else nothing."""
+    """The text of `content`: a string, or a list of `{"type": "text", "text": …}` parts. Anything else has no text."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -230,10 +227,10 @@ def text_of(content: Any) -> str:
 
 
 def _size(event: Event) -> int:
-    """About what `event` takes in the store: enough to know when a partition fills up."""
+    """The approximate size of `event` in the store: exact enough to notice that a partition fills up."""
     match event.data:
         case MessageComplete(text=text, overflow=overflow):
-            # Its deltas say the same text, and are counted with it.
+            # Twice, because its deltas hold the same text.
             return _EVENT_OVERHEAD_BYTES + 2 * (size_of(text) if overflow is None else ANSWER_BYTES)
         case UserMessage(content=text) | MessageQueued(content=text):
             return _EVENT_OVERHEAD_BYTES + size_of(text)

@@ -1,15 +1,11 @@
-"""A fork: a session's log up to the end of a turn, told again as another session's."""
+"""A fork: the log of a session up to the end of a turn, copied to a new session."""
 
 import hashlib
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from shared.domain.chunks import (
-    Chunk,
-    Draft,
-    Event,
-)
+from shared.domain.chunks import Chunk, Draft, Event
 from shared.domain.documents import Message, ModelResponse, Step, ToolResult, response_id
 from shared.domain.events import (
     EventData,
@@ -32,10 +28,10 @@ _ID_LENGTH = 26
 
 @dataclass(frozen=True)
 class Fork:
-    """What is copied: the log of `source` up to `cut`, under the ids of `session_id`.
+    """The log of `source` up to the sequence `cut`, copied with the ids of `session_id`.
 
-    New ids follow from the old ones and from `session_id`: copying again gives the same, and nothing has to be
-    remembered on the way. Sequences, timestamps, trace ids and the ids of tool calls stay.
+    New ids are derived from the old ones and from `session_id`. So a repeated copy is equal, and no table of ids is
+    needed. Sequences, timestamps, trace ids and the ids of tool calls stay the same.
     """
 
     source: SessionId
@@ -44,7 +40,7 @@ class Fork:
     session_name: str | None = None
 
     def chunk(self, chunk: Chunk, writer: WriterId) -> Chunk:
-        """What of `chunk` lies before the cut, as `writer` appends it."""
+        """The events of `chunk` up to the cut, as `writer` appends them."""
         events = tuple(self.event(event) for event in chunk.events if event.sequence <= self.cut)
         return Chunk(session_id=self.session_id, epoch=1, writer=writer, events=events)
 
@@ -72,7 +68,7 @@ class Fork:
         changes = {
             "thread_id": f"thread_{self.session_id}",
             "session_name": self.session_name or created.session_name,
-            "node_id": None,  # a project's node has one session, and that stays the source
+            "node_id": None,  # a node of a project has one session, and that is the source
             "forked_from": ForkedFrom(session_id=self.source, sequence=self.cut),
         }
         return created.model_copy(update=changes)
@@ -84,12 +80,12 @@ class Fork:
         return TurnId(f"turn_{self._ulid(turn_id[5:])}")
 
     def _ulid(self, ulid: str) -> str:
-        """Another ULID of the same moment."""
+        """Another ULID with the same time."""
         digest = hashlib.sha256(f"{self.session_id}\n{ulid}".encode()).digest()
         return ulid[:_TIME_LENGTH] + base32(int.from_bytes(digest[:16]))[_TIME_LENGTH:_ID_LENGTH]
 
     def entering(self, message: Message, event: Event) -> Message:
-        """`message` as it was kept when `event` put it into the conversation, the queue or the running turn."""
+        """The copy of `message` at `event`, which put it into the conversation, the queue or the running turn."""
         own, turn_id = self.message_id(message.message_id), event.turn_id
         steers = turn_id is not None and turn_id != turn_of(message.message_id)
         status: MessageStatus = "queued" if isinstance(event.data, MessageQueued) else "running"
@@ -109,11 +105,11 @@ class Fork:
         )
 
     def holds_turn_of(self, message: Message) -> bool:
-        """Whether `message` had a turn of its own before the cut: no turn is open there, so it has ended as well."""
+        """Whether `message` had its own turn before the cut. No turn is open at the cut, so that turn has ended."""
         return message.completed_at is not None and message.sequence <= self.cut
 
     def ended(self, message: Message) -> Message:
-        """`message` after its turn. What that used was counted in the session it comes from."""
+        """The copy of `message` after its turn. Its tokens are counted in the source only."""
         own = self.message_id(message.message_id)
         ids = {"id": own, "session_id": self.session_id, "turn_id": turn_of(own)}
         steps = tuple(self._step(step) for step in message.steps)
@@ -130,9 +126,9 @@ class Fork:
         return response.model_copy(update={"id": response_id(own, response.step), "message_id": own})
 
     def closing(self, state: SessionState, trace_id: str) -> list[Draft]:
-        """What follows the cut, where the fork's `state` is to differ from the source's.
+        """The events after the cut, which make the fork's `state` differ from the source's.
 
-        Messages that waited are withdrawn: no turn ends here after which they would begin.
+        Waiting messages are withdrawn: the fork has no running turn, so no turn's end would start them.
         """
         name = self.session_name or state.session_name
         changes: dict[str, JsonValue] = {"session_name": name} if name != state.session_name else {}

@@ -1,4 +1,4 @@
-"""Identifiers: their types, how they are made, and how one leads to another."""
+"""Identifiers: their types, how they are created, and how one is derived from another."""
 
 import re
 import secrets
@@ -36,7 +36,7 @@ def new_session_id(at: datetime) -> SessionId:
 
 
 def created_at_of(session_id: SessionId) -> datetime:
-    """When an id that `new_session_id` gave was made."""
+    """When `new_session_id` created this id."""
     milliseconds = 0
     for character in session_id.removeprefix("ses_")[:10]:
         milliseconds = milliseconds * 32 + _CROCKFORD.index(character)
@@ -48,7 +48,7 @@ def new_project_id(at: datetime) -> ProjectId:
 
 
 def new_message_id(session_id: SessionId, at: datetime) -> MessageId:
-    """A message's id ends with its session's, so that a message alone leads to its partition."""
+    """A message's id ends with its session's id, so that the message id alone leads to the partition."""
     return MessageId(f"msg_{new_ulid(at)}_{session_id}")
 
 
@@ -57,34 +57,34 @@ def new_writer_id() -> WriterId:
 
 
 def is_session_id(text: str) -> bool:
-    """Whether `text` may name a session: no `.` or `..`, which URLs resolve away."""
+    """Whether `text` is a valid session id. `.` and `..` are not: URLs resolve them away."""
     return _SESSION_ID.fullmatch(text) is not None and text not in {".", ".."}
 
 
 def is_project_id(text: str) -> bool:
-    """Whether `text` may name a project: all are named here, and other texts may be such as stores can't look up."""
+    """Whether `text` is a valid project id. Stores can't look up every other text, for example one with a slash."""
     return _PROJECT_ID.fullmatch(text) is not None
 
 
 def session_of(message_id: str) -> SessionId | None:
-    """The session that `message_id` belongs to, or None if it isn't a message id."""
+    """The session that `message_id` belongs to. None if it is not a message id."""
     match = _MESSAGE_ID.fullmatch(message_id)
     return SessionId(match.group(2)) if match else None
 
 
 def turn_of(message_id: MessageId) -> TurnId:
-    """The turn a message starts: known from the moment the message is, however long it is queued."""
+    """The turn that a message starts. It is known as soon as the message id is, even if the message has to wait."""
     return TurnId(f"turn_{message_id[4:30]}")
 
 
 def call_id(turn_id: TurnId, step: int, index: int) -> CallId:
-    """A tool call's id: unique where a model's own `call_0` is not, the same however often a tool is retried.
+    """A tool call's id. It is unique, unlike a model's own `call_0`, and stays the same when the tool is retried.
 
-    At most 40 characters, OpenAI's limit for ids that are sent back to it.
+    It has at most 40 characters, OpenAI's limit for ids that are sent back to it.
     """
     return CallId(f"call_{turn_id.removeprefix('turn_')}_{step}_{index}")
 
 
 def instance_of(turn_id: TurnId, generation: int) -> InstanceId:
-    """The Durable instance that runs a turn: the turn's own id first, then `~2`, `~3` … after a handover."""
+    """The Durable instance that runs a turn. The first has the turn's id; after each handover `~2`, `~3` … follows."""
     return InstanceId(turn_id if generation == 1 else f"{turn_id}~{generation}")

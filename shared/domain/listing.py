@@ -1,4 +1,4 @@
-"""Lists of sessions: which ones, and in what order."""
+"""Lists of sessions: which sessions, and in which order."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from shared.domain.session import SessionState
 
 @dataclass(frozen=True)
 class SessionFilter:
-    """Which sessions to list; None and empty mean "any". `with_deleted`: also the marks of deleted ones."""
+    """Which sessions to list. None and empty mean "any". `with_deleted`: also the marks of deleted sessions."""
 
     owner: str | None = None
     project_id: str | None = None
@@ -19,5 +19,5 @@ class SessionFilter:
 
 
 def listing_key(state: SessionState) -> str:
-    """Where a session stands in lists: by creation, then id."""
+    """The key by which sessions are sorted in lists: creation time, then id."""
     return f"{state.created_at.isoformat()}|{state.session_id}"

@@ -1,4 +1,4 @@
-"""A session's log as items of the Responses API: the form in which openai-agents remembers a conversation."""
+"""A session's log as items of the Responses API: the form in which openai-agents stores a conversation."""
 
 import json
 from typing import Any, TypeAlias
@@ -23,31 +23,31 @@ CLEARED = "memory.cleared"
 
 
 class Memory:
-    """The items after the events it was given, in the log's order. A turn's are there once the turn has ended."""
+    """The items after the added events, in the order of the log. A turn's items appear when the turn has ended."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []
         self._turns: dict[TurnId, list[tuple[MessageId | None, Item]]] = {}
 
-    def after(self, event: Event) -> None:
-        """Take in `event`, its large texts in place."""
+    def add(self, event: Event) -> None:
+        """Add `event`, with its large texts filled in."""
         match event.data:
             case Outside(event_type=event_type, fields=fields):
-                self._kept(event_type, fields)
+                self._apply_outside(event_type, fields)
             case MessageQueued() | MessageWithdrawn():
-                self._unsay(event.message_id)
+                self._drop_unread(event.message_id)
             case RunComplete() if event.turn_id is not None:
                 self.items += [item for _, item in self._turns.pop(event.turn_id, [])]
             case UserMessage(content=content) if event.turn_id is not None:
-                said = (event.message_id, {"role": "user", "content": content})
-                self._turns.setdefault(event.turn_id, []).append(said)
+                question = (event.message_id, {"role": "user", "content": content})
+                self._turns.setdefault(event.turn_id, []).append(question)
             case MessageComplete() | ToolCallComplete() if event.turn_id is not None:
-                told = [(None, item) for item in _items(event.data)]
-                self._turns.setdefault(event.turn_id, []).extend(told)
+                answers = [(None, item) for item in _items(event.data)]
+                self._turns.setdefault(event.turn_id, []).extend(answers)
             case _:
                 pass
 
-    def _kept(self, event_type: str, fields: dict[str, Any]) -> None:
+    def _apply_outside(self, event_type: str, fields: dict[str, Any]) -> None:
         match event_type:
             case "memory.items":
                 self.items += fields["items"]
@@ -59,10 +59,10 @@ class Memory:
             case _:
                 pass
 
-    def _unsay(self, message_id: MessageId | None) -> None:
-        """A message that was put into a turn was not read there: it has a turn of its own, or none."""
-        for turn_id, said in self._turns.items():
-            self._turns[turn_id] = [(who, item) for who, item in said if who is None or who != message_id]
+    def _drop_unread(self, message_id: MessageId | None) -> None:
+        """Remove a message from the turn that did not read it. It gets its own turn, or none."""
+        for turn_id, items in self._turns.items():
+            self._turns[turn_id] = [(owner, item) for owner, item in items if owner is None or owner != message_id]
 
 
 def _items(data: MessageComplete | ToolCallComplete) -> list[Item]:

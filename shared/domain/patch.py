@@ -1,4 +1,4 @@
-"""JSON Patch (RFC 6902) on a project's document: the one path on which a proposed patch is checked and applied."""
+"""JSON Patch (RFC 6902) on a project's document: the one place where a proposed patch is checked and applied."""
 
 import copy
 import json
@@ -12,29 +12,29 @@ from shared.domain.errors import InvalidDocumentError
 from shared.domain.project_document import validated_document
 
 PATCH_BYTES = 64 * 1024
-"""The most that a patch takes, as JSON."""
+"""The maximum size of a patch, as JSON."""
 
 MAX_OPERATIONS = 100
-_GROWN_BYTES = 2 * 1024 * 1024
-_ROOM = "nodes"
+_MAX_GROWN_BYTES = 2 * 1024 * 1024
+_NODES = "nodes"
 
 
 class InvalidPatchError(ValueError):
-    """The patch can't be applied; the text says why, and is the model's to act on."""
+    """The patch can't be applied. The text says why, for the model to correct it."""
 
 
 class Operation(BaseModel):
-    """One change. `value` goes with add, replace and test; `from` with move and copy. Others' members are ignored."""
+    """One change. add, replace and test need `value`; move and copy need `from`. Unused members are ignored."""
 
     model_config = ConfigDict(populate_by_name=True, frozen=True)
 
     op: Literal["add", "remove", "replace", "move", "copy", "test"]
-    path: str = Field(description="JSON Pointer (RFC 6901), such as /nodes/agent1/instructions; in names ~ is ~0, / ~1")
+    path: str = Field(description="JSON Pointer (RFC 6901), like /nodes/agent1/instructions; in names ~ is ~0, / is ~1")
     from_: str | None = Field(default=None, alias="from", description="JSON Pointer: what to move or copy")
-    value: JsonValue = Field(default=None, description="what to add, to put in its place, or to compare with")
+    value: JsonValue = Field(default=None, description="what to add, to replace with, or to compare with")
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _is_complete(self) -> Self:
         if self.op in {"move", "copy"} and self.from_ is None:
             raise ValueError(f"{self.op} needs `from`")
         if self.op in {"add", "replace", "test"} and "value" not in self.model_fields_set:
@@ -43,7 +43,7 @@ class Operation(BaseModel):
 
     @property
     def members(self) -> dict[str, Any]:
-        """The operation as RFC 6902 has it, without what means nothing to it."""
+        """The operation in the form of RFC 6902, without unused members."""
         own: dict[str, Any] = {"op": self.op}
         if self.op in {"move", "copy"}:
             own["from"] = self.from_
@@ -52,13 +52,13 @@ class Operation(BaseModel):
 
 
 def patched(document: dict[str, Any], operations: Sequence[Operation], node_id: str | None) -> dict[str, Any]:
-    """A new document: `document` after `operations`, each of them done or none.
+    """A new document: `document` after all `operations`, or an error.
 
-    They may touch what is under /nodes; with a `node_id` only /nodes/<node_id> and what is in it.
+    They may change only /nodes and what is in it. With a `node_id` they may change only /nodes/<node_id>.
 
     Raises:
-        InvalidPatchError: too many or too large, a path that is not allowed, an operation that does not apply, a test
-            that fails, or a document that would not be a project's any more.
+        InvalidPatchError: there are too many operations, the patch is too large, a path is not allowed, an operation
+            can't be applied, a test fails, or the result is not a valid document.
     """
     members = [operation.members for operation in operations]
     _check_size(members)
@@ -72,7 +72,7 @@ def patched(document: dict[str, Any], operations: Sequence[Operation], node_id: 
     try:
         return validated_document(changed)
     except InvalidDocumentError as error:
-        raise InvalidPatchError(_told(error)) from error
+        raise InvalidPatchError(_shortened(error)) from error
 
 
 def _check_size(members: Sequence[dict[str, Any]]) -> None:
@@ -80,44 +80,43 @@ def _check_size(members: Sequence[dict[str, Any]]) -> None:
         raise InvalidPatchError(f"A patch has 1 to {MAX_OPERATIONS} operations, not {len(members)}.")
     try:
         size = len(json.dumps(members, ensure_ascii=False, allow_nan=False).encode())
-    except (ValueError, RecursionError) as error:  # NaN, half of an emoji, a number without end
-        raise InvalidPatchError(f"The patch holds what JSON can't carry: {error}") from error
+    except (ValueError, RecursionError) as error:  # NaN, half of an emoji, too deep nesting
+        raise InvalidPatchError(f"The patch can't be written as JSON: {error}") from error
     if size > PATCH_BYTES:
-        raise InvalidPatchError(f"The patch takes {size} bytes; at most {PATCH_BYTES} are allowed.")
+        raise InvalidPatchError(f"The patch has {size} bytes; at most {PATCH_BYTES} are allowed.")
 
 
 def _check_allowed(pointer: str, node_id: str | None, number: int) -> None:
-    """By the names it leads through, not by its text: an escaped name is the same name."""
+    """Check the names in the pointer, not its text: an escaped name is the same name."""
     try:
         names = jsonpatch.JsonPointer(pointer).parts
     except jsonpatch.JsonPointerException as error:
-        raise InvalidPatchError(f"Operation {number}: {pointer!r} is no JSON Pointer: {error}") from error
-    allowed = [_ROOM] if node_id is None else [_ROOM, node_id]
+        raise InvalidPatchError(f"Operation {number}: {pointer!r} is not a JSON Pointer: {error}") from error
+    allowed = [_NODES] if node_id is None else [_NODES, node_id]
     if names[: len(allowed)] != allowed:
-        room = jsonpatch.JsonPointer.from_parts(allowed).path
-        raise InvalidPatchError(
-            f"Operation {number}: {pointer!r} may not be touched here, only {room} and what is in it."
-        )
+        root = jsonpatch.JsonPointer.from_parts(allowed).path
+        raise InvalidPatchError(f"Operation {number}: {pointer!r} is not allowed, only {root} and what is in it.")
 
 
 def _applied(document: Any, member: dict[str, Any], number: int) -> Any:
     try:
         changed = jsonpatch.apply_patch(document, [member], in_place=True)
-        # Copies of copies double what there is: the next one may only begin from something that still fits.
-        if member["op"] == "copy" and len(json.dumps(changed)) > _GROWN_BYTES:
+        # Copies of copies double the document, so its size is checked after each copy.
+        if member["op"] == "copy" and len(json.dumps(changed)) > _MAX_GROWN_BYTES:
             raise InvalidPatchError(f"Operation {number}: the document would grow too large.")
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-        raise InvalidPatchError(f"Operation {number} ({_named(member)}) does not apply: {_told(error)}") from error
+        detail = f"Operation {number} ({_label(member)}) can't be applied: {_shortened(error)}"
+        raise InvalidPatchError(detail) from error
     except RecursionError as error:
         raise InvalidPatchError(f"Operation {number}: the document would be nested too deeply.") from error
     return changed
 
 
-def _named(member: dict[str, Any]) -> str:
+def _label(member: dict[str, Any]) -> str:
     return f"{member['op']} {member['path']}"
 
 
-def _told(error: BaseException, most: int = 1000) -> str:
-    """The error in words, without a whole document that it may quote."""
+def _shortened(error: BaseException, max_length: int = 1000) -> str:
+    """The text of the error, without the whole of a document that it quotes."""
     text = str(error)
-    return text if len(text) <= most else f"{text[:most]}…"
+    return text if len(text) <= max_length else f"{text[:max_length]}…"

@@ -1,4 +1,4 @@
-"""Outside producers that number their requests: which ones are new, which were carried out, which must not be."""
+"""Outside producers that number their requests: which requests are new, repeated or refused."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from shared.domain.documents import Producer, Receipt
 from shared.domain.errors import ProducerFencedError, ProducerGapError, ProducerSeqReusedError
 
-_KEPT_RECEIPTS = 50
+_MAX_RECEIPTS = 50
 
 
 @dataclass(frozen=True)
 class ProducerClaim:
-    """Which request of which producer this is. In every epoch requests count 0, 1, 2 …, a list of events as one."""
+    """A numbered request of a producer. Each epoch counts 0, 1, 2 …; a list of events is one request."""
 
     name: str
     epoch: int
@@ -23,30 +23,30 @@ class ProducerClaim:
         return hashlib.sha256(self.name.encode()).hexdigest()
 
     def replayed(self, known: Producer | None) -> Receipt | None:
-        """Where this request's events stand, if it was carried out before; None if it is the next one.
+        """The receipt of this request if it was carried out before. None if it is the next one.
 
-        Of a repeat that is too old the receipt is empty: it was carried out, where is forgotten.
+        The receipt of a very old request is empty: it was carried out, but its sequences are no longer known.
 
         Raises:
             ProducerFencedError, ProducerGapError, ProducerSeqReusedError
         """
         if known is not None and self.epoch < known.epoch:
-            raise ProducerFencedError(f"Epoch {self.epoch} is over: another instance goes on in epoch {known.epoch}.")
+            raise ProducerFencedError(f"Epoch {self.epoch} is over: another instance uses epoch {known.epoch}.")
         expected = 0 if known is None or self.epoch > known.epoch else known.seq + 1
         if self.seq > expected:
-            raise ProducerGapError(f"Producer-Seq {self.seq} came, but {expected} is next: send that one first.")
+            raise ProducerGapError(f"Producer-Seq is {self.seq}, but {expected} is next: send that one first.")
         if known is None or self.seq == expected:
             return None
-        back = known.seq - self.seq
-        if back >= len(known.receipts):
+        age = known.seq - self.seq
+        if age >= len(known.receipts):
             return Receipt(first=1, count=0, body_hash="")
-        receipt = known.receipts[-1 - back]
+        receipt = known.receipts[-1 - age]
         if receipt.body_hash != self.body_hash:
-            raise ProducerSeqReusedError(f"Producer-Seq {self.seq} was used with another body: take the next one.")
+            raise ProducerSeqReusedError(f"Producer-Seq {self.seq} was used with another body: take the next number.")
         return receipt
 
     def carried_out(self, known: Producer | None, first: int, count: int) -> Producer:
-        """The producer after this request, whose events stand from `first` on."""
+        """The producer after this request, whose `count` events begin with the sequence `first`."""
         before = known.receipts if known is not None and known.epoch == self.epoch else ()
-        receipts = (*before, Receipt(first=first, count=count, body_hash=self.body_hash))[-_KEPT_RECEIPTS:]
+        receipts = (*before, Receipt(first=first, count=count, body_hash=self.body_hash))[-_MAX_RECEIPTS:]
         return Producer(id=self.document_id, epoch=self.epoch, seq=self.seq, receipts=receipts)

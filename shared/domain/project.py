@@ -1,4 +1,4 @@
-"""A project: a JSON document that its sessions' agents work on, revision by revision."""
+"""A project: a JSON document that the agents of its sessions change, revision by revision."""
 
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -9,18 +9,18 @@ from shared.domain.ids import MessageId, ProjectId, WriterId, new_writer_id
 from shared.domain.values import Frozen, Ordinal
 
 _MAX_APPLIED = 1000
-_APPLIED_WITHIN = timedelta(hours=1)
-"""How long a patch is remembered, so that it is applied once.
+_APPLIED_TTL = timedelta(hours=1)
+"""How long an applied patch is kept in the project, so that it is applied only once.
 
-A turn ends by its deadline, at most 25 minutes after it began to run, and no execution of a tool outlives
-functionTimeout, which is 30 more: whichever comes late finds the patch, however many others came between.
+A turn ends by its deadline, at most 25 minutes after its start. No execution of a tool outlives functionTimeout, which
+is 30 minutes more. So even a late execution finds the patch, however many other patches came between.
 """
 
 _MAX_WRITERS = 50
 
 
 class AppliedPatch(Frozen):
-    """That a message's turn changed the document, by which tool call, when, and the revision this made."""
+    """A patch that the turn of a message applied: by which tool call, when, and the revision that it created."""
 
     message_id: MessageId
     call_id: str
@@ -29,10 +29,11 @@ class AppliedPatch(Frozen):
 
 
 class Project(Frozen):
-    """A project as it is stored. `revision` counts its changes; `changed_by` tells a change from an equal one.
+    """A project as it is stored. `revision` counts its changes. `changed_by` distinguishes it from an equal change.
 
-    `changed_before` are who made the changes before that one, the newest last. `body_hash` is that of the request that
-    made it, if it had an Idempotency-Key. A deleted one is a mark; once it is `emptied`, its sessions are deleted, too.
+    `changed_before` are the writers of the changes before, the newest last. `body_hash` is the hash of the creating
+    request's body, if that had an Idempotency-Key. A deleted project remains as a mark. When it is `emptied`, its
+    sessions are deleted as well.
     """
 
     id: ProjectId
@@ -51,21 +52,21 @@ class Project(Frozen):
 
     @property
     def listing_key(self) -> str:
-        """Where it stands in lists: by creation, then id."""
+        """The key by which projects are sorted in lists: creation time, then id."""
         return f"{self.created_at.isoformat()}|{self.id}"
 
     def was_changed_by(self, writer: WriterId) -> bool:
-        """Whether this revision, or one of the last before it, is the work of `writer`."""
+        """Whether `writer` wrote this revision or one of the last before it."""
         return writer == self.changed_by or writer in self.changed_before
 
     def next_revision(self, at: datetime, **changes: Any) -> Self:
-        """The next revision, by a writer of its own."""
+        """The next revision, with a new writer id."""
         before = (*self.changed_before, self.changed_by)[-_MAX_WRITERS:]
         own = {"revision": self.revision + 1, "changed_by": new_writer_id(), "changed_before": before, "updated_at": at}
         return self.model_copy(update=changes | own)
 
     def patched(self, at: datetime, document: dict[str, Any], message_id: MessageId, call_id: str) -> Self:
-        """The next revision, with the document that a turn's patch has made."""
+        """The next revision, with the document after a turn's patch."""
         applied = AppliedPatch(message_id=message_id, call_id=call_id, revision=self.revision + 1, at=at)
-        known = [each for each in self.applied if each.at is None or at - each.at < _APPLIED_WITHIN]
+        known = [each for each in self.applied if each.at is None or at - each.at < _APPLIED_TTL]
         return self.next_revision(at, document=document, applied=(*known, applied)[-_MAX_APPLIED:])

@@ -1,4 +1,4 @@
-"""A project's document: which agents there are and who hands over to whom. One function says whether it is right."""
+"""A project's document: its agents and their handoffs. One function validates it."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ Name = Annotated[str, Field(max_length=256)]
 
 
 class Node(BaseModel):
-    """An agent of the project. `handoffs` are the nodes that it may hand over to."""
+    """An agent of the project. `handoffs` are the nodes to which it may hand over."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -28,32 +28,32 @@ class Node(BaseModel):
     handoffs: Annotated[list[NodeId], Field(max_length=256)] = []
 
 
-def _closed(schema: dict[str, Any]) -> None:
-    """Say of the nodes what the pattern of their ids alone doesn't: that no other ids are allowed."""
+def _forbid_other_ids(schema: dict[str, Any]) -> None:
+    """Forbid ids that don't match the pattern. The pattern alone does not forbid them."""
     schema["properties"]["nodes"]["additionalProperties"] = False
 
 
 class ProjectDocument(BaseModel):
     """A project's document; at most 256 KB as JSON. Every handoff names a node of the document."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, json_schema_extra=_closed)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, json_schema_extra=_forbid_other_ids)
 
     nodes: Annotated[dict[NodeId, Node], Field(max_length=256)]
 
 
 def validated_document(value: Any, at: str = "") -> dict[str, Any]:
-    """`value`, unchanged, if it may be a project's document. `at` is the pointer to where it stands.
+    """`value`, unchanged, if it is a valid document. `at` is the pointer to it in the request's body.
 
     Raises:
-        InvalidDocumentError: it may not; every fault is named with its pointer.
+        InvalidDocumentError: it is not valid; the error names every fault with its pointer.
     """
     try:
         document = ProjectDocument.model_validate(value)
     except ValidationError as error:
         faults = [(item["loc"], item["msg"]) for item in error.errors(include_url=False)]
     else:
-        faults = _lost_handoffs(document)
-    problems = [FieldProblem(at + _pointer(where), said.removeprefix("Value error, ")) for where, said in faults]
+        faults = _unknown_handoffs(document)
+    problems = [FieldProblem(at + _pointer(path), text.removeprefix("Value error, ")) for path, text in faults]
     if not problems and len(to_json(value)) > DOCUMENT_BYTES:
         problems.append(FieldProblem(at, f"a document takes at most {DOCUMENT_BYTES // 1024} KB"))
     if problems:
@@ -67,16 +67,16 @@ def document_schema() -> dict[str, Any]:
     return {"$schema": _DIALECT, "$id": "/api/schemas/project-document", **ProjectDocument.model_json_schema()}
 
 
-def _lost_handoffs(document: ProjectDocument) -> list[tuple[tuple[int | str, ...], str]]:
+def _unknown_handoffs(document: ProjectDocument) -> list[tuple[tuple[int | str, ...], str]]:
     return [
-        (("nodes", node_id, "handoffs", place), f"there is no node {target!r}")
+        (("nodes", node_id, "handoffs", index), f"there is no node {target!r}")
         for node_id, node in document.nodes.items()
-        for place, target in enumerate(node.handoffs)
+        for index, target in enumerate(node.handoffs)
         if target not in document.nodes
     ]
 
 
-def _pointer(where: tuple[int | str, ...]) -> str:
-    """RFC 6901; what pydantic adds to say that a key is meant is left out."""
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in where if part != "[key]")
+def _pointer(path: tuple[int | str, ...]) -> str:
+    """A JSON pointer (RFC 6901). It omits `[key]`, which pydantic adds if a key is invalid."""
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in path if part != "[key]")
     return "".join(f"/{part}" for part in parts)

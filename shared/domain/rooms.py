@@ -1,4 +1,4 @@
-"""Rooms: what happens in all of an owner's sessions, or in those of one project."""
+"""Rooms: the shared feed of all sessions of an owner, or of one project."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 
 FIRST_CURSOR = "0"
-"""The cursor from which a room tells everything that is kept, in every store."""
+"""The cursor before everything that a room still holds, in every store."""
 
 PROJECT_EVENTS = {
     "token_usage",
@@ -31,9 +31,9 @@ PROJECT_EVENTS = {
     "status",
     "error",
 }
-"""The events that a project's room passes on, by their types."""
+"""The types of events that a project's room contains."""
 
-# Whatever may change what `status` and `state` say of a session, or its fields that clients set.
+# Events that may change a session's `status`, its `state`, or the fields that clients set.
 _CHANGES = (
     SessionUpdated,
     UserMessage,
@@ -49,7 +49,7 @@ _CHANGES = (
 
 @dataclass(frozen=True)
 class Room:
-    """An owner's sessions; with `project_id` only those of this project. Another owner's never show."""
+    """An owner's sessions, or only those of the project `project_id`. Sessions of other owners are never in it."""
 
     owner: str
     project_id: str | None = None
@@ -57,10 +57,11 @@ class Room:
 
 @dataclass(frozen=True, eq=False)
 class RoomEntry:
-    """What one chunk of a session tells a room: its events but the deltas.
+    """One chunk of a session in a room: its events without the deltas.
 
-    A room's entries begin behind `before` and end at `cursor`: who goes on from `before` gets this one next. `session`
-    is the session after the chunk or later; it is None when nothing of it changed, or when it is deleted.
+    `cursor` is the cursor after the entry. A reader that continues from the cursor `before` gets this entry next.
+    `session` is the session after the chunk or later. It is None if the chunk changed nothing of the session, or if the
+    session is deleted.
     """
 
     before: str
@@ -73,14 +74,14 @@ class RoomEntry:
 
 
 def has_room_events(chunk: Chunk) -> bool:
-    """Whether rooms are told of `chunk`: it holds more than deltas."""
+    """Whether rooms contain `chunk`: it holds more than deltas."""
     return chunk.types != (MessageDelta.model_fields["type"].default,)
 
 
 def is_visible(chunk: Chunk, state: SessionState) -> bool:
-    """Whether rooms are told of `chunk`, of a session that is at `state` by now.
+    """Whether rooms contain `chunk` of a session whose newest state is `state`.
 
-    Until the last chunk of its copied log a fork is no session, and rooms are told of none before.
+    A fork appears in rooms with the last chunk of its copied log. Before that it is not yet a session.
     """
     return (
         state.is_complete
@@ -90,7 +91,7 @@ def is_visible(chunk: Chunk, state: SessionState) -> bool:
 
 
 def room_entry(before: str, cursor: str, chunk: Chunk, state: SessionState | None) -> RoomEntry:
-    """The entry of a chunk; of a session that is deleted nothing is told but that."""
+    """The entry of a chunk. For a deleted session it holds only the deletion."""
     deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
     is_gone = state is not None and state.deleted
     events = tuple(event for event in chunk.events if not isinstance(event.data, MessageDelta))
@@ -103,14 +104,14 @@ def room_entry(before: str, cursor: str, chunk: Chunk, state: SessionState | Non
 
 
 def concerns(room: Room, entry: RoomEntry) -> bool:
-    """Whether `entry` holds anything that `room` passes on. A store need not keep one that doesn't."""
+    """Whether `entry` holds anything for `room`. A store need not keep other entries."""
     if room.project_id is None or entry.session is not None or entry.deletes:
         return True
     return any(event.type in PROJECT_EVENTS for event in entry.events)
 
 
 def changes_session(event: Event) -> bool:
-    """Whether `event` may change how a session stands."""
+    """Whether `event` may change what the API shows of a session."""
     match event.data:
         case Outside(event_type=event_type):
             return event_type == "session_stop"

@@ -1,4 +1,4 @@
-"""The state of a session: what it is after an event."""
+"""The state of a session after an event of its log."""
 
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeAlias
@@ -12,15 +12,14 @@ from shared.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordi
 UiState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
 
 METADATA_BYTES = 16 * 1024
-"""The most that a session's or a message's metadata takes, as JSON."""
+"""The maximum size of a session's or a message's metadata, as JSON."""
 
-
-_COPIED_WITHIN = timedelta(hours=25)
-"""How long a fork may take: no retry with its Idempotency-Key finds it any more after a day."""
+_MAX_COPY_TIME = timedelta(hours=25)
+"""How long a fork may take. After a day no retry finds it by its Idempotency-Key."""
 
 
 class Attempt(Frozen):
-    """Who works on a step or a tool call: the newest attempt that is in the log, and whether it is answered."""
+    """The newest attempt at a step or a tool call in the log: its writer, and whether it is answered."""
 
     number: Ordinal
     writer: WriterId
@@ -28,7 +27,7 @@ class Attempt(Frozen):
 
 
 class Action(Frozen):
-    """What a tool call waits for from outside, and what was decided."""
+    """The decision or result that a tool call waits for, and what was decided."""
 
     kind: ActionKind
     name: str
@@ -40,10 +39,11 @@ class Action(Frozen):
 class ActiveTurn(Frozen):
     """The one turn that owns the session now.
 
-    `step` is the newest step begun and `call` its newest attempt; `tools` are the tool calls begun in that step. Of the
-    messages put into the turn, `reading` are those that the newest step is the first to read, and `unread` those that
-    came after its newest attempt had begun. A parked turn has no instance: it waits for `open_actions`, and goes on
-    under another one. `runs_since` and `runs_as` are the moment and the generation in which it last began to run.
+    `step` is the newest step that was started, `call` its newest attempt, and `tools` its started tool calls. Of the
+    messages that were put into the turn, `reading` are those that the newest step is the first to read, and `unread`
+    those that came after its newest attempt started. A parked turn has no instance: it waits for `open_actions`, and
+    another instance continues it. `running_since` and `running_generation` are the time and the generation of its last
+    start.
     """
 
     turn_id: TurnId
@@ -70,28 +70,28 @@ class ActiveTurn(Frozen):
 
     @property
     def steps_done(self) -> int:
-        """How many steps have their whole text in the log."""
+        """The number of steps whose whole text is in the log."""
         return self.step if self.call is None or self.call.done else self.step - 1
 
     def with_call_done(self, usage: Usage) -> Self:
-        """The turn once its newest model call is answered, and it has used so much."""
+        """The turn after its newest model call was answered, with the tokens that it has used."""
         call = None if self.call is None else self.call.model_copy(update={"done": True})
         return self.model_copy(update={"call": call, "usage": usage})
 
     @property
     def open_actions(self) -> dict[str, Action]:
-        """The calls that wait for a decision, by their ids."""
+        """The actions without a decision, by the ids of their calls."""
         return {call_id: action for call_id, action in self.actions.items() if action.decision is None}
 
     @property
     def first_attempt(self) -> int:
-        """A number above those of all attempts in the log: what another instance begins with."""
+        """The number of the first attempt of another instance: above the numbers of all attempts in the log."""
         attempts = [*self.tools.values(), *([] if self.call is None else [self.call])]
         return max((attempt.number for attempt in attempts), default=0) + 1
 
 
 class SessionState(Frozen):
-    """What a session is after the event `head`."""
+    """A session after the event with the sequence `head`."""
 
     session_id: SessionId
     epoch: Ordinal = 1
@@ -136,9 +136,9 @@ class SessionState(Frozen):
 
     @property
     def repair_due(self) -> datetime | None:
-        """From when on the sweep is to look at the session; None while there is nothing to repair, ever."""
+        """When the sweep has to check the session. None if there is nothing to repair."""
         if not self.is_complete and not self.deleted:
-            return created_at_of(self.session_id) + _COPIED_WITHIN
+            return created_at_of(self.session_id) + _MAX_COPY_TIME
         turn = self.active_turn
         if turn is not None and turn.parked and turn.open_actions:
             return min(action.expires_at for action in turn.open_actions.values())
@@ -146,15 +146,15 @@ class SessionState(Frozen):
 
     @property
     def is_complete(self) -> bool:
-        """Whether it is a session, or was one: a fork is none before the last event that it takes over is copied."""
+        """Whether it is or was a real session. A fork is one when the last event of its source is copied."""
         cut = 0 if self.forked_from is None else self.forked_from.sequence
         return self.head > cut or (self.head == cut and not self.deleted)
 
     def is_copied(self, sequence: int) -> bool:
-        """Whether the event `sequence` was copied from the session that this one is a fork of."""
+        """Whether the event with this sequence was copied from the source of this fork."""
         return self.forked_from is not None and sequence <= self.forked_from.sequence
 
     @property
     def is_open(self) -> bool:
-        """Whether more events are to be expected without anybody asking for them."""
+        """Whether more events will follow without another request."""
         return not self.deleted and (self.status == "running" or self.active_turn is not None or bool(self.queue))

@@ -1,11 +1,11 @@
-"""Adding up what sessions used, by agent and by model."""
+"""Sums of the tokens that sessions used, by agent and by model."""
 
 from shared.domain.session import SessionState
 from shared.domain.values import Usage, UsageRow
 
 
 class UsageSum:
-    """What the sessions added so far used."""
+    """The sum over the added sessions."""
 
     def __init__(self) -> None:
         self.sessions = 0
@@ -20,20 +20,20 @@ class UsageSum:
 
     @property
     def rows(self) -> list[UsageRow]:
-        """By agent and model, in their alphabetical order."""
+        """One row per agent and model, in alphabetical order."""
         return [row for _, row in sorted(self._rows.items())]
 
     def by(self, field: str) -> dict[str, UsageRow]:
-        """The rows added up by their `agent` or `model`."""
-        found: dict[str, UsageRow] = {}
+        """The sum of the rows for each value of `field`, which is `agent` or `model`."""
+        sums: dict[str, UsageRow] = {}
         for row in self.rows:
             name = getattr(row, field)
-            found[name] = _added(found.get(name), row)
-        return found
+            sums[name] = _added(sums.get(name), row)
+        return sums
 
 
 def _added(row: UsageRow | None, more: UsageRow) -> UsageRow:
-    """`row` and `more` together, under the names of `more`."""
+    """The sum of both rows, with the agent and the model of `more`."""
     if row is None:
         return more
     total: Usage = row + more

@@ -19,23 +19,23 @@ Count = Annotated[int, Field(ge=0)]
 Ordinal = Annotated[int, Field(ge=1)]
 
 INLINE_TEXT_BYTES = 32 * 1024
-"""Texts up to this size stand in the event itself; larger ones in a document that the event names."""
+"""A text up to this size is in the event itself. A larger one is in a document that the event names."""
 
 INLINE_RESPONSE_BYTES = 64 * 1024
-"""Tool responses up to this size stand in the event; for larger ones it gives a link."""
+"""A tool response up to this size is in the event itself. For a larger one the event has a link."""
 
 ANSWER_BYTES = 512 * 1024
-"""A turn's answers together, and each tool result, are cut at this size and marked: a document takes 2 MB."""
+"""A turn's answers together, and each tool result, are truncated at this size: a document holds at most 2 MB."""
 
 
 class Frozen(BaseModel):
-    """An immutable value; unknown fields are an error, so that a typo never passes for data."""
+    """An immutable value. Unknown fields are an error, so that no typo is taken for data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Failure(Frozen):
-    """Why a turn failed, in the words a client can act on."""
+    """Why a turn failed, in words that a client can act on."""
 
     code: str
     message: str
@@ -43,7 +43,7 @@ class Failure(Frozen):
 
 
 class Usage(Frozen):
-    """Tokens, as the model's server counted them."""
+    """Token counts from the model's server."""
 
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
@@ -58,7 +58,7 @@ class Usage(Frozen):
 
 
 class UsageRow(Usage):
-    """What one agent used of one model, in `calls` model calls."""
+    """The tokens that one agent used of one model, in `calls` model calls."""
 
     agent: str
     model: str
@@ -66,7 +66,7 @@ class UsageRow(Usage):
 
 
 class ToolCall(Frozen):
-    """A tool call the model asked for. `arguments` is the JSON text exactly as the model wrote it."""
+    """A tool call that the model requested. `arguments` is the JSON text exactly as the model wrote it."""
 
     id: str
     name: str
@@ -74,7 +74,7 @@ class ToolCall(Frozen):
 
 
 class ToolOutcome(Frozen):
-    """What became of a tool call; `response` is JSON, text when the tool gave text."""
+    """The outcome of a tool call. `response` is JSON, or text if the tool returned text."""
 
     status: ToolStatus
     response: Any = None
@@ -82,12 +82,12 @@ class ToolOutcome(Frozen):
 
 
 def size_of(text: str) -> int:
-    """Bytes of `text` in UTF-8, which is what the store counts."""
+    """The size of `text` in UTF-8 bytes, which is what the store counts."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 def cut(text: str, limit: int) -> tuple[str, bool]:
-    """`text` cut to `limit` bytes at a character's edge, and whether anything was cut."""
+    """The first `limit` bytes of `text`, without a partial character, and whether anything was cut off."""
     if size_of(text) <= limit:
         return text, False
     return text.encode()[:limit].decode(errors="ignore"), True
@@ -97,8 +97,8 @@ def cut(text: str, limit: int) -> tuple[str, bool]:
 class ModelRequest:
     """A model call. `messages` and `tools` are in Chat Completions form; `timeout` bounds every wait for the server.
 
-    `may_call_tools` is False in a turn's last step, where the model has to answer in words. `output_schema` is the JSON
-    Schema that the answer is to fit.
+    `may_call_tools` is False in a turn's last step: there the model has to answer in words. `output_schema` is the JSON
+    Schema of the answer.
     """
 
     model: str
