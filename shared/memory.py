@@ -12,10 +12,10 @@ _NO_TRACE = "0" * 32
 
 
 class SessionMemory:
-    """The `Session` protocol of openai-agents over a session's log; it doesn't need that package.
+    """The `Session` protocol of openai-agents on a session's log. That package itself is not needed.
 
-    What it remembers are the turns of this service that have ended, and the items that were added. The service's own
-    model calls are told of the turns only, not of the items.
+    The memory holds the ended turns of this service and the added items. The service's own model calls get only the
+    turns, not the items.
     """
 
     def __init__(self, openai_session_key: str, *, owner: str = OWNER, session_settings: Any = None) -> None:
@@ -28,19 +28,19 @@ class SessionMemory:
         return services().memories
 
     async def get_items(self, limit: int | None = None) -> list[Item]:
-        """The newest `limit` items, or those of the settings, or all; oldest first."""
-        most = getattr(self.session_settings, "limit", None) if limit is None else limit
+        """The newest `limit` items, oldest first. Without a limit, here or in the settings, all items."""
+        maximum = getattr(self.session_settings, "limit", None) if limit is None else limit
         items = list(await self._memories.items(self._owner, SessionId(self.session_id)))
-        return items if most is None else items[max(0, len(items) - max(0, most)) :]
+        return items if maximum is None else items[max(0, len(items) - max(0, maximum)) :]
 
     async def add_items(self, items: list[Any]) -> None:
-        """Add items, all of them or none. The session is opened if there is none."""
+        """Add items, all of them or none. A missing session is created."""
         await self._memories.add(self._owner, SessionId(self.session_id), items, _NO_TRACE)
 
     async def pop_item(self) -> Item | None:
-        """Remove the newest item; it, or None."""
+        """Remove and return the newest item, or None."""
         return await self._memories.pop(self._owner, SessionId(self.session_id), _NO_TRACE)
 
     async def clear_session(self) -> None:
-        """Forget everything up to now."""
+        """Remove all items."""
         await self._memories.clear(self._owner, SessionId(self.session_id), _NO_TRACE)

@@ -1,1 +1,1 @@
-"""The agents one can talk to and the tools they may call, as declarations."""
+"""The agents that users can talk to, and their tools."""

@@ -1,4 +1,4 @@
-"""What a tool may know of the call it runs for, and reach through it."""
+"""What a tool knows about its call, and what it can change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from shared.domain.patch import Operation
 
 
 class ProjectEditor(Protocol):
-    """The projects, as far as a tool may change them."""
+    """Changes to projects by tools."""
 
-    async def apply(self, by: "ToolContext", patch: Sequence[Operation]) -> int:
-        """Apply `patch` to the call's project, once however often the call is run; the revision that this made.
+    async def apply(self, context: "ToolContext", patch: Sequence[Operation]) -> int:
+        """Apply `patch` to the call's project, and return the new revision. A repeated call applies it once.
 
         Raises:
-            InvalidPatchError: it can't be applied, or the turn has applied another one; nothing was changed.
-            ProjectNotFoundError: the session has no project that there is.
+            InvalidPatchError: it can't be applied, or the turn has applied another patch. Nothing was changed.
+            ProjectNotFoundError: the session has no project, or the project was deleted.
         """
         ...
 
 
 @dataclass(frozen=True)
 class ToolContext:
-    """The call that a tool runs for. A tool function that names it as its first parameter is given it."""
+    """The call that a tool runs for. A tool function gets it if its first parameter is annotated `ToolContext`."""
 
     session_id: SessionId
     owner: str

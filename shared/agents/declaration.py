@@ -1,4 +1,4 @@
-"""What an agent is: instructions, model, tools, output, and how much of the conversation it is given."""
+"""The declaration of an agent: instructions, model, tools, output, and how much of the conversation it gets."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from shared.domain.values import ActionKind, ToolCall
 
 @dataclass(frozen=True)
 class Agent:
-    """Declare one in a file of its own and list it in registry.py.
+    """To add an agent, declare it in its own file and list it in registry.py.
 
     Attributes:
-        model: the model of messages that name none; None leaves it to the setting MODEL.
-        output_type: what its last answer is to be, as JSON; an answer that doesn't fit fails the turn.
-        max_steps: model calls a turn may make, if that is fewer than the setting MAX_STEPS.
-        memory_messages: how many of the newest messages, with their answers, a model call is given.
-        works_on_project: its model calls are given the document of the session's project, which its tools change.
+        model: the model of messages that name none. None: the setting MODEL.
+        output_type: the type of its last answer, as JSON. Another answer fails the turn.
+        max_steps: the maximum number of model calls in a turn, if it is below the setting MAX_STEPS.
+        memory_messages: how many of the newest messages, with their answers, a model call gets.
+        works_on_project: its model calls get the document of the session's project, which its tools change.
     """
 
     name: str
@@ -34,23 +34,23 @@ class Agent:
         return next((tool for tool in self.tools if tool.name == name), None)
 
     def output_misfit(self, answer: str) -> str | None:
-        """What is wrong with a last answer; None if it is what it is to be."""
+        """What is wrong with a last answer. None if it matches `output_type`."""
         if self.output_type is None:
             return None
         try:
             self.output_type.model_validate_json(answer)
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-            return f"The answer is no {self.output_type.__name__}: {problems}"
+            return f"The answer is not a {self.output_type.__name__}: {problems}"
         return None
 
     def action_for(self, call: ToolCall) -> ActionKind | None:
-        """What has to come from outside before `call` can be run, or in place of running it."""
+        """The action that `call` needs from outside: an approval, or a result of the client. None if it needs none."""
         match self.tool(call.name):
             case ClientTool():
                 return "client_tool"
-            # Nobody is asked to approve what can't be run anyway.
-            case Tool(requires_approval=True) as tool if tool.misfit(call.arguments) is None:
+            # A call with wrong arguments can't run, so it needs no approval.
+            case Tool(requires_approval=True) as tool if tool.argument_problem(call.arguments) is None:
                 return "approval"
             case _:
                 return None

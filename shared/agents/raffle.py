@@ -1,17 +1,17 @@
-"""An agent that draws lots: with it one can try approvals, and tools that the client runs, by hand."""
+"""An agent that draws lots: an example of approvals, and of tools that the client runs."""
 
 import secrets
 
 from shared.agents.declaration import Agent
 from shared.agents.tools import ClientTool, ToolError, tool
 
-_MOST_NAMES = 1000
+_MAX_NAMES = 1000
 
 
 async def draw_lots(names: list[str], count: int = 1) -> list[str]:
-    """Draw `count` winners from a list of names: by chance, each at most once, in the order of the prizes."""
-    if not 1 <= count <= len(names) <= _MOST_NAMES:
-        raise ToolError(f"Give from 1 to {_MOST_NAMES} names, and as `count` at most as many as there are names.")
+    """Draw `count` winners from a list of names: at random, each at most once, in the order of the prizes."""
+    if not 1 <= count <= len(names) <= _MAX_NAMES:
+        raise ToolError(f"Give 1 to {_MAX_NAMES} names, and a `count` that is at most the number of names.")
     return secrets.SystemRandom().sample(names, count)
 
 
@@ -28,11 +28,11 @@ ASK_USER = ClientTool(
 
 RAFFLE = Agent(
     name="raffle",
-    description="Draws winners once somebody approves; asks the user for what it needs to know.",
+    description="Draws winners after an approval; asks the user for missing information.",
     instructions=(
-        "You run raffles. Use ask_user to learn who takes part and how many prizes there are, if you were not told."
+        "You run raffles. Use ask_user to learn who takes part and how many prizes there are, if they are missing."
         " Then use draw_lots, once, and announce the winners. When a draw is denied, say so and do not try again."
     ),
-    # A second draw would have other winners: it must not be repeated unasked.
+    # A second draw would have other winners, so the tool is not idempotent.
     tools=(tool(draw_lots, requires_approval=True), ASK_USER),
 )

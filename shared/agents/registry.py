@@ -1,4 +1,4 @@
-"""The agents there are: add one here."""
+"""The list of agents. Add a new agent here."""
 
 from shared.agents.assistant import ASSISTANT
 from shared.agents.declaration import Agent
@@ -9,22 +9,22 @@ from shared.domain.errors import AgentNotFoundError
 AGENTS: dict[str, Agent] = {agent.name: agent for agent in (ASSISTANT, VIBECODER, RAFFLE)}
 DEFAULT_AGENT = ASSISTANT.name
 PROJECT_AGENT = VIBECODER.name
-"""The default in the sessions of projects."""
+"""The default agent in sessions of projects."""
 
 
-def step_limit(name: str, most: int) -> int:
-    """How many model calls a turn of the agent may make, `most` at most; it may have been removed meanwhile."""
+def step_limit(name: str, maximum: int) -> int:
+    """The maximum number of model calls in a turn of the agent, at most `maximum`. A removed agent has no own limit."""
     agent = AGENTS.get(name)
-    return most if agent is None or agent.max_steps is None else min(agent.max_steps, most)
+    return maximum if agent is None or agent.max_steps is None else min(agent.max_steps, maximum)
 
 
 def agent_named(name: str | None) -> Agent:
-    """The agent called `name`, or the default one.
+    """The agent with this name. Without a name, the default agent.
 
     Raises:
-        AgentNotFoundError: there is none of that name.
+        AgentNotFoundError: no agent has this name.
     """
     agent = AGENTS.get(name or DEFAULT_AGENT)
     if agent is None:
-        raise AgentNotFoundError(f"There is no agent {name!r}; there are: {', '.join(sorted(AGENTS))}.")
+        raise AgentNotFoundError(f"There is no agent {name!r}; the agents are: {', '.join(sorted(AGENTS))}.")
     return agent

@@ -1,4 +1,4 @@
-"""Tools: typed Python functions a model may call, those that the client runs, and the ones every agent can use."""
+"""Tools: Python functions that a model may call, tools that the client runs, and two tools for every agent."""
 
 import ast
 import asyncio
@@ -15,25 +15,25 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from shared.agents.context import ToolContext
 
-_MAX_EXPRESSION = 200
+_MAX_EXPRESSION_LENGTH = 200
 _MAX_EXPONENT = 1000
 _MAX_VALUE = 10**1000
 
 FAILURES_ALLOWED = 2
-"""How often a tool with a `failure_code` may fail in a turn: each failure goes back to the model."""
+"""How often a tool with a `failure_code` may fail in a turn. The model gets each failure and may try again."""
 
 
 class ToolError(Exception):
-    """The tool can't do what it was asked to; the text goes back to the model."""
+    """The tool refuses its call or fails. The model gets the text."""
 
 
 @dataclass(frozen=True)
 class Tool:
     """A function with its schema.
 
-    `idempotent`: running it again after a crash does no harm. `requires_approval`: each call waits for somebody's yes.
-    `failure_code`: the turn fails with it when the tool fails in more of its steps than FAILURES_ALLOWED. Of several
-    calls of such a tool in one step only the first is run, so that what becomes of the turn is no matter of a race.
+    `idempotent`: it may run again after a crash. `requires_approval`: each call waits for an approval.
+    `failure_code`: the turn fails with this code if the tool fails in more than MAX_TOOL_FAILURES of its steps. If a
+    step calls such a tool several times, only the first call runs, so that no race decides about the turn.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Tool:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """What it takes, as JSON Schema."""
+        """The JSON Schema of its arguments."""
         return self.arguments.model_json_schema()
 
     @cached_property
@@ -55,31 +55,31 @@ class Tool:
         """The tool in Chat Completions form."""
         return _schema(self.name, self.description, self.parameters)
 
-    def misfit(self, arguments: str) -> str | None:
-        """What is wrong with `arguments`, JSON text as a model wrote it; None if it fits."""
+    def argument_problem(self, arguments: str) -> str | None:
+        """What is wrong with `arguments`, the JSON text that a model wrote. None if they are valid."""
         try:
             self.arguments.model_validate_json(arguments or "{}")
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-            return f"The arguments don't fit {self.name}: {problems}"
+            return f"The arguments of {self.name} are wrong: {problems}"
         return None
 
     async def run(self, arguments: str, context: ToolContext | None = None) -> Any:
-        """Call the function with `arguments`, JSON text as a model wrote it, and the `context` if it takes one.
+        """Call the function with `arguments`, the JSON text that a model wrote, and `context` if it takes one.
 
         Raises:
-            ToolError: the arguments don't fit, or the function says so.
+            ToolError: the arguments are wrong, or the function raised it.
         """
-        if (problem := self.misfit(arguments)) is not None:
+        if (problem := self.argument_problem(arguments)) is not None:
             raise ToolError(problem)
         values = self.arguments.model_validate_json(arguments or "{}")
-        given = {name: getattr(values, name) for name in self.arguments.model_fields}
-        return await (self.function(context, **given) if self.takes_context else self.function(**given))
+        named = {name: getattr(values, name) for name in self.arguments.model_fields}
+        return await (self.function(context, **named) if self.takes_context else self.function(**named))
 
 
 @dataclass(frozen=True)
 class ClientTool:
-    """A tool that the client runs: the turn waits for the result. `parameters` is the JSON Schema of what it takes."""
+    """A tool that the client runs: the turn waits for its result. `parameters` is the JSON Schema of its arguments."""
 
     name: str
     description: str
@@ -103,9 +103,9 @@ def tool(
     requires_approval: bool = False,
     failure_code: str | None = None,
 ) -> Tool:
-    """Make a tool of an async function: its name, its docstring, and its annotated parameters are what a model sees.
+    """Create a tool from an async function. A model sees its name, its docstring and its annotated parameters.
 
-    A first parameter annotated `ToolContext` is no part of that: it is the call's own.
+    A model does not see a first parameter that is annotated `ToolContext`.
     """
     parameters = list(inspect.signature(function).parameters.values())
     takes_context = bool(parameters) and parameters[0].annotation is ToolContext
@@ -130,18 +130,18 @@ def tool(
 
 
 async def current_time(timezone: str = "UTC") -> str:
-    """Tell the date and time in a time zone, given by its IANA name such as Europe/Berlin."""
+    """Get the date and time in a time zone, given by its IANA name, for example Europe/Berlin."""
     try:
-        zone = await asyncio.to_thread(ZoneInfo, timezone)  # it is read from a file
+        zone = await asyncio.to_thread(ZoneInfo, timezone)  # this reads a file
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # "Europe" is a folder
-        raise ToolError(f"There is no time zone {timezone!r}; use an IANA name such as Europe/Berlin.") from error
+        raise ToolError(f"There is no time zone {timezone!r}; use an IANA name, for example Europe/Berlin.") from error
     return datetime.now(zone).isoformat(timespec="seconds")
 
 
 async def calculate(expression: str) -> float:
-    """Work out an arithmetic expression with + - * / // % ** and parentheses, such as (2 + 3) * 4."""
-    if len(expression) > _MAX_EXPRESSION:
-        raise ToolError(f"The expression is longer than {_MAX_EXPRESSION} characters.")
+    """Calculate an arithmetic expression with + - * / // % ** and parentheses, for example (2 + 3) * 4."""
+    if len(expression) > _MAX_EXPRESSION_LENGTH:
+        raise ToolError(f"The expression is longer than {_MAX_EXPRESSION_LENGTH} characters.")
     try:
         return _checked(_value(ast.parse(expression.strip(), mode="eval").body))
     except (SyntaxError, ValueError, ArithmeticError, TypeError, RecursionError) as error:
@@ -160,9 +160,9 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 
 def _checked(value: Any) -> float:
-    """`value`, if JSON can carry it: a root of a negative number is complex, what overflows may be infinite."""
+    """`value`, if JSON can hold it. A root of a negative number is complex, and an overflow may be infinite."""
     if isinstance(value, complex) or not abs(value) <= _MAX_VALUE:
-        raise ValueError("the result is no real number, or too large")
+        raise ValueError("the result is not a real number, or too large")
     return value
 
 
@@ -174,7 +174,7 @@ def _value(node: ast.expr) -> float:
             return -_value(operand)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             base, exponent = _value(left), _value(right)
-            # A power of integers can take all memory: floats overflow instead.
+            # A power of integers can need all memory. A float overflows instead.
             if isinstance(op, ast.Pow) and (abs(exponent) > _MAX_EXPONENT or abs(base) > _MAX_EXPONENT):
                 return float(base) ** float(exponent)
             return _OPERATORS[type(op)](base, exponent)

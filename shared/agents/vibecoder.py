@@ -1,4 +1,4 @@
-"""The VibeCoder: changes a project's document by a patch that it proposes in a tool call."""
+"""The VibeCoder: it changes a project's document by a patch in a tool call."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from shared.domain.patch import MAX_OPERATIONS, InvalidPatchError, Operation
 async def propose_patch(
     context: ToolContext, patch: Annotated[list[Operation], Field(min_length=1, max_length=MAX_OPERATIONS)]
 ) -> dict[str, Any]:
-    """Change the project's document by a JSON Patch (RFC 6902), applied whole or not at all.
+    """Change the project's document by a JSON Patch (RFC 6902), applied completely or not at all.
 
     One patch a turn: put all operations into one call.
     """

@@ -1,4 +1,4 @@
-"""Putting a `chat.completion` object together from its chunks, unknown fields kept."""
+"""Assembles a `chat.completion` object from its chunks, with unknown fields."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -7,7 +7,7 @@ _CONCATENATED = frozenset({"content", "refusal", "reasoning_content", "reasoning
 
 
 class Assembly:
-    """A completion being assembled. `text` is the answer so far."""
+    """A completion that is being assembled. `text` is the text of the added chunks."""
 
     def __init__(self) -> None:
         self._envelope: dict[str, Any] = {}
@@ -32,7 +32,7 @@ class Assembly:
         return self._message.get("tool_calls", [])
 
     def add(self, chunk: Mapping[str, Any]) -> str:
-        """Take in a chunk as the server sent it; returns the piece of text it adds."""
+        """Add a chunk as the server sent it. Returns the piece of text in it."""
         choices = cast("list[dict[str, Any]]", chunk.get("choices") or [])
         self._envelope.update({name: value for name, value in chunk.items() if name != "choices" and value is not None})
         choice = next((choice for choice in choices if choice.get("index", 0) == 0), None)
@@ -44,12 +44,11 @@ class Assembly:
             self._pieces.append(piece)
         if delta:
             _merge(self._message, delta)
-        kept = {name: value for name, value in choice.items() if name != "delta" and value is not None}
-        self._choice.update(kept)
+        self._choice.update({name: value for name, value in choice.items() if name != "delta" and value is not None})
         return piece
 
     def completion(self) -> dict[str, Any]:
-        """The object as a call without streaming would have returned it."""
+        """The object that a call without streaming would return."""
         message = {**self._message, "content": self.text or None}
         if self.tool_calls:
             message["tool_calls"] = [
@@ -60,7 +59,7 @@ class Assembly:
 
 
 def _merge(target: dict[str, Any], delta: Mapping[str, Any]) -> None:
-    """Merge as the streaming protocol means it: texts grow, lists merge by `index`, the rest is replaced."""
+    """Merge by the rules of the streaming protocol: texts grow, lists merge by `index`, the rest is replaced."""
     for name, value in delta.items():
         known = target.get(name)
         if value is None:

@@ -29,10 +29,10 @@ _CODES = {
     429: "model_rate_limited",
 }
 _TRANSIENT = frozenset({408, 409, 429})
-# What breaks while a stream is read reaches us unwrapped by the SDK.
+# The SDK does not wrap errors that occur while a stream is read.
 _ERRORS = (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError)
 
-# Its line for every request would outweigh all others.
+# It logs a line for every request.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
@@ -51,7 +51,7 @@ class OpenAIStream:
         except _ERRORS as error:
             raise _translated(error) from error
         if self._assembly.finish_reason is None:
-            # Servers and proxies that die mid-answer often close the stream politely.
+            # A server or proxy that fails during an answer often closes the stream normally.
             raise ModelError("model_broke_off", "The model's stream ended without a finish reason.", transient=True)
 
     @property
@@ -75,7 +75,7 @@ class OpenAIStream:
 
     @property
     def usage(self) -> Usage | None:
-        """Absent where the server gives none: compatible servers may."""
+        """None if the server sent no usage, as some compatible servers do."""
         counted = self._assembly.usage
         if counted is None:
             return None
@@ -92,7 +92,7 @@ class OpenAIStream:
 
 
 class OpenAIModelClient:
-    """One HTTP client per process and event loop; whoever made this closes it."""
+    """One HTTP client per process and event loop. The code that creates it closes it."""
 
     def __init__(self, base_url: str | None, api_key: str | None) -> None:
         key = api_key or _entra_token()
@@ -102,7 +102,7 @@ class OpenAIModelClient:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[OpenAIStream]:
         timeout = openai.Timeout(request.timeout.total_seconds(), connect=_CONNECT_SECONDS)
         try:
-            # The SDK's way to a bare response: its `create` walks through every message to check what is plain already.
+            # `post` returns a bare response. `create` would validate every message, which costs time and is not needed.
             response = await self._client.post(
                 "/chat/completions",
                 cast_to=httpx2.Response,
@@ -111,7 +111,7 @@ class OpenAIModelClient:
                 stream=True,
                 stream_cls=openai.AsyncStream[Any],
             )
-            # Leaving this context closes the connection, which is what stops generation and billing.
+            # Leaving this context closes the connection. That stops generation and billing.
             async with aclosing(cast("httpx2.Response", response)) as stream:
                 yield OpenAIStream(_lines(stream.aiter_bytes()))
         except _ERRORS as error:
@@ -143,7 +143,7 @@ def _body(request: ModelRequest) -> dict[str, Any]:
 
 
 async def _lines(received: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """Lines as event streams mean them: httpx would also end one at U+2028 and its like, which stand in JSON texts."""
+    """The lines of an event stream. httpx would also split at characters like U+2028, which JSON may contain."""
     rest = b""
     async for piece in received:
         *lines, rest = (rest + piece).split(b"\n")
@@ -155,7 +155,7 @@ async def _lines(received: AsyncIterator[bytes]) -> AsyncIterator[str]:
 async def _chunks(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
     """The chunks of a Chat Completions stream: one `data:` line each, `[DONE]` at the end.
 
-    The SDK's own decoder builds a validated object of every chunk, three quarters of a call's whole cost
+    The SDK's own decoder builds a validated object from every chunk. That is three quarters of a call's whole cost
     (docs/decisions/0004-model-stream.md).
     """
     async for line in lines:
@@ -163,27 +163,28 @@ async def _chunks(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
             continue
         payload = line[5:].strip()
         if payload == "[DONE]":
-            await _drained(lines)
+            await _drain(lines)
             return
-        chunk = _parsed(payload)
+        chunk = _parse(payload)
         if error := chunk.get("error"):
             raise ModelError("model_error", f"The model's server reports: {json.dumps(error)}", transient=True)
         yield chunk
 
 
-def _parsed(payload: str) -> dict[str, Any]:
+def _parse(payload: str) -> dict[str, Any]:
     chunk = json.loads(payload)
     if "\\ud" in payload.lower():
-        # A server that cut an emoji in two: half of one is no text that could be stored or sent on.
-        whole = json.dumps(chunk, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        chunk = json.loads(whole)
+        # The server cut an emoji in two. Half an emoji is not valid text, and can't be stored or sent.
+        repaired = json.dumps(chunk, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        chunk = json.loads(repaired)
     if not isinstance(chunk, dict):
-        raise ModelError("model_broke_off", f"The model's stream holds {payload[:100]}: no chunk.", transient=True)
+        detail = f"The model's stream contains {payload[:100]}, which is not a chunk."
+        raise ModelError("model_broke_off", detail, transient=True)
     return cast("dict[str, Any]", chunk)
 
 
-async def _drained(lines: AsyncIterator[str]) -> None:
-    """Read a stream to its very end: only then is its connection used again, and the next call spared a handshake."""
+async def _drain(lines: AsyncIterator[str]) -> None:
+    """Read a stream to its end. Only then can its connection be used again, without a new handshake."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for _ in lines:
@@ -191,7 +192,7 @@ async def _drained(lines: AsyncIterator[str]) -> None:
 
 
 def _translated(error: Exception) -> ModelError:
-    """The SDK's errors in our words, each mapped here and nowhere else."""
+    """The SDK's error as a ModelError. All errors are translated here."""
     match error:
         case openai.APITimeoutError() | httpx2.TimeoutException():
             return ModelError("model_timeout", "The model did not answer in time.", transient=True)
@@ -213,7 +214,7 @@ def _code_of(error: openai.APIStatusError, status: int) -> str:
 
 
 def _entra_token() -> Callable[[], Awaitable[str]]:
-    """A provider of the managed identity's tokens; imported here because azure.identity is slow to import."""
+    """A provider of the managed identity's tokens. It is imported here because azure.identity is slow to import."""
     from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider  # noqa: PLC0415
 
     return get_bearer_token_provider(DefaultAzureCredential(), _AZURE_SCOPE)

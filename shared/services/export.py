@@ -1,19 +1,11 @@
-"""A session's whole log for taking away: enough to rebuild its state, usage and messages."""
+"""Exports of sessions: the whole log, enough to rebuild state, usage and messages."""
 
 from collections.abc import AsyncGenerator
 
-from shared.domain.chunks import (
-    Chunk,
-    Event,
-)
+from shared.domain.chunks import Chunk, Event
 from shared.domain.documents import Message, ToolResult
 from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import (
-    MessageQueued,
-    RunComplete,
-    ToolCallComplete,
-    UserMessage,
-)
+from shared.domain.events import MessageQueued, RunComplete, ToolCallComplete, UserMessage
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
@@ -21,7 +13,7 @@ from shared.ports import Clock, SessionLog
 from shared.services.reading import load_texts
 from shared.services.sessions import require_owned
 
-_CHUNKS_AT_ONCE = 50
+_CHUNKS_PER_READ = 50
 
 
 class Exports:
@@ -30,7 +22,7 @@ class Exports:
         self._clock = clock
 
     async def header(self, owner: str, session_id: SessionId) -> ExportHeader:
-        """The first line; the export ends with the log's head as it is now.
+        """The first line. The export ends at the current head of the log.
 
         Raises SessionNotFoundError.
         """
@@ -38,33 +30,33 @@ class Exports:
         return ExportHeader(session_id=session_id, epoch=state.epoch, head=state.head, exported_at=self._clock.now())
 
     async def events(self, header: ExportHeader) -> AsyncGenerator[ExportedEvent]:
-        """The lines after the header, read as they are asked for.
+        """The lines after the header. Each page of them is read when it is needed.
 
         Raises:
-            StoreUnavailableError: the log ends before the header's head, since the session is deleted meanwhile.
+            StoreUnavailableError: the log ends before the header's head, because the session was just deleted.
         """
-        position = 0
-        while position < header.head:
-            chunks = await self._log.read(header.session_id, position, _CHUNKS_AT_ONCE, before=header.head + 1)
-            if not chunks or chunks[0].first > position + 1:
-                raise StoreUnavailableError(f"The session {header.session_id!r} is deleted: its export breaks off.")
+        after = 0
+        while after < header.head:
+            chunks = await self._log.read(header.session_id, after, _CHUNKS_PER_READ, before=header.head + 1)
+            if not chunks or chunks[0].first > after + 1:
+                raise StoreUnavailableError(f"The session {header.session_id!r} was deleted: its export ends early.")
             for chunk in chunks:
                 for event in await load_texts(self._log, header.session_id, chunk.events):
                     if event.sequence <= header.head:
-                        yield await self._line(chunk, event)
-            position = chunks[-1].last
+                        yield await self._render_line(chunk, event)
+            after = chunks[-1].last
 
-    async def _line(self, chunk: Chunk, event: Event) -> ExportedEvent:
+    async def _render_line(self, chunk: Chunk, event: Event) -> ExportedEvent:
         data = event.data
         if isinstance(data, ToolCallComplete) and data.overflow is not None:
             result = await self._log.get(ToolResult, chunk.session_id, data.overflow)
             data = data.model_copy(update={"response": None if result is None else result.outcome.response})
-        if getattr(data, "overflow", None) is not None:  # it is in place now
+        if getattr(data, "overflow", None) is not None:  # the text is filled in
             data = data.model_copy(update={"overflow": None})
-        facts = await self._facts(chunk.session_id, event)
+        facts = await self._load_facts(chunk.session_id, event)
         return ExportedEvent.of(event.model_copy(update={"data": data}), chunk.writer, facts)
 
-    async def _facts(self, session_id: SessionId, event: Event) -> MessageFacts | None:
+    async def _load_facts(self, session_id: SessionId, event: Event) -> MessageFacts | None:
         if event.message_id is None or not isinstance(event.data, UserMessage | MessageQueued | RunComplete):
             return None
         message = await self._log.get(Message, session_id, event.message_id)
@@ -72,4 +64,4 @@ class Exports:
             return None
         if isinstance(event.data, RunComplete):
             return MessageFacts(completed_at=message.completed_at)
-        return MessageFacts.entering(message)
+        return MessageFacts.at_entry(message)

@@ -1,39 +1,35 @@
-"""The log as a resource that is read: pages of it from either end."""
+"""The event history of a session: pages of its log, from either end."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
-from shared.domain.chunks import (
-    Event,
-)
-from shared.domain.events import (
-    MessageStart,
-)
-from shared.domain.history import DELTA, AttemptAt, Entry, Walk, attempt_of, matches_any, settles_attempt
+from shared.domain.chunks import Event
+from shared.domain.events import MessageStart
+from shared.domain.history import DELTA, Entry, PageBuilder, StepAttempt, attempt_of, matches_any, settles_attempt
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
 from shared.services.reading import load_texts
 from shared.services.sessions import require_owned
 
-_CHUNKS_AT_ONCE = (8, 32, 64)
-"""How many chunks are read at first, then, and from then on: a chunk may hold one event or a hundred."""
+_CHUNKS_PER_READ = (8, 32, 64)
+"""The sizes of the first, the second and all later reads: a chunk may hold one event or a hundred."""
 
-_MOST_WALKED = 500
-"""Events after which a page ends, full or not: a request costs so much and no more, whatever is joined or filtered.
+_MAX_EVENTS_READ = 500
+"""A page ends after so many events, even if it is not full. This bounds the cost of a request with any filter.
 
-With a larger `limit` it ends after as many as that.
+With a larger `limit` the page ends after `limit` events.
 """
 
 
 @dataclass(frozen=True)
 class PageQuery:
-    """Which events are wanted: those between `after` and `before`, both excluded, from either end.
+    """Which events a page holds: those between `after` and `before`, both excluded, from either end.
 
-    `types` are names or patterns; empty means all. `coalesce`: deltas joined per step and attempt, void attempts left
-    out; `limit` counts what is left.
+    `types` are names or patterns; empty means all. `coalesce`: the deltas of each attempt are joined, and void attempts
+    are left out. `limit` counts the entries that remain.
     """
 
     after: int = 0
@@ -46,7 +42,7 @@ class PageQuery:
 
 @dataclass(frozen=True)
 class EventPage:
-    """`next_cursor` is the next page's `after` (newest first: its `before`), and None when this is the last one."""
+    """`next_cursor` is `after` of the next page (newest first: `before`). None if this is the last page."""
 
     entries: Sequence[Entry]
     next_cursor: int | None
@@ -60,63 +56,63 @@ class History:
     async def page(self, owner: str, session_id: SessionId, query: PageQuery) -> EventPage:
         """A page of the log as it is now, up to its head.
 
-        It may hold fewer entries than `limit`, even none, and have a next page: its work is bounded.
+        It may have fewer entries than `limit`, even none, and still have a next page, because its cost is bounded.
         """
         state = require_owned(await self._log.state(session_id), owner, session_id)
         before = state.head + 1 if query.before is None else min(query.before, state.head + 1)
-        walk = Walk(query.limit, query.types, coalesce=query.coalesce, newest=query.newest)
-        cursor = await self._walked(walk, state, query, before)
-        entries = walk.entries
+        builder = PageBuilder(query.limit, query.types, coalesce=query.coalesce, newest=query.newest)
+        cursor = await self._fill(builder, state, query, before)
+        entries = builder.entries
         events = await load_texts(self._log, session_id, [entry.event for entry in entries])
         listed = [replace(entry, event=event) for entry, event in zip(entries, events, strict=True)]
         return EventPage(listed, cursor, state.head)
 
-    async def _walked(self, walk: Walk, state: SessionState, query: PageQuery, before: int) -> int | None:
-        """Walk over the page's events; where the next page begins, or None if there is none."""
+    async def _fill(self, builder: PageBuilder, state: SessionState, query: PageQuery, before: int) -> int | None:
+        """Add the page's events. Returns the cursor of the next page, or None if there is none."""
         step, last = (-1, query.after + 1) if query.newest else (1, before - 1)
-        walked, most = 0, max(query.limit, _MOST_WALKED)
+        count, max_count = 0, max(query.limit, _MAX_EVENTS_READ)
         async with aclosing(self._events(state.session_id, query, before)) as events:
             async for event in events:
-                edge = before - 1 if query.newest else event.sequence - 1
-                while not walk.take(event):
-                    if not await self._left_out(walk, state, edge):
+                known = before - 1 if query.newest else event.sequence - 1
+                while not builder.add(event):
+                    if not await self._drop_void(builder, state, known):
                         return event.sequence - step
-                walked += 1
-                if walked == most and event.sequence != last:
-                    await self._left_out(walk, state, before - 1 if query.newest else event.sequence)
+                count += 1
+                if count == max_count and event.sequence != last:
+                    await self._drop_void(builder, state, before - 1 if query.newest else event.sequence)
                     return event.sequence
-        await self._left_out(walk, state, before - 1)
+        await self._drop_void(builder, state, before - 1)
         return None
 
     async def _events(self, session_id: SessionId, query: PageQuery, before: int) -> AsyncGenerator[Event]:
-        """The events of the window that may be wanted, from the end that is asked for."""
+        """The events between the query's cursors that may match, from the requested end."""
         after, newest = query.after, query.newest
         skip_deltas = bool(query.types) and not matches_any(query.types, DELTA)
-        for most in chain(_CHUNKS_AT_ONCE, repeat(_CHUNKS_AT_ONCE[-1])):
+        for limit in chain(_CHUNKS_PER_READ, repeat(_CHUNKS_PER_READ[-1])):
             chunks = await self._log.read(
-                session_id, after, most, before=before, newest=newest, skip_deltas=skip_deltas
+                session_id, after, limit, before=before, newest=newest, skip_deltas=skip_deltas
             )
             events = [event for chunk in chunks for event in chunk.events if after < event.sequence < before]
             for event in reversed(events) if newest else events:
                 yield event
-            if len(chunks) < most:
+            if len(chunks) < limit:
                 return
             after, before = (after, chunks[0].first) if newest else (chunks[-1].last, before)
 
-    async def _left_out(self, walk: Walk, state: SessionState, after: int) -> bool:
-        """Whether the page held a part of an attempt that something later than `after` has made void."""
-        attempt = walk.in_doubt
+    async def _drop_void(self, builder: PageBuilder, state: SessionState, after: int) -> bool:
+        """Drop the undecided attempt if an event later than `after` makes it void. Returns whether it did."""
+        attempt = builder.undecided_attempt
         if attempt is None or not await self._is_void(state, attempt, after):
             return False
-        walk.leave_out(attempt)
+        builder.drop(attempt)
         return True
 
-    async def _is_void(self, state: SessionState, attempt: AttemptAt, after: int) -> bool:
-        turn, most = state.active_turn, _CHUNKS_AT_ONCE[0]
+    async def _is_void(self, state: SessionState, attempt: StepAttempt, after: int) -> bool:
+        turn, limit = state.active_turn, _CHUNKS_PER_READ[0]
         if turn is not None and turn.call is not None and (turn.turn_id, turn.step) == (attempt.turn_id, attempt.step):
             return turn.call.number > attempt.number
-        # The attempt is over, so what decides is in the log, and soon: nothing else but outside events comes between.
-        while chunks := await self._log.read(state.session_id, after, most, skip_deltas=True):
+        # The attempt is over, so the deciding event is in the log. Only outside events can come before it.
+        while chunks := await self._log.read(state.session_id, after, limit, skip_deltas=True):
             for event in (event for chunk in chunks for event in chunk.events if event.sequence > after):
                 if settles_attempt(event):
                     return False

@@ -1,4 +1,4 @@
-"""The VibeCoder's hand on projects: patches applied once each, and what a turn has done to its project."""
+"""The VibeCoder's patches: each is applied to its project once, and recorded in its turn."""
 
 import json
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ from shared.ports import Clock, ProjectStore
 
 @dataclass(frozen=True)
 class Change:
-    """A patch that a project holds, and the revision that it made."""
+    """A patch that was applied to a project, and the revision that it created."""
 
     patch: list[dict[str, Any]]
     revision: int
 
     @property
     def outcome(self) -> ToolOutcome:
-        """What the call that proposed it gave."""
+        """The outcome of the tool call that proposed it."""
         return ToolOutcome(status="completed", response={"project_revision": self.revision})
 
     def noted(self, message: Message) -> Message:
-        """The message with what its turn did."""
+        """`message` with the change that its turn made."""
         return message.model_copy(update={"patch": self.patch, "project_revision": self.revision})
 
 
@@ -43,17 +43,17 @@ class Vibecoding:
         self._projects = projects
         self._clock = clock
 
-    async def apply(self, by: ToolContext, patch: Sequence[Operation]) -> int:
+    async def apply(self, context: ToolContext, patch: Sequence[Operation]) -> int:
         while True:
-            project = await self._project(by.project_id, by.owner)
-            if (known := _applied_by(project, by.message_id)) is not None:
-                if known.call_id == by.call_id:
+            project = await self._load_project(context.project_id, context.owner)
+            if (known := _applied_by(project, context.message_id)) is not None:
+                if known.call_id == context.call_id:
                     return known.revision
-                raise InvalidPatchError("This turn has applied its patch: one a turn, with all operations in it.")
-            document = patched(project.document, patch, by.node_id)
+                raise InvalidPatchError("This turn has already applied a patch: put all operations into one patch.")
+            document = patched(project.document, patch, context.node_id)
             if document == project.document:
-                return project.revision  # nothing that could happen twice, so there is nothing to remember
-            changed = project.patched(self._clock.now(), document, by.message_id, by.call_id)
+                return project.revision  # no record is needed: the same patch changes nothing again
+            changed = project.patched(self._clock.now(), document, context.message_id, context.call_id)
             try:
                 await self._projects.replace(changed)
             except RevisionTakenError:
@@ -61,20 +61,23 @@ class Vibecoding:
             return changed.revision
 
     async def briefing(self, state: SessionState) -> str:
-        """What a model call has to know of the session's project, as it is now.
+        """The text about the session's project for a model call, with the current document.
 
         Raises:
-            ProjectNotFoundError: there is none.
+            ProjectNotFoundError: the session has no project, or the project was deleted.
         """
-        project = await self._project(state.project_id, state.owner)
+        project = await self._load_project(state.project_id, state.owner)
         document = json.dumps(project.document, ensure_ascii=False)
-        told = f"The project's document, revision {project.revision}:\n{document}"
+        text = f"The project's document, revision {project.revision}:\n{document}"
         if state.node_id is None:
-            return told
-        return f"{told}\nThis conversation is about one node. Change nothing but the node {json.dumps(state.node_id)}."
+            return text
+        return f"{text}\nThis conversation is about one node. Change nothing but the node {json.dumps(state.node_id)}."
 
     async def change_by(self, state: SessionState, message_id: str, call: ToolCall | ToolResult) -> Change | None:
-        """What a tool call has done to the session's project, whoever may have lived to record it."""
+        """The change that a tool call made to the session's project. None if it made none.
+
+        The project knows it, even if the execution that applied the patch could not record it in the log.
+        """
         if call.name != propose_patch.__name__ or state.project_id is None:
             return None
         project = await self._projects.get(ProjectId(state.project_id))
@@ -86,7 +89,7 @@ class Vibecoding:
     async def closed(
         self, state: SessionState, message: Message, dangling: Sequence[ToolResult]
     ) -> tuple[Message, tuple[ToolResult, ...]]:
-        """The message and its unanswered calls: one whose patch the project holds is recorded as what it is."""
+        """The message and its unanswered calls. A call whose patch was applied gets its real outcome."""
         results: list[ToolResult] = []
         for result in dangling:
             change = await self.change_by(state, message.message_id, result)
@@ -97,7 +100,7 @@ class Vibecoding:
     async def response(
         self, state: SessionState, message: Message, status: TurnOutcome, usage: Usage
     ) -> VibecodeResponse | None:
-        """What there is to tell of a VibeCoder's turn: of every one that completed or changed something."""
+        """The event about a VibeCoder's turn, if the turn completed or changed something."""
         agent = AGENTS.get(message.agent)
         if agent is None or not agent.works_on_project or (status != "completed" and message.patch is None):
             return None
@@ -107,9 +110,9 @@ class Vibecoding:
             revision = 0 if project is None else project.revision
         return VibecodeResponse(patch=message.patch, token_usage=usage, project_revision=revision)
 
-    async def _project(self, project_id: str | None, owner: str) -> Project:
+    async def _load_project(self, project_id: str | None, owner: str) -> Project:
         if project_id is None:
-            raise ProjectNotFoundError("")
+            raise ProjectNotFoundError(None)
         project = await self._projects.get(ProjectId(project_id))
         if project is None or project.deleted or project.owner != owner:
             raise ProjectNotFoundError(project_id)
@@ -121,5 +124,5 @@ def _applied_by(project: Project, message_id: str) -> AppliedPatch | None:
 
 
 def _operations_in(arguments: str) -> list[dict[str, Any]]:
-    """The patch in a propose_patch call that was carried out."""
+    """The patch of an executed propose_patch call."""
     return [Operation.model_validate(each).members for each in json.loads(arguments)["patch"]]

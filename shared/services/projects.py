@@ -1,4 +1,4 @@
-"""Projects: make, look up, list, change, delete."""
+"""Projects: create, get, list, change, delete."""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ from shared.services.cursors import decode_cursor, encode_cursor
 from shared.services.idempotency import IdempotencyKey
 from shared.services.sessions import Sessions, merge_patch
 
-_AT_ONCE = 100
+_SESSIONS_PER_READ = 100
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Projects:
     async def create(
         self, owner: str, name: str, document: Any = None, key: IdempotencyKey | None = None
     ) -> tuple[Project, bool]:
-        """Make a project, or find the one that a request with the same key made: then the flag is True.
+        """Create a project. If a request with the same key created it before, return that one and True.
 
         Raises:
             InvalidDocumentError, IdempotencyKeyReusedError
-            ProjectExistsError: what this key made was deleted.
+            ProjectExistsError: the project that this key created was deleted.
         """
         now = self._clock.now()
         project = Project(
-            # A retry must find what the first try made, so the key decides the id.
+            # The id is derived from the key, so that a retry finds the project of the first try.
             id=new_project_id(now) if key is None else _project_id_for(key),
             owner=owner,
             name=name,
@@ -63,22 +63,22 @@ class Projects:
         try:
             await self._store.create(project)
         except ProjectExistsError:
-            return await self._made_before(project), True
+            return await self._find_created(project), True
         return project, False
 
-    async def _made_before(self, project: Project) -> Project:
-        there = await self._store.get(project.id)
-        if there is None or there.deleted or there.owner != project.owner:
-            raise ProjectExistsError(f"The project {project.id!r} was deleted; its id is not given out again.")
-        if there.body_hash != project.body_hash:
-            raise IdempotencyKeyReusedError("This Idempotency-Key was used with another body: take a new key.")
-        return there
+    async def _find_created(self, project: Project) -> Project:
+        existing = await self._store.get(project.id)
+        if existing is None or existing.deleted or existing.owner != project.owner:
+            raise ProjectExistsError(project.id)
+        if existing.body_hash != project.body_hash:
+            raise IdempotencyKeyReusedError
+        return existing
 
     async def get(self, owner: str, project_id: ProjectId) -> Project:
         """The project as it is now.
 
         Raises:
-            ProjectNotFoundError: there is none, it was deleted, or it is another owner's.
+            ProjectNotFoundError: it does not exist, was deleted, or is another owner's.
         """
         project = await self._store.get(project_id) if is_project_id(project_id) else None
         if project is None or project.deleted or project.owner != owner:
@@ -89,7 +89,7 @@ class Projects:
         """A page of projects, newest first.
 
         Raises:
-            InvalidRequestError: the cursor is not one of ours.
+            InvalidCursorError: the cursor did not come from this list.
         """
         before = None if cursor is None else decode_cursor(cursor)
         found = await self._store.list(owner, before=before, limit=limit + 1)
@@ -104,17 +104,17 @@ class Projects:
 
         Raises:
             ProjectNotFoundError, InvalidDocumentError
-            PreconditionFailedError: it is at another revision, and not as the patch would have it.
+            PreconditionFailedError: it is at another revision, and the patch would change it.
         """
         while True:
             project = await self.get(owner, project_id)
             changed = _patched(project, patch)
-            # Before the condition: a retry whose first try was carried out finds what it asks for (RFC 9110, 13.1.1).
+            # Before the condition: a retry after a successful first try finds its own change (RFC 9110, 13.1.1).
             if changed == project:
                 return project
             if revisions is not None and project.revision not in revisions:
                 raise PreconditionFailedError(
-                    f"The project is at revision {project.revision}: read it, and decide again."
+                    f"The project is at revision {project.revision}: read it and decide again."
                 )
             try:
                 return await self._replace(changed)
@@ -122,31 +122,31 @@ class Projects:
                 continue
 
     async def delete(self, owner: str, project_id: ProjectId, trace_id: str) -> None:
-        """Delete the project, then its sessions; of these a crash leaves the rest to the sweep."""
+        """Delete the project, then its sessions. After a crash the sweep deletes the remaining sessions."""
         while True:
             project = await self.get(owner, project_id)
             mark = project.model_copy(update={"deleted": True, "document": EMPTY_DOCUMENT, "applied": ()})
             try:
-                await self._empty(await self._replace(mark), trace_id)
+                await self._delete_sessions(await self._replace(mark), trace_id)
             except RevisionTakenError:
                 continue
             return
 
-    async def sweep(self, mark: Project, patience: timedelta) -> None:
-        """Delete what sessions are left of a deleted project; after `patience` nobody can be opening one any more."""
-        await self._empty(mark, None)
-        if self._clock.now() - mark.updated_at >= patience:
+    async def sweep(self, mark: Project, grace: timedelta) -> None:
+        """Delete the remaining sessions of a deleted project. After `grace` no request can create one any more."""
+        await self._delete_sessions(mark, None)
+        if self._clock.now() - mark.updated_at >= grace:
             await self._replace(mark.model_copy(update={"emptied": True}))
 
-    async def _empty(self, mark: Project, trace_id: str | None) -> None:
+    async def _delete_sessions(self, mark: Project, trace_id: str | None) -> None:
         wanted = SessionFilter(owner=mark.owner, project_id=mark.id)
         before = None
-        while found := await self._log.sessions(wanted, before=before, limit=_AT_ONCE):
+        while found := await self._log.sessions(wanted, before=before, limit=_SESSIONS_PER_READ):
             for state in found:
                 try:
                     await self._sessions.delete(mark.owner, state.session_id, trace_id)
                 except SessionNotFoundError:
-                    continue  # deleted meanwhile
+                    continue  # already deleted
             before = listing_key(found[-1])
 
     async def _replace(self, project: Project) -> Project:
