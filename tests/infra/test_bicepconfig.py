@@ -1,10 +1,10 @@
-"""infra/bicepconfig.json turns every rule of the compiler's linter on."""
+"""infra/bicepconfig.json enables every rule of the compiler's linter."""
 
 import json
 from typing import Any
 
-from tests.infra.given import INFRA
-from tests.infra.versions import MAX_AGE
+from tests.infra.api_versions import MAX_AGE
+from tests.infra.bicep_files import INFRA
 
 # github.com/Azure/bicep at 9beb0fee (21 August 2026), src/vscode-bicep/resources/configuration/bicepconfig.schema.json.
 RULES = """
@@ -21,11 +21,11 @@ use-recent-module-versions use-recognized-resource-type use-resource-id-function
 use-safe-access use-secure-value-for-secure-inputs use-stable-resource-identifiers use-stable-vm-image
 use-user-defined-types what-if-short-circuiting
 """
-# Shown, and no reason to fail.
+# These are shown, but do not fail the build.
 INFO = {
-    "use-description-params": "main.bicep describes its parameters; those of a module have the same names",
-    "use-description-vars": "a name says enough, or a comment gives the reason",
-    "what-if-short-circuiting": "names of role assignments follow from the principal, which only a deployment knows",
+    "use-description-params": "main.bicep describes its parameters, and modules use the same names",
+    "use-description-vars": "the name is clear, or a comment gives the reason",
+    "what-if-short-circuiting": "names of role assignments are derived from the principal, known only in a deployment",
 }
 CONFIG: dict[str, Any] = json.loads((INFRA / "bicepconfig.json").read_text(encoding="utf-8"))
 
@@ -40,7 +40,7 @@ def test_every_rule_of_the_linter_is_on() -> None:
     assert {rule for rule, level in levels.items() if level == "info"} == set(INFO)
 
 
-def test_the_age_of_a_version_never_stops_a_deployment() -> None:
+def test_an_old_api_version_only_warns() -> None:
     recent = CONFIG["analyzers"]["core"]["rules"]["use-recent-api-versions"]
 
     assert recent == {"level": "warning", "maxAgeInDays": MAX_AGE.days}

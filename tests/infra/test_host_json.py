@@ -1,4 +1,4 @@
-"""host.json: one for each durable backend, put in place by azd, and a reason for every setting."""
+"""host.json: one file per durable backend, which azd packages, and a documented reason for every setting."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from local.host.options import options_of
-from tests.infra.bicep import template
+from tests.infra.bicep_parser import parse
 
 ROOT = Path(__file__).parents[2]
 FILES = {"azureStorage": ROOT / "host.json", "azureManaged": ROOT / "infra" / "host.azureManaged.json"}
@@ -20,7 +20,7 @@ REASONS = (ROOT / "docs" / "host.md").read_text()
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its path."""
+    """Every setting with its path."""
     if not isinstance(value, dict):
         yield path, value
         return
@@ -40,11 +40,11 @@ def test_both_files_differ_only_in_the_storage_provider() -> None:
     assert [provider["type"] for provider in providers] == list(FILES)
 
 
-def test_there_is_a_file_for_every_backend_that_can_be_deployed() -> None:
-    assert template((ROOT / "infra" / "main.bicep").read_text()).allowed["durableBackend"] == list(FILES)
+def test_every_deployable_backend_has_a_file() -> None:
+    assert parse((ROOT / "infra" / "main.bicep").read_text()).allowed["durableBackend"] == list(FILES)
 
 
-def test_the_scheduler_is_reached_by_the_setting_that_the_app_is_given() -> None:
+def test_the_app_has_the_setting_that_names_the_scheduler() -> None:
     name = durable(HOSTS["azureManaged"])["storageProvider"]["connectionStringName"]
 
     assert f"{name}:" in (ROOT / "infra" / "modules" / "app.bicep").read_text()
@@ -52,27 +52,31 @@ def test_the_scheduler_is_reached_by_the_setting_that_the_app_is_given() -> None
 
 @pytest.mark.parametrize("backend", FILES)
 def test_every_setting_has_its_reason(backend: str) -> None:
-    told = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| \S", REASONS, re.MULTILINE))
+    documented = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| \S", REASONS, re.MULTILINE))
     settings = {
         path: value if value and isinstance(value, str) else json.dumps(value) for path, value in leaves(HOSTS[backend])
     }
-    unlike = {
-        path: value for path, value in settings.items() if told.get(f"{path} ({backend})", told.get(path)) != value
+    wrong = {
+        path: value
+        for path, value in settings.items()
+        if documented.get(f"{path} ({backend})", documented.get(path)) != value
     }
 
-    assert unlike == {}
+    assert wrong == {}
 
 
-def test_no_reason_is_left_of_a_setting_that_is_gone() -> None:
-    told = re.findall(r"^\| `([\w.]+)(?: \((\w+)\))?` \| `", REASONS, re.MULTILINE)
+def test_no_reason_remains_for_a_removed_setting() -> None:
+    documented = re.findall(r"^\| `([\w.]+)(?: \((\w+)\))?` \| `", REASONS, re.MULTILINE)
     paths = {backend: dict(leaves(host)) for backend, host in HOSTS.items()}
 
     assert [
-        path for path, backend in told if not any(path in paths[each] for each in ([backend] if backend else paths))
+        path
+        for path, backend in documented
+        if not any(path in paths[each] for each in ([backend] if backend else paths))
     ] == []
 
 
-def test_the_local_host_reads_what_the_real_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_local_host_reads_the_same_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKHUB_NAME", "mine")
 
     options = options_of(ROOT, None, 0, Path())
@@ -82,7 +86,7 @@ def test_the_local_host_reads_what_the_real_one_does(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("backend", FILES)
-def test_the_host_logs_no_storage_request_and_core_tools_print_no_system_lines(backend: str) -> None:
+def test_the_host_logs_no_storage_requests_and_no_system_lines(backend: str) -> None:
     levels = HOSTS[backend]["logging"]["logLevel"]
 
     assert (levels["Azure.Core"], levels["DurableTask.AzureStorage"]) == ("Warning", "Warning")
@@ -90,40 +94,40 @@ def test_the_host_logs_no_storage_request_and_core_tools_print_no_system_lines(b
 
 
 @pytest.mark.parametrize("backend", FILES)
-def test_durable_tracing_is_set_so_that_the_host_does_not_warn_at_each_start(backend: str) -> None:
+def test_durable_tracing_is_set_or_the_host_would_warn_at_each_start(backend: str) -> None:
     assert durable(HOSTS[backend])["tracing"] == {"distributedTracingEnabled": True, "version": "V2"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What packaging needs of the app's folder."""
+    """A copy of the files that packaging needs."""
     (tmp_path / "infra").mkdir()
     for file in ("host.json", "infra/host.sh", "infra/host.azureManaged.json"):
         shutil.copy(ROOT / file, tmp_path / file)
     return tmp_path
 
 
-def run(folder: Path, what: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = ["sh", str(folder / "infra" / "host.sh"), what]
-    return subprocess.run(command, env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, text=True, check=False)
+def run(folder: Path, command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    script = ["sh", str(folder / "infra" / "host.sh"), command]
+    return subprocess.run(script, env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, text=True, check=False)
 
 
-def placed(folder: Path) -> str:
+def backend_of(folder: Path) -> str:
     return durable(json.loads((folder / "host.json").read_text()))["storageProvider"]["type"]
 
 
 @pytest.mark.parametrize("env", [{}, {"DURABLE_BACKEND": ""}, {"DURABLE_BACKEND": "azureStorage"}])
-def test_packaging_for_azure_storage_leaves_the_file_as_it_is(folder: Path, env: dict[str, str]) -> None:
+def test_packaging_for_azure_storage_keeps_the_file(folder: Path, env: dict[str, str]) -> None:
     assert run(folder, "place", **env).returncode == 0
 
     assert (folder / "host.json").read_text() == FILES["azureStorage"].read_text()
     assert run(folder, "restore").returncode == 0
-    assert placed(folder) == "azureStorage"
+    assert backend_of(folder) == "azureStorage"
 
 
-def test_packaging_for_the_scheduler_takes_its_file_and_puts_ours_back(folder: Path) -> None:
+def test_packaging_for_the_scheduler_swaps_the_file_and_restores_it(folder: Path) -> None:
     assert run(folder, "place", DURABLE_BACKEND="azureManaged").returncode == 0
-    assert placed(folder) == "azureManaged"
+    assert backend_of(folder) == "azureManaged"
 
     assert run(folder, "restore", DURABLE_BACKEND="azureManaged").returncode == 0
 
@@ -131,8 +135,8 @@ def test_packaging_for_the_scheduler_takes_its_file_and_puts_ours_back(folder: P
     assert sorted(path.name for path in (folder / "infra").iterdir()) == ["host.azureManaged.json", "host.sh"]
 
 
-def test_a_packaging_that_broke_off_loses_nothing(folder: Path) -> None:
-    (folder / "host.json").write_text(FILES["azureStorage"].read_text() + "\n")  # a change of one's own
+def test_an_interrupted_packaging_loses_nothing(folder: Path) -> None:
+    (folder / "host.json").write_text(FILES["azureStorage"].read_text() + "\n")  # a local change
     mine = (folder / "host.json").read_text()
     for _ in range(2):
         assert run(folder, "place", DURABLE_BACKEND="azureManaged").returncode == 0
@@ -142,14 +146,14 @@ def test_a_packaging_that_broke_off_loses_nothing(folder: Path) -> None:
     assert (folder / "host.json").read_text() == mine
 
 
-def test_an_unknown_backend_is_refused_by_its_name_before_anything_is_packaged(folder: Path) -> None:
+def test_an_unknown_backend_is_refused_by_name_before_packaging(folder: Path) -> None:
     done = run(folder, "place", DURABLE_BACKEND="netherite")
 
-    assert (done.returncode, placed(folder)) == (1, "azureStorage")
+    assert (done.returncode, backend_of(folder)) == (1, "azureStorage")
     assert "DURABLE_BACKEND is netherite" in done.stderr
 
 
-def test_azd_runs_it_around_packaging() -> None:
+def test_azd_runs_the_script_before_and_after_packaging() -> None:
     lines = [line.strip() for line in (ROOT / "azure.yaml").read_text().splitlines()]
 
     assert lines[lines.index("prepackage:") :][2] == "run: sh infra/host.sh place"

@@ -1,4 +1,4 @@
-"""What `azd up` provisions fits together, fits the code, and fits what is known of Azure. Nothing here deploys."""
+"""The Bicep files of `azd up` fit together, fit the code, and fit the known facts about Azure. Nothing is deployed."""
 
 import re
 import shutil
@@ -9,14 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from shared.settings import Settings
-from tests.infra import checks
-from tests.infra.bicep import Expression, Template, template
-from tests.infra.given import INFRA, ROOT, TEXTS, changed, files
-from tests.infra.knowledge import PLATFORM_SETTINGS, PROPERTIES, READABLE, REQUIRED, ROLES
+from tests.infra import code_checks
+from tests.infra.azure_facts import PLATFORM_SETTINGS, PROPERTIES, READABLE, REQUIRED, ROLES
+from tests.infra.bicep_files import INFRA, ROOT, TEXTS, load_files, with_mistake
+from tests.infra.bicep_parser import Expression, Template, parse
 
 PARAMETERS = (INFRA / "main.parameters.json").read_text()
 HOST = (ROOT / "host.json").read_text()
-TOLD = (ROOT / "docs" / "deploy.md").read_text()
+DEPLOY_DOC = (ROOT / "docs" / "deploy.md").read_text()
 LEASES = """    name: 'leases'
     partitionKey: '/id'
     defaultTtl: -1
@@ -25,48 +25,53 @@ LEASES = """    name: 'leases'
 
 Check = Callable[[dict[str, Template]], list[str]]
 CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
-    checks.unparsed: [
+    code_checks.unparsed: [
         ("cosmos", "disableLocalAuth: true", "disableLocalAuth: true }", "line"),
         ("main", "param model string", "param model = = string", "line"),
     ],
-    checks.unresolved: [
+    code_checks.unresolved: [
         ("main", "scope: group", "scope: grupp", "grupp is not declared"),
         ("app", "url string = 'https://${site.", "url string = 'https://${sight.", "sight is not declared"),
-        ("storage", "param name string", "param name string\nparam idle string", "idle is not used"),
+        ("storage", "param name string", "param name string\nparam unused string", "unused is not used"),
         ("storage", "param tags Tags", "param tags Tag", "Tag is not declared"),
         ("storage", "param tags Tags", "param tags string", "Tags is not used"),
         ("network", "param services Service[]", "param services string[]", "Service is not used"),
     ],
-    checks.unfit_imports: [
+    code_checks.wrong_imports: [
         ("storage", "{ Tags }", "{ Labels }", "types does not export Labels"),
         ("types", "@export()\n", "", "types does not export Tags"),
-        ("types", "type Tags", "@export()\ntype Idle = string\n\n@export()\ntype Tags", "no file imports Idle"),
+        ("types", "type Tags", "@export()\ntype Unused = string\n\n@export()\ntype Tags", "no file imports Unused"),
     ],
-    checks.unfit_modules: [
+    code_checks.wrong_modules: [
         ("main", "taskHub: taskHub\n    schedulerEndpoint", "schedulerEndpoint", "taskHub is not given"),
         ("main", "capacity: cosmosCapacity", "kapacity: cosmosCapacity", "kapacity is not a parameter"),
         ("main", "storage.outputs.deploymentContainer", "storage.outputs.packages", "packages is not an output"),
         ("main", "openai!.outputs.baseUrl", "openai!.outputs.url", "url is not an output"),
         ("main", "'modules/cosmos.bicep'", "'modules/kosmos.bicep'", "there is no modules/kosmos.bicep"),
     ],
-    checks.unknown_settings: [
-        ("app", "SIGNALR_ENDPOINT:", "SIGNALR_URL:", "SIGNALR_URL is read by no one"),
-        ("app", "JWT_JWKS_URL:", "JWT_KEYS:", "JWT_KEYS is read by no one"),
-        ("app", "COSMOS_ENDPOINT:", "COSMOS_URL:", "COSMOS_URL is read by no one"),
-        ("app", "DURABLE_TASK_SCHEDULER_CONNECTION_STRING:", "DTS:", "DTS is read by no one"),
+    code_checks.unknown_settings: [
+        ("app", "SIGNALR_ENDPOINT:", "SIGNALR_URL:", "nothing reads SIGNALR_URL"),
+        ("app", "JWT_JWKS_URL:", "JWT_KEYS:", "nothing reads JWT_KEYS"),
+        ("app", "COSMOS_ENDPOINT:", "COSMOS_URL:", "nothing reads COSMOS_URL"),
+        ("app", "DURABLE_TASK_SCHEDULER_CONNECTION_STRING:", "DTS:", "nothing reads DTS"),
     ],
-    checks.forbidden_settings: [
+    code_checks.forbidden_settings: [
         ("app", "MODEL: model", "MODEL: model\n  FUNCTIONS_WORKER_RUNTIME: 'python'", "FUNCTIONS_WORKER_RUNTIME"),
         ("app", "minTlsVersion: '1.2'", "linuxFxVersion: 'Python|3.13'", "linuxFxVersion is forbidden"),
     ],
-    checks.wrong_roles: [
+    code_checks.wrong_roles: [
         ("storage", "b7e6dc6d", "b7e6dc6e", "blobDataOwner is"),
         ("openai", "var openaiUser", "var openaiOwner", "openaiOwner is"),
         ("signalr", "7e4f1700", "7e4f1701", "signalrServiceOwner is"),
         ("scheduler", "  scope: hub\n", "", "has no scope"),
-        ("monitoring", "roleDefinitions', metricsPublisher", "roleDefinitions', principalId", "gives no known role"),
+        (
+            "monitoring",
+            "roleDefinitions', metricsPublisher",
+            "roleDefinitions', principalId",
+            "assigns an unknown role",
+        ),
     ],
-    checks.unlike_the_code: [
+    code_checks.wrong_containers: [
         ("cosmos", "'/session_id'", "'/id'", "sessions: another partition key"),
         ("cosmos", "        { path: '/last_non_delta/?' }\n", "", "sessions: another index policy"),
         ("cosmos", "order: 'descending'", "order: 'ascending'", "sessions: another index policy"),
@@ -80,85 +85,90 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
         ("cosmos", "defaultTtl: 604800", "defaultTtl: -1", "rooms: another time to live"),
         ("cosmos", "defaultTtl: container.defaultTtl", "defaultTtl: -1", "another time to live"),
     ],
-    checks.unknown_properties: [
+    code_checks.unknown_properties: [
         ("storage", "allowSharedKeyAccess", "allowSharedKeys", "account has no properties.allowSharedKeys"),
         ("cosmos", "autoscaleSettings", "autoScale", "options.autoScale"),
         ("app", "serverfarms@2025-03-01", "serverfarms@2099-01-01", "not in the table"),
     ],
-    checks.unknown_reads: [
+    code_checks.unknown_reads: [
         ("storage", "primaryEndpoints.blob", "primaryEndpoints.blobs", "account has no primaryEndpoints.blobs to read"),
         ("app", "site.properties.defaultHostName", "plan.properties.defaultHostName", "plan has no defaultHostName"),
     ],
-    checks.not_as_required: [
-        ("cosmos", "'Strong'", "'Session'", "decisions read the newest"),
-        ("app", "perInstanceConcurrency: 100", "perInstanceConcurrency: 1", "an instance for every open stream"),
+    code_checks.missing_requirements: [
+        ("cosmos", "'Strong'", "'Session'", "decisions read the newest state"),
+        ("app", "perInstanceConcurrency: 100", "perInstanceConcurrency: 1", "every open stream would need an instance"),
     ],
 }
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_nothing_is(check: Check) -> None:
-    assert check(files()) == []
+def test_the_check_finds_nothing(check: Check) -> None:
+    assert check(load_files()) == []
 
 
 @pytest.mark.parametrize(
-    ("check", "name", "old", "new", "said"), [(check, *mistake) for check, found in CHECKS.items() for mistake in found]
+    ("check", "name", "old", "new", "finding"),
+    [(check, *mistake) for check, found in CHECKS.items() for mistake in found],
 )
-def test_a_mistake_is_found(check: Check, name: str, old: str, new: str, said: str) -> None:
-    assert any(said in problem for problem in check(changed(name, old, new)))
+def test_a_mistake_is_found(check: Check, name: str, old: str, new: str, finding: str) -> None:
+    assert any(finding in problem for problem in check(with_mistake(name, old, new)))
 
 
 @pytest.mark.parametrize(("name", "symbol", "path"), REQUIRED)
-def test_what_is_required_is_missed(name: str, symbol: str, path: str) -> None:
+def test_a_missing_required_value_is_found(name: str, symbol: str, path: str) -> None:
     without = re.sub(rf"\b{path.rsplit('.', 1)[-1]}:", "dropped:", TEXTS[name])
 
-    found = checks.not_as_required(files() | {name: template(without)})
+    found = code_checks.missing_requirements(load_files() | {name: parse(without)})
 
-    assert any(f"{name}: {symbol} says None for {path}" in problem for problem in found)
+    assert any(f"{name}: {symbol} has None for {path}" in problem for problem in found)
 
 
-def test_the_parameters_are_those_of_the_template_with_its_defaults() -> None:
-    assert checks.unfit_parameters(files(), PARAMETERS) == []
+def test_the_parameters_file_matches_the_template_and_its_defaults() -> None:
+    assert code_checks.wrong_parameters(load_files(), PARAMETERS) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "finding"),
     [
         ('"model":', '"modell":', "modell is not a parameter"),
         ('"model":', '"modell":', "model is not given"),
-        ("${COSMOS_MAX_THROUGHPUT=1000}", "${COSMOS_MAX_THROUGHPUT=400}", "does not say what main.bicep does"),
-        ("${MODEL}", "${MODEL=}", "does not say what main.bicep does"),
+        ("${COSMOS_MAX_THROUGHPUT=1000}", "${COSMOS_MAX_THROUGHPUT=400}", "differs from main.bicep"),
+        ("${MODEL}", "${MODEL=}", "differs from main.bicep"),
     ],
 )
-def test_a_mistake_in_the_parameters_is_found(old: str, new: str, said: str) -> None:
+def test_a_mistake_in_the_parameters_is_found(old: str, new: str, finding: str) -> None:
     assert old in PARAMETERS
-    assert any(said in problem for problem in checks.unfit_parameters(files(), PARAMETERS.replace(old, new, 1)))
+    assert any(
+        finding in problem for problem in code_checks.wrong_parameters(load_files(), PARAMETERS.replace(old, new, 1))
+    )
 
 
 def test_a_default_that_is_not_allowed_is_found() -> None:
-    found = checks.unfit_parameters(
-        changed("main", "durableBackend string = 'azureStorage'", "durableBackend string = 'netherite'"),
+    found = code_checks.wrong_parameters(
+        with_mistake("main", "durableBackend string = 'azureStorage'", "durableBackend string = 'netherite'"),
         PARAMETERS.replace("${DURABLE_BACKEND=azureStorage}", "${DURABLE_BACKEND=netherite}"),
     )
 
     assert found == ["durableBackend: netherite is not allowed"]
 
 
-def test_every_parameter_is_explained() -> None:
-    assert checks.untold_parameters(PARAMETERS, TOLD) == []
-    assert checks.untold_parameters(PARAMETERS, TOLD.replace("`MODEL_SKU`", "")) == ["MODEL_SKU is not explained"]
-
-
-def test_what_goes_over_host_json_is_there_to_be_gone_over() -> None:
-    assert checks.unlike_host_json(files(), HOST) == []
-    moved = checks.unlike_host_json(files(), HOST.replace('"storageProvider"', '"storage"'))
-    assert [problem.rsplit("__", 1)[-1] for problem in moved] == [
-        "type leads nowhere in host.json",
-        "connectionStringName leads nowhere in host.json",
+def test_every_parameter_is_documented() -> None:
+    assert code_checks.undocumented_parameters(PARAMETERS, DEPLOY_DOC) == []
+    assert code_checks.undocumented_parameters(PARAMETERS, DEPLOY_DOC.replace("`MODEL_SKU`", "")) == [
+        "MODEL_SKU is not explained"
     ]
 
 
-def test_the_app_starts_in_azure_with_its_settings_and_not_without(environment: pytest.MonkeyPatch) -> None:
+def test_settings_override_only_paths_that_host_json_has() -> None:
+    assert code_checks.unknown_host_json_paths(load_files(), HOST) == []
+    moved = code_checks.unknown_host_json_paths(load_files(), HOST.replace('"storageProvider"', '"storage"'))
+    assert [problem.rsplit("__", 1)[-1] for problem in moved] == [
+        "type is not a path of host.json",
+        "connectionStringName is not a path of host.json",
+    ]
+
+
+def test_the_app_starts_in_azure_only_with_all_its_settings(environment: pytest.MonkeyPatch) -> None:
     examples = {
         "cosmosEndpoint": "https://x.documents.azure.com:443/",
         "openaiBaseUrl": "https://x.openai.azure.com/",
@@ -167,31 +177,31 @@ def test_the_app_starts_in_azure_with_its_settings_and_not_without(environment: 
         "authMode": "easyauth",
         "jwtJwksUrl": "https://x.example/keys",
     }
-    given = {
+    values = {
         name: examples.get(value.text, value.text) if isinstance(value, Expression) else value
-        for name, value in checks.app_settings(files()).items()
-        if name != "OPENAI_API_KEY"  # given only with an endpoint that takes keys
+        for name, value in code_checks.app_settings(load_files()).items()
+        if name != "OPENAI_API_KEY"  # set only with an endpoint that takes keys
     }
-    given["APPLICATIONINSIGHTS_CONNECTION_STRING"] = "InstrumentationKey=0;IngestionEndpoint=https://x.azure.com/"
-    for name, value in {"WEBSITE_INSTANCE_ID": "1", **given}.items():
+    values["APPLICATIONINSIGHTS_CONNECTION_STRING"] = "InstrumentationKey=0;IngestionEndpoint=https://x.azure.com/"
+    for name, value in {"WEBSITE_INSTANCE_ID": "1", **values}.items():
         environment.setenv(name, value)
 
-    assert started().auth_mode == "easyauth"
+    assert load_settings().auth_mode == "easyauth"
     for name in ("COSMOS_ENDPOINT", "OPENAI_BASE_URL", "MODEL", "AUTH_MODE"):
         with environment.context() as without:
             without.delenv(name)
             with pytest.raises(ValidationError, match=name):
-                started()
+                load_settings()
     environment.setenv("AUTH_MODE", "jwt")
-    assert started().jwt_jwks_url == "https://x.example/keys"
+    assert load_settings().jwt_jwks_url == "https://x.example/keys"
     for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL"):
         with environment.context() as without:
             without.delenv(name)
             with pytest.raises(ValidationError, match=name):
-                started()
+                load_settings()
 
 
-def started() -> Settings:
+def load_settings() -> Settings:
     return Settings()  # pyright: ignore[reportCallIssue]  # fields come from the environment
 
 
@@ -203,7 +213,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_the_task_hub_of_the_scheduler_is_the_apps() -> None:
-    main = files()["main"]
+    main = load_files()["main"]
     hub = main.value(main.variables["taskHub"])
 
     assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,44}", hub)
@@ -211,29 +221,29 @@ def test_the_task_hub_of_the_scheduler_is_the_apps() -> None:
     assert '"hubName": "%TASKHUB_NAME%"' in HOST
 
 
-def test_the_tables_hold_nothing_that_is_not_used() -> None:
-    found = files()
+def test_the_tables_contain_no_unused_entry() -> None:
+    found = load_files()
 
     assert {resource.kind for file in found.values() for resource in file.resources.values()} == set(PROPERTIES)
     assert {name for file in found.values() for name in file.variables} >= set(ROLES)
     assert {
         (file.resources[symbol].kind.partition("@")[0], path)
         for file in found.values()
-        for symbol, path in checks.reads(file)
+        for symbol, path in code_checks.property_reads(file)
     } == {(kind, path) for kind, paths in READABLE.items() for path in paths.split()}
-    assert set(checks.app_settings(found)) >= set(PLATFORM_SETTINGS)
+    assert set(code_checks.app_settings(found)) >= set(PLATFORM_SETTINGS)
 
 
 COMPILERS = {"bicep": ["bicep", "build", "--stdout"], "az": ["az", "bicep", "build", "--stdout", "--file"]}
 COMPILER = next((command for name, command in COMPILERS.items() if shutil.which(name)), None)
 
 
-# .ci/run has no compiler, because no package registry brings one. The job `bicep` of the public workflow has.
+# .ci/run has no compiler, because no package registry has one. The job `bicep` of the public workflow does.
 @pytest.mark.skipif(COMPILER is None, reason="neither bicep nor az is on the PATH")
 def test_the_bicep_compiler_finds_nothing() -> None:
     assert COMPILER is not None
     done = subprocess.run([*COMPILER, INFRA / "main.bicep"], check=False, capture_output=True, text=True)
 
-    # It may also say that there is a newer version of itself.
+    # It may also print that a newer version exists.
     assert [line for line in done.stderr.splitlines() if ": Warning " in line or ": Error " in line] == []
     assert done.returncode == 0

@@ -1,29 +1,29 @@
-"""The compiler's linter finds nothing in the files, as far as a parser can see."""
+"""The compiler's linter would find nothing in the files, as far as a parser can check that."""
 
 from collections.abc import Callable
 
 import pytest
 
-from tests.infra import linter, rules
-from tests.infra.bicep import Template
-from tests.infra.given import changed, files
-from tests.infra.versions import AS_OF, VERSIONS, family_of
+from tests.infra import azure_checks, linter_checks
+from tests.infra.api_versions import AS_OF, VERSIONS, family_of
+from tests.infra.bicep_files import load_files, with_mistake
+from tests.infra.bicep_parser import Template
 
 Check = Callable[[dict[str, Template]], list[str]]
 CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
-    linter.bare_types: [
+    linter_checks.bare_types: [
         ("cosmos", "param tags Tags", "param tags object", "has the type object"),
         ("network", "param services Service[]", "param services array", "has the type array"),
         ("network", "  zone: string\n", "  zone: object[]\n", "has the type object"),
         ("types", "*: string", "*: any", "has the type any"),
         ("identity", "output id string", "output id any", "has the type any"),
     ],
-    linter.stale_versions: [
-        ("openai", "accounts@2026-03-01'", "accounts@2025-10-01-preview'", "is of a preview: 2025-10-01-preview"),
-        ("cosmos", "sqlDatabases@2025-10-15", "sqlDatabases@2024-11-15", "more than two years: 2024-11-15"),
-        ("monitoring", "components@2020-02-02", "components@2015-05-01", "more than two years: 2015-05-01"),
+    linter_checks.stale_versions: [
+        ("openai", "accounts@2026-03-01'", "accounts@2025-10-01-preview'", "has a preview version: 2025-10-01-preview"),
+        ("cosmos", "sqlDatabases@2025-10-15", "sqlDatabases@2024-11-15", "older than two years: 2024-11-15"),
+        ("monitoring", "components@2020-02-02", "components@2015-05-01", "older than two years: 2015-05-01"),
     ],
-    linter.ids_as_text: [
+    linter_checks.ids_as_text: [
         ("network", "privateLinkServiceId: services[index].id", "privateLinkServiceId: service.id", "from service.id"),
         ("network", "= appSubnet.id", "= '${network.id}/subnets/app'", "'${network.id}/subnets/app' is an id as text"),
         ("cosmos", ": contributorRole.id", ": '${account.id}/sqlRoleDefinitions/${dataContributor}'", "as text"),
@@ -36,32 +36,33 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
             "blobRole has roleDefinitionId from concat(",
         ),
     ],
-    linter.undescribed: [
+    linter_checks.undescribed: [
         ("identity", "@description('The resource id of the identity.')\n", "", "id has no description"),
         ("main", "@description('Python of the app.')\n", "", "pythonVersion has no description"),
         ("types", "@description('Tags of a resource, by name.')\n", "", "Tags has no description"),
         ("network", "  @description('The resource id of the service.')\n", "", "id has no description"),
     ],
-    linter.named_modules: [
+    linter_checks.named_modules: [
         ("main", "= {\n  scope: group\n", "= {\n  name: 'identity'\n  scope: group\n", "identity has a name"),
     ],
 }
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_there_are_no(check: Check) -> None:
-    assert check(files()) == []
+def test_the_check_finds_nothing(check: Check) -> None:
+    assert check(load_files()) == []
 
 
 @pytest.mark.parametrize(
-    ("check", "name", "old", "new", "said"), [(check, *mistake) for check, found in CHECKS.items() for mistake in found]
+    ("check", "name", "old", "new", "finding"),
+    [(check, *mistake) for check, found in CHECKS.items() for mistake in found],
 )
-def test_a_finding_is_reported(check: Check, name: str, old: str, new: str, said: str) -> None:
-    assert any(said in problem for problem in check(changed(name, old, new)))
+def test_a_finding_is_reported(check: Check, name: str, old: str, new: str, finding: str) -> None:
+    assert any(finding in problem for problem in check(with_mistake(name, old, new)))
 
 
-def test_the_table_of_versions_is_that_of_the_files() -> None:
-    used = {tuple(resource.kind.split("@")) for _, _, resource in rules.resources(files())}
+def test_the_table_of_versions_matches_the_files() -> None:
+    used = {tuple(resource.kind.split("@")) for _, _, resource in azure_checks.resources(load_files())}
 
     assert {(family_of(kind), version) for kind, version in used} == {
         (family, row.used) for family, row in VERSIONS.items()

@@ -1,4 +1,4 @@
-"""The workflow of the public CI: valid, pinned, and it calls what is there."""
+"""The workflow of the public CI is valid, pins its versions, and calls only things that exist."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.given import ROOT
+from tests.infra.bicep_files import ROOT
 
 FILE = ROOT / ".github" / "workflows" / "ci.yml"
 WORKFLOW = FILE.read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ _PINNED = {
 
 
 def invalid(workflow: str, folder: Path) -> list[str]:
-    """What the schema of GitHub's workflows refuses. The package brings the schema; nothing is downloaded."""
+    """Errors by the schema of GitHub workflows. The package contains the schema; nothing is downloaded."""
     copy = folder / "ci.yml"
     copy.write_text(workflow, encoding="utf-8")
     done = subprocess.run([*_VALIDATE, str(copy)], capture_output=True, text=True, check=False)
@@ -32,7 +32,7 @@ def invalid(workflow: str, folder: Path) -> list[str]:
 
 
 def missing(workflow: str, _: Path) -> list[str]:
-    """Make targets, files and folders that the steps name, and that are not there."""
+    """Make targets, files and folders that the steps name, but that do not exist."""
     steps = re.sub(r"#.*|\$GITHUB_WORKSPACE/", "", workflow)
     targets = re.findall(r"\bmake ([\w-]+)", steps)
     named = re.findall(r"(?<![\w./:-])((?:\.ci|infra|tests|local)/[\w./]+)", steps)
@@ -41,11 +41,11 @@ def missing(workflow: str, _: Path) -> list[str]:
     ]
 
 
-def loose(workflow: str, _: Path) -> list[str]:
-    """What another day would bring another version of, and jobs that could run for hours or write."""
-    found = [f"{what}: {match[1]}" for what, pattern in _PINNED.items() for match in _lines(pattern, workflow)]
+def unpinned(workflow: str, _: Path) -> list[str]:
+    """Versions that may change from day to day, and jobs without a time limit or with write access."""
+    found = [f"{kind}: {match[1]}" for kind, pattern in _PINNED.items() for match in _lines(pattern, workflow)]
     jobs = re.split(r"^  (?=[\w-]+:$)", workflow.partition("\njobs:\n")[2], flags=re.MULTILINE)[1:]
-    found += [f"no limit of time: {job.partition(':')[0]}" for job in jobs if "\n    timeout-minutes: " not in job]
+    found += [f"no time limit: {job.partition(':')[0]}" for job in jobs if "\n    timeout-minutes: " not in job]
     return found if "\npermissions:\n  contents: read\n\n" in workflow else [*found, "it may write"]
 
 
@@ -68,7 +68,7 @@ CHECKS: dict[Check, list[tuple[str, str, str]]] = {
         ("/infra/main.bicep", "/infra/mian.bicep", "infra/mian.bicep"),
         ("pytest tests/e2e", "pytest tests/e3e", "tests/e3e"),
     ],
-    loose: [
+    unpinned: [
         ("actions/checkout@v6", "actions/checkout@main", "an action: actions/checkout@main"),
         (" azurite@3.37.0", " azurite", "a package: azure-functions-core-tools@4.15.1 azurite"),
         (
@@ -78,27 +78,27 @@ CHECKS: dict[Check, list[tuple[str, str, str]]] = {
         ),
         ("BICEP: v0.49.2", "BICEP: latest", "the compiler: latest"),
         ("ubuntu-24.04", "ubuntu-latest", "a runner: ubuntu-latest"),
-        ("    timeout-minutes: 10\n", "", "no limit of time: bicep"),
+        ("    timeout-minutes: 10\n", "", "no time limit: bicep"),
         ("contents: read", "contents: write", "it may write"),
     ],
 }
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_nothing_is(check: Check, tmp_path: Path) -> None:
+def test_the_check_finds_nothing(check: Check, tmp_path: Path) -> None:
     assert check(WORKFLOW, tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("check", "old", "new", "said"), [(check, *mistake) for check, found in CHECKS.items() for mistake in found]
+    ("check", "old", "new", "finding"), [(check, *mistake) for check, found in CHECKS.items() for mistake in found]
 )
-def test_a_mistake_is_found(check: Check, old: str, new: str, said: str, tmp_path: Path) -> None:
+def test_a_mistake_is_found(check: Check, old: str, new: str, finding: str, tmp_path: Path) -> None:
     assert old in WORKFLOW
 
-    assert any(said in problem for problem in check(WORKFLOW.replace(old, new, 1), tmp_path))
+    assert any(finding in problem for problem in check(WORKFLOW.replace(old, new, 1), tmp_path))
 
 
-def test_azurite_is_the_one_that_the_program_starts() -> None:
+def test_azurite_has_the_version_that_the_program_starts() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "local").glob("*.py"))
 
     assert set(re.findall(r"azurite@[\d.]+", code)) == set(re.findall(r"azurite@[\d.]+", WORKFLOW))
@@ -106,7 +106,7 @@ def test_azurite_is_the_one_that_the_program_starts() -> None:
 
 def test_every_job_is_documented() -> None:
     jobs = re.findall(r"^  ([\w-]+):\n    runs-on", WORKFLOW, re.MULTILINE)
-    told = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
     assert jobs == ["test", "bicep", "functions-host", "cosmos-emulator"]
-    assert [job for job in jobs if f"| `{job}` |" not in told] == []
+    assert [job for job in jobs if f"| `{job}` |" not in document] == []

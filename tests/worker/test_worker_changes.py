@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.knowledge import PLATFORM_SETTINGS
+from tests.infra.azure_facts import PLATFORM_SETTINGS
 from tests.worker.driver import Worker
 
 _NAMES = {"write_rooms"}

@@ -1,4 +1,4 @@
-"""What must hold of the Bicep files: each check gives the sentences of what does not."""
+"""Checks that the Bicep files fit together and fit the code. Each check returns its findings as sentences."""
 
 import json
 import re
@@ -7,8 +7,7 @@ from typing import Any
 
 from shared.settings import Settings
 from shared.stores.cosmos.containers import PROVISIONED
-from tests.infra.bicep import Declared, Expression, Template, members, nodes, property_paths, text_of
-from tests.infra.knowledge import (
+from tests.infra.azure_facts import (
     ENVELOPE,
     FORBIDDEN_ON_FLEX,
     PLATFORM_SETTINGS,
@@ -17,9 +16,10 @@ from tests.infra.knowledge import (
     REQUIRED,
     ROLES,
 )
+from tests.infra.bicep_parser import Declaration, Expression, Template, members, nodes, property_paths, text_of
 
 Files = Mapping[str, Template]
-"""Every template by its file's name without the ending."""
+"""Every template by its file name without the extension."""
 
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(?:=(.*?))?\}")
 _SETTING_VARIABLES = (
@@ -29,36 +29,36 @@ _SETTING_VARIABLES = (
 
 
 def unparsed(files: Files) -> list[str]:
-    return [f"{name}: {place}" for name, file in files.items() for place in file.broken]
+    return [f"{name}: {error}" for name, file in files.items() for error in file.broken]
 
 
 def unresolved(files: Files) -> list[str]:
-    """Names that nothing declares, and imports, types, parameters and variables that nothing uses."""
+    """Names without a declaration, and imports, types, parameters and variables that are never used."""
     unknown = [(name, symbol) for name, file in files.items() for symbol in file.used - file.declared - file.local]
-    idle = [(name, symbol) for name, file in files.items() for symbol in _to_be_used(file) - file.used]
+    unused = [(name, symbol) for name, file in files.items() for symbol in _must_be_used(file) - file.used]
     return [f"{name}: {symbol} is not declared" for name, symbol in unknown] + [
-        f"{name}: {symbol} is not used" for name, symbol in idle
+        f"{name}: {symbol} is not used" for name, symbol in unused
     ]
 
 
-def _to_be_used(file: Template) -> set[str]:
+def _must_be_used(file: Template) -> set[str]:
     return {*file.imports, *file.types, *file.params, *file.variables} - file.exported
 
 
-def unfit_imports(files: Files) -> list[str]:
-    """Imports of what no file exports, and exports that no file imports."""
+def wrong_imports(files: Files) -> list[str]:
+    """Imports of names that no file exports, and exports that no file imports."""
     exported = {(name, symbol) for name, file in files.items() for symbol in file.exported}
-    taken = {
+    imported = {
         (path.removesuffix(".bicep").rpartition("/")[2], symbol)
         for file in files.values()
         for symbol, path in file.imports.items()
     }
-    return [f"{name} does not export {symbol}" for name, symbol in taken - exported] + [
-        f"{name}: no file imports {symbol}" for name, symbol in exported - taken
+    return [f"{name} does not export {symbol}" for name, symbol in imported - exported] + [
+        f"{name}: no file imports {symbol}" for name, symbol in exported - imported
     ]
 
 
-def unfit_modules(files: Files) -> list[str]:
+def wrong_modules(files: Files) -> list[str]:
     main, found = files["main"], list[str]()
     for symbol, module in main.modules.items():
         file = files.get(module.kind.removeprefix("modules/").removesuffix(".bicep"))
@@ -71,14 +71,14 @@ def unfit_modules(files: Files) -> list[str]:
         found += [f"{symbol}: {name} is not given" for name in needed - given]
         found += [
             f"{symbol}: {output} is not an output"
-            for taker, output in main.taken
-            if taker == symbol and output not in file.outputs
+            for module_name, output in main.used_outputs
+            if module_name == symbol and output not in file.outputs
         ]
     return found
 
 
-def unfit_parameters(files: Files, parameters: str) -> list[str]:
-    """What main.parameters.json gives too much, too little, or with another default than main.bicep's."""
+def wrong_parameters(files: Files, parameters: str) -> list[str]:
+    """Parameters in main.parameters.json that are unknown, missing, or have another default than in main.bicep."""
     given: dict[str, Any] = {name: entry["value"] for name, entry in json.loads(parameters)["parameters"].items()}
     main, found = files["main"], list[str]()
     found += [f"{name} is not a parameter" for name in given.keys() - main.params.keys()]
@@ -86,21 +86,21 @@ def unfit_parameters(files: Files, parameters: str) -> list[str]:
     for name in given.keys() & main.params.keys():
         match, node = _VARIABLE.fullmatch(given[name]), main.params[name]
         default = None if node is None else main.value(node)
-        said = str(default).lower() if isinstance(default, bool) else str(default)
-        if match is None or match[2] != (None if default is None else said):
-            found.append(f"{name}: {given[name]} does not say what main.bicep does: {default!r}")
+        expected = str(default).lower() if isinstance(default, bool) else str(default)
+        if match is None or match[2] != (None if default is None else expected):
+            found.append(f"{name}: {given[name]} differs from main.bicep: {default!r}")
         elif default is not None and default not in main.allowed.get(name, [default]):
             found.append(f"{name}: {default} is not allowed")
     return found
 
 
-def untold_parameters(parameters: str, text: str) -> list[str]:
-    """Variables that a deployment takes, and docs/deploy.md does not explain."""
+def undocumented_parameters(parameters: str, text: str) -> list[str]:
+    """Variables of a deployment that docs/deploy.md does not explain."""
     return [f"{match[1]} is not explained" for match in _VARIABLE.finditer(parameters) if f"`{match[1]}`" not in text]
 
 
 def app_settings(files: Files) -> dict[str, Any]:
-    """The names of all settings that the app may be given, with what is literal of their values."""
+    """All settings that the app may get, with their literal values."""
     app = files["app"]
     objects = [
         app.value(node)
@@ -113,7 +113,7 @@ def app_settings(files: Files) -> dict[str, Any]:
 
 def unknown_settings(files: Files) -> list[str]:
     known = {name.upper() for name in Settings.model_fields} | set(PLATFORM_SETTINGS)
-    return [f"{name} is read by no one" for name in app_settings(files).keys() - known]
+    return [f"nothing reads {name}" for name in app_settings(files).keys() - known]
 
 
 def forbidden_settings(files: Files) -> list[str]:
@@ -123,23 +123,23 @@ def forbidden_settings(files: Files) -> list[str]:
     return [f"{name} is forbidden on Flex Consumption" for name in names if name.startswith(FORBIDDEN_ON_FLEX)]
 
 
-def unlike_host_json(files: Files, host: str) -> list[str]:
-    """Settings that go over host.json, and lead to no place in it."""
+def unknown_host_json_paths(files: Files, host: str) -> list[str]:
+    """Settings that override host.json at a path that host.json does not have."""
     found: list[str] = []
     for name in app_settings(files):
-        place: Any = json.loads(host)
-        *way, last = name.split("__")
-        if way[:1] != ["AzureFunctionsJobHost"]:
+        value: Any = json.loads(host)
+        *path, last = name.split("__")
+        if path[:1] != ["AzureFunctionsJobHost"]:
             continue
-        for key in way[1:]:
-            place = place.get(key, {})
-        if not place or (last == "type" and last not in place):
-            found.append(f"{name} leads nowhere in host.json")
+        for key in path[1:]:
+            value = value.get(key, {})
+        if not value or (last == "type" and last not in value):
+            found.append(f"{name} is not a path of host.json")
     return found
 
 
 def wrong_roles(files: Files) -> list[str]:
-    """Roles with another id than theirs, and assignments of no known role or to a whole resource group."""
+    """Roles with a wrong id, and assignments of an unknown role or to a whole resource group."""
     found: list[str] = []
     for name, file in files.items():
         literals = {symbol: file.value(node) for symbol, node in file.variables.items()}
@@ -150,42 +150,42 @@ def wrong_roles(files: Files) -> list[str]:
         ]
         for symbol, resource in file.resources.items():
             if "oleAssignments@" in resource.kind:
-                found += [f"{name}: {symbol} {what}" for what in _wrong_in_assignment(file, resource)]
+                found += [f"{name}: {symbol} {problem}" for problem in _assignment_problems(file, resource)]
     return found
 
 
-def role_of(file: Template, assignment: Declared) -> set[str]:
-    """The names in the role that is assigned; where the role is a resource, those in its name."""
+def role_of(file: Template, assignment: Declaration) -> set[str]:
+    """The names in the assigned role. If the role is a resource, the names in the resource's name."""
     given = members(members(assignment.body)["properties"])["roleDefinitionId"]
     found = {text_of(node) for node in nodes(given) if node.type == "identifier"}
     roles = [file.resources[symbol] for symbol in found & file.resources.keys()]
     return found | {text_of(members(role.body)["name"]) for role in roles if role.exists}
 
 
-def _wrong_in_assignment(file: Template, resource: Declared) -> Iterator[str]:
+def _assignment_problems(file: Template, resource: Declaration) -> Iterator[str]:
     properties = members(members(resource.body)["properties"])
     if not role_of(file, resource) & set(ROLES):
-        yield "gives no known role"
+        yield "assigns an unknown role"
     if "scope" not in members(resource.body) | properties:
-        yield "has no scope: it holds for the whole resource group"
+        yield "has no scope, so it applies to the whole resource group"
 
 
-def unlike_the_code(files: Files) -> list[str]:
-    """Containers that are not as shared/stores/cosmos/containers.py says."""
+def wrong_containers(files: Files) -> list[str]:
+    """Containers that differ from shared/stores/cosmos/containers.py."""
     cosmos = files["cosmos"]
     provisioned = {entry["name"]: entry for entry in cosmos.value(cosmos.variables["containers"])}
     expected = {container.name: container for container in PROVISIONED}
     found = [f"{name} is not provisioned" for name in expected.keys() - provisioned.keys()]
     found += [f"{name} is not in containers.py" for name in provisioned.keys() - expected.keys()]
     for name in expected.keys() & provisioned.keys():
-        there, container = provisioned[name], expected[name]
-        if there["partitionKey"] != container.partition_key:
+        entry, container = provisioned[name], expected[name]
+        if entry["partitionKey"] != container.partition_key:
             found.append(f"{name}: another partition key")
-        if there["indexingPolicy"] != container.indexing_policy:
+        if entry["indexingPolicy"] != container.indexing_policy:
             found.append(f"{name}: another index policy")
-        if there["defaultTtl"] != container.default_ttl:
+        if entry["defaultTtl"] != container.default_ttl:
             found.append(f"{name}: another time to live")
-    if _said(cosmos, cosmos.resources["items"], "resource.defaultTtl") != Expression("container.defaultTtl"):
+    if _value_at(cosmos, cosmos.resources["items"], "resource.defaultTtl") != Expression("container.defaultTtl"):
         found.append("another time to live")
     return found
 
@@ -195,7 +195,7 @@ def unknown_properties(files: Files) -> list[str]:
     for name, file in files.items():
         for symbol, resource in file.resources.items():
             if resource.kind not in PROPERTIES:
-                found.append(f"{name}: {symbol} has a type or version not in the table: {resource.kind}")
+                found.append(f"{name}: {symbol} has a type or version that is not in the table: {resource.kind}")
                 continue
             known = ENVELOPE | {f"properties.{path}" for path in PROPERTIES[resource.kind].split()}
             found += [f"{name}: {symbol} has no {path}" for path in property_paths(resource.body) - known]
@@ -203,17 +203,17 @@ def unknown_properties(files: Files) -> list[str]:
 
 
 def unknown_reads(files: Files) -> list[str]:
-    """Properties of a resource that are read, and that it does not have."""
+    """Properties that are read from a resource that does not have them."""
     return [
         f"{name}: {symbol} has no {path} to read"
         for name, file in files.items()
-        for symbol, path in reads(file)
+        for symbol, path in property_reads(file)
         if path not in READABLE.get(file.resources[symbol].kind.partition("@")[0], "").split()
     ]
 
 
-def reads(file: Template) -> Iterator[tuple[str, str]]:
-    """Pairs of resource and property, as in `account.properties.primaryEndpoints.blob`."""
+def property_reads(file: Template) -> Iterator[tuple[str, str]]:
+    """Pairs of resource and property, for example `account.properties.primaryEndpoints.blob`."""
     for node in nodes(file.root):
         symbol, _, path = text_of(node).partition(".properties.")
         within = node.parent is not None and node.parent.type == "member_expression"
@@ -221,17 +221,17 @@ def reads(file: Template) -> Iterator[tuple[str, str]]:
             yield symbol, path
 
 
-def not_as_required(files: Files) -> list[str]:
+def missing_requirements(files: Files) -> list[str]:
     found: list[str] = []
     for (name, symbol, path), (value, reason) in REQUIRED.items():
-        said = _said(files[name], files[name].resources[symbol], path)
-        if said != value:
-            found.append(f"{name}: {symbol} says {said!r} for {path}, not {value!r}: {reason}")
+        actual = _value_at(files[name], files[name].resources[symbol], path)
+        if actual != value:
+            found.append(f"{name}: {symbol} has {actual!r} for {path}, not {value!r}: {reason}")
     return found
 
 
-def _said(file: Template, resource: Declared, path: str) -> Any:
-    said: Any = file.value(resource.body)["properties"]
+def _value_at(file: Template, resource: Declaration, path: str) -> Any:
+    value: Any = file.value(resource.body)["properties"]
     for key in path.split("."):
-        said = None if isinstance(said, Expression) or said is None else said.get(key)
-    return said
+        value = None if isinstance(value, Expression) or value is None else value.get(key)
+    return value

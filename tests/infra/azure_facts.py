@@ -1,6 +1,6 @@
-"""What is known about Azure and can't be asked here, each table with its source."""
+"""Facts about Azure that tests can't look up: settings, roles and properties, each table with its source."""
 
-# Names that the app's own code does not read, and who does.
+# Settings that the app's own code does not read, and the program that reads them.
 PLATFORM_SETTINGS = {
     "AzureWebJobsStorage__accountName": "the Functions host: leases of timers; the Durable extension on azureStorage",
     "AzureWebJobsStorage__credential": "the Functions host: no keys",
@@ -8,18 +8,18 @@ PLATFORM_SETTINGS = {
     "COSMOS__accountEndpoint": "the change-feed triggers: their connection is named COSMOS",
     "COSMOS__credential": "the change-feed triggers: no keys",
     "COSMOS__clientId": "the change-feed triggers: which identity",
-    "APPLICATIONINSIGHTS_CONNECTION_STRING": "the Functions host too: where telemetry goes",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": "the Functions host as well: where telemetry goes",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "the Functions host and the exporter: with Entra ID",
     "AZURE_CLIENT_ID": "DefaultAzureCredential: which user-assigned identity",
     "AzureWebJobsDisableHomepage": "the Functions host: leaves / to the app",
     "PYTHON_ENABLE_INIT_INDEXING": "the Python worker up to 3.12: needed for streams",
-    "PYTHON_ENABLE_OPENTELEMETRY": "the Python worker: hands on the host's trace, and leaves log lines to the app",
+    "PYTHON_ENABLE_OPENTELEMETRY": "the Python worker: passes on the host's trace, and leaves log lines to the app",
     "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING": "the Durable SDK",
     "SIGNALR__serviceUri": "the SignalR extension: where the output binding sends",
     "SIGNALR__credential": "the SignalR extension: no keys",
     "SIGNALR__clientId": "the SignalR extension: which identity",
     "DURABLE_TASK_SCHEDULER_CONNECTION_STRING": "the Durable extension on azureManaged",
-    "AzureFunctionsJobHost__extensions__durableTask__storageProvider__type": "the Functions host: over host.json",
+    "AzureFunctionsJobHost__extensions__durableTask__storageProvider__type": "the Functions host: overrides host.json",
     "AzureFunctionsJobHost__extensions__durableTask__storageProvider__connectionStringName": "as before",
 }
 
@@ -34,7 +34,7 @@ FORBIDDEN_ON_FLEX = (
     "ENABLE_ORYX_BUILD",
 )
 
-# learn.microsoft.com/azure/role-based-access-control/built-in-roles; the last one of Cosmos DB's own roles:
+# learn.microsoft.com/azure/role-based-access-control/built-in-roles. dataContributor and dataReader are of Cosmos DB:
 # learn.microsoft.com/azure/cosmos-db/nosql/reference-data-plane-security. Keys are the names of variables.
 ROLES = {
     "blobDataOwner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
@@ -52,8 +52,8 @@ ROLES = {
     "dataReader": "00000000-0000-0000-0000-000000000001",
 }
 
-# Writable properties, from the source that versions.py names. Only those in use, so that a misspelt one fails. Look a
-# new one up there before you add it.
+# Writable properties, from the source that api_versions.py names. Only properties in use are listed, so that a misspelt
+# one fails. Before you add a property, check it in that source.
 PROPERTIES = {
     "Microsoft.Authorization/roleAssignments@2022-04-01": "roleDefinitionId principalId principalType",
     "Microsoft.CognitiveServices/accounts@2026-03-01": "customSubDomainName disableLocalAuth publicNetworkAccess",
@@ -153,13 +153,13 @@ ENVELOPE = {
     *("identity", "identity.type", "identity.userAssignedIdentities", "identity.userAssignedIdentities.*"),
 }
 
-# What must be said, by file, resource and property; the sentence is the reason.
+# Required values, by file, resource and property, each with its reason.
 REQUIRED = {
     ("storage", "account", "allowSharedKeyAccess"): (False, "no keys"),
     ("storage", "account", "allowBlobPublicAccess"): (False, "nothing public"),
     ("cosmos", "account", "disableLocalAuth"): (True, "no keys"),
-    ("cosmos", "account", "consistencyPolicy.defaultConsistencyLevel"): ("Strong", "decisions read the newest"),
-    ("cosmos", "account", "enableMultipleWriteLocations"): (False, "one writer wins a place"),
+    ("cosmos", "account", "consistencyPolicy.defaultConsistencyLevel"): ("Strong", "decisions read the newest state"),
+    ("cosmos", "account", "enableMultipleWriteLocations"): (False, "one writer wins a sequence"),
     ("cosmos", "items", "resource.partitionKey.version"): (2, "version 1 hashes 101 bytes"),
     ("cosmos", "items", "resource.partitionKey.kind"): ("Hash", "the only kind for one path"),
     ("monitoring", "insights", "DisableLocalAuth"): (True, "no keys"),
@@ -168,8 +168,11 @@ REQUIRED = {
     ("app", "site", "httpsOnly"): (True, "no plain text"),
     ("app", "site", "functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency"): (
         100,
-        "Python's default is 1: an instance for every open stream",
+        "Python's default is 1, so every open stream would need an instance",
     ),
     ("app", "authentication", "globalValidation.requireAuthentication"): (True, "callers sign in"),
-    ("app", "authentication", "globalValidation.unauthenticatedClientAction"): ("Return401", "an API redirects no one"),
+    ("app", "authentication", "globalValidation.unauthenticatedClientAction"): (
+        "Return401",
+        "an API does not redirect",
+    ),
 }

@@ -1,4 +1,4 @@
-"""Bicep files as data: what each declares, and what literal values say. No package registry has a compiler."""
+"""Parses Bicep files: their declarations and literal values. No package registry has a compiler."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ _PARSER = Parser(Language(tree_sitter_bicep.language()))
 
 @dataclass(frozen=True)
 class Expression:
-    """A value that only a deployment knows."""
+    """A value that is known only in a deployment."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Declared:
-    """A resource or module: `kind` is the type with its version, or the module's path.
+class Declaration:
+    """A resource or a module. `kind` is the type with its version, or the module's path.
 
-    `exists` says that something else made it, `conditional` that it may not be made.
+    `exists`: it is created elsewhere. `conditional`: it may not be created.
     """
 
     kind: str
@@ -39,20 +39,20 @@ class Template:
     types: set[str] = field(default_factory=set[str])
     exported: set[str] = field(default_factory=set[str])
     params: dict[str, Node | None] = field(default_factory=dict[str, "Node | None"])
-    """By name; None where there is no default."""
+    """The default of each parameter, or None."""
     allowed: dict[str, Any] = field(default_factory=dict[str, Any])
     secure: set[str] = field(default_factory=set[str])
     variables: dict[str, Node] = field(default_factory=dict[str, Node])
-    resources: dict[str, Declared] = field(default_factory=dict[str, Declared])
-    modules: dict[str, Declared] = field(default_factory=dict[str, Declared])
+    resources: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
+    modules: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
     outputs: dict[str, Node] = field(default_factory=dict[str, Node])
     used: set[str] = field(default_factory=set[str])
     local: set[str] = field(default_factory=set[str])
-    taken: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    """Pairs of module and output, as in `storage.outputs.blobEndpoint`."""
+    used_outputs: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Pairs of module and output, for example `storage.outputs.blobEndpoint`."""
 
     def value(self, node: Node) -> Any:
-        """What a literal says, with variables put in."""
+        """The value of a literal. Variables are resolved."""
         return _value(node, self.variables)
 
     @property
@@ -60,7 +60,7 @@ class Template:
         return {*self.imports, *self.types, *self.params, *self.variables, *self.resources, *self.modules}
 
 
-def template(text: str) -> Template:
+def parse(text: str) -> Template:
     root = _PARSER.parse(text.encode()).root_node
     found = Template(root)
     broken = [node for node in nodes(root) if node.type == "ERROR" or node.is_missing]
@@ -79,13 +79,13 @@ def nodes(node: Node) -> Iterator[Node]:
 
 
 def members(body: Node) -> dict[str, Node]:
-    """The properties of an object, by name."""
+    """The properties of an object by name."""
     pairs = [child.named_children for child in body.named_children if child.type == "object_property"]
     return {text_of(pair[0]).strip("'"): pair[1] for pair in pairs if len(pair) == 2}
 
 
 def property_paths(body: Node) -> set[str]:
-    """Every property of `body` by its path; arrays, conditions and unions don't show in it."""
+    """The paths of all properties in `body`. Arrays, conditions and unions add nothing to a path."""
     return {path_of(node, body) for node in nodes(body) if node.type == "object_property"}
 
 
@@ -104,10 +104,10 @@ def text_of(node: Node) -> str:
 
 
 def decorators(declaration: Node) -> Iterator[Node]:
-    """The calls that stand before a declaration or a property."""
-    before = declaration.prev_named_sibling
-    if before is not None and before.type == "decorators":
-        yield from (node for node in nodes(before) if node.type == "call_expression")
+    """The decorator calls before a declaration or a property."""
+    previous = declaration.prev_named_sibling
+    if previous is not None and previous.type == "decorators":
+        yield from (node for node in nodes(previous) if node.type == "call_expression")
 
 
 def _declare(found: Template, statement: Node) -> None:
@@ -130,7 +130,7 @@ def _declare(found: Template, statement: Node) -> None:
             kinds = found.resources if statement.type == "resource_declaration" else found.modules
             body = next(node for node in nodes(parts[-1]) if node.type == "object")
             head = text_of(statement).partition("{")[0]
-            kinds[text_of(parts[0])] = Declared(
+            kinds[text_of(parts[0])] = Declaration(
                 text_of(parts[1]).strip("'"), body, exists=" existing =" in head, conditional="= if (" in head
             )
         case _:
@@ -151,7 +151,7 @@ def _note_use(found: Template, node: Node) -> None:
     if node.type == "identifier" and _is_use(node):
         found.used.add(text_of(node))
     if node.type == "member_expression" and (pair := _output_of(node)):
-        found.taken.add(pair)
+        found.used_outputs.add(pair)
 
 
 def _is_use(identifier: Node) -> bool:

@@ -1,10 +1,10 @@
-"""The API version of each family of resources, and the evidence that it is stable and current.
+"""The API version of each resource family, and the evidence that it is stable and current.
 
-The source of every row is github.com/Azure/bicep-types-az at 1f896de2 (20 August 2026): the version is in
-`generated/<folder>/<provider>/<version>/types.json`, with every property of knowledge.py and every value of limits.py,
-and `newest` is the newest stable version there of every type of the family. "AVM": the Azure Verified Modules
-(github.com/Azure/bicep-registry-modules at 9f9ea1a1) deploy that version. "Linter": release 0.49.2 of the compiler
-names it as current. To change a version, look up each property and value in the new one first.
+The source of every row is github.com/Azure/bicep-types-az at 1f896de2 (20 August 2026). The version is in
+`generated/<folder>/<provider>/<version>/types.json`, with every property of azure_facts.py and every value of
+azure_limits.py. `newest` is the newest stable version there of every type of the family. "AVM": the Azure Verified
+Modules (github.com/Azure/bicep-registry-modules at 9f9ea1a1) deploy that version. "Linter": release 0.49.2 of the
+compiler names it as current. Before you change a version, check each property and value in the new one.
 """
 
 from datetime import date, timedelta
@@ -33,7 +33,7 @@ VERSIONS = {
     "Microsoft.Insights/scheduledQueryRules": Version("2026-03-01", "2026-03-01", "monitor_1"),
     "Microsoft.Insights/workbooks": Version("2023-06-01", "2023-06-01", "applicationinsights", "AVM"),
     "Microsoft.ManagedIdentity": Version("2024-11-30", "2024-11-30", "msi", "AVM, Linter"),
-    # From 2025-07-01 on the subnets of a new network are private by default, which nobody has tried with this app:
+    # From 2025-07-01 on, subnets of a new network are private by default. This app was never tested with that:
     # techcommunity.microsoft.com, "Private subnets by default in Azure Virtual Networks".
     "Microsoft.Network": Version("2025-05-01", "2025-09-01", "network", "AVM"),
     "Microsoft.Network/privateDnsZones": Version("2024-06-01", "2024-06-01", "privatedns", "AVM"),
@@ -46,6 +46,6 @@ VERSIONS = {
 
 
 def family_of(kind: str) -> str:
-    """The family of a type without its version: the longest that the table has, else the type itself."""
+    """The longest family in the table that contains the type, which has no version here. Otherwise the type itself."""
     fitting = [family for family in VERSIONS if f"{kind}/".startswith(f"{family}/")]
     return max(fitting, key=len, default=kind)

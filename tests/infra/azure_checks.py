@@ -1,66 +1,66 @@
-"""What Azure refuses, or should not be given: each check gives the sentences of what is so."""
+"""Checks for what Azure refuses, or should not get. Each check returns its findings as sentences."""
 
 import re
 from collections.abc import Iterator, Mapping
 
 from tree_sitter import Node
 
-from tests.infra.bicep import Declared, Template, members, nodes, path_of, text_of
-from tests.infra.checks import role_of
-from tests.infra.limits import NAMES, PRIVATE_ZONES, UNIQUE_IN_THE_WORLD, VALUES
-from tests.infra.versions import family_of
+from tests.infra.api_versions import family_of
+from tests.infra.azure_limits import GLOBALLY_UNIQUE, NAMES, PRIVATE_ZONES, VALUES
+from tests.infra.bicep_parser import Declaration, Template, members, nodes, path_of, text_of
+from tests.infra.code_checks import role_of
 
 Files = Mapping[str, Template]
-"""Every template by its file's name without the ending."""
+"""Every template by its file name without the extension."""
 
-# As long as they get: uniqueString gives 13 characters, azd takes 64.
+# The longest values: uniqueString returns 13 characters, azd accepts 64.
 _LONGEST = {"token": "t" * 13, "environmentName": "e" * 64}
 _GUID = re.compile(r"guid\((\w+)\.id, (\w+), (\w+)\)")
-# Browsers connect to it, as they do to the app.
+# Browsers connect to it, as to the app.
 _OPEN = {"signalr"}
 _PRIVATE = "isPrivate ? 'Disabled' : 'Enabled'"
 _TAG = "azd-service-name"
 
 
-def resources(files: Files) -> Iterator[tuple[str, str, Declared]]:
+def resources(files: Files) -> Iterator[tuple[str, str, Declaration]]:
     for name, file in files.items():
         for symbol, resource in file.resources.items():
             yield name, symbol, resource
 
 
 def unknown_values(files: Files) -> list[str]:
-    """Words that are not on the list of their property."""
+    """Values that are not in the list of their property."""
     found: list[str] = []
     for name, symbol, resource in resources(files):
         for pair in (node for node in nodes(resource.body) if node.type == "object_property"):
             known = VALUES.get(f"{resource.kind} {path_of(pair, resource.body)}", "").split()
-            given = [text_of(node).strip("'") for node in _possible(pair.named_children[1])] if known else []
+            given = [text_of(node).strip("'") for node in _possible_literals(pair.named_children[1])] if known else []
             found += [f"{name}: {symbol} can't be {value}" for value in given if value not in known]
     return found
 
 
-def _possible(value: Node) -> Iterator[Node]:
-    """The literals that a value may be: of a choice both ends."""
+def _possible_literals(value: Node) -> Iterator[Node]:
+    """The literals that a value may have: of a condition, those of both branches."""
     if value.type == "string":
         yield value
     if value.type == "ternary_expression":
-        for end in value.named_children[1:]:
-            yield from _possible(end)
+        for branch in value.named_children[1:]:
+            yield from _possible_literals(branch)
 
 
 def bad_names(files: Files) -> list[str]:
-    """Names that are too long, hold what they may not, or can be taken by someone else."""
+    """Names that are too long, have a forbidden character, or may already be taken by somebody else."""
     found: list[str] = []
     for (name, symbol), (kind, given) in names(files).items():
         if kind in NAMES and not re.fullmatch(NAMES[kind], given):
             found.append(f"{name}: {symbol} can't be named {given}")
-        if kind in UNIQUE_IN_THE_WORLD and _LONGEST["token"] not in given:
-            found.append(f"{name}: {symbol} has a name that others may have: {given}")
+        if kind in GLOBALLY_UNIQUE and _LONGEST["token"] not in given:
+            found.append(f"{name}: {symbol} has a name that may be taken: {given}")
     return found
 
 
 def names(files: Files) -> dict[tuple[str, str], tuple[str, str]]:
-    """By file and symbol: type and longest name of each resource; those that a loop names are not in it."""
+    """Type and longest name of each resource, by file and symbol. Names from a loop are not included."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for name, symbol, resource in resources(files):
         given = None if resource.exists else _longest(files, name, text_of(members(resource.body)["name"]))
@@ -82,26 +82,30 @@ def _longest(files: Files, file: str, text: str) -> str | None:
     return _longest(files, "main", text_of(members(members(module.body)["params"])[text]))
 
 
-def badly_made_assignments(files: Files) -> list[str]:
-    """Assignments whose name does not follow from what they give, to whom and where, or who that is."""
+def badly_named_assignments(files: Files) -> list[str]:
+    """Assignments whose name is not derived from scope, principal and role, or without a principal type."""
     found: list[str] = []
     for name, symbol, resource in resources(files):
         if "oleAssignments@" not in resource.kind:
             continue
         body, properties = members(resource.body), members(members(resource.body)["properties"])
-        named, where = _GUID.fullmatch(text_of(body["name"])), body.get("scope") or body["parent"]
+        name_match, scope = _GUID.fullmatch(text_of(body["name"])), body.get("scope") or body["parent"]
         role = role_of(files[name], resource)
-        if named is None:
-            found.append(f"{name}: {symbol} has no name made by guid(scope, principal, role)")
-        elif named[1] != text_of(where) or named[2] != text_of(properties["principalId"]) or named[3] not in role:
+        if name_match is None:
+            found.append(f"{name}: {symbol} has no name from guid(scope, principal, role)")
+        elif (
+            name_match[1] != text_of(scope)
+            or name_match[2] != text_of(properties["principalId"])
+            or name_match[3] not in role
+        ):
             found.append(f"{name}: {symbol} has the name of another assignment")
         if "Authorization/" in resource.kind and "principalType" not in properties:
-            found.append(f"{name}: {symbol} has no principalType: a new identity is not found")
+            found.append(f"{name}: {symbol} has no principalType, so a new identity is not found")
     return found
 
 
 def open_services(files: Files) -> list[str]:
-    """Services that network isolation leaves open, or closes to the app as well."""
+    """Services that network isolation leaves open, or closes for the app as well."""
     main, found = files["main"], list[str]()
     network = text_of(main.modules["network"].body)
     closed = [
@@ -120,43 +124,43 @@ def open_services(files: Files) -> list[str]:
     return found + [f"{group} is not reached through {zone}" for group, zone in pairs.items() ^ PRIVATE_ZONES.items()]
 
 
-def told_secrets(files: Files) -> list[str]:
-    """Secrets that someone may read in a deployment: asked for, put out, or handed on as plain text."""
+def exposed_secrets(files: Files) -> list[str]:
+    """Secrets that a deployment exposes: requested, returned, or passed on as plain text."""
     found: list[str] = []
     for name, file in files.items():
         for declared in [*file.resources.values(), *file.modules.values()]:
             calls = [text_of(node) for node in nodes(declared.body) if node.type == "call_expression"]
-            found += [f"{name}: {call} asks for a secret" for call in calls if re.match(r"(\w+\.)?list[A-Z]", call)]
+            found += [f"{name}: {call} requests a secret" for call in calls if re.match(r"(\w+\.)?list[A-Z]", call)]
         for output, node in file.outputs.items():
             used = {text_of(part) for part in nodes(node) if part.type == "identifier"}
             if used & file.secure or re.search(r"\blist[A-Z]", text_of(node)):
-                found.append(f"{name}: {output} puts out a secret")
+                found.append(f"{name}: {output} returns a secret")
     main = files["main"]
     for symbol, module in main.modules.items():
         target = files[module.kind.removeprefix("modules/").removesuffix(".bicep")]
         for param, node in members(members(module.body)["params"]).items():
             if text_of(node) in main.secure and param not in target.secure:
-                found.append(f"{symbol}: {param} is a secret, and not declared as one")
+                found.append(f"{symbol}: {param} is a secret, but is not declared as one")
     return found
 
 
 def unguarded_modules(files: Files) -> list[str]:
-    """Outputs that are taken of a module that may not be there, without saying that it then is."""
+    """Outputs that are read from a conditional module without the `!` operator."""
     main = files["main"]
-    taken = [text_of(node) for module in main.modules.values() for node in nodes(module.body)]
+    texts = [text_of(node) for module in main.modules.values() for node in nodes(module.body)]
     return [
-        f"{symbol} may not be there: {text}"
+        f"{symbol} may not exist: {text}"
         for symbol, module in main.modules.items()
-        for text in taken
+        for text in texts
         if module.conditional and text.startswith(f"{symbol}.outputs.")
     ]
 
 
 def wrongly_tagged(files: Files) -> list[str]:
-    """azd deploys to the one resource with its service's name: before 1.23.4 it refuses where two have it."""
+    """azd deploys to the one resource with the service's tag. Before 1.23.4 it refuses two resources with it."""
     tagged = [f"{name}: {symbol}" for name, symbol, resource in resources(files) if _TAG in text_of(resource.body)]
     passed = [f"main: {symbol}" for symbol, module in files["main"].modules.items() if _TAG in text_of(module.body)]
-    return [] if tagged == ["app: site"] and not passed else ["tagged are " + ", ".join(tagged + passed)]
+    return [] if tagged == ["app: site"] and not passed else ["tagged resources: " + ", ".join(tagged + passed)]
 
 
 def mixed_versions(files: Files) -> list[str]:
@@ -165,4 +169,4 @@ def mixed_versions(files: Files) -> list[str]:
     for _, _, resource in resources(files):
         kind, _, version = resource.kind.partition("@")
         used.setdefault(family_of(kind), set()).add(version)
-    return [f"{family} is used as of {', '.join(sorted(each))}" for family, each in used.items() if len(each) > 1]
+    return [f"{family} has the versions {', '.join(sorted(each))}" for family, each in used.items() if len(each) > 1]

@@ -1,4 +1,4 @@
-"""What the compiler's linter would report, as far as a parser can find it. Each check names its rules."""
+"""The findings of the compiler's linter that a parser can find as well. Each check names its rules."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,15 +6,16 @@ from datetime import date
 
 from tree_sitter import Node
 
-from tests.infra.bicep import Template, decorators, members, nodes, text_of
-from tests.infra.versions import AS_OF, MAX_AGE, VERSIONS, family_of
+from tests.infra.api_versions import AS_OF, MAX_AGE, VERSIONS, family_of
+from tests.infra.bicep_parser import Template, decorators, members, nodes, text_of
 
 Files = Mapping[str, Template]
-"""Every template by its file's name without the ending."""
+"""Every template by its file name without the extension."""
 
 _BARE = {"object", "array"}
 _ID_AS_TEXT = re.compile(r"/(subscriptions|resourceGroups|providers)/|\.id\}/")
-# github.com/Azure/bicep at 9beb0fee, UseResourceIdFunctionsRule.cs: what makes an id, and properties that hold none.
+# Functions that create ids, and properties without ids:
+# github.com/Azure/bicep at 9beb0fee, UseResourceIdFunctionsRule.cs.
 _ID_FUNCTIONS = {
     *("extensionResourceId", "guid", "managementGroupResourceId", "reference", "resourceId", "subscription"),
     *("subscriptionResourceId", "tenantResourceId"),
@@ -23,7 +24,7 @@ _NO_IDS = {"clientId", "principalId", "tenantId", "resource", "tags", "metadata"
 
 
 def bare_types(files: Files) -> list[str]:
-    """use-user-defined-types, no-explicit-any: types that say nothing of what is in the value."""
+    """use-user-defined-types, no-explicit-any: types that don't describe their values."""
     return [
         f"{name}: line {node.start_point.row + 1} has the type {text_of(node)}"
         for name, file in files.items()
@@ -33,21 +34,21 @@ def bare_types(files: Files) -> list[str]:
 
 
 def _is_any(node: Node) -> bool:
-    """The type; the function of that name is another thing."""
+    """Whether `node` is the type `any`, not the function of that name."""
     calls = node.parent is not None and node.parent.type == "call_expression"
     return node.type == "identifier" and text_of(node) == "any" and not calls
 
 
 def stale_versions(files: Files) -> list[str]:
-    """use-recent-api-versions: previews, and versions of more than two years that are not the newest stable one."""
+    """use-recent-api-versions: previews, and versions older than two years that are not the newest stable ones."""
     found: list[str] = []
     for name, file in files.items():
         for symbol, resource in file.resources.items():
             kind, _, version = resource.kind.partition("@")
             if not re.fullmatch(r"\d{4}-\d\d-\d\d", version):
-                found.append(f"{name}: {symbol} is of a preview: {version}")
+                found.append(f"{name}: {symbol} has a preview version: {version}")
             elif AS_OF - date.fromisoformat(version) > MAX_AGE and not _is_newest(kind, version):
-                found.append(f"{name}: {symbol} is of a version of more than two years: {version}")
+                found.append(f"{name}: {symbol} has a version older than two years: {version}")
     return found
 
 
@@ -57,7 +58,7 @@ def _is_newest(kind: str, version: str) -> bool:
 
 
 def ids_as_text(files: Files) -> list[str]:
-    """use-resource-id-functions, and the same for outputs: ids that no resource, parameter or function made."""
+    """use-resource-id-functions, also for outputs: ids that don't come from a resource, parameter or function."""
     found: list[str] = []
     for name, file in files.items():
         texts = [text_of(node) for node in nodes(file.root) if node.type == "string"]
@@ -65,13 +66,13 @@ def ids_as_text(files: Files) -> list[str]:
         for symbol, resource in file.resources.items():
             properties = members(resource.body).get("properties")
             for key, value in _ids(properties) if properties is not None else ():
-                if not _is_made(file, value):
+                if not _is_derived(file, value):
                     found.append(f"{name}: {symbol} has {key} from {text_of(value)}")
     return found
 
 
 def _ids(node: Node) -> Iterator[tuple[str, Node]]:
-    """Properties that hold an id, by the end of their name."""
+    """Properties whose names end with `id`."""
     for child in node.named_children:
         if child.type != "object_property" or len(child.named_children) != 2:
             yield from _ids(child)
@@ -85,7 +86,7 @@ def _ids(node: Node) -> Iterator[tuple[str, Node]]:
             yield from _ids(child.named_children[1])
 
 
-def _is_made(file: Template, value: Node) -> bool:
+def _is_derived(file: Template, value: Node) -> bool:
     names = {text_of(node) for node in nodes(value) if node.type == "identifier"}
     if names & {*file.resources, *file.modules} or value.type == "ternary_expression":
         return True
@@ -95,13 +96,13 @@ def _is_made(file: Template, value: Node) -> bool:
         case "call_expression":
             return text_of(value.named_children[0]) in _ID_FUNCTIONS
         case "identifier" if text_of(value) in file.variables:
-            return _is_made(file, file.variables[text_of(value)])
+            return _is_derived(file, file.variables[text_of(value)])
         case _:
             return bool(names & file.params.keys())
 
 
 def undescribed(files: Files) -> list[str]:
-    """use-description-outputs, -types, -type-properties, in main.bicep -params: what someone else reads or sets."""
+    """use-description-outputs, -types, -type-properties, and -params in main.bicep: missing descriptions."""
     found: list[str] = []
     for name, file in files.items():
         kinds = {"output_declaration", "type_declaration", "parameter_declaration" if name == "main" else ""}
@@ -117,6 +118,6 @@ def undescribed(files: Files) -> list[str]:
 
 
 def named_modules(files: Files) -> list[str]:
-    """no-module-name: names that two deployments at the same time would share."""
+    """no-module-name: names that two concurrent deployments would share."""
     modules = [(name, symbol, module) for name, file in files.items() for symbol, module in file.modules.items()]
     return [f"{name}: {symbol} has a name" for name, symbol, module in modules if "name" in members(module.body)]

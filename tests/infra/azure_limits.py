@@ -1,6 +1,6 @@
-"""What Azure and azd take, each table with its source."""
+"""The values and names that Azure and azd accept, each table with its source."""
 
-# What a property may be, by type and path, for those with a closed list. The source is that of versions.py.
+# The allowed values of properties with a closed list, by type and path. The source is the one of api_versions.py.
 VALUES = {
     "Microsoft.Authorization/roleAssignments@2022-04-01 properties.principalType": "ServicePrincipal",
     "Microsoft.CognitiveServices/accounts@2026-03-01 properties.publicNetworkAccess": "Enabled Disabled",
@@ -55,7 +55,7 @@ VALUES = {
     ),
 }
 
-# Names: the same definitions where they have a pattern, else
+# Names: from the same definitions if they have a pattern, otherwise from
 # learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules.
 NAMES = {
     "Microsoft.CognitiveServices/accounts": r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}",
@@ -74,8 +74,8 @@ NAMES = {
     "Microsoft.Web/serverfarms": r"[a-zA-Z0-9-]{1,60}",
     "Microsoft.Web/sites": r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]",
 }
-# The world has one of each name: they hold a hash of subscription, environment and region.
-UNIQUE_IN_THE_WORLD = {
+# These names are unique worldwide, so they contain a hash of subscription, environment and region.
+GLOBALLY_UNIQUE = {
     "Microsoft.CognitiveServices/accounts",
     "Microsoft.DocumentDB/databaseAccounts",
     "Microsoft.SignalRService/signalR",
@@ -83,9 +83,9 @@ UNIQUE_IN_THE_WORLD = {
     "Microsoft.Web/sites",
 }
 
-# What a private endpoint leads to, and the zone that holds its address:
-# learn.microsoft.com/azure/private-link/private-endpoint-dns. That of the scheduler is in no list yet; it is as in
-# public templates for it, its part as in learn.microsoft.com/azure/durable-task/scheduler
+# The target of a private endpoint, and the DNS zone with its address:
+# learn.microsoft.com/azure/private-link/private-endpoint-dns. The scheduler is not in that list. Its zone comes
+# from public templates, and its target from learn.microsoft.com/azure/durable-task/scheduler
 # (durable-task-scheduler-private-endpoints).
 PRIVATE_ZONES = {
     "blob": "privatelink.blob.${environment().suffixes.storage}",
@@ -96,8 +96,8 @@ PRIVATE_ZONES = {
     "scheduler": "privatelink.durabletask.io",
 }
 
-# github.com/Azure/azure-dev at ae35809f, schemas/v1.0/azure.yaml.json: what azure.yaml may say, so that a misspelt name
-# fails; a new one is to be looked up there before it is added.
+# github.com/Azure/azure-dev at ae35809f, schemas/v1.0/azure.yaml.json: the allowed keys of azure.yaml, so that a
+# misspelt key fails. Before you add a key, check it in that schema.
 AZD_KEYS = {
     *("name", "requiredVersions", "requiredVersions.azd", "services", "services.app"),
     *(f"services.app.{key}" for key in ("project", "language", "host", "hooks")),
