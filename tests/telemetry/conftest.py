@@ -1,4 +1,4 @@
-"""The suite's fixtures: a host that tells everything, and a client of it."""
+"""Fixtures: a host that prints its telemetry, and a client of it."""
 
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from tests.http.driving import Api, Host, api_of, running_host
-from tests.telemetry.seeing import TELLING
+from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY
 
 
 @pytest.fixture(scope="session")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file in which the host tells."""
-    return tmp_path_factory.mktemp("telling") / "host.log"
+    """The file with the output of the host."""
+    return tmp_path_factory.mktemp("telemetry") / "host.log"
 
 
 @pytest.fixture(scope="session")
 def host(log: Path) -> Generator[Host]:
-    with running_host(log.parent, {**TELLING, "LOG_LEVEL": "INFO"}) as host:
+    with running_host(log.parent, {**CONSOLE_TELEMETRY, "LOG_LEVEL": "INFO"}) as host:
         yield host
 
 

@@ -1,4 +1,4 @@
-"""On Azure the host tells of requests: ours are its children, and are not counted as requests again."""
+"""On Azure the host records requests. The app's spans are their children, and don't count as requests again."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.driving import ROOT, api_of, refusal, running_host
-from tests.telemetry.seeing import TELLING, told, told_when
+from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, read_telemetry, wait_for_telemetry
 
 AZURE = {
     "WEBSITE_INSTANCE_ID": "instance-1",
@@ -17,8 +17,8 @@ AZURE = {
     "OPENAI_API_KEY": "unused",
     "AUTH_MODE": "easyauth",
 }
-# As the worker does before it calls a function, where PYTHON_ENABLE_OPENTELEMETRY is set.
-CALLED_BY_THE_HOST = """
+# The worker does this before it calls a function, if PYTHON_ENABLE_OPENTELEMETRY is set.
+WORKER_SCRIPT = """
 import sys
 from opentelemetry import context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -37,13 +37,13 @@ with request_span(req, trace_id_of(req)) as span:
 
 
 @pytest.mark.anyio
-async def test_a_request_is_told_of_as_a_part_of_the_hosts(tmp_path: Path) -> None:
-    with running_host(tmp_path, {**TELLING, **AZURE}) as host:
+async def test_a_request_span_is_internal_because_the_host_has_its_own(tmp_path: Path) -> None:
+    with running_host(tmp_path, {**CONSOLE_TELEMETRY, **AZURE}) as host:
         async with api_of(host) as api:
             refusal(await api.http.get("/sessions"), 401, "unauthenticated")
-        seen = await told_when(tmp_path / "host.log", lambda seen: seen.named("GET /sessions"))
+        seen = await wait_for_telemetry(tmp_path / "host.log", lambda seen: seen.named("GET /sessions"))
 
-    span = seen.the("GET /sessions")
+    span = seen.one("GET /sessions")
     assert (span.kind, span.attributes["error.type"]) == ("INTERNAL", "unauthenticated")
 
 
@@ -54,15 +54,15 @@ async def test_a_request_is_told_of_as_a_part_of_the_hosts(tmp_path: Path) -> No
         (f"00-{'a' * 32}-{'c' * 16}-01", "a" * 32, "b" * 16),
         (f"00-{'d' * 32}-{'c' * 16}-01", "d" * 32, "c" * 16),
     ],
-    ids=["no trace was sent", "the host went on with what was sent", "the host did not"],
+    ids=["no trace was sent", "the host continued the sent trace", "the host did not"],
 )
-def test_the_hosts_span_is_the_parent_where_it_is_of_the_requests_trace(
+def test_the_hosts_span_is_the_parent_if_it_has_the_requests_trace(
     tmp_path: Path, sent: str, trace: str, parent: str
 ) -> None:
     log = tmp_path / "log"
     with log.open("w") as out:
         env = {"PATH": os.environ["PATH"], "TELEMETRY": "console"}
-        subprocess.run([sys.executable, "-c", CALLED_BY_THE_HOST, sent], cwd=ROOT, env=env, stderr=out, check=True)
+        subprocess.run([sys.executable, "-c", WORKER_SCRIPT, sent], cwd=ROOT, env=env, stderr=out, check=True)
 
-    span = told(log).the("GET /sessions")
+    span = read_telemetry(log).one("GET /sessions")
     assert (span.trace, span.parent) == (trace, f"0x{parent}")

@@ -1,24 +1,24 @@
-"""What people and models write is told to nobody, unless TELEMETRY_CONTENT asks for it."""
+"""Telemetry does not contain what people and models write, unless TELEMETRY_CONTENT is true."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.http.driving import Api, api_of, ok, running_host
-from tests.telemetry.seeing import TELLING, Told, told_when
+from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, Recorded, wait_for_telemetry
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "zebra crossing 4711"
 TOOL_SECRET = "Atlantis/Nowhere"
-ASKS = f'{SECRET} call calculate {{"expression": "1234567+1"}} and use current_time {{"timezone": "{TOOL_SECRET}"}}'
+PROMPT = f'{SECRET} call calculate {{"expression": "1234567+1"}} and use current_time {{"timezone": "{TOOL_SECRET}"}}'
 WRITTEN = (SECRET, TOOL_SECRET, "1234567", "1234568", "Scripted model", "My secret name", "not a Chat")
 
 
-async def whole_turns(api: Api, log: Path) -> Told:
-    """Turns with tools, with a model that fails in every way, and requests that are refused."""
+async def run_turns(api: Api, log: Path) -> Recorded:
+    """Run turns with tools and with a model that fails in every way, and send requests that are refused."""
     session_id = await api.new_session(session_name="My secret name", metadata={"note": SECRET})
-    await api.say(session_id, ASKS, model="fake-30-0", metadata={"note": SECRET})
+    await api.say(session_id, PROMPT, model="fake-30-0", metadata={"note": SECRET})
     for model in ("fail-400", "error-3", "garbage-3", "cut-3"):
         await api.say(session_id, SECRET, model=model)
     await api.append(session_id, {"event_type": "note", "text": SECRET})
@@ -28,33 +28,33 @@ async def whole_turns(api: Api, log: Path) -> Told:
     await api.http.post(f"/sessions/{session_id}/messages", json={"content": [{"type": "text", "wrong": SECRET}]})
     await api.read(session_id)
 
-    def complete(seen: Told) -> bool:
+    def complete(seen: Recorded) -> bool:
         return len(seen.named("invoke_agent assistant")) == 5 and seen.point("turnlog.turns") is not None
 
-    return await told_when(log, complete)
+    return await wait_for_telemetry(log, complete)
 
 
-async def test_nothing_that_was_written_is_told(tmp_path: Path) -> None:
-    with running_host(tmp_path, {**TELLING, "LOG_LEVEL": "INFO"}) as host:
+async def test_written_text_is_not_recorded_by_default(tmp_path: Path) -> None:
+    with running_host(tmp_path, {**CONSOLE_TELEMETRY, "LOG_LEVEL": "INFO"}) as host:
         async with api_of(host) as api:
-            seen = await whole_turns(api, tmp_path / "host.log")
+            seen = await run_turns(api, tmp_path / "host.log")
 
     assert [text for text in WRITTEN if text in seen.text] == []
     assert {"execute_tool calculate", "execute_tool current_time"} <= {span.name for span in seen.spans}
     assert seen.logs
 
 
-async def test_it_is_told_where_that_is_asked_for(tmp_path: Path) -> None:
-    with running_host(tmp_path, {**TELLING, "TELEMETRY_CONTENT": "true"}) as host:
+async def test_written_text_is_recorded_if_the_setting_says_so(tmp_path: Path) -> None:
+    with running_host(tmp_path, {**CONSOLE_TELEMETRY, "TELEMETRY_CONTENT": "true"}) as host:
         async with api_of(host) as api:
-            await api.say(await api.new_session(), ASKS, model="fake-30-0")
-            seen = await told_when(tmp_path / "host.log", lambda seen: seen.named("invoke_agent assistant"))
+            await api.say(await api.new_session(), PROMPT, model="fake-30-0")
+            seen = await wait_for_telemetry(tmp_path / "host.log", lambda seen: seen.named("invoke_agent assistant"))
 
     first, second = [span.attributes for span in seen.named("chat fake-30-0")]
     assert SECRET in first["gen_ai.input.messages"]
     assert "1234567" in first["gen_ai.output.messages"]
     assert "tool_call_response" in second["gen_ai.input.messages"]
     assert "Scripted model" in second["gen_ai.output.messages"]
-    tool = seen.the("execute_tool calculate").attributes
+    tool = seen.one("execute_tool calculate").attributes
     assert tool["gen_ai.tool.call.arguments"] == '{"expression": "1234567+1"}'
     assert "1234568" in tool["gen_ai.tool.call.result"]

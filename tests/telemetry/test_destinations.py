@@ -1,4 +1,4 @@
-"""Where telemetry goes: Application Insights, a collector, or nowhere, and then nothing of it is loaded."""
+"""The destinations of telemetry: Application Insights, a collector, or none. Without one the SDK is not loaded."""
 
 import gzip
 import json
@@ -19,20 +19,24 @@ from tests.http.driving import ROOT, api_of, running_host, until
 
 pytestmark = pytest.mark.anyio
 
-SOON = {"OTEL_METRIC_EXPORT_INTERVAL": "250", "OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_BLRP_SCHEDULE_DELAY": "100"}
+SHORT_DELAYS = {
+    "OTEL_METRIC_EXPORT_INTERVAL": "250",
+    "OTEL_BSP_SCHEDULE_DELAY": "100",
+    "OTEL_BLRP_SCHEDULE_DELAY": "100",
+}
 WORKBOOK = (ROOT / "infra" / "workbook.json").read_text(encoding="utf-8")
 KEY = "00000000-0000-0000-0000-000000000001"
 
 
 @dataclass
 class Inbox:
-    """What a destination was sent, by path."""
+    """The requests to a destination, by path."""
 
     url: str = ""
     bodies: dict[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
 
     def items(self) -> list[dict[str, Any]]:
-        """The envelopes that Application Insights was sent."""
+        """The envelopes sent to Application Insights."""
         found = [json.loads(body) for path, bodies in self.bodies.items() if "track" in path for body in bodies]
         return [item for items in found for item in items]
 
@@ -44,15 +48,15 @@ class Inbox:
 
 
 @contextmanager
-def inbox() -> Generator[Inbox]:
-    """A server that accepts whatever it is sent, meanwhile."""
-    found = Inbox()
+def run_inbox() -> Generator[Inbox]:
+    """A server that accepts every request while the body runs."""
+    inbox = Inbox()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             unpacked = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
-            found.bodies.setdefault(self.path, []).append(unpacked)
+            inbox.bodies.setdefault(self.path, []).append(unpacked)
             answer = b"{}"
             if "track" in self.path:
                 count = len(json.loads(unpacked))
@@ -67,21 +71,21 @@ def inbox() -> Generator[Inbox]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}"
+    inbox.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield found
+        yield inbox
     finally:
         server.shutdown()
         thread.join()
 
 
-async def test_application_insights_is_sent_spans_metrics_and_logs(tmp_path: Path) -> None:
-    with inbox() as sent:
+async def test_application_insights_receives_spans_metrics_and_logs(tmp_path: Path) -> None:
+    with run_inbox() as sent:
         connection = f"InstrumentationKey={KEY};IngestionEndpoint={sent.url}/"
         env = {
-            **SOON,
+            **SHORT_DELAYS,
             "APPLICATIONINSIGHTS_CONNECTION_STRING": connection,
             "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
         }
@@ -92,16 +96,16 @@ async def test_application_insights_is_sent_spans_metrics_and_logs(tmp_path: Pat
                 await api.say(session_id, model="fail-401")
                 await api.read(session_id)
 
-            async def have() -> bool:
+            async def is_complete() -> bool:
                 ended = [data["properties"].get("turnlog.outcome") for data in sent.metric("turnlog.turns")]
                 turns = [span for span in sent.data("RemoteDependencyData") if span["name"].startswith("invoke_agent")]
-                told = sent.data("RequestData") and sent.data("MessageData") and sent.metric("turnlog.streams.active")
-                return len(turns) == 2 and {"completed", "failed"} <= set(ended) and bool(told)
+                others = sent.data("RequestData") and sent.data("MessageData") and sent.metric("turnlog.streams.active")
+                return len(turns) == 2 and {"completed", "failed"} <= set(ended) and bool(others)
 
-            await until(have)
+            await until(is_complete)
 
-    told = {name for item in sent.items() for name in item["data"]["baseData"].get("properties", {})}
-    assert set(re.findall(r"customDimensions\['([^']+)'\]", WORKBOOK)) <= told
+    properties = {name for item in sent.items() for name in item["data"]["baseData"].get("properties", {})}
+    assert set(re.findall(r"customDimensions\['([^']+)'\]", WORKBOOK)) <= properties
     assert "call_model" in {span["name"] for span in sent.data("RemoteDependencyData")}
     (turn,) = [
         span for span in sent.data("RemoteDependencyData") if "fake-20-0" in str(span) and "invoke" in span["name"]
@@ -115,24 +119,24 @@ async def test_application_insights_is_sent_spans_metrics_and_logs(tmp_path: Pat
     assert {item["iKey"] for item in sent.items()} == {KEY}
 
 
-async def test_a_collector_is_sent_spans_metrics_and_logs(tmp_path: Path) -> None:
-    with inbox() as sent, running_host(tmp_path, {**SOON, "OTEL_EXPORTER_OTLP_ENDPOINT": sent.url}) as host:
+async def test_a_collector_receives_spans_metrics_and_logs(tmp_path: Path) -> None:
+    with run_inbox() as sent, running_host(tmp_path, {**SHORT_DELAYS, "OTEL_EXPORTER_OTLP_ENDPOINT": sent.url}) as host:
         async with api_of(host) as api:
             await api.say(await api.new_session(), model="fail-401")
 
-        async def have() -> bool:
+        async def is_complete() -> bool:
             turns = [body for body in sent.bodies.get("/v1/traces", ()) if b"invoke_agent assistant" in body]
             return bool(turns) and sent.bodies.keys() == {"/v1/traces", "/v1/metrics", "/v1/logs"}
 
-        await until(have)
+        await until(is_complete)
 
 
 @pytest.mark.parametrize("settings", [{}, {"TELEMETRY": "off", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}])
-def test_where_nothing_is_told_nothing_of_it_is_loaded(settings: dict[str, str]) -> None:
+def test_without_a_destination_the_sdk_is_not_loaded(settings: dict[str, str]) -> None:
     code = (
         "import sys, function_app\n"
-        "from shared.telemetry.active import telemetry\n"
-        "assert telemetry() is None\n"
+        "from shared.telemetry.recorder import current_telemetry\n"
+        "assert current_telemetry() is None\n"
         "heavy = ('opentelemetry.sdk', 'opentelemetry.exporter', 'azure.monitor')\n"
         "print([name for name in sys.modules if name.startswith(heavy)])"
     )

@@ -1,4 +1,4 @@
-"""Log lines carry their trace, and what libraries and exceptions quote stays here."""
+"""Log records have their trace. Texts of libraries and exceptions are not exported."""
 
 import logging
 from collections.abc import Callable, Generator
@@ -16,8 +16,8 @@ SECRET = "what a user wrote"
 
 
 @contextmanager
-def telling(*, content: bool = False) -> Generator[Callable[[], list[Any]]]:
-    """A handler on the root logger meanwhile; the records it told of."""
+def exported_records(*, content: bool = False) -> Generator[Callable[[], list[Any]]]:
+    """Add a handler to the root logger while the body runs. Yields a function that returns the exported records."""
     exporter = InMemoryLogRecordExporter()
     provider = LoggerProvider()
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
@@ -36,41 +36,41 @@ def raise_and_log(logger: str) -> None:
         logging.getLogger(logger).exception("it failed")
 
 
-def test_a_line_is_told_with_the_trace_it_was_written_in() -> None:
-    with telling() as told, TracerProvider().get_tracer("test").start_as_current_span("work") as span:
-        logging.getLogger("shared.services").warning("turn %s stands still", "turn_1")
+def test_a_line_has_the_trace_in_which_it_was_written() -> None:
+    with exported_records() as records, TracerProvider().get_tracer("test").start_as_current_span("work") as span:
+        logging.getLogger("shared.services").warning("turn %s is silent", "turn_1")
 
-    (record,) = told()
+    (record,) = records()
     assert (record.trace_id, record.span_id) == (span.get_span_context().trace_id, span.get_span_context().span_id)
-    assert (record.body, record.severity_text) == ("turn turn_1 stands still", "WARNING")
+    assert (record.body, record.severity_text) == ("turn turn_1 is silent", "WARNING")
 
 
-def test_of_an_exception_its_type_and_place_are_told_and_not_its_text() -> None:
-    with telling() as told:
+def test_an_exception_is_recorded_with_type_and_stack_but_not_its_text() -> None:
+    with exported_records() as records:
         raise_and_log("orchestrations.run_tool")
 
-    (record,) = told()
+    (record,) = records()
     assert record.attributes["exception.type"] == "ValueError"
     assert "raise_and_log" in record.attributes["exception.stacktrace"]
     assert SECRET not in str(record)
 
 
-def test_of_others_lines_only_is_told_that_there_are_warnings() -> None:
-    with telling() as told:
+def test_warnings_of_libraries_are_recorded_without_their_text() -> None:
+    with exported_records() as records:
         logging.getLogger("asyncio").error("Task exception was never retrieved: %r", ValueError(SECRET))
         logging.getLogger("asyncio").info(SECRET)
         logging.getLogger("azure.core.pipeline").error(SECRET)
         raise_and_log("asyncio")
 
-    assert [record.body for record in told()] == ["ERROR in asyncio", "ERROR in asyncio"]
-    assert SECRET not in str(told())
+    assert [record.body for record in records()] == ["ERROR in asyncio", "ERROR in asyncio"]
+    assert SECRET not in str(records())
 
 
 @pytest.mark.parametrize("logger", ["asyncio", "shared.api"])
-def test_where_content_is_asked_for_all_of_a_line_is_told(logger: str) -> None:
-    with telling(content=True) as told:
+def test_with_content_the_whole_line_is_recorded(logger: str) -> None:
+    with exported_records(content=True) as records:
         raise_and_log(logger)
 
-    (record,) = told()
+    (record,) = records()
     assert record.body == "it failed"
     assert SECRET in record.attributes["exception.message"]

@@ -1,4 +1,4 @@
-"""On Cosmos DB a turn's spans and the metrics say what it cost in request units, operation by operation."""
+"""On Cosmos DB the spans of a turn and the metrics have the request units of each operation."""
 
 import asyncio
 from collections.abc import Generator
@@ -8,12 +8,12 @@ import pytest
 
 from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
 from tests.http.driving import api_of, running_host
-from tests.telemetry.seeing import TELLING, Told, told_when
+from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, Recorded, wait_for_telemetry
 
 
 @pytest.fixture
 def account() -> Generator[dict[str, str]]:
-    """The settings of a host on a Cosmos DB account, or on a server that speaks its protocol."""
+    """The settings of a host on a Cosmos DB account, or on a server with the same protocol."""
     with asyncio.Runner() as runner, cosmos_endpoint() as endpoint:
         database = cosmos_store(endpoint)
         store = runner.run(database.__aenter__())
@@ -24,23 +24,23 @@ def account() -> Generator[dict[str, str]]:
             runner.run(database.__aexit__(None, None, None))
 
 
-async def turn_told(tmp_path: Path, account: dict[str, str]) -> Told:
-    with running_host(tmp_path, {**TELLING, **account}) as host:
+async def run_turn(tmp_path: Path, account: dict[str, str]) -> Recorded:
+    with running_host(tmp_path, {**CONSOLE_TELEMETRY, **account}) as host:
         async with api_of(host) as api:
             await api.say(await api.new_session(), model="fake-40-10")
 
-        def complete(seen: Told) -> bool:
+        def complete(seen: Recorded) -> bool:
             ended = seen.point("turnlog.turns", turnlog_outcome="completed")
             return ended is not None and bool(seen.named("POST /sessions/{session_id}/messages"))
 
-        return await told_when(tmp_path / "host.log", complete)
+        return await wait_for_telemetry(tmp_path / "host.log", complete)
 
 
-def test_a_turn_says_what_it_cost(tmp_path: Path, account: dict[str, str]) -> None:
-    seen = asyncio.run(turn_told(tmp_path, account))
+def test_the_request_units_of_a_turn_are_recorded(tmp_path: Path, account: dict[str, str]) -> None:
+    seen = asyncio.run(run_turn(tmp_path, account))
 
-    turn = seen.the("invoke_agent assistant")
-    stored = [span.attributes for span in seen.of(turn.trace) if "db.system.name" in span.attributes]
+    turn = seen.one("invoke_agent assistant")
+    stored = [span.attributes for span in seen.in_trace(turn.trace) if "db.system.name" in span.attributes]
     assert {each["db.system.name"] for each in stored} == {"azure.cosmosdb"}
     assert all(each["azure.cosmosdb.operation.request_charge"] > 0 for each in stored)
     appended = seen.point("azure.cosmosdb.client.operation.request_charge", db_operation_name="append")
