@@ -1,4 +1,4 @@
-"""The services as a process builds them: SQLite in a folder of the test's own, the scripted model, a clock in hand."""
+"""The services as a process builds them: SQLite in the test's own folder, the scripted model, and a test clock."""
 
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from shared.wiring import Services, SystemClock
 
 
 class Clock(SystemClock):
-    """Stands still until a test moves it, and the store's clock with it."""
+    """A clock that only the test moves. The store's clock moves with it."""
 
     def __init__(self) -> None:
         self.moment = datetime.now(UTC)
@@ -37,7 +37,7 @@ def model_url() -> Generator[str]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The environment without a single setting."""
+    """The environment without any setting."""
     for name in (*Settings.model_fields, "website_instance_id"):
         monkeypatch.delenv(name.upper(), raising=False)
     return monkeypatch
@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 async def on(environment: pytest.MonkeyPatch, tmp_path: Path, model_url: str, clock: Clock) -> AsyncGenerator[Services]:
-    """What `services()` gives to the functions under test."""
+    """The services that the functions under test get from `services()`."""
     values = {"DATA_DIR": str(tmp_path), "OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "k", "MODEL": "fake-20-0"}
     for name, value in values.items():
         environment.setenv(name, value)
@@ -68,7 +68,7 @@ async def on(environment: pytest.MonkeyPatch, tmp_path: Path, model_url: str, cl
 
 @pytest.fixture
 async def model(on: Services) -> AsyncGenerator[ModelClient]:
-    """The model client of `on`, for tests in which something calls it."""
+    """The model client of the services, for tests that call it."""
     model = await on.model()
     yield model
     await model.close()

@@ -1,4 +1,4 @@
-"""What the tests are told with: folded states, sessions in a real log, and the work of activities."""
+"""Creates what tests need: folded states, sessions in a real log, and the inputs of activities."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -81,7 +81,7 @@ async def appended(
 
 
 class Client:
-    """The durable client as far as a turn needs it: what was started is noted, and exists from then on."""
+    """The durable client as far as a turn needs it. It records started instances, and then they exist."""
 
     def __init__(self, *, broken: bool = False) -> None:
         self.broken = broken
@@ -101,7 +101,7 @@ class Client:
 
 
 def work(message: Message, **details: Any) -> dict[str, Any]:
-    """What the orchestrator of the message's turn would give an activity."""
+    """The input that the orchestrator of the message's turn would give to an activity."""
     given: dict[str, Any] = {
         "session_id": message.session_id,
         "turn_id": message.turn_id,

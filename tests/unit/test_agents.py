@@ -1,4 +1,4 @@
-"""What an agent declares holds for its turns: model, step limit, output."""
+"""The declaration of an agent applies to its turns: model, step limit, output."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     return declare
 
 
-async def test_an_agents_model_is_that_of_messages_which_name_none(on: Services, declare: Callable[..., str]) -> None:
+async def test_messages_without_a_model_use_the_agents_model(on: Services, declare: Callable[..., str]) -> None:
     agent, session = declare(model="fake-7-0"), await opened(on)
 
     assert (await posted(on, session, agent=agent)).model == "fake-7-0"
@@ -42,9 +42,9 @@ async def test_an_agents_model_is_that_of_messages_which_name_none(on: Services,
     assert (await posted(on, session)).model == on.settings.model
 
 
-@pytest.mark.parametrize(("own", "most"), [(3, 3), (None, 10), (40, 10)])
-async def test_a_turn_makes_as_many_steps_as_its_agent_and_the_setting_allow(
-    on: Services, declare: Callable[..., str], own: int | None, most: int
+@pytest.mark.parametrize(("own", "expected"), [(3, 3), (None, 10), (40, 10)])
+async def test_a_turns_step_limit_is_the_lower_of_agent_and_setting(
+    on: Services, declare: Callable[..., str], own: int | None, expected: int
 ) -> None:
     from shared.scheduler import DurableTurnScheduler  # its SDK is slow to import
 
@@ -53,7 +53,7 @@ async def test_a_turn_makes_as_many_steps_as_its_agent_and_the_setting_allow(
     submission = await on.turns.submit(OWNER, await opened(on), new)
     await on.turns.start(submission, DurableTurnScheduler(client, on.settings))  # pyright: ignore[reportArgumentType]
 
-    assert client.started[0]["max_steps"] == most
+    assert client.started[0]["max_steps"] == expected
 
 
 async def test_an_answer_has_the_form_that_the_agent_declares(on: Services, declare: Callable[..., str]) -> None:
@@ -64,7 +64,7 @@ async def test_an_answer_has_the_form_that_the_agent_declares(on: Services, decl
     assert Winner.model_validate_json((await kept(on, message)).answer or "") == Winner(name="", prize=0)
 
 
-async def test_an_answer_in_another_form_fails_the_turn_however_often_it_is_asked_for(
+async def test_an_answer_in_another_form_fails_the_turn_in_every_attempt(
     on: Services, declare: Callable[..., str]
 ) -> None:
     message = await posted(on, await opened(on), agent=declare(output_type=Impossible))

@@ -1,4 +1,4 @@
-"""A completion is put together from its chunks as a call without streaming would have returned it."""
+"""An assembled completion equals the one that a call without streaming would return."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -43,7 +43,7 @@ def test_pieces_of_text_become_the_answer() -> None:
     assert message_of(assembly) == {"role": "assistant", "content": "Hello"}
 
 
-def test_the_completion_carries_the_chunks_envelope_under_its_own_name() -> None:
+def test_the_completion_has_the_fields_of_its_chunks_and_its_own_type() -> None:
     completion = assembled(chunk({"content": "Hi"}), chunk({}, "stop")).completion()
 
     assert completion == {
@@ -63,7 +63,7 @@ def called(index: int, **fields: Any) -> dict[str, Any]:
     return chunk({"tool_calls": [{"index": index, **fields}]})
 
 
-def test_fragments_of_parallel_tool_calls_find_their_call() -> None:
+def test_fragments_of_parallel_tool_calls_are_joined_per_call() -> None:
     assembly = assembled(
         called(0, id="a", type="function", function={"name": "add", "arguments": ""}),
         called(1, id="b", type="function", function={"name": "clock", "arguments": ""}),
@@ -81,7 +81,7 @@ def test_fragments_of_parallel_tool_calls_find_their_call() -> None:
 
 
 @given(st.data(), st.lists(st.text('{}abc": 1', max_size=12), min_size=1, max_size=3))
-def test_arguments_cut_anywhere_come_together_again(data: st.DataObject, arguments: list[str]) -> None:
+def test_arguments_that_were_cut_anywhere_are_joined(data: st.DataObject, arguments: list[str]) -> None:
     fragments = [
         called(index, id=f"c{index}", function={"name": "f", "arguments": ""}) for index in range(len(arguments))
     ]
@@ -114,7 +114,7 @@ def test_unknown_fields_are_kept_and_texts_among_them_grow() -> None:
     assert assembly.completion()["system_fingerprint"] == "fp"
 
 
-def test_usage_comes_in_a_chunk_without_choices() -> None:
+def test_usage_may_come_in_a_chunk_without_choices() -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     assembly = assembled(
         chunk({"content": "Hi"}, usage=None), chunk({}, "stop"), {**HEAD, "choices": [], "usage": usage}
@@ -134,7 +134,7 @@ def test_of_several_choices_the_first_is_the_answer() -> None:
 
 
 @pytest.mark.parametrize("odd", [{}, {"choices": None}, {"choices": []}, {"choices": [{"delta": None}]}])
-def test_a_chunk_that_says_nothing_adds_nothing(odd: dict[str, Any]) -> None:
+def test_an_empty_chunk_adds_nothing(odd: dict[str, Any]) -> None:
     assembly = Assembly()
 
     assert assembly.add(odd) == ""
@@ -152,7 +152,7 @@ async def read(stream: OpenAIStream) -> list[str]:
 
 
 @pytest.mark.anyio
-async def test_a_stream_gives_its_pieces_and_then_knows_the_rest() -> None:
+async def test_a_stream_yields_its_pieces_and_then_has_the_rest() -> None:
     call = called(0, id="a", function={"name": "add"})
     usage: dict[str, Any] = {**HEAD, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
     stream = OpenAIStream(
@@ -167,7 +167,7 @@ async def test_a_stream_gives_its_pieces_and_then_knows_the_rest() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_emoji_that_a_server_cut_in_two_is_still_text_that_can_be_stored() -> None:
+async def test_an_emoji_that_a_server_cut_in_two_becomes_valid_text() -> None:
     pieces = await read(OpenAIStream(lines(chunk({"content": "a\ud83d"}), chunk({"content": "\ude00b"}, "stop"))))
 
     assert "".join(pieces).encode().startswith(b"a")
@@ -176,7 +176,7 @@ async def test_an_emoji_that_a_server_cut_in_two_is_still_text_that_can_be_store
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("payload", ["[]", "null", "5", '"text"'])
-async def test_a_line_that_is_no_chunk_breaks_the_stream_off(payload: str) -> None:
+async def test_a_line_that_is_not_a_chunk_ends_the_stream_with_an_error(payload: str) -> None:
     with pytest.raises(ModelError) as raised:
         await read(OpenAIStream(lines(f"data: {payload}", chunk({}, "stop"))))
 

@@ -1,4 +1,4 @@
-"""A timer or a reader of the change feed that fails says so in the log, and stays failed."""
+"""A failing timer or reader of the change feed logs its failure, and the failure is raised."""
 
 import logging
 from typing import Any
@@ -13,25 +13,23 @@ from shared.wiring import Services
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_sweep_that_can_not_read_the_store_is_logged_with_its_fault_domain(
+async def test_a_sweep_that_cannot_read_the_store_logs_its_fault_domain(
     on: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def away(*given: Any) -> None:
+    async def unavailable(*arguments: Any) -> None:
         raise StoreUnavailableError("The store is away.")
 
-    monkeypatch.setattr(on.log, "due_for_repair", away)
+    monkeypatch.setattr(on.log, "due_for_repair", unavailable)
     with pytest.raises(StoreUnavailableError):
-        await sweep(None)  # pyright: ignore[reportArgumentType]  # it gets no further
+        await sweep(None)  # pyright: ignore[reportArgumentType]  # not used: the read fails first
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert (record.name, record.getMessage()) == ("orchestrations.sweep", "sweep failed, a fault of store")
 
 
-async def test_a_batch_of_the_change_feed_that_can_not_be_read_is_logged(
-    on: Services, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_unreadable_batch_of_the_change_feed_is_logged(on: Services, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(KeyError):
-        await write_rooms([{"id": "e:1"}])  # pyright: ignore[reportArgumentType]  # no document of the store's
+        await write_rooms([{"id": "e:1"}])  # pyright: ignore[reportArgumentType]  # not a stored document
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert (record.name, record.getMessage()) == ("changes.write_rooms", "write_rooms failed, a fault of app")

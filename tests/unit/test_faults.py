@@ -11,7 +11,7 @@ from shared.domain.faults import code_of, fault_domain
 from shared.telemetry.turns import tool_label
 
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-OWN = {
+DOMAINS_OF_OTHERS = {
     "store_unavailable": "store",
     "sequence_taken": "store",
     "revision_taken": "store",
@@ -24,26 +24,26 @@ def kinds(kind: type[TurnlogError] = TurnlogError) -> list[type[TurnlogError]]:
     return [kind, *(below for each in kind.__subclasses__() for below in kinds(each))]
 
 
-def test_what_is_refused_is_the_apps_and_what_others_fail_with_is_theirs() -> None:
+def test_refusals_are_faults_of_the_app_and_failures_of_others_are_theirs() -> None:
     for kind in kinds():
-        assert fault_domain(kind.code) == OWN.get(kind.code, "app"), kind
+        assert fault_domain(kind.code) == DOMAINS_OF_OTHERS.get(kind.code, "app"), kind
 
 
-def test_what_a_client_is_told_to_try_again_because_something_is_away_is_not_the_apps() -> None:
+def test_unavailability_is_never_a_fault_of_the_app() -> None:
     assert {kind.code for kind in kinds() if status_of(kind) == 503 and fault_domain(kind.code) == "app"} == set()
 
 
-def told_domains() -> dict[str, str]:
-    """The domain of each failure code, as docs/operations.md has it."""
+def documented_domains() -> dict[str, str]:
+    """The fault domain of each failure code in docs/operations.md."""
     rows = re.findall(r"^\| (`[^|]+`) \|[^|]+\|[^|]+\| (\w+) \|$", OPERATIONS, re.MULTILINE)
     return {code: domain for codes, domain in rows for code in re.findall(r"`(\w+)`", codes)}
 
 
-def test_every_failure_code_of_a_turn_has_the_domain_that_operators_are_told() -> None:
-    told = told_domains()
+def test_every_failure_code_of_a_turn_has_its_documented_domain() -> None:
+    documented = documented_domains()
 
-    assert {code: fault_domain(code) for code in told} == told
-    assert set(told.values()) == {"app", "model", "platform"}
+    assert {code: fault_domain(code) for code in documented} == documented
+    assert set(documented.values()) == {"app", "model", "platform"}
 
 
 @pytest.mark.parametrize(
@@ -58,5 +58,5 @@ def test_every_error_has_a_code(error: Exception, code: str) -> None:
     assert code_of(error) == code
 
 
-def test_a_tool_that_a_model_invented_has_no_name() -> None:
+def test_a_tool_that_a_model_invented_has_no_label() -> None:
     assert (tool_label("calculate"), tool_label("tell my secret")) == ("calculate", "unknown")

@@ -1,4 +1,4 @@
-"""What each event makes of a session. That a fold may stop and go on anywhere is shown in tests/contract."""
+"""How each event changes a session. tests/contract shows that a fold may stop and continue at any event."""
 
 from datetime import timedelta
 from typing import Any, Literal
@@ -71,7 +71,7 @@ def turn_of(state: SessionState) -> ActiveTurn:
     return state.active_turn
 
 
-def test_a_session_begins_with_what_its_creation_says() -> None:
+def test_a_new_session_has_the_fields_of_its_creation() -> None:
     state = created(session_name="First", project_id="p", node_id="n", agent_name="a", metadata={"k": [1]})
 
     assert (state.head, state.epoch, state.owner) == (1, 1, "me")
@@ -91,25 +91,25 @@ def test_a_second_creation_is_refused() -> None:
         after(created(), SessionCreated(thread_id="t", owner="you"))
 
 
-def test_a_hole_in_the_log_is_refused() -> None:
+def test_a_gap_in_the_log_is_refused() -> None:
     events = sequenced([Draft(data=CANCEL)], 2, THEN)
 
     with pytest.raises(ValueError, match="event 3 follows 1"):
         fold(created(), [Chunk(session_id=SESSION, writer=WriterId("w"), events=events)])
 
 
-def test_what_is_folded_already_is_passed_over() -> None:
+def test_events_that_are_already_folded_are_skipped() -> None:
     state = running()
     again = sequenced([Draft(data=item, turn_id=TURN, message_id=MESSAGE) for item in START], 1, THEN)
 
     assert fold(state, [Chunk(session_id=SESSION, writer=WriterId("w"), events=again)]) == state
 
 
-def test_nothing_is_no_session() -> None:
+def test_an_empty_log_has_no_session() -> None:
     assert fold(None, []) is None
 
 
-def test_an_update_changes_what_may_change_and_nothing_else() -> None:
+def test_an_update_changes_only_the_updatable_fields() -> None:
     changes: dict[str, Any] = {"session_name": "New", "metadata": {"a": 1}, "archived": True, "owner": "you", "head": 7}
     state = after(created(), SessionUpdated(changes=changes))
 
@@ -117,7 +117,7 @@ def test_an_update_changes_what_may_change_and_nothing_else() -> None:
     assert (state.owner, state.head) == ("me", 2)
 
 
-def test_a_deleted_session_has_no_turn_and_no_queue_and_expects_nothing() -> None:
+def test_a_deleted_session_has_no_turn_and_no_queue_and_is_not_open() -> None:
     queued = after(running(), MessageQueued(content="Next"), message=MessageId("msg_2"), turn=OTHER)
     state = after(queued, SessionDeleted(), message=None, turn=None)
 
@@ -125,7 +125,7 @@ def test_a_deleted_session_has_no_turn_and_no_queue_and_expects_nothing() -> Non
     assert (state.status, state.is_open) == ("finished", False)
 
 
-def test_a_turn_begins_as_its_messages_own() -> None:
+def test_a_new_turn_belongs_to_its_message() -> None:
     turn = turn_of(running())
 
     assert (turn.turn_id, turn.message_id, turn.instance_id, turn.generation) == (TURN, MESSAGE, TURN, 1)
@@ -190,7 +190,7 @@ def test_usage_adds_up_over_the_turns() -> None:
     assert turn_of(state).usage.total_tokens == 10
 
 
-def test_a_large_answer_is_found_where_its_event_says_and_forgotten_with_the_next() -> None:
+def test_a_large_answer_is_in_its_document_until_the_next_answer() -> None:
     state = after(running(), call(), answer("", overflow="response_1"))
     assert (state.diagnosis, state.diagnosis_overflow) == ("", "response_1")
 
@@ -216,13 +216,13 @@ def test_another_attempt_at_a_step_keeps_its_tool_calls() -> None:
     assert set(turn_of(state).tools) == {"call_a"}
 
 
-def test_a_call_answered_without_having_begun_is_done() -> None:
+def test_a_call_that_is_answered_without_a_start_is_done() -> None:
     state = after(running(), call(), answer(), tool_answer(), writer="w3")
 
     assert turn_of(state).tools == {"call_a": Attempt(number=1, writer=WriterId("w3"), done=True)}
 
 
-def test_a_handover_gives_the_turn_to_another_instance_and_keeps_what_was_done() -> None:
+def test_a_handover_changes_the_instance_and_keeps_the_steps() -> None:
     state = after(running(), call(), RunHandover(instance_id="turn_1~2"))
     turn = turn_of(state)
 
@@ -258,7 +258,7 @@ def test_events_of_another_turn_do_not_touch_the_active_one(late: EventData) -> 
 
 
 @pytest.mark.parametrize("late", [call(), MessageDelta(step=1, attempt=1, text="x"), tool(), CANCEL, USED])
-def test_events_without_an_active_turn_start_none(late: EventData) -> None:
+def test_events_without_an_active_turn_start_no_turn(late: EventData) -> None:
     assert after(created(), late).active_turn is None
 
 
@@ -275,30 +275,30 @@ def outside(event_type: str, **fields: Any) -> Outside:
     return Outside(event_type=event_type, fields=fields)
 
 
-def test_another_producers_stop_finishes_a_session_that_nothing_runs_in() -> None:
+def test_another_producers_stop_finishes_a_session_without_a_turn() -> None:
     stop = outside("session_stop")
 
     assert after(created(), stop).status == "finished"
     assert after(running(), stop).status == "running"
 
 
-def test_another_producers_assistant_message_is_the_result_until_our_own_answer() -> None:
+def test_another_producers_answer_is_the_result_until_an_own_answer() -> None:
     state = after(created(), outside("message", role="assistant", content=[{"type": "text", "text": "Done"}]))
     assert state.result_sequence == state.head
     assert after(state, outside("message", role="user", content="Hm")).result_sequence == state.result_sequence
 
-    ours = after(state, *START, call(), answer("Ours"))
-    assert ours.result_sequence == ours.head
+    own = after(state, *START, call(), answer("Own"))
+    assert own.result_sequence == own.head
 
 
-def test_another_producers_answer_and_error_show_like_ours() -> None:
+def test_another_producers_answer_and_error_show_like_own_ones() -> None:
     state = after(created(), outside("message.complete", text="Theirs"), outside("error", message="Oh"))
 
     assert (state.diagnosis, state.error_detail) == ("Theirs", "Oh")
 
 
 @pytest.mark.parametrize("event_type", ["run.complete", "run.start", "session.deleted", "status", "anything"])
-def test_another_producers_events_are_no_part_of_any_turns_protocol(event_type: str) -> None:
+def test_another_producers_events_do_not_change_the_turn(event_type: str) -> None:
     state = running()
     touched = after(state, outside(event_type, status="cancelling", turn_id=TURN), turn=TURN)
 
@@ -315,7 +315,7 @@ def test_deltas_and_starts_do_not_count_as_changes() -> None:
     assert after(touched, answer(), at=later).updated_at == later
 
 
-def test_a_sessions_size_grows_by_what_its_texts_take() -> None:
+def test_a_sessions_size_grows_by_the_size_of_its_texts() -> None:
     state = running()
     grown = after(state, answer("é" * 1000))
 
@@ -329,10 +329,10 @@ def test_a_fold_may_leave_out_chunks_of_deltas() -> None:
     for part in parts:
         events = sequenced([Draft(data=data, turn_id=TURN) for data in part], chunks[-1].last if chunks else 3, THEN)
         chunks.append(Chunk(session_id=SESSION, writer=WriterId("w"), events=events))
-    telling = [chunk for chunk in chunks if chunk.types != ("message.delta",)]
+    chunks_without_deltas = [chunk for chunk in chunks if chunk.types != ("message.delta",)]
 
     for end in range(len(chunks) + 1):
-        seen = [chunk for chunk in telling if chunk in chunks[:end]]
+        seen = [chunk for chunk in chunks_without_deltas if chunk in chunks[:end]]
         last = chunks[end - 1].last if end else 3
         assert fold_without_deltas(running(), seen, last) == fold(running(), chunks[:end])
 
@@ -347,7 +347,7 @@ def test_a_fold_may_leave_out_chunks_of_deltas() -> None:
         ([CANCEL], True),
     ],
 )
-def test_a_state_is_stored_with_a_chunk_that_changes_what_others_look_up(data: list[EventData], expected: bool) -> None:
+def test_the_state_is_stored_with_chunks_that_change_what_lists_show(data: list[EventData], expected: bool) -> None:
     events = sequenced([Draft(data=item) for item in data], 1, THEN)
 
     assert needs_checkpoint(Chunk(session_id=SESSION, writer=WriterId("w"), events=events)) is expected
@@ -363,5 +363,5 @@ def test_a_state_is_stored_with_a_chunk_that_changes_what_others_look_up(data: l
         ({"text": "x"}, ""),
     ],
 )
-def test_a_text_is_found_in_the_forms_that_producers_use(content: Any, text: str) -> None:
+def test_the_text_is_found_in_all_forms_that_producers_use(content: Any, text: str) -> None:
     assert text_of(content) == text

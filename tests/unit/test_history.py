@@ -1,4 +1,4 @@
-"""Pages of a log: whatever is filtered and joined, going from page to page loses and repeats nothing."""
+"""Pages of a log lose and repeat nothing, with any filter and with joined deltas."""
 
 from collections.abc import AsyncGenerator, Sequence
 from itertools import cycle
@@ -58,8 +58,8 @@ def complete(text: str, attempt: int = 1, step: int = 1) -> MessageComplete:
     return MessageComplete(step=step, attempt=attempt, text=text)
 
 
-async def told(log: SessionLog, *data: EventData) -> SessionId:
-    """A session with a chunk for each of `data`, in the turn it is begun with."""
+async def new_log(log: SessionLog, *data: EventData) -> SessionId:
+    """Create a session with a turn, and append a chunk for each of `data`."""
     state = await begin(log, SessionId(f"ses_{uuid4().hex}"))
     state = await go_on(log, state, UserMessage(content="Hello"), RunStart(agent="assistant", model="fake"))
     for item in data:
@@ -68,19 +68,19 @@ async def told(log: SessionLog, *data: EventData) -> SessionId:
 
 
 async def pages(log: SessionLog, session: SessionId, **wanted: Any) -> list[EventPage]:
-    """All pages of a listing, each from where the one before said."""
+    """All pages of a listing, each from the cursor of the one before."""
     found: list[EventPage] = []
     cursor = None
     while not found or cursor is not None:
-        place: dict[str, Any] = {} if cursor is None else {"before" if wanted.get("newest") else "after": cursor}
-        found.append(await History(log).page("owner", session, PageQuery(**{**wanted, **place})))
-        assert cursor is None or found[-1].next_cursor != cursor, "the cursor stands still"
+        start_at: dict[str, Any] = {} if cursor is None else {"before" if wanted.get("newest") else "after": cursor}
+        found.append(await History(log).page("owner", session, PageQuery(**{**wanted, **start_at})))
+        assert cursor is None or found[-1].next_cursor != cursor, "the cursor does not advance"
         cursor = found[-1].next_cursor
     return found
 
 
-async def listed(log: SessionLog, session: SessionId, **wanted: Any) -> list[Any]:
-    """A listing of the turn in short, all its pages: deltas as their place and text, others as their type."""
+async def list_entries(log: SessionLog, session: SessionId, **wanted: Any) -> list[Any]:
+    """The entries of all pages of the turn: deltas as sequences and text, others as their type."""
     return [_short(entry) for page in await pages(log, session, after=3, **wanted) for entry in page.entries]
 
 
@@ -92,60 +92,67 @@ def _short(entry: Entry) -> Any:
 
 
 async def test_deltas_are_joined_per_step_and_attempt(log: SessionLog) -> None:
-    session = await told(
+    session = await new_log(
         log, start(), delta("a"), delta("b"), complete("ab"), start(step=2), delta("c", step=2), delta("d", step=2)
     )
 
     steps = ["message.start", (5, 6, "ab"), "message.complete", "message.start", (9, 10, "cd")]
-    assert await listed(log, session) == steps
-    assert await listed(log, session, newest=True) == steps[::-1]
+    assert await list_entries(log, session) == steps
+    assert await list_entries(log, session, newest=True) == steps[::-1]
 
 
-async def test_a_listing_that_is_not_coalesced_shows_the_log_as_it_is(log: SessionLog) -> None:
-    session = await told(log, start(), delta("a"), start(2), delta("b", 2))
+async def test_a_listing_without_coalesce_shows_the_log_unchanged(log: SessionLog) -> None:
+    session = await new_log(log, start(), delta("a"), start(2), delta("b", 2))
 
     listing = ["message.start", (None, 5, "a"), "message.start", (None, 7, "b")]
-    assert await listed(log, session, coalesce=False) == listing
-    assert await listed(log, session, coalesce=False, newest=True) == listing[::-1]
+    assert await list_entries(log, session, coalesce=False) == listing
+    assert await list_entries(log, session, coalesce=False, newest=True) == listing[::-1]
 
 
 @pytest.mark.parametrize("newest", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 3, 9])
 @pytest.mark.parametrize("ends", [True, False])
-async def test_void_attempts_are_left_out_wherever_pages_meet(
+async def test_void_attempts_are_left_out_with_any_page_size(
     log: SessionLog, *, newest: bool, limit: int, ends: bool
 ) -> None:
     attempts = [start(), delta("a"), OUTSIDE, delta("b"), start(2), delta("c", 2), start(3), delta("d", 3)]
-    session = await told(log, *attempts, delta("e", 3), *((complete("de", 3), END) if ends else ()))
+    session = await new_log(log, *attempts, delta("e", 3), *((complete("de", 3), END) if ends else ()))
 
-    listing = await listed(log, session, newest=newest, limit=limit)
+    listing = await list_entries(log, session, newest=newest, limit=limit)
 
     whole: list[Any] = ["x", "message.start", (11, 12, "de"), *(("message.complete", "run.complete") if ends else ())]
     assert listing == (whole[::-1] if newest else whole)
 
 
 @pytest.mark.parametrize("before", range(5, 14))
-async def test_an_attempt_is_void_though_only_what_follows_the_window_says_so(log: SessionLog, before: int) -> None:
-    session = await told(
+async def test_an_attempt_is_void_even_if_the_reason_is_after_the_window(log: SessionLog, before: int) -> None:
+    session = await new_log(
         log, start(), delta("a"), delta("b"), OUTSIDE, OUTSIDE, OUTSIDE, start(2), delta("c", 2), complete("c", 2)
     )
 
     for newest in (False, True):
-        listing = await listed(log, session, before=before, newest=newest)
+        listing = await list_entries(log, session, before=before, newest=newest)
         assert all(entry == "x" or before > 10 for entry in listing)
 
 
-async def test_a_delta_that_others_interrupt_stays_one(log: SessionLog) -> None:
-    session = await told(log, start(), delta("a"), OUTSIDE, delta("b"), OUTSIDE, delta("c"))
+async def test_interrupted_deltas_are_joined_to_one(log: SessionLog) -> None:
+    session = await new_log(log, start(), delta("a"), OUTSIDE, delta("b"), OUTSIDE, delta("c"))
 
-    assert await listed(log, session) == ["message.start", "x", "x", (5, 9, "abc")]
-    assert await listed(log, session, newest=True) == [(5, 9, "abc"), "x", "x", "message.start"]
-    assert await listed(log, session, limit=1) == ["message.start", (5, 5, "a"), "x", (7, 7, "b"), "x", (9, 9, "c")]
-    assert await listed(log, session, types=("message.delta",)) == [(5, 9, "abc")]
+    assert await list_entries(log, session) == ["message.start", "x", "x", (5, 9, "abc")]
+    assert await list_entries(log, session, newest=True) == [(5, 9, "abc"), "x", "x", "message.start"]
+    assert await list_entries(log, session, limit=1) == [
+        "message.start",
+        (5, 5, "a"),
+        "x",
+        (7, 7, "b"),
+        "x",
+        (9, 9, "c"),
+    ]
+    assert await list_entries(log, session, types=("message.delta",)) == [(5, 9, "abc")]
 
 
-async def test_a_running_steps_tail_goes_on_where_the_page_ended(log: SessionLog) -> None:
-    session = await told(log, start(), delta("a"), delta("b"))
+async def test_the_next_page_continues_a_running_step_where_the_page_ended(log: SessionLog) -> None:
+    session = await new_log(log, start(), delta("a"), delta("b"))
     (page,) = await pages(log, session, after=4)
     state = await log.state(session)
     assert state is not None
@@ -161,15 +168,15 @@ async def test_imitations_from_outside_are_neither_joined_nor_void(log: SessionL
         Outside(event_type=event_type, fields={"step": 1, "attempt": 9, "text": "no"})
         for event_type in ("message.start", "message.delta", "message.delta", "message.complete")
     ]
-    session = await told(log, start(), delta("a"), *imitations, delta("b"))
+    session = await new_log(log, start(), delta("a"), *imitations, delta("b"))
 
     kept = ["message.start", "message.start", "message.delta", "message.delta", "message.complete", (5, 10, "ab")]
-    assert [entry if isinstance(entry, tuple) else str(entry) for entry in await listed(log, session)] == kept
+    assert [entry if isinstance(entry, tuple) else str(entry) for entry in await list_entries(log, session)] == kept
 
 
-async def test_a_filtered_listing_moves_past_what_it_leaves_out(log: SessionLog) -> None:
+async def test_a_filtered_listing_skips_events_without_losing_its_cursor(log: SessionLog) -> None:
     data: list[EventData] = [*(delta(str(number)) for number in range(40)), OUTSIDE]
-    session = await told(log, *data, *data, *data)
+    session = await new_log(log, *data, *data, *data)
 
     first, second, third = await pages(log, session, types=("x",), limit=1)
 
@@ -177,11 +184,11 @@ async def test_a_filtered_listing_moves_past_what_it_leaves_out(log: SessionLog)
     assert [len(page.entries) for page in (first, second, third)] == [1, 1, 1]
 
 
-async def test_a_page_ends_after_so_much_work_and_the_next_one_goes_on(
+async def test_a_page_ends_after_a_maximum_of_events_and_the_next_continues(
     log: SessionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "_MOST_WALKED", 10)
-    session = await told(log, start(), *(delta(str(number % 10)) for number in range(25)), complete(""), END)
+    monkeypatch.setattr(history, "_MAX_EVENTS_READ", 10)
+    session = await new_log(log, start(), *(delta(str(number % 10)) for number in range(25)), complete(""), END)
 
     found = await pages(log, session, after=4, types=("message.delta",), limit=3)
     assert [_short(entry) for page in found for entry in page.entries] == [
@@ -189,12 +196,12 @@ async def test_a_page_ends_after_so_much_work_and_the_next_one_goes_on(
         (15, 24, "0123456789"),
         (25, 29, "01234"),
     ]
-    (told_apart,) = await pages(log, session, types=("run.*",), newest=True)
-    assert [entry.event.type for entry in told_apart.entries] == ["run.complete", "run.start"]
+    (runs,) = await pages(log, session, types=("run.*",), newest=True)
+    assert [entry.event.type for entry in runs.entries] == ["run.complete", "run.start"]
 
 
-async def test_a_window_without_a_place_is_empty(log: SessionLog) -> None:
-    session = await told(log, OUTSIDE)
+async def test_a_window_without_events_is_empty(log: SessionLog) -> None:
+    session = await new_log(log, OUTSIDE)
 
     for window in ({"after": 4}, {"before": 1}, {"after": 2, "before": 3}, {"after": 99}, {"before": 0}):
         for newest in (False, True):
@@ -206,8 +213,8 @@ _pieces = st.lists(st.one_of(st.text("abc", max_size=2), st.none()), max_size=5)
 _steps = st.lists(st.lists(_pieces, min_size=1, max_size=3), min_size=1, max_size=3)
 
 
-def _of_turn(steps: Sequence[Sequence[Sequence[str | None]]], *, ends: bool) -> list[EventData]:
-    """A turn of these steps, each with attempts of which the last is completed; where no piece is, others speak."""
+def _turn_events(steps: Sequence[Sequence[Sequence[str | None]]], *, ends: bool) -> list[EventData]:
+    """A turn of these steps. Each has attempts, and the last one is completed. For None there is an outside event."""
     data: list[EventData] = []
     for step, attempts in enumerate(steps, start=1):
         for attempt, pieces in enumerate(attempts, start=1):
@@ -217,15 +224,15 @@ def _of_turn(steps: Sequence[Sequence[Sequence[str | None]]], *, ends: bool) -> 
     return [*data, END] if ends else data[:-1]
 
 
-async def _in_chunks(log: SessionLog, data: Sequence[EventData], sizes: Sequence[int]) -> SessionId:
+async def _append_in_chunks(log: SessionLog, data: Sequence[EventData], sizes: Sequence[int]) -> SessionId:
     session = SessionId(f"ses_{uuid4().hex}")
     state = await begin(log, session)
     state = await go_on(log, state, RunStart(agent="assistant", model="fake"))
     left, size = list(data), cycle(sizes)
     while left:
-        many = next(size)
-        state = await go_on(log, state, *left[:many])
-        left = left[many:]
+        count = next(size)
+        state = await go_on(log, state, *left[:count])
+        left = left[count:]
     return session
 
 
@@ -238,26 +245,26 @@ async def _in_chunks(log: SessionLog, data: Sequence[EventData], sizes: Sequence
     newest=st.booleans(),
     coalesce=st.booleans(),
     types=st.sampled_from([(), ("message.delta",), ("x", "message.s*"), ("nothing",), ("message.*",)]),
-    walked=st.integers(1, 12),
+    max_read=st.integers(1, 12),
 )
-async def test_pages_together_say_what_one_large_page_says(
+async def test_all_pages_together_equal_one_large_page(
     log: SessionLog,
     steps: Sequence[Sequence[Sequence[str | None]]],
     *,
     sizes: Sequence[int],
     limit: int,
-    walked: int,
+    max_read: int,
     types: tuple[str, ...],
     ends: bool,
     newest: bool,
     coalesce: bool,
 ) -> None:
-    session = await _in_chunks(log, _of_turn(steps, ends=ends), sizes)
+    session = await _append_in_chunks(log, _turn_events(steps, ends=ends), sizes)
     wanted = {"types": types, "coalesce": coalesce, "newest": newest}
     (whole,) = await pages(log, session, limit=1000, **wanted)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "_MOST_WALKED", walked)
+        patch.setattr(history, "_MAX_EVENTS_READ", max_read)
         parts = await pages(log, session, limit=limit, **wanted)
 
     assert all(len(page.entries) <= limit for page in parts)
@@ -270,7 +277,7 @@ async def test_pages_together_say_what_one_large_page_says(
 
 
 def _texts(entries: Sequence[Entry]) -> dict[tuple[TurnId | None, MessageId | None, int, int], str]:
-    """What each attempt wrote, its parts in their order."""
+    """The text of each attempt, its parts in order."""
     texts: dict[tuple[TurnId | None, MessageId | None, int, int], str] = {}
     for event in sorted((entry.event for entry in entries), key=lambda event: event.sequence):
         if isinstance(event.data, MessageDelta):

@@ -1,4 +1,4 @@
-"""Identifiers lead to one another, and are what the platform takes for an id."""
+"""Identifiers are derived from one another, and the platform accepts them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,11 +22,11 @@ from shared.domain.ids import (
 THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-def test_ulids_sort_by_the_moment_they_were_made() -> None:
-    made = [new_ulid(THEN + timedelta(milliseconds=step)) for step in (0, 1, 2, 1000, 10**9)]
+def test_ulids_sort_by_the_time_of_their_creation() -> None:
+    ulids = [new_ulid(THEN + timedelta(milliseconds=step)) for step in (0, 1, 2, 1000, 10**9)]
 
-    assert made == sorted(made)
-    assert {len(ulid) for ulid in made} == {26}
+    assert ulids == sorted(ulids)
+    assert {len(ulid) for ulid in ulids} == {26}
 
 
 def test_ulids_of_one_moment_differ() -> None:
@@ -53,17 +53,17 @@ def test_a_message_id_leads_to_its_session_and_its_turn(session: str) -> None:
     "text",
     ["", "msg_", "ses_1", f"msg_{'0' * 25}_ses_1", f"msg_{'0' * 26}", f"msg_{'0' * 26}_a/b", f"msg_{'0' * 26}_a\n"],
 )
-def test_what_is_no_message_id_leads_nowhere(text: str) -> None:
+def test_another_text_leads_to_no_session(text: str) -> None:
     assert session_of(text) is None
 
 
 @pytest.mark.parametrize("text", ["a", "ses_1", "...", "a.b", "A-Z_0:9", "x" * 128])
-def test_clients_may_name_sessions_with_what_urls_leave_alone(text: str) -> None:
+def test_session_ids_contain_characters_that_urls_keep(text: str) -> None:
     assert is_session_id(text)
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "a/b", "a b", "a\n", "é", "a#b", "a?b", "a\\b", "x" * 129, "a\0"])
-def test_what_urls_or_stores_would_change_names_no_session(text: str) -> None:
+def test_a_text_that_urls_or_stores_would_change_is_no_session_id(text: str) -> None:
     assert not is_session_id(text)
 
 
@@ -71,7 +71,7 @@ def test_a_new_session_has_a_valid_id() -> None:
     assert is_session_id(new_session_id(THEN))
 
 
-def test_a_call_id_is_the_same_for_the_same_place_and_short_enough_to_be_sent_back_to_the_model() -> None:
+def test_a_call_id_is_stable_and_short_enough_for_the_model() -> None:
     turn = turn_of(new_message_id(SessionId("ses_1"), THEN))
     ids = {call_id(turn, step, index) for step in (1, 50) for index in (0, 99)}
 
@@ -80,11 +80,11 @@ def test_a_call_id_is_the_same_for_the_same_place_and_short_enough_to_be_sent_ba
     assert call_id(turn, 1, 0) == call_id(turn, 1, 0)
 
 
-def test_a_turn_runs_in_an_instance_of_its_own_name_and_after_a_handover_in_a_numbered_one() -> None:
+def test_an_instance_has_the_turns_id_and_a_number_after_a_handover() -> None:
     turn = TurnId("turn_1")
 
     assert [instance_of(turn, generation) for generation in (1, 2, 3)] == ["turn_1", "turn_1~2", "turn_1~3"]
 
 
-def test_writers_differ() -> None:
+def test_writer_ids_differ() -> None:
     assert len({new_writer_id() for _ in range(100)}) == 100

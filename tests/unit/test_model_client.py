@@ -1,4 +1,4 @@
-"""The model client says in our words what a model's server does, and leaves no request running."""
+"""The model client translates the answers of a model's server, and leaves no request running."""
 
 import asyncio
 import json
@@ -38,26 +38,26 @@ def request(model: str, *messages: dict[str, Any], timeout: float = 10, tools: b
     return ModelRequest(model, messages or (USER,), schemas, timedelta(seconds=timeout))
 
 
-async def said(client: OpenAIModelClient, wanted: ModelRequest, pieces: list[str] | None = None) -> Any:
-    """The stream once it is read; what it says goes to `pieces` meanwhile."""
+async def read_answer(client: OpenAIModelClient, call: ModelRequest, pieces: list[str] | None = None) -> Any:
+    """Read a whole answer, with its pieces added to `pieces`. Returns the stream."""
     pieces = [] if pieces is None else pieces
-    async with client.stream(wanted) as stream:
+    async with client.stream(call) as stream:
         async for piece in stream:
             pieces.append(piece)
         return stream
 
 
-async def refused(client: OpenAIModelClient, wanted: ModelRequest) -> tuple[ModelError, list[str]]:
-    """How a call that fails fails, and what was said until then."""
+async def read_failure(client: OpenAIModelClient, call: ModelRequest) -> tuple[ModelError, list[str]]:
+    """The error of a failing call, and the pieces before it."""
     pieces: list[str] = []
     with pytest.raises(ModelError) as raised:
-        await said(client, wanted, pieces)
+        await read_answer(client, call, pieces)
     return raised.value, pieces
 
 
 async def test_an_answer_comes_in_pieces_with_its_usage(client: OpenAIModelClient) -> None:
     pieces: list[str] = []
-    stream = await said(client, request("fake-5-0"), pieces)
+    stream = await read_answer(client, request("fake-5-0"), pieces)
 
     assert len(pieces) == 5
     assert stream.text == "".join(pieces)
@@ -67,7 +67,7 @@ async def test_an_answer_comes_in_pieces_with_its_usage(client: OpenAIModelClien
 
 
 async def test_tool_calls_come_with_their_arguments_as_the_model_wrote_them(client: OpenAIModelClient) -> None:
-    stream = await said(client, request("fake-5-0", CALL, tools=True))
+    stream = await read_answer(client, request("fake-5-0", CALL, tools=True))
 
     assert [(call.name, call.arguments) for call in stream.tool_calls] == [
         ("calculate", '{"expression": "1 + 1"}'),
@@ -77,20 +77,20 @@ async def test_tool_calls_come_with_their_arguments_as_the_model_wrote_them(clie
 
 
 async def test_a_model_that_may_not_call_tools_answers_in_words(client: OpenAIModelClient) -> None:
-    stream = await said(client, replace(request("fake-5-0", CALL, tools=True), may_call_tools=False))
+    stream = await read_answer(client, replace(request("fake-5-0", CALL, tools=True), may_call_tools=False))
 
     assert (len(stream.tool_calls), stream.finish_reason) == (0, "stop")
 
 
-async def test_usage_that_a_server_does_not_give_is_not_made_up(client: OpenAIModelClient) -> None:
-    stream = await said(client, request("nousage-3"))
+async def test_missing_usage_is_not_invented(client: OpenAIModelClient) -> None:
+    stream = await read_answer(client, request("nousage-3"))
 
     assert (stream.usage, stream.finish_reason) == (None, "stop")
 
 
 @pytest.mark.parametrize(("model", "reason"), [("length-3", "length"), ("filter-3", "content_filter")])
 async def test_an_answer_says_why_it_stopped(client: OpenAIModelClient, model: str, reason: str) -> None:
-    assert (await said(client, request(model))).finish_reason == reason
+    assert (await read_answer(client, request(model))).finish_reason == reason
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ async def test_an_answer_says_why_it_stopped(client: OpenAIModelClient, model: s
 async def test_a_refusal_has_a_code_that_clients_can_act_on(
     client: OpenAIModelClient, model: str, code: str, transient: bool
 ) -> None:
-    error, pieces = await refused(client, request(model))
+    error, pieces = await read_failure(client, request(model))
 
     assert (error.failure_code, error.transient, pieces) == (code, transient, [])
 
@@ -130,22 +130,22 @@ async def test_a_refusal_has_a_code_that_clients_can_act_on(
         ("error-3", "model_error"),
     ],
 )
-async def test_an_answer_that_breaks_off_keeps_what_was_said(client: OpenAIModelClient, model: str, code: str) -> None:
-    error, pieces = await refused(client, request(model))
+async def test_an_answer_that_breaks_off_keeps_its_pieces(client: OpenAIModelClient, model: str, code: str) -> None:
+    error, pieces = await read_failure(client, request(model))
 
     assert (error.failure_code, error.transient, len(pieces)) == (code, True, 3)
 
 
-@pytest.mark.parametrize(("model", "said_before"), [("hang-3", 3), ("mute-60", 0)])
-async def test_every_wait_for_a_server_is_bounded(client: OpenAIModelClient, model: str, said_before: int) -> None:
-    error, pieces = await refused(client, request(model, timeout=0.1))
+@pytest.mark.parametrize(("model", "pieces_before"), [("hang-3", 3), ("mute-60", 0)])
+async def test_every_wait_for_a_server_has_a_timeout(client: OpenAIModelClient, model: str, pieces_before: int) -> None:
+    error, pieces = await read_failure(client, request(model, timeout=0.1))
 
-    assert (error.failure_code, error.transient, len(pieces)) == ("model_timeout", True, said_before)
+    assert (error.failure_code, error.transient, len(pieces)) == ("model_timeout", True, pieces_before)
 
 
-async def test_a_server_that_is_not_there_is_unreachable() -> None:
+async def test_a_missing_server_is_unreachable() -> None:
     client = OpenAIModelClient("http://127.0.0.1:9/v1", "key")
-    error, _ = await refused(client, request("fake-1-0"))
+    error, _ = await read_failure(client, request("fake-1-0"))
     with pytest.raises(ModelError, match="reached"):
         await client.check()
     await client.close()
@@ -153,9 +153,9 @@ async def test_a_server_that_is_not_there_is_unreachable() -> None:
     assert (error.failure_code, error.transient) == ("model_unreachable", True)
 
 
-async def test_a_failed_call_is_not_repeated_by_itself(client: OpenAIModelClient, model_url: str) -> None:
+async def test_the_client_does_not_repeat_a_failed_call(client: OpenAIModelClient, model_url: str) -> None:
     before = await _stats(model_url, "fail-503")
-    await refused(client, request("fail-503"))
+    await read_failure(client, request("fail-503"))
 
     assert (await _stats(model_url, "fail-503"))["requests"] == before["requests"] + 1
 
@@ -169,7 +169,7 @@ async def test_leaving_the_context_aborts_the_request(client: OpenAIModelClient,
 
 
 async def test_a_cancelled_call_aborts_the_request(client: OpenAIModelClient, model_url: str) -> None:
-    running = asyncio.create_task(said(client, request("hang-2")))
+    running = asyncio.create_task(read_answer(client, request("hang-2")))
     before = (await _stats(model_url, "hang-2"))["aborted"]
     await _until(model_url, "hang-2", lambda stats: stats["active"] > 0)
     running.cancel()
@@ -181,7 +181,7 @@ async def test_a_server_that_answers_passes_the_check(client: OpenAIModelClient)
     await client.check()
 
 
-async def test_a_text_may_hold_what_other_texts_end_lines_with() -> None:
+async def test_a_text_may_contain_unicode_line_separators() -> None:
     text = "a\u2028b\u2029c\x85d"
     chunk = json.dumps({"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}, ensure_ascii=False)
     body = f"data: {chunk}\r\n\r\ndata: [DONE]\r\n\r\n".encode()
@@ -196,7 +196,7 @@ async def test_a_text_may_hold_what_other_texts_end_lines_with() -> None:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
         client = OpenAIModelClient(f"http://{host}:{port}/v1", "key")
-        stream = await said(client, request("any"))
+        stream = await read_answer(client, request("any"))
         await client.close()
 
     assert stream.text == text
@@ -208,7 +208,7 @@ async def _stats(url: str, model: str) -> dict[str, int]:
         return (await http.get(url.removesuffix("/v1") + "/stats")).json()["models"].get(model, nothing)
 
 
-async def _until(url: str, model: str, good: Callable[[dict[str, int]], bool]) -> None:
+async def _until(url: str, model: str, is_reached: Callable[[dict[str, int]], bool]) -> None:
     async with asyncio.timeout(10):
-        while not good(await _stats(url, model)):  # noqa: ASYNC110 - the server tells nobody of a change
+        while not is_reached(await _stats(url, model)):  # noqa: ASYNC110 - the server sends no notification
             await asyncio.sleep(0.01)

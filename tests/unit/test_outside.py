@@ -13,7 +13,7 @@ from shared.domain.events import (
     ToolCallStart,
     UserMessage,
 )
-from shared.domain.history import Walk, attempt_of, settles_attempt
+from shared.domain.history import PageBuilder, attempt_of, settles_attempt
 from shared.domain.ids import WriterId
 from shared.domain.session import SessionState
 from shared.domain.turn import standing_of_step, standing_of_tool
@@ -98,9 +98,9 @@ async def test_nobody_takes_it_for_an_event_of_the_turn(on: Services, kind: str)
     assert not EndOf(message)(event)
     assert not EndOf(waiting.message)(event)
     assert (attempt_of(event), settles_attempt(event)) == (None, False)
-    walk = Walk(10)
-    assert walk.take(event)
-    assert [entry.first for entry in walk.entries] == [None]
+    builder = PageBuilder(10)
+    assert builder.add(event)
+    assert [entry.first for entry in builder.entries] == [None]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in OWN if kind.startswith(("run.", "session."))])

@@ -1,4 +1,4 @@
-"""JSON Patch on a project's document: applied whole or refused, and never outside of where it may."""
+"""JSON Patch on a project's document: applied completely or refused, and only where it is allowed."""
 
 import copy
 import json
@@ -24,8 +24,8 @@ def document(**nodes: JSON) -> JSON:
     return {"nodes": nodes or {"a": node(tools=["x", "y"]), "b": node("Wait.")}}
 
 
-def patch(given: JSON, *operations: JSON, node_id: str | None = None) -> JSON:
-    return patched(given, _OPERATIONS.validate_json(json.dumps(operations)), node_id)
+def patch(before: JSON, *operations: JSON, node_id: str | None = None) -> JSON:
+    return patched(before, _OPERATIONS.validate_json(json.dumps(operations)), node_id)
 
 
 @pytest.mark.parametrize(
@@ -39,16 +39,16 @@ def patch(given: JSON, *operations: JSON, node_id: str | None = None) -> JSON:
         ({"op": "test", "path": "/nodes/b/instructions", "value": "Wait."}, {"a": node(), "b": node("Wait.")}),
     ],
 )
-def test_each_kind_of_operation_does_what_the_rfc_says(operation: JSON, after: JSON) -> None:
+def test_each_kind_of_operation_follows_the_rfc(operation: JSON, after: JSON) -> None:
     before = document(a=node(), b=node("Wait."))
-    kept = copy.deepcopy(before)
+    original = copy.deepcopy(before)
 
     changed = patch(before, operation)
 
     assert {name: each["instructions"] for name, each in changed["nodes"].items()} == {
         name: each["instructions"] for name, each in after.items()
     }
-    assert before == kept
+    assert before == original
 
 
 @pytest.mark.parametrize("name", ["a", "01", "-", "a.b-c_d", "nodes"])
@@ -61,8 +61,8 @@ def test_a_node_sessions_own_node_may_be_changed(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "pointer"), [("a/b", "a~1b"), ("a~b", "a~0b"), ("~1", "~01")])
-def test_a_node_is_its_sessions_by_its_name_however_a_pointer_writes_that(name: str, pointer: str) -> None:
-    # The path is allowed: what is refused is the name, which no project's document may have.
+def test_an_escaped_pointer_names_the_same_node(name: str, pointer: str) -> None:
+    # The path is allowed. The name is refused, because no project's document may have it.
     with pytest.raises(InvalidPatchError, match="would not be valid"):
         patch(document(), {"op": "add", "path": f"/nodes/{pointer}", "value": node()}, node_id=name)
 
@@ -71,20 +71,20 @@ def test_a_node_is_its_sessions_by_its_name_however_a_pointer_writes_that(name: 
     "path", ["/nodes/b", "/nodes", "/nodes/ab", "/nodes/a~1", "/nodes/", "", "/", "/name", "/nodes~1a", "/nodes//a"]
 )
 @pytest.mark.parametrize("op", ["add", "remove", "test", "from", "to"])
-def test_a_node_session_may_touch_nothing_but_its_node(path: str, op: str) -> None:
+def test_a_node_session_may_change_only_its_node(path: str, op: str) -> None:
     own: JSON = {"op": op, "path": path, "value": node()}
     moves = {
         "from": {"op": "copy", "from": path, "path": "/nodes/a/name"},
         "to": {"op": "move", "from": "/nodes/a/name", "path": path},
     }
 
-    with pytest.raises(InvalidPatchError, match="may not be touched here, only /nodes/a"):
+    with pytest.raises(InvalidPatchError, match="is not allowed, only /nodes/a"):
         patch(document(), moves.get(op, own), node_id="a")
 
 
 @pytest.mark.parametrize("path", ["", "/", "/name", "/nodesx/a", "//nodes/a"])
-def test_nothing_but_nodes_may_be_touched(path: str) -> None:
-    with pytest.raises(InvalidPatchError, match="may not be touched"):
+def test_only_nodes_may_be_changed(path: str) -> None:
+    with pytest.raises(InvalidPatchError, match="is not allowed"):
         patch(document(), {"op": "add", "path": path, "value": {}})
 
 
@@ -119,13 +119,13 @@ def test_nothing_but_nodes_may_be_touched(path: str) -> None:
         {"op": "replace", "path": "/nodes/a/instructions", "value": 5},
     ],
 )
-def test_what_does_not_apply_is_refused_with_its_reason(operation: JSON) -> None:
+def test_an_operation_that_cannot_be_applied_is_refused_with_its_reason(operation: JSON) -> None:
     before = document()
-    kept = copy.deepcopy(before)
+    original = copy.deepcopy(before)
 
     with pytest.raises(InvalidPatchError, match=r"Operation 1 |Operation 1:|would not be valid"):
         patch(before, {"op": "add", "path": "/nodes/a/instructions", "value": "Changed."}, operation)
-    assert before == kept
+    assert before == original
 
 
 @pytest.mark.parametrize(
@@ -144,23 +144,23 @@ def test_what_does_not_apply_is_refused_with_its_reason(operation: JSON) -> None
         None,
     ],
 )
-def test_what_is_no_operation_is_refused(operation: Any) -> None:
+def test_an_invalid_operation_is_refused(operation: Any) -> None:
     with pytest.raises(ValidationError):
         patch(document(), operation)
 
 
-def test_members_that_mean_nothing_to_an_operation_are_ignored() -> None:
+def test_unused_members_of_an_operation_are_ignored() -> None:
     changed = patch(document(), {"op": "remove", "path": "/nodes/a", "from": "/secret", "value": 1, "why": "no more"})
 
     assert list(changed["nodes"]) == ["b"]
 
 
-def test_a_value_may_be_null_where_it_is_given() -> None:
+def test_a_value_may_be_null() -> None:
     with pytest.raises(InvalidPatchError, match="would not be valid"):
         patch(document(), {"op": "replace", "path": "/nodes/a", "value": None})
 
 
-def test_a_patch_has_a_most_of_operations_and_of_bytes() -> None:
+def test_a_patch_has_a_maximum_of_operations_and_of_bytes() -> None:
     one = {"op": "test", "path": "/nodes/b/instructions", "value": "Wait."}
 
     patch(document(), *[one] * MAX_OPERATIONS)
@@ -172,12 +172,12 @@ def test_a_patch_has_a_most_of_operations_and_of_bytes() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"x": [float("-inf")]}])
-def test_what_json_can_not_carry_is_refused(value: Any) -> None:
-    with pytest.raises(InvalidPatchError, match="JSON can't carry"):
+def test_a_value_that_json_cannot_hold_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidPatchError, match="can't be written as JSON"):
         patched(document(), [Operation(op="add", path="/nodes/a/instructions", value=value)], None)
 
 
-def test_copies_of_copies_do_not_grow_without_end() -> None:
+def test_copies_of_copies_do_not_grow_without_limit() -> None:
     doubling = [{"op": "copy", "from": "/nodes", "path": f"/nodes/{number}"} for number in range(MAX_OPERATIONS)]
 
     with pytest.raises(InvalidPatchError, match=r"too large|too deeply"):
@@ -198,16 +198,16 @@ _ANY_OPERATION = st.fixed_dictionaries(
 
 
 @given(st.lists(_ANY_OPERATION, min_size=1, max_size=5))
-def test_any_patch_is_applied_as_the_rfc_says_or_refused_and_leaves_what_it_was_given(operations: list[JSON]) -> None:
+def test_any_patch_follows_the_rfc_or_is_refused_and_keeps_its_input(operations: list[JSON]) -> None:
     before = document()
-    kept = copy.deepcopy(before)
+    original = copy.deepcopy(before)
 
     try:
         changed = patch(before, *operations)
     except (InvalidPatchError, ValidationError):
         pass
     else:
-        raw = jsonpatch.apply_patch(kept, operations)
+        raw = jsonpatch.apply_patch(original, operations)
         assert raw.get("nodes", {}).keys() == changed.get("nodes", {}).keys()
     assert before == document()
 

@@ -1,4 +1,4 @@
-"""What a crash leaves of a deleted project is finished, and generations are found however many there are."""
+"""The sweep finishes the deletion of projects, and the newest of many generations is found."""
 
 from datetime import timedelta
 
@@ -17,36 +17,36 @@ from tests.unit.telling import OWNER, TRACE, Client
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
 
-async def _swept() -> None:
+async def _sweep() -> None:
     await sweep(Client())  # pyright: ignore[reportArgumentType]
 
 
-async def _marked(on: Services, project: Project) -> None:
-    """Delete the project as a process does that dies before it comes to the sessions."""
+async def _mark_deleted(on: Services, project: Project) -> None:
+    """Mark the project as deleted, as a process that is killed before it deletes the sessions."""
     changes = {"deleted": True, "revision": project.revision + 1, "changed_by": new_writer_id()}
     await on.project_store.replace(project.model_copy(update=changes))
 
 
-async def _left(on: Services, project_id: ProjectId) -> int:
+async def _count_sessions(on: Services, project_id: ProjectId) -> int:
     return len(await on.log.sessions(SessionFilter(project_id=project_id), before=None, limit=1000))
 
 
-async def test_the_sweep_deletes_the_sessions_that_a_crash_left(on: Services) -> None:
+async def test_the_sweep_deletes_the_sessions_that_remain_after_a_crash(on: Services) -> None:
     project, _ = await on.projects.create(OWNER, "Left")
     kept, _ = await on.projects.create(OWNER, "Kept")
     for number in range(150):
         await on.project_sessions.start(OWNER, project.id, f"n{number}", {}, TRACE)
     await on.project_sessions.start(OWNER, kept.id, None, {}, TRACE)
-    await _marked(on, project)
+    await _mark_deleted(on, project)
     assert [mark.id for mark in await on.project_store.deleted_with_sessions(10)] == [project.id]
 
-    await _swept()
+    await _sweep()
 
-    assert (await _left(on, project.id), await _left(on, kept.id)) == (0, 1)
+    assert (await _count_sessions(on, project.id), await _count_sessions(on, kept.id)) == (0, 1)
     assert await on.project_store.deleted_with_sessions(10) == []
 
 
-async def test_a_deleted_project_is_looked_after_as_long_as_somebody_may_be_opening_a_session(on: Services) -> None:
+async def test_a_deleted_project_is_swept_as_long_as_sessions_may_be_created(on: Services) -> None:
     project, _ = await on.projects.create(OWNER, "Late")
     await on.projects.delete(OWNER, project.id, TRACE)
     (mark,) = await on.project_store.deleted_with_sessions(10)
@@ -56,32 +56,32 @@ async def test_a_deleted_project_is_looked_after_as_long_as_somebody_may_be_open
     assert await on.project_store.deleted_with_sessions(10) == [mark]
     await on.projects.sweep(mark, timedelta(0))
 
-    assert await _left(on, project.id) == 0
+    assert await _count_sessions(on, project.id) == 0
     assert await on.project_store.deleted_with_sessions(10) == []
 
 
-async def test_a_session_that_is_opened_while_its_project_is_deleted_is_taken_back(
+async def test_a_session_created_while_its_project_is_deleted_is_deleted(
     on: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, _ = await on.projects.create(OWNER, "Deleted")
     get = Projects.get
 
-    async def delete_after_the_first_look(self: Projects, owner: str, project_id: ProjectId) -> Project:
+    async def delete_after_the_first_get(self: Projects, owner: str, project_id: ProjectId) -> Project:
         found = await get(self, owner, project_id)
         monkeypatch.setattr(Projects, "get", get)
         await on.projects.delete(owner, project_id, TRACE)
         return found
 
-    monkeypatch.setattr(Projects, "get", delete_after_the_first_look)
+    monkeypatch.setattr(Projects, "get", delete_after_the_first_get)
     with pytest.raises(ProjectNotFoundError):
         await on.project_sessions.start(OWNER, project.id, None, {}, TRACE)
 
     assert await on.log.state(generation_id(project.id, None, 1)) is not None
-    assert await _left(on, project.id) == 0
+    assert await _count_sessions(on, project.id) == 0
 
 
 @pytest.mark.parametrize("generations", [1, 2, 3, 4, 7, 8, 30])
-async def test_the_newest_generation_is_found_however_many_there_are(on: Services, generations: int) -> None:
+async def test_the_newest_of_many_generations_is_found(on: Services, generations: int) -> None:
     project, _ = await on.projects.create(OWNER, "Old")
     for generation in range(1, generations + 1):
         session_id = generation_id(project.id, "n", generation)
@@ -95,7 +95,7 @@ async def test_the_newest_generation_is_found_however_many_there_are(on: Service
     assert (after.state.session_id, after.found) == (generation_id(project.id, "n", generations + 1), False)
 
 
-async def test_a_session_of_another_owner_or_node_under_the_derived_id_is_passed_over(on: Services) -> None:
+async def test_a_session_of_another_owner_or_node_with_the_derived_id_is_skipped(on: Services) -> None:
     project, _ = await on.projects.create(OWNER, "Squatted")
     first, second = (generation_id(project.id, None, generation) for generation in (1, 2))
     await on.sessions.create("somebody", {"project_id": project.id}, first, TRACE)

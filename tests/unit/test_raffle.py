@@ -1,4 +1,4 @@
-"""The agent that draws lots: what waits for an approval, and how it draws."""
+"""The raffle agent: which calls wait for an approval, and how it draws."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from shared.domain.values import ToolCall
 pytestmark = pytest.mark.anyio
 
 
-async def test_only_calls_that_could_be_run_wait_for_an_approval() -> None:
+async def test_only_calls_that_can_run_wait_for_an_approval() -> None:
     def action(name: str, arguments: str, agent: str = "raffle") -> str | None:
         return AGENTS[agent].action_for(ToolCall(id="call_a", name=name, arguments=arguments))
 
@@ -21,7 +21,7 @@ async def test_only_calls_that_could_be_run_wait_for_an_approval() -> None:
     assert action("calculate", '{"expression": "1"}', DEFAULT_AGENT) is None
 
 
-async def test_lots_are_drawn_from_the_names_and_each_at_most_once() -> None:
+async def test_each_name_is_drawn_at_most_once() -> None:
     names = [f"name {number}" for number in range(50)]
 
     assert sorted(await draw_lots(names, 50)) == sorted(names)
@@ -29,6 +29,6 @@ async def test_lots_are_drawn_from_the_names_and_each_at_most_once() -> None:
 
 
 @pytest.mark.parametrize(("names", "count"), [([], 0), (["Ann"], 0), (["Ann"], 2), (["Ann"] * 1001, 1)])
-async def test_lots_that_cannot_be_drawn_are_an_error_for_the_model(names: list[str], count: int) -> None:
+async def test_an_impossible_draw_is_an_error_for_the_model(names: list[str], count: int) -> None:
     with pytest.raises(ToolError):
         await draw_lots(names, count)

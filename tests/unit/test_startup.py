@@ -1,4 +1,4 @@
-"""What loading the app does: it prepares the data folder, warns of a missing model, and hides the worker's address."""
+"""Loading the app prepares the data folder, warns about a missing model, and hides the worker's address."""
 
 import os
 import subprocess
@@ -9,33 +9,33 @@ ROOT = Path(__file__).parents[2]
 
 
 def load(**env: str) -> str:
-    """Load the app in a process of its own, and return what it printed on stderr."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    """Load the app in its own process. Returns its output on stderr."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = [sys.executable, "-c", "import function_app"]
-    done = subprocess.run(command, cwd=ROOT, env={**kept, **env}, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env={**inherited, **env}, capture_output=True, text=True, check=True)
     return done.stderr
 
 
-def test_the_data_folder_is_there_as_soon_as_the_app_is_loaded(tmp_path: Path) -> None:
+def test_the_data_folder_exists_as_soon_as_the_app_is_loaded(tmp_path: Path) -> None:
     load(DATA_DIR=str(tmp_path / "deep" / "data"))
 
     assert (tmp_path / "deep" / "data").is_dir()
 
 
-def test_an_app_on_cosmos_db_makes_no_folder(tmp_path: Path) -> None:
+def test_an_app_on_cosmos_db_creates_no_folder(tmp_path: Path) -> None:
     load(DATA_DIR=str(tmp_path / "data"), COSMOS_ENDPOINT="https://x")
 
     assert not (tmp_path / "data").exists()
 
 
-def test_a_missing_model_is_named_at_the_start_and_only_then(tmp_path: Path) -> None:
+def test_a_missing_model_is_reported_at_the_start(tmp_path: Path) -> None:
     endpoint = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "k", "MODEL": "m"}
 
     assert "set OPENAI_BASE_URL, OPENAI_API_KEY and MODEL" in load(DATA_DIR=str(tmp_path))
     assert load(DATA_DIR=str(tmp_path), **endpoint) == ""
 
 
-def test_the_workers_address_is_not_printed_and_other_lines_are(tmp_path: Path) -> None:
+def test_the_workers_address_is_hidden_but_not_other_lines(tmp_path: Path) -> None:
     script = """
 import logging, uvicorn, function_app
 uvicorn.Config(lambda: None)  # as the worker's web server does after the app is loaded

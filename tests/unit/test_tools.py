@@ -1,4 +1,4 @@
-"""Tools are what their functions say, and take nothing else."""
+"""Tools have the schema of their functions, and accept only matching arguments."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def test_a_tools_schema_is_its_functions_name_docstring_and_parameters() -> None
     assert (parameters["required"], parameters["additionalProperties"]) == (["city"], False)
 
 
-def test_a_tool_is_not_run_twice_unless_it_says_that_it_may() -> None:
+def test_a_tool_is_idempotent_only_if_it_is_declared_so() -> None:
     assert not BOOK.idempotent
     assert tool(book, idempotent=True).idempotent
 
@@ -62,8 +62,8 @@ async def test_a_tool_runs_with_the_arguments_that_a_model_wrote(arguments: str,
         ("[" * 10_000, "Invalid JSON"),
     ],
 )
-async def test_arguments_that_do_not_fit_are_the_models_to_correct(arguments: str, problem: str) -> None:
-    with pytest.raises(ToolError, match="don't fit book") as raised:
+async def test_wrong_arguments_are_an_error_for_the_model(arguments: str, problem: str) -> None:
+    with pytest.raises(ToolError, match="of book are wrong") as raised:
         await BOOK.run(arguments)
 
     assert problem in str(raised.value)
@@ -91,7 +91,7 @@ async def test_a_tool_without_arguments_needs_none() -> None:
         ("--1", 1),
     ],
 )
-async def test_calculate_works_out_arithmetic(expression: str, value: float) -> None:
+async def test_calculate_evaluates_arithmetic(expression: str, value: float) -> None:
     assert await calculate(expression) == value
 
 
@@ -138,14 +138,14 @@ async def test_calculate_works_out_arithmetic(expression: str, value: float) -> 
         "1" + "+1" * 100,
     ],
 )
-async def test_calculate_refuses_what_is_no_arithmetic_or_gives_no_number(expression: str) -> None:
+async def test_calculate_refuses_other_code_and_results_that_are_no_numbers(expression: str) -> None:
     with pytest.raises(ToolError):
         await calculate(expression)
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
 @given(st.text("0123456789+-*/%(). e", max_size=60))
-async def test_calculate_gives_a_number_that_json_can_carry_or_refuses(expression: str) -> None:
+async def test_calculate_returns_a_number_for_json_or_refuses(expression: str) -> None:
     async with asyncio.timeout(10):
         try:
             value = await calculate(expression)
@@ -155,7 +155,7 @@ async def test_calculate_gives_a_number_that_json_can_carry_or_refuses(expressio
     assert json.loads(json.dumps(value, allow_nan=False)) == value
 
 
-async def test_the_time_is_told_where_it_is_asked_for() -> None:
+async def test_the_time_is_that_of_the_time_zone() -> None:
     assert (await current_time()).endswith("+00:00")
     assert (await current_time("Asia/Kolkata")).endswith("+05:30")
 
@@ -163,18 +163,18 @@ async def test_the_time_is_told_where_it_is_asked_for() -> None:
 @pytest.mark.parametrize(
     "timezone", ["", "Mars", "Europe", "../../etc/passwd", "/etc/passwd", "a\0b", "x" * 5000, "\ud800"]
 )
-async def test_a_time_zone_that_does_not_exist_is_the_models_to_correct(timezone: str) -> None:
+async def test_an_unknown_time_zone_is_an_error_for_the_model(timezone: str) -> None:
     with pytest.raises(ToolError, match="no time zone"):
         await current_time(timezone)
 
 
-def test_agents_are_found_by_name_and_the_default_one_without() -> None:
+def test_agents_are_found_by_name_and_the_default_without_a_name() -> None:
     assert agent_named(None) is agent_named("") is agent_named("assistant") is ASSISTANT
     with pytest.raises(AgentNotFoundError, match="assistant"):
         agent_named("nobody")
 
 
-def test_every_agents_tools_can_be_told_apart() -> None:
+def test_the_tools_of_an_agent_have_different_names() -> None:
     for agent in AGENTS.values():
         names = [each.name for each in agent.tools]
         assert len(names) == len(set(names))

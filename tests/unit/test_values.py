@@ -1,4 +1,4 @@
-"""Sizes are counted and texts are cut in bytes of UTF-8."""
+"""Sizes are counted, and texts are truncated, in bytes of UTF-8."""
 
 import pytest
 from hypothesis import given
@@ -11,18 +11,18 @@ texts = st.text(st.characters(exclude_categories=("Cs",)))
 
 
 @given(texts)
-def test_a_size_is_what_the_store_counts(text: str) -> None:
+def test_a_size_is_the_number_of_utf8_bytes(text: str) -> None:
     assert size_of(text) == len(text.encode())
 
 
 @given(texts, st.integers(0, 30))
-def test_a_cut_text_is_the_longest_beginning_that_fits(text: str, limit: int) -> None:
-    kept, was_cut = cut(text, limit)
+def test_a_truncated_text_is_the_longest_prefix_that_fits(text: str, limit: int) -> None:
+    prefix, is_truncated = cut(text, limit)
 
-    assert text.startswith(kept)
-    assert size_of(kept) <= limit
-    assert was_cut == (kept != text)
-    assert not was_cut or size_of(text[: len(kept) + 1]) > limit
+    assert text.startswith(prefix)
+    assert size_of(prefix) <= limit
+    assert is_truncated == (prefix != text)
+    assert not is_truncated or size_of(text[: len(prefix) + 1]) > limit
 
 
 def test_usages_add_up() -> None:
@@ -31,6 +31,6 @@ def test_usages_add_up() -> None:
     assert first + first + Usage() == Usage(prompt_tokens=2, completion_tokens=4, total_tokens=6)
 
 
-def test_a_typo_never_passes_for_data() -> None:
+def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(ValidationError, match="retriable"):
         Failure.model_validate({"code": "x", "message": "y", "retriable": True})

@@ -1,4 +1,4 @@
-"""The VibeCoder's patches: each applied once, whoever races and whoever dies, and told with its turn."""
+"""The VibeCoder's patches: each is applied once, even after races and crashes, and recorded with its turn."""
 
 import asyncio
 import json
@@ -81,18 +81,18 @@ BAD = proposal(BROKEN)
 def call(on: Services, project: Project, number: int = 1, **fields: Any) -> ToolContext:
     message_id = fields.pop("message_id", MessageId(f"msg_{number}"))
     own = {"owner": OWNER, "project_id": project.id, "call_id": f"call_{number}", "projects": on.vibecoding}
-    given: dict[str, Any] = {**own, **fields}
-    return ToolContext(session_id=SessionId("ses_1"), message_id=message_id, **given)
+    details: dict[str, Any] = {**own, **fields}
+    return ToolContext(session_id=SessionId("ses_1"), message_id=message_id, **details)
 
 
 async def coding(on: Services, project: Project, *steps: tuple[str, ...], node_id: str | None = None) -> Message:
-    """A turn whose last step calls propose_patch with these arguments and waits; earlier steps were run."""
+    """A turn whose last step has called propose_patch with these arguments. The calls of earlier steps were run."""
     session = await opened(on, project_id=project.id, node_id=node_id, agent_name="vibecoder")
     message = await posted(on, session)
     for number, arguments in enumerate(steps, start=1):
         calls = tuple(
-            ToolCall(id=f"call_{number}{'abc'[place]}", name="propose_patch", arguments=each)
-            for place, each in enumerate(arguments)
+            ToolCall(id=f"call_{number}{'abc'[index]}", name="propose_patch", arguments=each)
+            for index, each in enumerate(arguments)
         )
         message = message.model_copy(update={"steps": (*message.steps, Step(text="", tool_calls=calls))})
         answer = MessageComplete(step=number, attempt=1, text="")
@@ -111,11 +111,11 @@ async def end(
     on: Services, message: Message, status: Literal["completed", "failed"] = "completed", failure: Failure | None = None
 ) -> VibecodeResponse | None:
     await on.endings.end(message.session_id, fence(message), EndRequest(status, failure))
-    told = [event.data for event in await events_of(on, message.session_id, "vibecode_response")]
-    assert len(told) <= 1
-    if told:
+    responses = [event.data for event in await events_of(on, message.session_id, "vibecode_response")]
+    assert len(responses) <= 1
+    if responses:
         assert (await types_of(on, message.session_id))[-2:] == ["vibecode_response", "run.complete"]
-    return told[0] if told and isinstance(told[0], VibecodeResponse) else None
+    return responses[0] if responses and isinstance(responses[0], VibecodeResponse) else None
 
 
 async def test_patches_that_race_are_each_applied_once_and_counted(on: Services, project: Project) -> None:
@@ -148,12 +148,12 @@ async def test_of_racing_patches_that_test_for_the_same_text_one_is_applied(on: 
 async def test_a_turn_applies_one_patch(on: Services, project: Project) -> None:
     await on.vibecoding.apply(call(on, project), adding("one"))
 
-    with pytest.raises(InvalidPatchError, match="one a turn"):
+    with pytest.raises(InvalidPatchError, match="already applied a patch"):
         await on.vibecoding.apply(call(on, project, call_id="call_other"), adding("two"))
     assert (await now(on, project)).revision == 2
 
 
-async def test_a_patch_is_known_however_many_came_between(on: Services, project: Project, clock: Clock) -> None:
+async def test_a_repeated_patch_is_recognized_after_many_others(on: Services, project: Project, clock: Clock) -> None:
     first = await on.vibecoding.apply(call(on, project), adding("first"))
     for number in range(2, 202):
         await on.vibecoding.apply(call(on, project, number), adding(f"node{number}"))
@@ -163,7 +163,7 @@ async def test_a_patch_is_known_however_many_came_between(on: Services, project:
     assert (await now(on, project)).revision == 202
 
 
-async def test_a_patch_is_forgotten_when_nobody_can_run_it_again(on: Services, project: Project, clock: Clock) -> None:
+async def test_a_patch_is_forgotten_when_it_cannot_run_again(on: Services, project: Project, clock: Clock) -> None:
     for number in range(5):
         await on.vibecoding.apply(call(on, project, number), adding(f"node{number}"))
     clock.move(timedelta(hours=1))
@@ -174,29 +174,27 @@ async def test_a_patch_is_forgotten_when_nobody_can_run_it_again(on: Services, p
 
 
 @pytest.mark.parametrize("fields", [{"owner": "somebody"}, {"project_id": "prj_none"}, {"project_id": None}])
-async def test_a_project_that_is_not_the_callers_is_none(
-    on: Services, project: Project, fields: dict[str, Any]
-) -> None:
+async def test_a_patch_needs_a_project_of_its_owner(on: Services, project: Project, fields: dict[str, Any]) -> None:
     with pytest.raises(ProjectNotFoundError):
         await on.vibecoding.apply(call(on, project, **fields), adding("one"))
     assert (await now(on, project)).revision == 1
 
 
-async def test_an_accepted_patch_is_kept_with_its_message_and_told_once(on: Services, project: Project) -> None:
+async def test_an_accepted_patch_is_recorded_once_with_its_message(on: Services, project: Project) -> None:
     message = await coding(on, project, (GOOD,))
 
     assert [await run(message, "call_1a") for _ in range(3)] == ["done"] * 3
 
     assert (await now(on, project)).document["nodes"]["new"]["name"] == "New"
-    noted = await kept(on, message)
-    assert (noted.patch, noted.project_revision) == ([ADDED], 2)
-    told = await end(on, message)
-    assert told is not None
-    assert (told.patch, told.project_revision) == ([ADDED], 2)
+    recorded = await kept(on, message)
+    assert (recorded.patch, recorded.project_revision) == ([ADDED], 2)
+    response = await end(on, message)
+    assert response is not None
+    assert (response.patch, response.project_revision) == ([ADDED], 2)
     assert (await kept(on, message)).patch == [ADDED]
 
 
-async def test_a_run_that_dies_before_it_records_is_made_up_for_by_the_next(on: Services, project: Project) -> None:
+async def test_a_patch_of_a_killed_run_is_recorded_by_the_next_attempt(on: Services, project: Project) -> None:
     message = await coding(on, project, (GOOD,))
     start = ToolCallStart(id="call_1a", step=1, attempt=1, name="propose_patch", arguments=GOOD)
     await appended(on, message.session_id, start)
@@ -212,18 +210,16 @@ async def test_a_run_that_dies_before_it_records_is_made_up_for_by_the_next(on: 
     assert (await kept(on, message)).patch == [ADDED]
 
 
-async def test_a_turn_that_is_cancelled_before_its_patch_is_recorded_tells_of_it(
-    on: Services, project: Project
-) -> None:
+async def test_a_cancelled_turn_records_a_patch_that_was_applied(on: Services, project: Project) -> None:
     message = await coding(on, project, (GOOD,))
     patch = [Operation.model_validate(ADDED)]
     await on.vibecoding.apply(call(on, project, message_id=message.message_id, call_id="call_1a"), patch)
     await cancelled(on, message)
 
-    told = await end(on, message)
+    response = await end(on, message)
 
-    assert told is not None
-    assert (told.patch, told.project_revision) == ([ADDED], 2)
+    assert response is not None
+    assert (response.patch, response.project_revision) == ([ADDED], 2)
     ended = await kept(on, message)
     assert (ended.status, ended.patch, ended.project_revision) == ("cancelled", [ADDED], 2)
     result = await on.log.get(ToolResult, message.session_id, "call_1a")
@@ -231,7 +227,7 @@ async def test_a_turn_that_is_cancelled_before_its_patch_is_recorded_tells_of_it
     assert (result.outcome.status, result.outcome.response) == ("completed", {"project_revision": 2})
 
 
-async def test_a_cancelled_turn_that_changed_nothing_tells_of_nothing(on: Services, project: Project) -> None:
+async def test_a_cancelled_turn_without_a_change_has_no_vibecode_response(on: Services, project: Project) -> None:
     message = await coding(on, project, (GOOD,))
     await cancelled(on, message)
 
@@ -240,26 +236,24 @@ async def test_a_cancelled_turn_that_changed_nothing_tells_of_nothing(on: Servic
     assert (await now(on, project)).revision == 1
 
 
-async def test_a_turn_that_completes_without_a_patch_tells_null_and_the_revision_there_is(
-    on: Services, project: Project
-) -> None:
+async def test_a_completed_turn_without_a_patch_has_null_and_the_revision(on: Services, project: Project) -> None:
     await on.vibecoding.apply(call(on, project), adding("one"))
     message = await coding(on, project)
 
-    told = await end(on, message)
+    response = await end(on, message)
 
-    assert told is not None
-    assert (told.patch, told.project_revision) == (None, 2)
+    assert response is not None
+    assert (response.patch, response.project_revision) == (None, 2)
 
 
-async def test_a_turn_of_another_agent_tells_of_no_patch(on: Services, project: Project) -> None:
+async def test_a_turn_of_another_agent_has_no_vibecode_response(on: Services, project: Project) -> None:
     message = await posted(on, await opened(on, project_id=project.id), agent="assistant")
 
     assert await end(on, message) is None
 
 
 @pytest.mark.parametrize("arguments", [BAD, proposal(), "{}", "no json", '{"patch": "x"}', proposal({"op": "add"})])
-async def test_the_third_invalid_patch_ends_the_turn_however_often_it_is_run(
+async def test_the_third_invalid_patch_fails_the_turn_in_every_run(
     on: Services, project: Project, arguments: str
 ) -> None:
     message = await coding(on, project, (BAD,), (arguments,), (arguments,))
@@ -274,14 +268,14 @@ async def test_the_third_invalid_patch_ends_the_turn_however_often_it_is_run(
     assert (await now(on, project)).revision == 1
 
 
-async def test_two_invalid_patches_are_the_models_to_correct(on: Services, project: Project) -> None:
+async def test_the_model_may_correct_two_invalid_patches(on: Services, project: Project) -> None:
     message = await coding(on, project, (BAD,), (BAD,), (GOOD,))
 
     assert await run(message, "call_3a", step=3) == "done"
     assert (await kept(on, message)).patch == [ADDED]
 
 
-async def test_of_patches_proposed_at_once_only_the_first_is_run_and_counts(on: Services, project: Project) -> None:
+async def test_of_several_patches_in_one_step_only_the_first_runs(on: Services, project: Project) -> None:
     message = await coding(on, project, (BAD, GOOD, GOOD), (GOOD, BAD, GOOD))
 
     outcomes = await asyncio.gather(*(run(message, f"call_2{each}", step=2) for each in "abc"))
@@ -296,7 +290,7 @@ async def test_of_patches_proposed_at_once_only_the_first_is_run_and_counts(on: 
     assert states == {f"call_{step}{each}": "failed" for step in "12" for each in "abc"} | {"call_2a": "completed"}
 
 
-async def test_a_node_session_changes_its_node_and_no_other(on: Services, project: Project) -> None:
+async def test_a_node_session_changes_only_its_node(on: Services, project: Project) -> None:
     own = proposal({"op": "replace", "path": "/nodes/first/instructions", "value": "Go."})
     message = await coding(on, project, (GOOD,), (own,), node_id="first")
 

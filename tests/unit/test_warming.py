@@ -1,4 +1,4 @@
-"""What is imported at the start: the app without the vendors it may not need, and all of it where only turns run."""
+"""Imports at the start: without the vendors' SDKs, or with those that turns need if only turns run."""
 
 import os
 import subprocess
@@ -21,22 +21,22 @@ print(*sys.modules)
 
 def imported(**env: str) -> set[str]:
     """The modules of a process that has indexed the app."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = [sys.executable, "-c", SCRIPT]
-    done = subprocess.run(command, cwd=ROOT, env={**kept, **env}, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env={**inherited, **env}, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
 @pytest.mark.parametrize("env", [{}, {"FUNCTIONS_TARGET_GROUP": "http", "COSMOS_ENDPOINT": "https://x"}])
-def test_where_requests_come_first_neither_sdk_is_imported(env: dict[str, str]) -> None:
+def test_a_process_for_requests_imports_no_sdk(env: dict[str, str]) -> None:
     assert {MODEL, COSMOS} & imported(**env) == set()
 
 
-def test_where_only_turns_run_what_they_need_is_imported() -> None:
+def test_a_process_that_runs_only_turns_imports_what_they_need() -> None:
     assert {MODEL, COSMOS} <= imported(FUNCTIONS_TARGET_GROUP="durable", COSMOS_ENDPOINT="https://x")
 
 
-def test_a_store_that_is_not_used_is_not_imported() -> None:
+def test_an_unused_store_is_not_imported() -> None:
     found = imported(FUNCTIONS_TARGET_GROUP="durable")
 
     assert (MODEL in found, COSMOS in found) == (True, False)
