@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COSMOS := tests/cosmos_server
-CODE := function_app.py changes orchestrations shared local bench tests
+CODE := function_app.py changes orchestrations shared local tools bench tests
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-slow test-cosmos worker memory check bench cost docs lock clean
@@ -38,16 +38,16 @@ check: $(VENV)/.dev ## format, lint, types, layers, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m docs.generate --check
+	$(BIN)/python -m tools.docs --check
 
-bench: $(VENV)/.dev ## measure what docs/performance.md reports
+bench: $(VENV)/.dev ## measure what docs/run/performance.md reports
 	$(BIN)/python -m bench
 
-cost: install ## count what a turn asks of Cosmos DB, and price it: what docs/cost.md reports
+cost: install ## count what a turn asks of Cosmos DB, and price it: what docs/run/cost.md reports
 	$(BIN)/python -m bench.cost
 
 docs: $(VENV)/.dev ## write the generated docs anew
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tools.docs
 
 lock: $(VENV)/.dev ## resolve the requirements files anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt

@@ -2,7 +2,7 @@
 
 The `type` strings are a wire and storage contract: add a type or an optional field; never rename one. `overflow` names
 the document that holds a text too large for its event; the reading side fills it in, and clients never see the name.
-`docs/events.md` is generated from this module.
+`docs/use/events.md` is generated from this module.
 """
 
 from typing import Annotated, Any, Literal, TypeAlias

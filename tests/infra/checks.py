@@ -95,7 +95,7 @@ def unfit_parameters(files: Files, parameters: str) -> list[str]:
 
 
 def untold_parameters(parameters: str, text: str) -> list[str]:
-    """Variables that a deployment takes, and docs/deploy.md does not explain."""
+    """Variables that a deployment takes, and docs/run/deploy.md does not explain."""
     return [f"{match[1]} is not explained" for match in _VARIABLE.finditer(parameters) if f"`{match[1]}`" not in text]
 
 

@@ -16,7 +16,7 @@ from tests.infra.knowledge import PLATFORM_SETTINGS, PROPERTIES, READABLE, REQUI
 
 PARAMETERS = (INFRA / "main.parameters.json").read_text()
 HOST = (ROOT / "host.json").read_text()
-TOLD = (ROOT / "docs" / "deploy.md").read_text()
+TOLD = (ROOT / "docs" / "run" / "deploy.md").read_text()
 LEASES = """    name: 'leases'
     partitionKey: '/id'
     defaultTtl: -1

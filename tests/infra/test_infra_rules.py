@@ -177,6 +177,7 @@ BESIDE = [
     "infra",
     "local",
     "tests",
+    "tools",
     "Makefile",
     "README.md",
     "azure.yaml",

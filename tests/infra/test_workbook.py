@@ -11,7 +11,7 @@ from shared.telemetry import names
 
 ROOT = Path(__file__).parents[2]
 WORKBOOK: dict[str, Any] = json.loads((ROOT / "infra" / "workbook.json").read_text(encoding="utf-8"))
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "run" / "operations.md").read_text(encoding="utf-8")
 QUERIES: dict[str, str] = {
     item["content"]["title"]: item["content"]["query"] for item in WORKBOOK["items"] if item["type"] == 3
 }

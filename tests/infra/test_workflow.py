@@ -106,7 +106,7 @@ def test_azurite_is_the_one_that_the_program_starts() -> None:
 
 def test_every_job_is_documented() -> None:
     jobs = re.findall(r"^  ([\w-]+):\n    runs-on", WORKFLOW, re.MULTILINE)
-    told = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    told = (ROOT / "docs" / "run" / "deploy.md").read_text(encoding="utf-8")
 
     assert jobs == ["test", "bicep", "functions-host", "cosmos-emulator"]
     assert [job for job in jobs if f"| `{job}` |" not in told] == []

@@ -10,7 +10,7 @@ from shared.domain.errors import ModelError, StoreUnavailableError, TurnlogError
 from shared.domain.faults import code_of, fault_domain
 from shared.telemetry.turns import tool_label
 
-OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "run" / "operations.md").read_text()
 OWN = {
     "store_unavailable": "store",
     "sequence_taken": "store",
@@ -34,7 +34,7 @@ def test_what_a_client_is_told_to_try_again_because_something_is_away_is_not_the
 
 
 def told_domains() -> dict[str, str]:
-    """The domain of each failure code, as docs/operations.md has it."""
+    """The domain of each failure code, as docs/run/operations.md has it."""
     rows = re.findall(r"^\| (`[^|]+`) \|[^|]+\|[^|]+\| (\w+) \|$", OPERATIONS, re.MULTILINE)
     return {code: domain for codes, domain in rows for code in re.findall(r"`(\w+)`", codes)}
 

@@ -1,14 +1,14 @@
-"""The page docs/api.md, made from the API's description."""
+"""The page docs/use/api.md, made from the API's description."""
 
 import json
-import re
 import shlex
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-from docs.limits import limits_section
 from shared.api.description.openapi import document
 from shared.api.description.schemas import event_types
-from shared.api.edge.parameters import MOST_SEQUENCE
+from shared.api.edge.parameters import MAX_SEQUENCE
+from tools.docs.headings import anchor
+from tools.docs.limits import limits_section
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -70,11 +70,6 @@ def api_page() -> str:
 
 def _also(method: str, path: str, twin: str) -> str:
     return f"\n### `{method} {path}`\n\nThe same as [`{method} {twin}`](#{anchor(f'{method} {twin}')}).\n"
-
-
-def anchor(heading: str) -> str:
-    """What GitHub makes of a heading, the first of its name on a page."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _operation(method: str, path: str, operation: Schema) -> str:
@@ -165,18 +160,16 @@ def _shown(described: Schema) -> list[str]:
 
 
 def _names(value: Any) -> list[str]:
-    """The shapes in `value`, and in those; not what is in an event, which has a page of its own."""
-    match value:
-        case {"$ref": str(link)} if "/schemas/" in link:
-            name = link.rpartition("/")[2]
-            inner = [] if name in {"Event", "Frame"} else _names(_resolved(value))
-            return [name, *inner]
-        case dict():
-            return [name for item in value.values() for name in _names(item)]
-        case list():
-            return [name for item in value for name in _names(item)]
-        case _:
-            return []
+    """The shapes that `value` names, and those that these name. Events have a page of their own."""
+    if isinstance(value, list):
+        return [name for item in cast("list[Any]", value) for name in _names(item)]
+    if not isinstance(value, dict):
+        return []
+    schema = cast("Schema", value)
+    if "/schemas/" not in schema.get("$ref", ""):
+        return [name for item in schema.values() for name in _names(item)]
+    name = schema["$ref"].rpartition("/")[2]
+    return [name] if name in {"Event", "Frame"} else [name, *_names(_resolved(schema))]
 
 
 def _shape(name: str, shape: Schema) -> str:
@@ -222,11 +215,11 @@ def _link(name: str) -> str:
 
 def _limits(schema: Schema) -> str:
     limits: list[str] = []
-    is_bounded = schema.get("maximum", 0) < MOST_SEQUENCE
+    is_bounded = schema.get("maximum", 0) < MAX_SEQUENCE
     if "maximum" in schema:
         limits.append(f"{schema['minimum']} to {schema['maximum']}" if is_bounded else f"from {schema['minimum']}")
     if "maxLength" in schema:
         limits.append(f"at most {schema['maxLength']} characters")
-    if schema.get("default") not in (None, {}, [], MOST_SEQUENCE):
+    if schema.get("default") not in (None, {}, [], MAX_SEQUENCE):
         limits.append(f"default {json.dumps(schema['default']).strip(chr(34))}")
     return f" ({', '.join(limits)})" if limits else ""

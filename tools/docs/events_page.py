@@ -1,26 +1,16 @@
-"""Writes the generated pages of docs from the code; `--check` only says whether they are up to date."""
+"""The page docs/use/events.md: every event type and its fields, from the code."""
 
-import sys
-from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel
-from pydantic.fields import FieldInfo
 
-from docs.api_page import anchor, api_page
 from shared.api.shapes.views import PRIVATE_FIELDS
-from shared.domain.events import (
-    EventData,
-    ForkedFrom,
-    Outside,
-    SessionUpdated,
-)
+from shared.domain.events import EventData, ForkedFrom, Outside, SessionUpdated
 from shared.domain.fold import UPDATABLE
 from shared.domain.values import Failure, Usage
-from shared.settings import Settings
+from tools.docs.headings import anchor
 
-_HERE = Path(__file__).parent
 _EVENTS_HEAD = """# Events
 
 Generated from `shared/domain/events.py` by `make docs`; do not edit.
@@ -47,47 +37,9 @@ A stream that ends without `done` is to be resumed.
 """
 
 
-_SETTINGS_HEAD = """# Settings
-
-Generated from `shared/settings.py` by `make docs`; do not edit.
-
-Environment variables; on one machine also `Values` in `local.settings.json` (copy `local.settings.example.json`), which
-the environment overrides. The example lists all of these. An empty one counts as not set. A wrong or missing one stops
-the start, naming the variable.
-
-| variable | default | |
-| --- | --- | --- |
-"""
-_SETTINGS_FOOT = """| `PORT`, `HOST` | 7071, 127.0.0.1 | where `make run` listens; port 0 takes a free one |
-| `HOST_MODE` | what is installed | what `make run` starts: `func` or `local` |
-| `LOG_LEVEL` | INFO | least level of what the local host logs, such as WARNING |
-
-The example's further keys are no settings of the app but of the Functions host and its worker, the same everywhere:
-`FUNCTIONS_WORKER_RUNTIME`, `AzureWebJobsStorage`, `AzureWebJobsDisableHomepage`, `PYTHON_ENABLE_INIT_INDEXING`,
-`PYTHONDONTWRITEBYTECODE`, `AZURE_FUNCTIONS_DURABLE_STRICT_TYPING`. `Host` is read by Core Tools alone: port and CORS
-origins of a plain `func start`.
-
-Without `OPENAI_BASE_URL` and `OPENAI_API_KEY` there is no model to call: turns fail with `model_not_configured`, and
-`/ready` says so. `make run` starts a scripted model then.
-
-In Azure (`WEBSITE_INSTANCE_ID` is present) the app refuses to start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`,
-and with `AUTH_MODE=none`.
-"""
-
-
 def events_page() -> str:
     types = get_args(get_args(EventData)[0])
     return _EVENTS_HEAD + "".join(_section(kind) for kind in types if kind is not Outside) + _outside() + _EVENTS_FOOT
-
-
-def settings_page() -> str:
-    return _SETTINGS_HEAD + "".join(map(_row, Settings.model_fields.items())) + _SETTINGS_FOOT
-
-
-def _row(field: tuple[str, FieldInfo]) -> str:
-    name, info = field
-    default = "" if info.default in {None, ()} else str(info.default)
-    return f"| `{name.upper()}` | {default} | {info.description} |\n"
 
 
 def _section(kind: type[BaseModel]) -> str:
@@ -131,17 +83,3 @@ def _type_of(annotation: Any) -> str:
     if inner and all(isinstance(value, str) for value in inner):
         return ", ".join(f"`{value}`" for value in inner)
     return _type_of(inner[0]) if inner else "JSON"
-
-
-def main() -> None:
-    pages = {"api.md": api_page(), "events.md": events_page(), "settings.md": settings_page()}
-    for name, text in pages.items():
-        page = _HERE / name
-        if "--check" not in sys.argv:
-            page.write_text(text, encoding="utf-8")
-        elif not page.exists() or page.read_text(encoding="utf-8") != text:
-            sys.exit(f"docs/{name} is out of date: run `make docs`.")
-
-
-if __name__ == "__main__":
-    main()
