@@ -11,35 +11,38 @@ from shared.domain.fold import UPDATABLE
 from shared.domain.values import Failure, Usage
 from tools.docs.headings import anchor
 
-_EVENTS_HEAD = """# Events
+_HEAD = """# Events
 
 Generated from `shared/domain/events.py` by `make docs`; do not edit.
 
 An event is `{sequence, type, session_id, turn_id, message_id, trace_id, timestamp, data}`. Sequences are 1, 2, 3 … in
-each session, without a gap. `data` holds the fields below and repeats `session_id`, and `turn_id` and `message_id`
-where the event belongs to a turn. On a stream `id:` is the sequence, `event:` the type, `data:` the event's `data` as
-one line of JSON; with `?format=envelope` there is no `event:` line and `data:` is the whole event. Ignore types you do
-not know.
+each session, without a gap. Ignore types that you do not know.
 
-Every field below is always sent; where there is nothing to say it is `null`, which the table names with the type. Only
-`turn_id` and `message_id` are left out of `data` where there is no turn (in the event itself they are `null`).
+`data` has the fields below, and `session_id`. If the event belongs to a turn, it also has `turn_id` and `message_id`.
+All other fields are always sent. A field without a value is `null`, and its type below says so. In the event itself
+`turn_id` and `message_id` are `null` if there is no turn.
 
-A reader shows every word once if it starts a step's text afresh on `message.start`: see the README.
+| on a stream | `id:` | `event:` | `data:` |
+| --- | --- | --- | --- |
+| by default | the sequence | the type | the event's `data`, as one line of JSON |
+| with `?format=envelope` | the sequence | no such line | the whole event |
+
+A reader shows every word once if it clears a step's text on `message.start`: see [start](start.md#read-a-stream).
 """
-_EVENTS_FOOT = """
+_FOOT = """
 ## Not in the log
 
 | frame | data |
 | --- | --- |
 | `done` | `session_id`, `head`, `reason` (`finished`, `deleted`): nothing more will come |
 
-A stream that ends without `done` is to be resumed.
+Resume each stream that ends without `done`.
 """
 
 
 def events_page() -> str:
     types = get_args(get_args(EventData)[0])
-    return _EVENTS_HEAD + "".join(_section(kind) for kind in types if kind is not Outside) + _outside() + _EVENTS_FOOT
+    return _HEAD + "".join(_section(kind) for kind in types if kind is not Outside) + _outside() + _FOOT
 
 
 def _section(kind: type[BaseModel]) -> str:
@@ -52,13 +55,13 @@ def _section(kind: type[BaseModel]) -> str:
     rows += ["| `text` | text, the same as `content` |"] if name == "user_message" else []
     table = "\n".join(["| field | type |", "| --- | --- |", *rows]) if rows else "No other fields."
     if kind is SessionUpdated:
-        table = f"Those of {', '.join(f'`{field}`' for field in sorted(UPDATABLE))} that changed, and no others."
+        table = f"Only the fields that changed, of {', '.join(f'`{field}`' for field in sorted(UPDATABLE))}."
     return f"\n## `{name}`\n\n{_summary(kind)}\n\n{table}\n"
 
 
 def _outside() -> str:
-    where = "Its fields are in `data`, with `origin: outside`, and at the top of the envelope too."
-    return f"\n## Any other type\n\n{_summary(Outside)} {where}\n"
+    fields = "Its fields are in `data`, with `origin: outside`, and also at the top of the envelope."
+    return f"\n## Any other type\n\n{_summary(Outside)} {fields}\n"
 
 
 def _summary(kind: type[BaseModel]) -> str:

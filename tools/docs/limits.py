@@ -17,7 +17,7 @@ from shared.settings import Settings
 
 def limits_section() -> str:
     rows = [f"| {what} | {limit} | {beyond} |" for what, limit, beyond in _limits()]
-    return "\n".join(["\n## Limits\n", "| what | takes | beyond |", "| --- | --- | --- |", *rows, *_pages()]) + "\n"
+    return "\n".join(["\n## Limits\n", "| what | limit | beyond it |", "| --- | --- | --- |", *rows, *_pages()]) + "\n"
 
 
 def _limits() -> list[tuple[str, str, str]]:
@@ -31,13 +31,13 @@ def _limits() -> list[tuple[str, str, str]]:
         ("a message's text", f"{_size(CONTENT_BYTES)}, not blank", invalid),
         ("`metadata`", f"{_size(METADATA_BYTES)} as JSON", invalid),
         ("names", f"{name['maxLength']} characters", invalid),
-        ("your own `session_id`", f"{_code(SESSION_ID_PATTERN)}, but `.` and `..`", invalid),
+        ("your own `session_id`", f"{_code(SESSION_ID_PATTERN)}, except `.` and `..`", invalid),
         ("events sent at once", f"1 to {MAX_EVENTS}, of {_size(EVENT_BYTES)} each", invalid),
-        ("`event_type`", f"{_code(event_type['pattern'])}, but those of this service: next line", invalid),
+        ("`event_type`", f"{_code(event_type['pattern'])}, except those of this service: next line", invalid),
         ("reserved `event_type`", _code(event_type["not"]["pattern"]), invalid),
         ("`Idempotency-Key`", f"1 to {MAX_KEY_LENGTH} characters", invalid),
         ("`Producer-Id`", f"1 to {producer['schema']['maxLength']} characters", invalid),
-        ("`Producer-Id`, `-Epoch`, `-Seq`", "all three or none, and no `Idempotency-Key` beside them", invalid),
+        ("`Producer-Id`, `-Epoch`, `-Seq`", "all three or none, and then no `Idempotency-Key`", invalid),
         (
             "messages that wait in a session",
             f"`QUEUE_LIMIT`, {Settings.model_fields['queue_limit'].default} by default",
@@ -48,7 +48,7 @@ def _limits() -> list[tuple[str, str, str]]:
         (
             "the VibeCoder's patch",
             f"{_size(PATCH_BYTES)}, {MAX_OPERATIONS} operations",
-            "told to the model; at last the turn fails with `invalid_patch`",
+            "back to the model; the third one fails the turn with `invalid_patch`",
         ),
         ("a turn's answers together, a tool's response", _size(ANSWER_BYTES), "cut, and `truncated`"),
         ("a tool's response in an event", _size(INLINE_RESPONSE_BYTES), "a link in its place"),
@@ -63,7 +63,7 @@ def _pages() -> list[str]:
         for limit in [each["schema"] for each in _reads(path, "get") if each.get("name") == "limit"]
         if "get" in methods
     ]
-    head = ["", "| pages of | entries, by default | at most |", "| --- | --- | --- |"]
+    head = ["", "| pages of | entries by default | maximum |", "| --- | --- | --- |"]
     return [*head, *lists, f"| the `init` of a room | {MAX_SESSIONS} | {MAX_SESSIONS} |"]
 
 

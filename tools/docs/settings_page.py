@@ -8,27 +8,27 @@ _HEAD = """# Settings
 
 Generated from `shared/settings.py` by `make docs`; do not edit.
 
-Environment variables; on one machine also `Values` in `local.settings.json` (copy `local.settings.example.json`), which
-the environment overrides. The example lists all of these. An empty one counts as not set. A wrong or missing one stops
-the start, naming the variable.
+Settings are environment variables. On one machine they can also be `Values` in `local.settings.json`, a copy of
+`local.settings.example.json`, which lists all of them. The environment overrides the file. An empty variable counts as
+not set. If a value is wrong or missing, the app does not start, and names the variable.
 
 | variable | default | |
 | --- | --- | --- |
 """
 _FOOT = """| `PORT`, `HOST` | 7071, 127.0.0.1 | where `make run` listens; port 0 takes a free one |
 | `HOST_MODE` | what is installed | what `make run` starts: `func` or `local` |
-| `LOG_LEVEL` | INFO | least level of what the local host logs, such as WARNING |
+| `LOG_LEVEL` | INFO | the lowest level that the local host logs, for example WARNING |
 
-The example's further keys are no settings of the app but of the Functions host and its worker, the same everywhere:
+The example has more keys. They belong to the Functions host and its worker, and are the same everywhere:
 `FUNCTIONS_WORKER_RUNTIME`, `AzureWebJobsStorage`, `AzureWebJobsDisableHomepage`, `PYTHON_ENABLE_INIT_INDEXING`,
-`PYTHONDONTWRITEBYTECODE`, `AZURE_FUNCTIONS_DURABLE_STRICT_TYPING`. `Host` is read by Core Tools alone: port and CORS
-origins of a plain `func start`.
+`PYTHONDONTWRITEBYTECODE`, `AZURE_FUNCTIONS_DURABLE_STRICT_TYPING`. Only Core Tools read the section `Host`: the port
+and the CORS origins of a plain `func start`.
 
-Without `OPENAI_BASE_URL` and `OPENAI_API_KEY` there is no model to call: turns fail with `model_not_configured`, and
+Without `OPENAI_BASE_URL` and `OPENAI_API_KEY` there is no model to call. Turns fail with `model_not_configured`, and
 `/ready` says so. `make run` starts a scripted model then.
 
-In Azure (`WEBSITE_INSTANCE_ID` is present) the app refuses to start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`,
-and with `AUTH_MODE=none`.
+In Azure (`WEBSITE_INSTANCE_ID` is present) the app does not start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`, nor
+with `AUTH_MODE=none`.
 """
 
 
