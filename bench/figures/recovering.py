@@ -19,7 +19,7 @@ async def measure(bench: Bench) -> list[Figure]:
     starting = statistics.median(start for start, _ in trials)
     taken = statistics.median(total for _, total in trials)
     note = f"of these {starting:.2f} s to start the process"
-    return [Figure("kill -9 and restart → the turn goes on", taken, "s", at_most=2, note=note)]
+    return [Figure("kill -9 and restart → the turn continues", taken, "s", at_most=2, note=note)]
 
 
 async def _trial(bench: Bench, data_dir: Path) -> tuple[float, float]:
