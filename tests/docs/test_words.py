@@ -83,7 +83,7 @@ def test_a_banned_phrase_is_found_in_every_kind_of_text(text: str) -> None:
     assert len(found(f'"""{text}"""')) == 1
     assert len(found(f"{comment}\n")) == 1
     assert len(found(f"class A:\n    a: int\n    '''{text}'''\n")) == 1
-    assert len(found(text, "docs/page.md")) == 1
+    assert len(found(text, "docs/README.md")) == 1
     assert len(found(comment, "Makefile")) == 1
     assert len(found(comment.replace("#", "//"), "infra/main.bicep")) == 1
 
@@ -101,7 +101,7 @@ def test_a_banned_phrase_is_found_in_every_kind_of_text(text: str) -> None:
     ],
 )
 def test_code_quotations_and_other_texts_are_not_found(text: str) -> None:
-    assert found(text, "docs/page.md") == []
+    assert found(text, "docs/README.md") == []
 
 
 def test_sentences_in_strings_are_texts_except_in_tests() -> None:
@@ -122,7 +122,8 @@ def test_a_finding_has_its_line_and_what_to_use() -> None:
 
 def test_generated_pages_are_checked_where_they_are_written() -> None:
     assert (
-        found("# Events\n\nGenerated from `a` by `make docs`; do not edit.\n\nReaders are told.", "docs/use/a.md") == []
+        found("# Events\n\nGenerated from `a` by `make docs`; do not edit.\n\nReaders are told.", "docs/use/events.md")
+        == []
     )
 
 
