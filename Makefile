@@ -32,12 +32,13 @@ memory: $(VENV)/.dev ## test sessions as the memory of openai-agents
 	$(BIN)/python tests/agents_sdk/environment.py
 	.venv-agents/bin/python -m pytest --confcutdir tests/agents_sdk tests/agents_sdk
 
-check: $(VENV)/.dev ## format, lint, types, layers, generated docs
+check: $(VENV)/.dev ## format, lint, types, layers, generated docs, words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.docs --check
+	$(BIN)/python -m tools.words
 
 bench: $(VENV)/.dev ## measure the figures of docs/run/performance.md
 	$(BIN)/python -m bench
