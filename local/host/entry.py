@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from local.errors import HostError, RefusedError
 from local.host.options import PLATFORM_SETTINGS, Options, load_settings, name_account, options_of
-from local.model.launch import ModelServer, use
+from local.model.launch import ModelServer, use_scripted_model
 from shared.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _serve(options: Options, model: ModelServer | None, began: float) -> None:
 
     notes: list[str] = []
     if model:
-        use(model.wait())
+        use_scripted_model(model.wait())
         notes.append(f"  model          scripted, at {os.environ['OPENAI_BASE_URL']} (OPENAI_BASE_URL is not set)")
     app = load(Path())
     # What was imported stays in memory. Without this, garbage collection scans it each time: a tenth of a turn.

@@ -82,8 +82,9 @@ def feed_blueprint(call: Callable[[func.DocumentList], Awaitable[None]], **optio
         "start_from_beginning": True,
     }
     builder = bp.cosmos_db_trigger(**trigger | options)(follow)
-    intervals = {"minimum_interval": "00:00:00", "maximum_interval": "00:00:01"}
-    bp.retry(strategy="exponential_backoff", max_retry_count="-1", **intervals)(builder)
+    bp.retry(
+        strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:00", maximum_interval="00:00:01"
+    )(builder)
     return bp
 
 

@@ -1,4 +1,4 @@
-"""Runs `python -m local.run`, or plain `func start`, on the stand-ins, and sees what becomes of every process."""
+"""Runs `python -m local.run`, or plain `func start`, on the stand-ins, and lists the processes of the run."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def _folder_of(program: str) -> str:
 
 
 class Run:
-    """One run of a command with all the processes that come of it, which carry its mark in their environment."""
+    """One run of a command; all processes of the run carry its mark in their environment."""
 
     def __init__(self, command: list[str], app: Path, tools: Path, **environment: str) -> None:
         self.report_file = tools.parent / "report.jsonl"
@@ -74,20 +74,20 @@ class Run:
         return self.wait_for("listening on http").removeprefix("listening on ").strip()
 
     def wait(self) -> int:
-        """Return the exit code, once the command has ended and all that it printed is read."""
+        """Return the exit code, after the command has ended and its output is read."""
         code = self.process.wait(_WAIT_SECONDS)
         self._reader.join(_WAIT_SECONDS)
         return code
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """Return what the stand-in reported of `kind`."""
+        """Return the events of `kind` that the stand-in reported."""
         if not self.report_file.exists():
             return []
         reports = [json.loads(line) for line in self.report_file.read_text().splitlines()]
         return [each for each in reports if each["event"] == kind]
 
     def left_running(self) -> list[str]:
-        """Return the command lines of the run's processes, once they stopped ending."""
+        """Return the command lines of the run's processes that do not end within 10 s."""
         until = time.monotonic() + 10
         while (found := self._processes()) and time.monotonic() < until:
             time.sleep(0.05)
@@ -106,7 +106,7 @@ class Run:
         return {pid: command for pid, command in found.items() if command}
 
     def interrupt(self) -> None:
-        """Press Ctrl+C, as in a terminal."""
+        """Send what Ctrl+C sends in a terminal."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def kill(self, program: str) -> None:
@@ -116,7 +116,7 @@ class Run:
                 os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Kill whatever is left, so that a failed test leaves nothing behind."""
+        """Kill the processes that are left, so that a failed test leaves none."""
         for pid in self._processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -124,7 +124,7 @@ class Run:
 
 
 @contextmanager
-def run_of(command: list[str], app: Path, tools: Path, **environment: str) -> Generator[Run]:
+def running(command: list[str], app: Path, tools: Path, **environment: str) -> Generator[Run]:
     """Run `command` while the body runs."""
     run = Run(command, app, tools, **environment)
     try:
@@ -133,8 +133,8 @@ def run_of(command: list[str], app: Path, tools: Path, **environment: str) -> Ge
         run.end()
 
 
-def answer(url: str) -> dict[str, Any]:
-    """Post a message in a new session and return it finished."""
+def run_turn(url: str) -> dict[str, Any]:
+    """Post a message in a new session and return it after its turn."""
     with httpx2.Client(base_url=url, timeout=30) as http:
         session_id = http.post("/sessions").json()["session_id"]
         return http.post(f"/sessions/{session_id}/messages", json={"content": "Hello", "model": "fake-5-0"}).json()
