@@ -37,7 +37,7 @@ def main() -> None:
     arguments = _arguments()
     data_dir = arguments.data_dir.resolve() if arguments.data_dir else None
     try:
-        os.chdir(arguments.app_dir)  # where the worker runs an app
+        os.chdir(arguments.app_dir)  # the worker's directory is also the app's
         load_settings(Path())
         _prepare(data_dir)
         with ExitStack() as stack:

@@ -9,7 +9,7 @@ import azure.functions as func
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
 
-from changes import fanout as telling_signalr
+from changes import fanout as signalr_trigger
 from local.errors import RefusedError
 from local.host.index import index_app, load
 from local.host.options import options_of
@@ -121,7 +121,7 @@ def queue(app: Any) -> None:
 
 
 def signalr(app: Any) -> None:
-    app.register_functions(telling_signalr.bp)
+    app.register_functions(signalr_trigger.bp)
 
 
 def same_name_twice(app: Any) -> None:

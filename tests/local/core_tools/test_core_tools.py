@@ -112,7 +112,7 @@ def test_azurite_takes_free_ports_if_its_own_are_in_use(app: Path, tools: Path, 
 
 
 class listeners:  # noqa: N801  # used as a context manager
-    """Sockets that listen: `count` on free ports, and on each named port that nobody listens on."""
+    """Sockets that listen: `count` on free ports, and on each named port that is free."""
 
     def __init__(self, count: int, *ports: int) -> None:
         self._wanted = [0] * count + list(ports)

@@ -76,7 +76,7 @@ async def test_an_ended_instance_can_be_started_again(tmp_path: Path) -> None:
 
 async def test_an_unknown_instance_has_no_status(tmp_path: Path) -> None:
     async with hosted(WaitingApp(), tmp_path) as host:
-        status = await host.durable.get_status("nobody")
+        status = await host.durable.get_status("unknown")
 
     assert not status
     assert status.runtime_status is None

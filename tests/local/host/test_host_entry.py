@@ -135,10 +135,10 @@ def test_without_a_model_endpoint_the_scripted_model_runs_as_long_as_the_host(fo
     assert seen["OPENAI_API_KEY"]
     assert "scripted" in "".join(host.banner)
     port = int(seen["OPENAI_BASE_URL"].split(":")[2].split("/")[0])
-    wait_until_nobody_listens(port)
+    wait_until_port_is_free(port)
 
 
-def wait_until_nobody_listens(port: int) -> None:
+def wait_until_port_is_free(port: int) -> None:
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
@@ -165,7 +165,7 @@ def test_it_stops_in_order_while_streams_and_activities_run(
         httpx2.get(f"{host.url}/api/busy").raise_for_status()
         for number, each in enumerate(sent):
             if number:
-                wait_until_nobody_listens(int(host.url.rpartition(":")[2]))
+                wait_until_port_is_free(int(host.url.rpartition(":")[2]))
             host.process.send_signal(each)
         _, errors = host.process.communicate()
 
@@ -178,7 +178,7 @@ def test_a_stream_continues_after_sigterm_and_new_requests_are_refused(folder: P
         pieces = stream.iter_raw()
         assert next(pieces) == b"begun"
         host.process.send_signal(signal.SIGTERM)
-        wait_until_nobody_listens(int(host.url.rpartition(":")[2]))
+        wait_until_port_is_free(int(host.url.rpartition(":")[2]))
         (folder / "go").touch()
 
         assert list(pieces) == [b"ended"]

@@ -34,7 +34,7 @@ async def test_a_timer_runs_on_startup_with_the_durable_client(tmp_path: Path) -
     @app.timer_trigger(arg_name="timer", schedule="0 0 0 1 1 *", run_on_startup=True)
     @app.durable_client_input(client_name="client")
     async def sweep(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
-        runs.append((timer.past_due, bool(await client.get_status("nobody"))))
+        runs.append((timer.past_due, bool(await client.get_status("unknown"))))
         ran.set()
 
     async with hosted(app, tmp_path):
