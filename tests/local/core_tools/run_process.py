@@ -4,16 +4,18 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
+SLOW_MODEL = "fake-60-20"  # 1.2 seconds of writing
 _WAIT_SECONDS = 60.0
 _MARK = "TURNLOG_TEST_RUN"
 
@@ -138,3 +140,54 @@ def run_turn(url: str) -> dict[str, Any]:
     with httpx2.Client(base_url=url, timeout=30) as http:
         session_id = http.post("/sessions").json()["session_id"]
         return http.post(f"/sessions/{session_id}/messages", json={"content": "Hello", "model": "fake-5-0"}).json()
+
+
+@contextmanager
+def occupied_ports(count: int, *ports: int) -> Generator[list[int]]:
+    """Listen on `count` free ports, and on each named port that is free, while the body runs."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        for port in ports:
+            with suppress(OSError):  # another process listens on it
+                sockets.append(stack.enter_context(socket.create_server(("127.0.0.1", port))))
+        yield [each.getsockname()[1] for each in sockets]
+
+
+class StreamReader:
+    """Reads a turn's stream on a thread, from its POST to its end."""
+
+    def __init__(self, url: str, model: str = SLOW_MODEL) -> None:
+        self._http = httpx2.Client(base_url=url, timeout=60)
+        self._model = model
+        self._pieces: list[str] = []
+        self._has_piece = threading.Condition()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._session_id = self._http.post("/sessions").json()["session_id"]
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._http.close()
+
+    def _run(self) -> None:
+        body: dict[str, Any] = {"content": "Hello", "model": self._model}
+        path, headers = f"/sessions/{self._session_id}/messages", {"accept": "text/event-stream"}
+        try:
+            with self._http.stream("POST", path, json=body, headers=headers) as response:
+                for piece in response.iter_text():
+                    with self._has_piece:
+                        self._pieces.append(piece)
+                        self._has_piece.notify_all()
+        except httpx2.HTTPError:
+            pass  # cut
+
+    def wait_for(self, text: str) -> None:
+        with self._has_piece:
+            assert self._has_piece.wait_for(lambda: text in "".join(self._pieces), timeout=30), self._pieces
+
+    def read(self) -> str:
+        """Return everything that was sent, after the end of the stream."""
+        self._thread.join(30)
+        return "".join(self._pieces)

@@ -6,19 +6,16 @@ import shutil
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
 
 import httpx2
 import pytest
 
-from tests.local.core_tools.run_process import Run, run_turn, running
+from tests.local.core_tools.run_process import Run, StreamReader, occupied_ports, run_turn, running
 from tests.local.core_tools.stand_ins.install import Wrapper, activate, copy_app, install
 
 MAKE_RUN = [sys.executable, "-m", "local.run"]
-SLOW = "fake-60-20"  # 1.2 seconds of writing
 
 
 @pytest.fixture
@@ -91,7 +88,7 @@ def test_a_configured_model_endpoint_is_kept(app: Path, tools: Path, port: int) 
 
 
 def test_a_configured_storage_account_needs_no_azurite(app: Path, tools: Path, port: int) -> None:
-    with listeners(3) as ports:
+    with occupied_ports(3) as ports:
         endpoints = zip(("Blob", "Queue", "Table"), ports, strict=True)
         own = ";".join(f"{service}Endpoint=http://127.0.0.1:{number}/account" for service, number in endpoints)
         more = {"AzureWebJobsStorage": own, "STAND_IN_FUNC_ENDS": "0", "STAND_IN_AZURITE_FAILS": "1"}
@@ -103,32 +100,12 @@ def test_a_configured_storage_account_needs_no_azurite(app: Path, tools: Path, p
 
 
 def test_azurite_takes_free_ports_if_its_own_are_in_use(app: Path, tools: Path, port: int) -> None:
-    with listeners(0, 10000), running(MAKE_RUN, app, tools, PORT=str(port)) as run:
+    with occupied_ports(0, 10000), running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         run.url()
         connection = run.events("start")[0]["environment"]["AzureWebJobsStorage"]
 
     assert "QueueEndpoint=http://127.0.0.1:" in connection
     assert ":10000/" not in connection
-
-
-class listeners:  # noqa: N801  # used as a context manager
-    """Sockets that listen: `count` on free ports, and on each named port that is free."""
-
-    def __init__(self, count: int, *ports: int) -> None:
-        self._wanted = [0] * count + list(ports)
-        self._open: list[socket.socket] = []
-
-    def __enter__(self) -> list[int]:
-        for number in self._wanted:
-            try:
-                self._open.append(socket.create_server(("127.0.0.1", number)))
-            except OSError:
-                assert number  # another process listens on it
-        return [each.getsockname()[1] for each in self._open]
-
-    def __exit__(self, *error: object) -> None:
-        for each in self._open:
-            each.close()
 
 
 def test_func_starts_after_azurite_listens_also_after_a_slow_download(app: Path, tools: Path, port: int) -> None:
@@ -150,7 +127,7 @@ def test_an_azurite_that_does_not_start_is_reported(app: Path, tools: Path, port
 
 
 def test_a_taken_port_is_reported_before_anything_starts(app: Path, tools: Path) -> None:
-    with listeners(1) as (port,), running(MAKE_RUN, app, tools, PORT=str(port)) as run:
+    with occupied_ports(1) as (port,), running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         code = run.wait()
 
         assert code == 1
@@ -187,7 +164,7 @@ def test_a_stop_gives_streams_their_time_and_leaves_no_process(
     app: Path, tmp_path: Path, port: int, stop: Callable[[Run], None], wrapper: Wrapper
 ) -> None:
     tools = install(tmp_path / "bin", wrapper)
-    with running(MAKE_RUN, app, tools, PORT=str(port)) as run, Reader(run.url()) as reader:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run, StreamReader(run.url()) as reader:
         reader.wait_for("message.delta")
         stop(run)
         code = run.wait()
@@ -202,7 +179,7 @@ def test_a_stop_gives_streams_their_time_and_leaves_no_process(
 @pytest.mark.slow
 def test_a_wrapper_that_passes_no_signal_on_leaves_no_process(app: Path, tmp_path: Path, port: int) -> None:
     tools = install(tmp_path / "bin", "npm-before-4.1")
-    with running(MAKE_RUN, app, tools, PORT=str(port)) as run, Reader(run.url()) as reader:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run, StreamReader(run.url()) as reader:
         reader.wait_for("message.delta")
         run.process.terminate()
 
@@ -211,7 +188,7 @@ def test_a_wrapper_that_passes_no_signal_on_leaves_no_process(app: Path, tmp_pat
 
 
 def test_a_second_signal_cuts_open_streams(app: Path, tools: Path, port: int) -> None:
-    with running(MAKE_RUN, app, tools, PORT=str(port)) as run, Reader(run.url(), "fake-9000-20") as reader:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run, StreamReader(run.url(), "fake-9000-20") as reader:
         reader.wait_for("message.delta")
         run.interrupt()
         run.wait_for("stopping")
@@ -264,7 +241,7 @@ def test_plain_func_start_with_the_example_settings_names_the_missing_model(
 ) -> None:
     shutil.copy(app / "local.settings.example.json", app / "local.settings.json")
     activate(tools)
-    with listeners(0, 10000, 10001, 10002), running(["func", "start", "--port", str(port)], app, tools) as run:
+    with occupied_ports(0, 10000, 10001, 10002), running(["func", "start", "--port", str(port)], app, tools) as run:
         run.wait_for("get_health")
         ready = httpx2.get(f"http://127.0.0.1:{port}/ready", timeout=30)
         message = run_turn(f"http://127.0.0.1:{port}")
@@ -280,7 +257,7 @@ def test_plain_func_start_with_the_example_settings_names_the_missing_model(
 
 def test_the_stand_in_serves_nothing_with_a_python_that_lacks_the_packages(app: Path, tools: Path, port: int) -> None:
     shutil.copy(app / "local.settings.example.json", app / "local.settings.json")
-    with listeners(0, 10000, 10001, 10002), running(["func", "start", "--port", str(port)], app, tools) as run:
+    with occupied_ports(0, 10000, 10001, 10002), running(["func", "start", "--port", str(port)], app, tools) as run:
         run.wait_for("No job functions found")
         status = httpx2.get(f"http://127.0.0.1:{port}/health").status_code
 
@@ -295,43 +272,3 @@ def test_the_stand_in_restarts_its_worker_when_a_folder_appears(app: Path, tools
         run.wait_for("Signaling restart")
 
         assert len(run.events("restart")) == 1
-
-
-class Reader:
-    """Reads a turn's stream on a thread, from its POST to its end."""
-
-    def __init__(self, url: str, model: str = SLOW) -> None:
-        self._http = httpx2.Client(base_url=url, timeout=60)
-        self._model = model
-        self._pieces: list[str] = []
-        self._has_piece = threading.Condition()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._session_id = self._http.post("/sessions").json()["session_id"]
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._http.close()
-
-    def _run(self) -> None:
-        body: dict[str, Any] = {"content": "Hello", "model": self._model}
-        path, headers = f"/sessions/{self._session_id}/messages", {"accept": "text/event-stream"}
-        try:
-            with self._http.stream("POST", path, json=body, headers=headers) as response:
-                for piece in response.iter_text():
-                    with self._has_piece:
-                        self._pieces.append(piece)
-                        self._has_piece.notify_all()
-        except httpx2.HTTPError:
-            pass  # cut
-
-    def wait_for(self, text: str) -> None:
-        with self._has_piece:
-            assert self._has_piece.wait_for(lambda: text in "".join(self._pieces), timeout=30), self._pieces
-
-    def read(self) -> str:
-        """Return everything that was sent, after the end of the stream."""
-        self._thread.join(30)
-        return "".join(self._pieces)
