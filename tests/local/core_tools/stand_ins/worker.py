@@ -8,11 +8,11 @@ import signal
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path.cwd()))  # where the real worker puts it
+sys.path.insert(0, str(Path.cwd()))  # as the real worker does
 
 
 async def serve() -> None:
-    importlib.import_module("azure.durable_functions")  # what a Python without the app's packages lacks first
+    importlib.import_module("azure.durable_functions")  # fails in a Python without the app's packages
     import uvicorn
 
     from local.host.index import load
@@ -24,7 +24,7 @@ async def serve() -> None:
     state = Path(os.environ.get("DATA_DIR") or ".data") / "stand-in"
     app = load(Path())
     async with serve(app, options_of(Path(), "127.0.0.1", 0, state)) as running:
-        # The extension's web server sets up uvicorn's log, and so prints the port on which the host reaches the worker.
+        # The web server of the HTTP extension sets up uvicorn's log, which prints the worker's port.
         uvicorn.Config(lambda: None)
         logging.getLogger("uvicorn.error").info("Uvicorn running on %s (Press CTRL+C to quit)", running.url)
         print(f"WORKER {running.url.rsplit(':', 1)[1]}", flush=True)

@@ -1,16 +1,19 @@
-"""What `kill -9` leaves behind the next host takes up: nothing acknowledged is lost, nothing that ran runs again."""
+"""After `kill -9` the next host resumes the instances: no acknowledged start is lost, no activity runs twice."""
 
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from hosted import Process, spawned, until
+
+from local.durable.history import Kind
+from tests.local.host_process import HostProcess, running_process
+from tests.local.local_host import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +40,7 @@ async def start(req: Request, client: df.DurableOrchestrationClient) -> Response
 @app.durable_client_input(client_name="client")
 async def status(req: Request, client: df.DurableOrchestrationClient) -> Response:
     found = await client.get_status(req.path_params["id"])
-    return JSONResponse([found.runtime_status.name if found else None, found.output, found.custom_status])
+    return JSONResponse([found.runtime_status.name, found.output])
 
 
 @app.activity_trigger(input_name="given")
@@ -52,11 +55,6 @@ async def work(given: str) -> str:
 @app.orchestration_trigger(context_name="context")
 def one(context: df.DurableOrchestrationContext):
     return (yield context.call_activity("work", "one"))
-
-
-@app.orchestration_trigger(context_name="context")
-def retried(context: df.DurableOrchestrationContext):
-    return (yield context.call_activity_with_retry("work", df.RetryOptions(1, 3), "retried"))
 
 
 @app.orchestration_trigger(context_name="context")
@@ -76,7 +74,6 @@ def timed(context: df.DurableOrchestrationContext):
     late = context.create_timer(context.current_utc_datetime + timedelta(hours=1))
     yield context.task_any([context.call_activity("mark"), late])
     late.cancel()
-    context.set_custom_status("timing")
     began = context.current_utc_datetime
     yield context.create_timer(began + timedelta(seconds=0.2))
     return (context.current_utc_datetime - began).total_seconds() >= 0.2
@@ -96,106 +93,89 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Caller:
-    """Talks to the app over HTTP."""
+    """Calls the app over HTTP."""
 
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self._http = http
 
-    async def start(self, name: str, instance: str) -> None:
-        (await self._http.post(f"/start/{name}/{instance}")).raise_for_status()
+    async def start(self, name: str, instance_id: str) -> None:
+        (await self._http.post(f"/start/{name}/{instance_id}")).raise_for_status()
 
-    async def until(self, instance: str, good: Callable[[Any], bool]) -> Any:
-        async def look() -> Any:
-            return (await self._http.get(f"/status/{instance}")).json()
+    async def wait_for_end(self, instance_id: str) -> Any:
+        """Wait for the end of the instance; return its status and output."""
 
-        return await until(look, good)
+        async def read() -> Any:
+            return (await self._http.get(f"/status/{instance_id}")).json()
 
-    async def ended(self, instance: str) -> Any:
-        """Wait for the end of `instance`; return its status and output."""
-        return (await self.until(instance, lambda seen: seen[0] != "Running"))[:2]
+        return await wait_until(read, lambda status: status[0] != "Running")
 
 
 @asynccontextmanager
-async def host_in(folder: Path) -> AsyncGenerator[tuple[Process, Caller]]:
-    with spawned(folder) as process:
+async def host_in(folder: Path) -> AsyncGenerator[tuple[HostProcess, Caller]]:
+    with running_process(folder) as process:
         async with httpx2.AsyncClient(base_url=process.url) as http:
             yield process, Caller(http)
 
 
-async def logged(folder: Path, *lines: str) -> None:
+async def wait_for_log(folder: Path, *lines: str) -> None:
     """Wait until the activities have logged `lines`."""
 
-    async def look() -> list[str]:
+    async def read() -> list[str]:
         path = folder / "log.txt"
         return path.read_text().splitlines() if path.exists() else []
 
-    await until(look, lambda seen: seen == list(lines))
+    await wait_until(read, lambda logged: logged == list(lines))
 
 
-async def marked_as_running(folder: Path) -> None:
-    """Wait until the task hub has it in writing that an activity runs: it notes that beside the activity's start."""
+async def wait_for_rows(folder: Path, table: str, condition: str = "TRUE") -> None:
+    """Wait until `table` of the task hub has a row with `condition`: `running` is written after an activity's start."""
 
-    async def look() -> int:
+    async def read() -> int:
         (hub,) = folder.rglob("*.taskhub.db")
         with closing(sqlite3.connect(hub)) as connection:
-            return connection.execute("SELECT count(*) FROM running").fetchone()[0]
+            return connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchone()[0]
 
-    await until(look)
+    await wait_until(read)
 
 
 async def test_an_activity_that_ran_is_reported_failed_and_not_run_again(folder: Path) -> None:
     async with host_in(folder) as (process, caller):
         await caller.start("one", "x")
-        await logged(folder, "one")
-        await marked_as_running(folder)
+        await wait_for_log(folder, "one")
+        await wait_for_rows(folder, "running")
         process.kill()
 
     async with host_in(folder) as (_, caller):
-        status, output = await caller.ended("x")
+        status, output = await caller.wait_for_end("x")
 
     assert status == "Failed"
     assert "Activity function 'work' failed: WorkerProcessExitException" in output
-    await logged(folder, "one")
-
-
-async def test_a_retried_activity_runs_again(folder: Path) -> None:
-    async with host_in(folder) as (process, caller):
-        await caller.start("retried", "x")
-        await logged(folder, "retried")
-        await marked_as_running(folder)
-        process.kill()
-
-    (folder / "go").touch()
-    async with host_in(folder) as (_, caller):
-        ended = await caller.ended("x")
-
-    assert ended == ["Completed", "retried"]
-    await logged(folder, "retried", "retried")
+    await wait_for_log(folder, "one")
 
 
 async def test_an_activity_that_had_not_started_is_started(folder: Path) -> None:
     async with host_in(folder) as (process, caller):
         await caller.start("pair", "x")
-        await logged(folder, "running")
-        await marked_as_running(folder)
+        await wait_for_log(folder, "running")
+        await wait_for_rows(folder, "running")
         process.kill()
 
     (folder / "go").touch()
     async with host_in(folder) as (_, caller):
-        ended = await caller.ended("x")
+        ended = await caller.wait_for_end("x")
 
     assert ended == ["Completed", ["WorkerProcessExitException", "waiting"]]
-    await logged(folder, "running", "waiting")
+    await wait_for_log(folder, "running", "waiting")
 
 
-async def test_a_timer_that_came_due_meanwhile_fires_and_a_cancelled_one_does_not(folder: Path) -> None:
+async def test_a_timer_that_is_due_after_the_restart_fires_and_a_cancelled_one_does_not(folder: Path) -> None:
     async with host_in(folder) as (process, caller):
         await caller.start("timed", "x")
-        await caller.until("x", lambda seen: seen[2] == "timing")
+        await wait_for_rows(folder, "history", f"events LIKE '%\"EventType\":{Kind.TIMER_CANCELED.value},%'")
         process.kill()
 
     async with host_in(folder) as (_, caller):
-        ended = await caller.ended("x")
+        ended = await caller.wait_for_end("x")
 
     assert ended == ["Completed", True]
 
@@ -206,16 +186,16 @@ async def test_no_acknowledged_start_is_lost(folder: Path) -> None:
 
     async with host_in(folder) as (process, caller):
 
-        async def start(instance: str) -> None:
-            await caller.start("one", instance)
-            acknowledged.append(instance)
+        async def start(instance_id: str) -> None:
+            await caller.start("one", instance_id)
+            acknowledged.append(instance_id)
             if len(acknowledged) == 25:
                 process.kill()
 
         await asyncio.gather(*(start(f"i{number}") for number in range(100)), return_exceptions=True)
 
     async with host_in(folder) as (_, caller):
-        ended = [await caller.ended(instance) for instance in acknowledged]
+        ended = [await caller.wait_for_end(instance_id) for instance_id in acknowledged]
 
     assert len(ended) >= 25
     assert {status for status, _ in ended} <= {"Completed", "Failed"}

@@ -1,20 +1,18 @@
-"""Functions are given the changes of a Cosmos DB container: each until it succeeds, by whichever host is there."""
+"""Functions get the changes of a Cosmos DB container, each batch until the function succeeds."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import azure.durable_functions as df
 import azure.functions as func
 import pytest
-from hosted import App, hosted
 
 from local.errors import RefusedError
-from local.host.index import index_app
 from shared.stores.cosmos.containers import LEASES, SESSIONS
 from shared.stores.cosmos.database import Database
 from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
+from tests.local.local_host import App, hosted
 
 pytestmark = pytest.mark.anyio
 
@@ -44,31 +42,31 @@ async def account(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Account]:
 
 
 class Follower:
-    """An app with a function that follows the container, and fails the first times."""
+    """An app with a function that follows the container and fails the first `failures` times."""
 
     def __init__(self, account: Account, failures: int = 0, **options: Any) -> None:
         self.app = App()
-        self.given: list[list[str]] = []
+        self.batches: list[list[str]] = []
         self._failures = failures
-        self._came = asyncio.Event()
-        self.app.register_functions(following(self.follow, database_name=account.name, **options))
+        self._has_batch = asyncio.Event()
+        self.app.register_functions(feed_blueprint(self.follow, database_name=account.name, **options))
 
     async def follow(self, documents: func.DocumentList) -> None:
         batch: list[Any] = list(documents)
-        self.given.append([document["id"] for document in batch])
-        self._came.set()
+        self.batches.append([document["id"] for document in batch])
+        self._has_batch.set()
         if self._failures:
             self._failures -= 1
             raise ValueError("not yet")
 
-    async def until(self, *names: str) -> None:
+    async def wait_for(self, *names: str) -> None:
         async with asyncio.timeout(20):
-            while not self.given or set(names) - {name for batch in self.given for name in batch}:
-                self._came.clear()
-                await self._came.wait()
+            while set(names) - {name for batch in self.batches for name in batch}:
+                self._has_batch.clear()
+                await self._has_batch.wait()
 
 
-def following(call: Callable[..., Any], *, retried: bool = True, **options: Any) -> func.Blueprint:
+def feed_blueprint(call: Callable[[func.DocumentList], Awaitable[None]], **options: Any) -> func.Blueprint:
     async def follow(documents: func.DocumentList) -> None:
         await call(documents)
 
@@ -84,79 +82,64 @@ def following(call: Callable[..., Any], *, retried: bool = True, **options: Any)
         "start_from_beginning": True,
     }
     builder = bp.cosmos_db_trigger(**trigger | options)(follow)
-    if retried:
-        bp.retry(strategy="fixed_delay", max_retry_count="-1", delay_interval="00:00:00")(builder)
+    bp.retry(
+        strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:00", maximum_interval="00:00:01"
+    )(builder)
     return bp
 
 
-async def test_a_function_is_given_what_was_there_and_what_comes(tmp_path: Path, account: Account) -> None:
+async def test_a_function_gets_the_documents_that_exist_and_each_later_change(tmp_path: Path, account: Account) -> None:
     follower = Follower(account)
     await account.put("a", "b", "c")
     async with hosted(follower.app, tmp_path):
-        await follower.until("a", "b", "c")
+        await follower.wait_for("a", "b", "c")
         await account.put("d", "a", "e")
-        await follower.until("e")
+        await follower.wait_for("e")
 
-    assert follower.given[:2] == [["a", "b"], ["c"]]
-    assert [name for batch in follower.given[2:] for name in batch] == ["d", "a", "e"]
+    assert follower.batches[:2] == [["a", "b"], ["c"]]
+    assert [name for batch in follower.batches[2:] for name in batch] == ["d", "a", "e"]
 
 
-async def test_a_batch_that_fails_is_given_until_it_succeeds(tmp_path: Path, account: Account) -> None:
+async def test_a_function_gets_a_batch_again_until_it_succeeds(tmp_path: Path, account: Account) -> None:
     follower = Follower(account, failures=3)
     await account.put("a", "b", "c")
     async with hosted(follower.app, tmp_path):
-        await follower.until("c")
+        await follower.wait_for("c")
 
-    assert follower.given == [*[["a", "b"]] * 4, ["c"]]
+    assert follower.batches == [*[["a", "b"]] * 4, ["c"]]
 
 
-async def test_another_host_goes_on_where_one_ended(tmp_path: Path, account: Account) -> None:
+async def test_the_next_host_continues_where_one_stopped(tmp_path: Path, account: Account) -> None:
     first, second = Follower(account), Follower(account)
     await account.put("a")
     async with hosted(first.app, tmp_path):
-        await first.until("a")
+        await first.wait_for("a")
         await account.put("b")
-        await first.until("b")
+        await first.wait_for("b")
     await account.put("c")
     async with hosted(second.app, tmp_path):
-        await second.until("c")
+        await second.wait_for("c")
 
-    # The last batch may have ended with its host, before that noted it.
-    assert second.given in ([["c"]], [["b", "c"]])
+    # The first host may have stopped after the last batch, before it wrote its lease.
+    assert second.batches in ([["c"]], [["b", "c"]])
 
 
-async def test_functions_with_another_prefix_are_each_given_everything(tmp_path: Path, account: Account) -> None:
+async def test_functions_with_different_prefixes_each_get_everything(tmp_path: Path, account: Account) -> None:
     first, second = Follower(account, lease_container_prefix="first"), Follower(account)
     await account.put("a", "b")
     async with hosted(first.app, tmp_path):
-        await first.until("b")
+        await first.wait_for("b")
     async with hosted(second.app, tmp_path):
-        await second.until("b")
+        await second.wait_for("b")
 
-    assert first.given == second.given == [["a", "b"]]
-
-
-def _app(**options: Any) -> df.DFApp:
-    app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-    app.register_functions(following(print, **options))
-    return app
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"retried": False}, "function follow: without a retry policy that never ends changes are lost"),
-        ({"start_from_beginning": None}, r"local host gives changes from the beginning only \(function follow\)"),
-    ],
-)
-def test_what_would_lose_changes_is_refused(options: dict[str, Any], reason: str) -> None:
-    with pytest.raises(RefusedError, match=reason):
-        index_app(_app(**options), "")
+    assert first.batches == second.batches == [["a", "b"]]
 
 
 async def test_a_connection_without_its_setting_is_refused(tmp_path: Path) -> None:
+    async def ignore(documents: func.DocumentList) -> None: ...
+
     app = App()
-    app.register_functions(following(print))
+    app.register_functions(feed_blueprint(ignore))
 
     with pytest.raises(RefusedError, match="function follow: ACCOUNT__accountEndpoint is not set"):
         async with hosted(app, tmp_path):

@@ -1,4 +1,4 @@
-"""A stand-in for Azurite: listens on the ports that it is given, after the time that a download takes."""
+"""A stand-in for Azurite: listens on its ports, after the time that a download takes."""
 
 import os
 import signal

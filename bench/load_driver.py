@@ -1,4 +1,4 @@
-"""What every figure does with a server: open sessions, run turns, ask the model itself."""
+"""Puts load on a server, for all figures: opens sessions, runs turns, asks the model server itself."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Bench:
-    """What figures are measured on. `quick` asks for fewer repetitions, `scratch` is a folder that is removed."""
+    """The servers that are measured. `quick` asks for fewer repetitions; `scratch` is a folder that is removed."""
 
     model: Server
     host: Server
@@ -24,12 +24,12 @@ class Bench:
     quick: bool
 
     def times(self, full: int, quick: int) -> int:
-        """How often to repeat."""
+        """Return how often to repeat."""
         return quick if self.quick else full
 
 
 class Timing(NamedTuple):
-    """How long an answer took, in milliseconds: to its first event, its first token, its end."""
+    """The times of an answer's first event, first token and end, in milliseconds from the request."""
 
     first_event: float
     first_token: float
@@ -57,26 +57,26 @@ async def run_turn(
     path = f"/sessions/{session_id}/messages"
     began = time.perf_counter()
     await connection.begin_stream("POST", path, body, EVENT_STREAM)
-    timing, last = await _timed(connection, began, b"id: ", b"event: message.delta\n")
+    timing, last = await _time_answer(connection, began, b"id: ", b"event: message.delta\n")
     if b'"status":"completed"' not in last or b"event: done\n" not in last:
         raise AnswerError(f"the turn in {session_id} did not complete: {last[-500:].decode()}")
     return timing
 
 
 async def ask_model(connection: Connection, model: str = MODEL) -> Timing:
-    """Ask the model server itself for the answer that a turn asks it for."""
+    """Ask the model server itself for the answer that it gives to a turn."""
     prompt = [{"role": "user", "content": "Tell me something short."}]
     options = {"stream": True, "stream_options": {"include_usage": True}}
     began = time.perf_counter()
     await connection.begin_stream("POST", "/v1/chat/completions", {"model": model, "messages": prompt, **options})
-    timing, last = await _timed(connection, began, b"data: ", b'"content"')
+    timing, last = await _time_answer(connection, began, b"data: ", b'"content"')
     if b"[DONE]" not in last:
         raise AnswerError(f"the model's answer broke off: {last[-500:].decode()}")
     return timing
 
 
-async def _timed(connection: Connection, began: float, event: bytes, token: bytes) -> tuple[Timing, bytes]:
-    """Read an answer; return when it brought what, and its last two pieces."""
+async def _time_answer(connection: Connection, began: float, event: bytes, token: bytes) -> tuple[Timing, bytes]:
+    """Read an answer; return its timing and its last two pieces."""
     first_event = first_token = 0.0
     last = before = b""
     async for piece in connection.pieces():
@@ -97,7 +97,7 @@ async def start_turn(
 
 
 async def append_events(connection: Connection, session_id: str, count: int) -> None:
-    """Append `count` events from outside, 100 at a time."""
+    """Append `count` events of an outside producer, 100 at a time."""
     event: dict[str, Any] = {
         "event_type": "sensor.reading",
         "value": 21.5,
@@ -108,25 +108,27 @@ async def append_events(connection: Connection, session_id: str, count: int) -> 
         await connection.ask("POST", f"/sessions/{session_id}/events", [event] * 100, expect=201)
 
 
-async def next_frame(connection: Connection, wanted: Callable[[Frame], bool]) -> Frame:
-    """Read a stream up to the first frame that is `wanted`, and leave it there: the connection is then to be closed.
+async def next_frame(connection: Connection, condition: Callable[[Frame], bool]) -> Frame:
+    """Read a stream up to the first frame with `condition`; after that the connection can only be closed.
 
     Raises:
-        AnswerError: the stream ended before.
+        AnswerError: the stream ended before it.
     """
     async for frame in connection.frames():
-        if wanted(frame):
+        if condition(frame):
             return frame
-    raise AnswerError("the stream ended before the frame that was waited for")
+    raise AnswerError("the stream ended before the expected frame")
 
 
 def attempt_of(frame: Frame) -> int:
-    """The attempt that a frame of a step belongs to."""
+    """Return the attempt of a step to which a frame belongs."""
     return int(json.loads(frame.data).get("attempt", 0))
 
 
-async def at_once(url: str, clients: int, jobs: Sequence[T], work: Callable[[Connection, T], Awaitable[Any]]) -> float:
-    """Do `jobs` with so many clients at once, each on its own connection; return how many are done in a second."""
+async def run_at_once(
+    url: str, clients: int, jobs: Sequence[T], work: Callable[[Connection, T], Awaitable[Any]]
+) -> float:
+    """Do `jobs` with `clients` at once, each on its own connection; return the number of jobs done per second."""
     waiting = list(jobs)
     connections = [await Connection.open(url) for _ in range(clients)]
 

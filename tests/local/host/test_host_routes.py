@@ -1,4 +1,4 @@
-"""Requests find functions as they do on the real host; what none serves is the platform's own empty answer."""
+"""Requests find functions as on the real host; what no function serves gets the platform's own empty answer."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,21 +7,18 @@ from typing import Any
 
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response
-from hosted import App, Host, hosted
 
-from local.host.routes import Route, RouteError, Router, segments_of
+from local.host.routes import Route, Router, segments_of
+from tests.local.local_host import App, Host, hosted
 
 pytestmark = pytest.mark.anyio
 
 TEMPLATES = {
-    "{ignored:maxlength(0)?}": "GET",
     "sessions": "GET POST",
     "sessions/{id}": "GET DELETE",
     "sessions/{id}/stream": "GET",
     "sessions/active": "GET",
-    "Messages/{id:int}": "GET",
-    "messages/{id}": "GET",
-    "files/{*path}": "GET",
+    "Messages/{id}": "GET",
 }
 
 
@@ -29,13 +26,13 @@ def app_with_routes() -> App:
     app = App()
     for number, (template, methods) in enumerate(TEMPLATES.items()):
 
-        def telling(template: str = template) -> Any:
+        def handler_of(template: str = template) -> Any:
             async def handler(req: Request) -> Response:
                 return JSONResponse([template, req.path_params])
 
             return handler
 
-        app.function_name(f"f{number}")(app.route(template, methods=methods.split())(telling()))
+        app.function_name(f"f{number}")(app.route(template, methods=methods.split())(handler_of()))
     return app
 
 
@@ -45,11 +42,11 @@ async def host(tmp_path: Path) -> AsyncGenerator[Host]:
         yield host
 
 
-async def raw(host: Host, request: str) -> bytes:
-    """Send `request` as it stands, which no HTTP client would, and return the whole answer."""
+async def send(host: Host, request_line: str) -> bytes:
+    """Send a request line unchanged, which no HTTP client would do, and return the whole answer."""
     url = host.http.base_url
     reader, writer = await asyncio.open_connection(url.host, url.port)
-    writer.write(f"{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode("latin-1"))
+    writer.write(f"{request_line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode("latin-1"))
     answer = await reader.read()
     writer.close()
     return answer
@@ -58,17 +55,13 @@ async def raw(host: Host, request: str) -> bytes:
 @pytest.mark.parametrize(
     ("path", "template", "params"),
     [
-        ("/", "{ignored:maxlength(0)?}", {}),
         ("/sessions", "sessions", {}),
         ("/SESSIONS/", "sessions", {}),
         ("/Sessions/Ab", "sessions/{id}", {"id": "Ab"}),
         ("/sessions/ab/STREAM/?after=3", "sessions/{id}/stream", {"id": "ab"}),
         ("/sessions/active", "sessions/active", {}),
         ("/sessions/Active/stream", "sessions/{id}/stream", {"id": "Active"}),
-        ("/messages/12", "Messages/{id:int}", {"id": "12"}),
-        ("/messages/m12", "messages/{id}", {"id": "m12"}),
-        ("/files", "files/{*path}", {"path": ""}),
-        ("/files/a/b.txt", "files/{*path}", {"path": "a/b.txt"}),
+        ("/messages/m12", "Messages/{id}", {"id": "m12"}),
         ("/sessions/a%2Fb", "sessions/{id}", {"id": "a%2Fb"}),
         ("/sessions/a%2fb%20c%C3%A9", "sessions/{id}", {"id": "a%2fb cé"}),
         ("/sessions/%FF", "sessions/{id}", {"id": "�"}),
@@ -77,7 +70,7 @@ async def raw(host: Host, request: str) -> bytes:
     ],
 )
 async def test_a_path_finds_its_function(host: Host, path: str, template: str, params: dict[str, str]) -> None:
-    answer = await raw(host, f"GET {path}")
+    answer = await send(host, f"GET {path}")
 
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
@@ -87,8 +80,8 @@ async def test_a_path_finds_its_function(host: Host, path: str, template: str, p
 @pytest.mark.parametrize(
     "request_line",
     [
+        "GET /",
         "GET /nowhere",
-        "GET /x",
         "GET /sessions/a/b/c",
         "GET /sessions//stream",
         "PUT /sessions",
@@ -99,7 +92,7 @@ async def test_a_path_finds_its_function(host: Host, path: str, template: str, p
     ],
 )
 async def test_what_no_function_serves_is_an_empty_404(host: Host, request_line: str) -> None:
-    answer = await raw(host, request_line)
+    answer = await send(host, request_line)
 
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 404 ")
@@ -108,18 +101,18 @@ async def test_what_no_function_serves_is_an_empty_404(host: Host, request_line:
 
 
 async def test_a_nul_in_a_path_is_a_bad_request(host: Host) -> None:
-    answer = await raw(host, "GET /sessions/a%00b")
+    answer = await send(host, "GET /sessions/a%00b")
 
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-async def test_routes_stand_under_the_prefix_of_host_json(tmp_path: Path) -> None:
+async def test_routes_are_under_the_prefix_of_host_json(tmp_path: Path) -> None:
     async with hosted(app_with_routes(), tmp_path, route_prefix="api") as host:
-        under = await host.http.get("/api/sessions/active")
-        beside = await host.http.get("/sessions/active")
+        with_prefix = await host.http.get("/api/sessions/active")
+        without = await host.http.get("/sessions/active")
 
-    assert under.json() == ["sessions/active", {}]
-    assert beside.status_code == 404
+    assert with_prefix.json() == ["sessions/active", {}]
+    assert without.status_code == 404
 
 
 def test_a_route_without_methods_takes_them_all() -> None:
@@ -133,37 +126,6 @@ def test_a_route_that_does_not_take_the_method_gives_way_to_the_next() -> None:
     router = Router([literal, parameter])
 
     assert router.find("PUT", ["a", "b"]) == ("parameter", {"x": "b"})
-
-
-@pytest.mark.parametrize(
-    ("rule", "fits", "fails"),
-    [
-        ("int", "-12", "1.5"),
-        ("alpha", "abc", "ab1"),
-        ("bool", "True", "yes"),
-        ("guid", "9e952958-5e33-4daf-827f-2fa12937b875", "9e952958"),
-        ("length(3)", "abc", "ab"),
-        ("length(2,3)", "ab", "abcd"),
-        ("minlength(2):maxlength(3)", "abc", "abcd"),
-    ],
-)
-def test_a_constraint_decides_whether_a_route_matches(rule: str, fits: str, fails: str) -> None:
-    router = Router([Route(f"x/{{id:{rule}}}", frozenset(), "target")])
-
-    assert router.find("GET", ["x", fits]) == ("target", {"id": fits})
-    assert router.find("GET", ["x", fails]) is None
-
-
-@pytest.mark.parametrize("template", ["a{b}c", "{a?}/b", "{*rest}/b", "{a:regex(x)}", "{a"])
-def test_a_template_beyond_this_host_is_refused(template: str) -> None:
-    with pytest.raises(RouteError):
-        Route(template, frozenset(), None)
-
-
-def test_a_deep_path_is_matched_too() -> None:
-    router = Router([Route("files/{*path}", frozenset(), "target")])
-
-    assert router.find("GET", ["files", *"x" * 100]) == ("target", {"path": "/".join("x" * 100)})
 
 
 def test_the_bytes_of_a_path_need_not_be_escaped() -> None:

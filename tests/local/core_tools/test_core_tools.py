@@ -1,4 +1,4 @@
-"""`make run` with Core Tools, and plain `func start`: what starts, what is printed, and what is left running."""
+"""`make run` with Core Tools, and plain `func start`: what starts, what is printed, and which processes are left."""
 
 import json
 import os
@@ -6,18 +6,16 @@ import shutil
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
 
 import httpx2
 import pytest
-from core_tools.tools import Wrapper, activate, copy_app, install
-from func_process import Run, answer, run_of
+
+from tests.local.core_tools.run_process import Run, StreamReader, occupied_ports, run_turn, running
+from tests.local.core_tools.stand_ins.install import Wrapper, activate, copy_app, install
 
 MAKE_RUN = [sys.executable, "-m", "local.run"]
-SLOW = "fake-60-20"  # 1.2 seconds of writing
 
 
 @pytest.fixture
@@ -39,9 +37,9 @@ def tools(tmp_path: Path) -> Path:
 
 def test_a_fresh_clone_serves_its_first_turn_on_a_readable_console(app: Path, tmp_path: Path, port: int) -> None:
     tools = install(tmp_path / "bin", "npm")
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as run:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         url = run.url()
-        message = answer(url)
+        message = run_turn(url)
 
         assert (url, message["status"]) == (f"http://127.0.0.1:{port}", "completed")
         assert (len(run.events("worker")), run.events("restart")) == (1, [])
@@ -51,7 +49,7 @@ def test_a_fresh_clone_serves_its_first_turn_on_a_readable_console(app: Path, tm
 
 def test_func_gets_the_settings_that_it_needs(app: Path, tools: Path, port: int) -> None:
     more = {"CORS_ORIGINS": "https://a.example, https://b.example", "HOST": "0.0.0.0"}
-    with run_of(MAKE_RUN, app, tools, PORT=str(port), STAND_IN_FUNC_ENDS="0", **more) as run:
+    with running(MAKE_RUN, app, tools, PORT=str(port), STAND_IN_FUNC_ENDS="0", **more) as run:
         run.wait()
         (start,) = run.events("start")
 
@@ -64,24 +62,24 @@ def test_func_gets_the_settings_that_it_needs(app: Path, tools: Path, port: int)
     assert given["DATA_DIR"] == str(app / ".data")
 
 
-def test_what_local_settings_say_is_left_to_core_tools(app: Path, tools: Path, port: int) -> None:
+def test_core_tools_read_local_settings_themselves(app: Path, tools: Path, port: int) -> None:
     example = json.loads((app / "local.settings.example.json").read_text())
     example["Values"] |= {"PORT": str(port), "MAX_STEPS": "3"}
     (app / "local.settings.json").write_text(json.dumps(example))
 
-    with run_of(MAKE_RUN, app, tools) as run:
+    with running(MAKE_RUN, app, tools) as run:
         url = run.url()
 
         assert url.endswith(f":{port}")
-        assert answer(url)["status"] == "completed"
+        assert run_turn(url)["status"] == "completed"
         skipped = [line.split("'")[1] for line in run.lines if line.startswith("Skipping")]
     assert {"OPENAI_BASE_URL", "OPENAI_API_KEY", "MODEL"} <= set(skipped)
     assert set(skipped) <= {"OPENAI_BASE_URL", "OPENAI_API_KEY", "MODEL", "AzureWebJobsStorage"}
 
 
-def test_an_endpoint_of_ones_own_is_kept(app: Path, tools: Path, port: int) -> None:
+def test_a_configured_model_endpoint_is_kept(app: Path, tools: Path, port: int) -> None:
     own = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "k", "MODEL": "m"}
-    with run_of(MAKE_RUN, app, tools, PORT=str(port), STAND_IN_FUNC_ENDS="0", **own) as run:
+    with running(MAKE_RUN, app, tools, PORT=str(port), STAND_IN_FUNC_ENDS="0", **own) as run:
         run.wait()
         (start,) = run.events("start")
 
@@ -89,20 +87,20 @@ def test_an_endpoint_of_ones_own_is_kept(app: Path, tools: Path, port: int) -> N
     assert "scripted" not in run.output
 
 
-def test_a_storage_account_of_ones_own_needs_no_azurite(app: Path, tools: Path, port: int) -> None:
-    with listeners(3) as ports:
+def test_a_configured_storage_account_needs_no_azurite(app: Path, tools: Path, port: int) -> None:
+    with occupied_ports(3) as ports:
         endpoints = zip(("Blob", "Queue", "Table"), ports, strict=True)
         own = ";".join(f"{service}Endpoint=http://127.0.0.1:{number}/account" for service, number in endpoints)
         more = {"AzureWebJobsStorage": own, "STAND_IN_FUNC_ENDS": "0", "STAND_IN_AZURITE_FAILS": "1"}
-        with run_of(MAKE_RUN, app, tools, PORT=str(port), **more) as run:
+        with running(MAKE_RUN, app, tools, PORT=str(port), **more) as run:
             code = run.wait()
 
     assert code == 0
     assert run.events("start")[0]["environment"]["AzureWebJobsStorage"] == own
 
 
-def test_azurite_takes_free_ports_where_its_own_are_in_use(app: Path, tools: Path, port: int) -> None:
-    with listeners(0, 10000), run_of(MAKE_RUN, app, tools, PORT=str(port)) as run:
+def test_azurite_takes_free_ports_if_its_own_are_in_use(app: Path, tools: Path, port: int) -> None:
+    with occupied_ports(0, 10000), running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         run.url()
         connection = run.events("start")[0]["environment"]["AzureWebJobsStorage"]
 
@@ -110,36 +108,16 @@ def test_azurite_takes_free_ports_where_its_own_are_in_use(app: Path, tools: Pat
     assert ":10000/" not in connection
 
 
-class listeners:  # noqa: N801  # used as a context manager
-    """Sockets that listen: `count` on free ports, and on each named port that nobody listens on."""
-
-    def __init__(self, count: int, *ports: int) -> None:
-        self._wanted = [0] * count + list(ports)
-        self._open: list[socket.socket] = []
-
-    def __enter__(self) -> list[int]:
-        for number in self._wanted:
-            try:
-                self._open.append(socket.create_server(("127.0.0.1", number)))
-            except OSError:
-                assert number  # in use already, which is as good
-        return [each.getsockname()[1] for each in self._open]
-
-    def __exit__(self, *error: object) -> None:
-        for each in self._open:
-            each.close()
-
-
-def test_func_starts_once_azurite_listens_however_long_its_download_takes(app: Path, tools: Path, port: int) -> None:
+def test_func_starts_after_azurite_listens_also_after_a_slow_download(app: Path, tools: Path, port: int) -> None:
     slow = {"STAND_IN_DOWNLOAD_SECONDS": "2", "STAND_IN_STORAGE_SECONDS": "0.2"}
-    with run_of(MAKE_RUN, app, tools, PORT=str(port), **slow) as run:
+    with running(MAKE_RUN, app, tools, PORT=str(port), **slow) as run:
         run.url()
 
         assert "npx downloads it the first time" in run.output
 
 
 def test_an_azurite_that_does_not_start_is_reported(app: Path, tools: Path, port: int) -> None:
-    with run_of(MAKE_RUN, app, tools, PORT=str(port), STAND_IN_AZURITE_FAILS="1") as run:
+    with running(MAKE_RUN, app, tools, PORT=str(port), STAND_IN_AZURITE_FAILS="1") as run:
         code = run.wait()
 
         assert (code, run.events("start")) == (1, [])
@@ -149,7 +127,7 @@ def test_an_azurite_that_does_not_start_is_reported(app: Path, tools: Path, port
 
 
 def test_a_taken_port_is_reported_before_anything_starts(app: Path, tools: Path) -> None:
-    with listeners(1) as (port,), run_of(MAKE_RUN, app, tools, PORT=str(port)) as run:
+    with occupied_ports(1) as (port,), running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         code = run.wait()
 
         assert code == 1
@@ -157,10 +135,10 @@ def test_a_taken_port_is_reported_before_anything_starts(app: Path, tools: Path)
         assert (run.events("start"), run.left_running()) == ([], [])
 
 
-def test_two_do_not_share_their_data(app: Path, tools: Path, port: int) -> None:
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as first:
+def test_two_runs_do_not_share_their_data(app: Path, tools: Path, port: int) -> None:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as first:
         first.wait_for("storage")
-        with run_of(MAKE_RUN, app, tools, PORT="0") as second:
+        with running(MAKE_RUN, app, tools, PORT="0") as second:
             assert second.wait() == 1
             assert "is in use by another host" in second.output
 
@@ -182,11 +160,11 @@ def terminate(run: Run) -> None:
         pytest.param(terminate, "none", marks=pytest.mark.slow),
     ],
 )
-def test_a_stop_leaves_streams_their_time_and_nothing_running(
+def test_a_stop_gives_streams_their_time_and_leaves_no_process(
     app: Path, tmp_path: Path, port: int, stop: Callable[[Run], None], wrapper: Wrapper
 ) -> None:
     tools = install(tmp_path / "bin", wrapper)
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as run, Reader(run.url()) as reader:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run, StreamReader(run.url()) as reader:
         reader.wait_for("message.delta")
         stop(run)
         code = run.wait()
@@ -199,9 +177,9 @@ def test_a_stop_leaves_streams_their_time_and_nothing_running(
 
 
 @pytest.mark.slow
-def test_a_wrapper_that_passes_no_signal_on_leaves_nothing_running(app: Path, tmp_path: Path, port: int) -> None:
+def test_a_wrapper_that_passes_no_signal_on_leaves_no_process(app: Path, tmp_path: Path, port: int) -> None:
     tools = install(tmp_path / "bin", "npm-before-4.1")
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as run, Reader(run.url()) as reader:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run, StreamReader(run.url()) as reader:
         reader.wait_for("message.delta")
         run.process.terminate()
 
@@ -209,8 +187,8 @@ def test_a_wrapper_that_passes_no_signal_on_leaves_nothing_running(app: Path, tm
         assert run.left_running() == []
 
 
-def test_a_second_signal_cuts_what_is_open(app: Path, tools: Path, port: int) -> None:
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as run, Reader(run.url(), "fake-9000-20") as reader:
+def test_a_second_signal_cuts_open_streams(app: Path, tools: Path, port: int) -> None:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run, StreamReader(run.url(), "fake-9000-20") as reader:
         reader.wait_for("message.delta")
         run.interrupt()
         run.wait_for("stopping")
@@ -222,13 +200,13 @@ def test_a_second_signal_cuts_what_is_open(app: Path, tools: Path, port: int) ->
 
 
 def test_the_end_of_func_ends_everything_with_its_exit_code(app: Path, tools: Path, port: int) -> None:
-    with run_of(MAKE_RUN, app, tools, PORT=str(port), STAND_IN_FUNC_ENDS="3") as run:
+    with running(MAKE_RUN, app, tools, PORT=str(port), STAND_IN_FUNC_ENDS="3") as run:
         assert run.wait() == 3
         assert run.left_running() == []
 
 
-def test_a_killed_func_takes_its_worker_and_everything_else_with_it(app: Path, tools: Path, port: int) -> None:
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as run:
+def test_a_killed_func_ends_its_worker_and_everything_else(app: Path, tools: Path, port: int) -> None:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         run.url()
         os.kill(run.events("start")[0]["pid"], signal.SIGKILL)
 
@@ -237,7 +215,7 @@ def test_a_killed_func_takes_its_worker_and_everything_else_with_it(app: Path, t
 
 
 def test_the_end_of_azurite_stops_func(app: Path, tools: Path, port: int) -> None:
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as run:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         run.url()
         run.kill("azurite.py")
 
@@ -247,15 +225,15 @@ def test_the_end_of_azurite_stops_func(app: Path, tools: Path, port: int) -> Non
         assert run.left_running() == []
 
 
-def test_a_killed_supervisor_leaves_nothing_running_and_the_next_start_works(app: Path, tools: Path, port: int) -> None:
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as run:
+def test_a_killed_supervisor_leaves_no_process_and_the_next_start_works(app: Path, tools: Path, port: int) -> None:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         run.url()
         run.process.kill()
         run.wait()
 
         assert run.left_running() == []
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as again:
-        assert answer(again.url())["status"] == "completed"
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as again:
+        assert run_turn(again.url())["status"] == "completed"
 
 
 def test_plain_func_start_with_the_example_settings_names_the_missing_model(
@@ -263,10 +241,10 @@ def test_plain_func_start_with_the_example_settings_names_the_missing_model(
 ) -> None:
     shutil.copy(app / "local.settings.example.json", app / "local.settings.json")
     activate(tools)
-    with listeners(0, 10000, 10001, 10002), run_of(["func", "start", "--port", str(port)], app, tools) as run:
+    with occupied_ports(0, 10000, 10001, 10002), running(["func", "start", "--port", str(port)], app, tools) as run:
         run.wait_for("get_health")
         ready = httpx2.get(f"http://127.0.0.1:{port}/ready", timeout=30)
-        message = answer(f"http://127.0.0.1:{port}")
+        message = run_turn(f"http://127.0.0.1:{port}")
 
         assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "ok")
         assert "OPENAI_BASE_URL" in ready.json()["checks"]["model"]
@@ -279,7 +257,7 @@ def test_plain_func_start_with_the_example_settings_names_the_missing_model(
 
 def test_the_stand_in_serves_nothing_with_a_python_that_lacks_the_packages(app: Path, tools: Path, port: int) -> None:
     shutil.copy(app / "local.settings.example.json", app / "local.settings.json")
-    with listeners(0, 10000, 10001, 10002), run_of(["func", "start", "--port", str(port)], app, tools) as run:
+    with occupied_ports(0, 10000, 10001, 10002), running(["func", "start", "--port", str(port)], app, tools) as run:
         run.wait_for("No job functions found")
         status = httpx2.get(f"http://127.0.0.1:{port}/health").status_code
 
@@ -288,49 +266,9 @@ def test_the_stand_in_serves_nothing_with_a_python_that_lacks_the_packages(app: 
 
 
 def test_the_stand_in_restarts_its_worker_when_a_folder_appears(app: Path, tools: Path, port: int) -> None:
-    with run_of(MAKE_RUN, app, tools, PORT=str(port)) as run:
+    with running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         run.url()
         (app / ".pytest_cache").mkdir()
         run.wait_for("Signaling restart")
 
         assert len(run.events("restart")) == 1
-
-
-class Reader:
-    """Reads a turn's stream on a thread, from its POST to its end."""
-
-    def __init__(self, url: str, model: str = SLOW) -> None:
-        self._http = httpx2.Client(base_url=url, timeout=60)
-        self._model = model
-        self._pieces: list[str] = []
-        self._has_piece = threading.Condition()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._session_id = self._http.post("/sessions").json()["session_id"]
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._http.close()
-
-    def _run(self) -> None:
-        body: dict[str, Any] = {"content": "Hello", "model": self._model}
-        path, headers = f"/sessions/{self._session_id}/messages", {"accept": "text/event-stream"}
-        try:
-            with self._http.stream("POST", path, json=body, headers=headers) as response:
-                for piece in response.iter_text():
-                    with self._has_piece:
-                        self._pieces.append(piece)
-                        self._has_piece.notify_all()
-        except httpx2.HTTPError:
-            pass  # cut
-
-    def wait_for(self, text: str) -> None:
-        with self._has_piece:
-            assert self._has_piece.wait_for(lambda: text in "".join(self._pieces), timeout=30), self._pieces
-
-    def read(self) -> str:
-        """Return all that was sent, once the stream is over."""
-        self._thread.join(30)
-        return "".join(self._pieces)

@@ -1,19 +1,21 @@
-"""Runs `python -m local.run`, or plain `func start`, on the stand-ins, and sees what becomes of every process."""
+"""Runs `python -m local.run`, or plain `func start`, on the stand-ins, and lists the processes of the run."""
 
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
+SLOW_MODEL = "fake-60-20"  # 1.2 seconds of writing
 _WAIT_SECONDS = 60.0
 _MARK = "TURNLOG_TEST_RUN"
 
@@ -25,7 +27,7 @@ def _folder_of(program: str) -> str:
 
 
 class Run:
-    """One run of a command with all the processes that come of it, which carry its mark in their environment."""
+    """One run of a command; all processes of the run carry its mark in their environment."""
 
     def __init__(self, command: list[str], app: Path, tools: Path, **environment: str) -> None:
         self.report_file = tools.parent / "report.jsonl"
@@ -74,20 +76,20 @@ class Run:
         return self.wait_for("listening on http").removeprefix("listening on ").strip()
 
     def wait(self) -> int:
-        """Return the exit code, once the command has ended and all that it printed is read."""
+        """Return the exit code, after the command has ended and its output is read."""
         code = self.process.wait(_WAIT_SECONDS)
         self._reader.join(_WAIT_SECONDS)
         return code
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """Return what the stand-in reported of `kind`."""
+        """Return the events of `kind` that the stand-in reported."""
         if not self.report_file.exists():
             return []
         reports = [json.loads(line) for line in self.report_file.read_text().splitlines()]
         return [each for each in reports if each["event"] == kind]
 
     def left_running(self) -> list[str]:
-        """Return the command lines of the run's processes, once they stopped ending."""
+        """Return the command lines of the run's processes that do not end within 10 s."""
         until = time.monotonic() + 10
         while (found := self._processes()) and time.monotonic() < until:
             time.sleep(0.05)
@@ -106,7 +108,7 @@ class Run:
         return {pid: command for pid, command in found.items() if command}
 
     def interrupt(self) -> None:
-        """Press Ctrl+C, as in a terminal."""
+        """Send what Ctrl+C sends in a terminal."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def kill(self, program: str) -> None:
@@ -116,7 +118,7 @@ class Run:
                 os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Kill whatever is left, so that a failed test leaves nothing behind."""
+        """Kill the processes that are left, so that a failed test leaves none."""
         for pid in self._processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -124,7 +126,7 @@ class Run:
 
 
 @contextmanager
-def run_of(command: list[str], app: Path, tools: Path, **environment: str) -> Generator[Run]:
+def running(command: list[str], app: Path, tools: Path, **environment: str) -> Generator[Run]:
     """Run `command` while the body runs."""
     run = Run(command, app, tools, **environment)
     try:
@@ -133,8 +135,59 @@ def run_of(command: list[str], app: Path, tools: Path, **environment: str) -> Ge
         run.end()
 
 
-def answer(url: str) -> dict[str, Any]:
-    """Post a message in a new session and return it finished."""
+def run_turn(url: str) -> dict[str, Any]:
+    """Post a message in a new session and return it after its turn."""
     with httpx2.Client(base_url=url, timeout=30) as http:
         session_id = http.post("/sessions").json()["session_id"]
         return http.post(f"/sessions/{session_id}/messages", json={"content": "Hello", "model": "fake-5-0"}).json()
+
+
+@contextmanager
+def occupied_ports(count: int, *ports: int) -> Generator[list[int]]:
+    """Listen on `count` free ports, and on each named port that is free, while the body runs."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        for port in ports:
+            with suppress(OSError):  # another process listens on it
+                sockets.append(stack.enter_context(socket.create_server(("127.0.0.1", port))))
+        yield [each.getsockname()[1] for each in sockets]
+
+
+class StreamReader:
+    """Reads a turn's stream on a thread, from its POST to its end."""
+
+    def __init__(self, url: str, model: str = SLOW_MODEL) -> None:
+        self._http = httpx2.Client(base_url=url, timeout=60)
+        self._model = model
+        self._pieces: list[str] = []
+        self._has_piece = threading.Condition()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._session_id = self._http.post("/sessions").json()["session_id"]
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._http.close()
+
+    def _run(self) -> None:
+        body: dict[str, Any] = {"content": "Hello", "model": self._model}
+        path, headers = f"/sessions/{self._session_id}/messages", {"accept": "text/event-stream"}
+        try:
+            with self._http.stream("POST", path, json=body, headers=headers) as response:
+                for piece in response.iter_text():
+                    with self._has_piece:
+                        self._pieces.append(piece)
+                        self._has_piece.notify_all()
+        except httpx2.HTTPError:
+            pass  # cut
+
+    def wait_for(self, text: str) -> None:
+        with self._has_piece:
+            assert self._has_piece.wait_for(lambda: text in "".join(self._pieces), timeout=30), self._pieces
+
+    def read(self) -> str:
+        """Return everything that was sent, after the end of the stream."""
+        self._thread.join(30)
+        return "".join(self._pieces)

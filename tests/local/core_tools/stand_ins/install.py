@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 HERE = Path(__file__).parent
 
 Wrapper = Literal["none", "npm", "npm-before-4.1"]
 
 _SCRIPT = '#!/bin/sh\nexec "{python}" "{program}" "$@"\n'
-# As npm's package starts the program; its releases of before 2025 pass no signal on.
+# This is how npm's package starts the program; its releases before 2025 pass no signal on.
 _NPM = """#!/usr/bin/env node
 const child = require('child_process').spawn('{program}', process.argv.slice(2), {{ stdio: 'inherit' }});
 child.on('exit', code => process.exit(code));
@@ -40,12 +40,12 @@ def install(folder: Path, wrapper: Wrapper = "none") -> Path:
 
 
 def activate(folder: Path) -> None:
-    """Let `python3` be the one that has the app's packages, as in an activated environment."""
+    """Make `python3` the Python that has the app's packages, as in an activated environment."""
     _write(folder / "python3", _SCRIPT.split('"{program}"', maxsplit=1)[0].format(python=sys.executable) + '"$@"\n')
 
 
 def copy_app(folder: Path) -> Path:
-    """Lay out what a fresh clone holds of the app: no data, no bytecode in its root."""
+    """Create the app's folder as in a fresh clone: no data, no bytecode in its root."""
     folder.mkdir()
     for name in ("changes", "orchestrations", "shared", "local"):
         (folder / name).symlink_to(ROOT / name)

@@ -1,16 +1,16 @@
 """A stand-in for Azure Functions Core Tools: behaves like the real `func start` wherever the project depends on it.
 
-Like Core Tools 4.14, which ran the program on a machine where it could be built, it
+Like Core Tools 4.14, with which this was compared, it
 
-- takes `python3` from PATH, and serves nothing (404, and it goes on running) when that Python lacks the app's packages;
+- takes `python3` from PATH, and serves nothing (404, and it keeps running) if that Python lacks the app's packages;
 - needs its storage at the start, and gives up after a while;
-- takes the `Values` of local.settings.json, and names each one that the environment sets already;
+- takes the `Values` of local.settings.json, and prints the name of each that the environment sets already;
 - starts a worker process, and starts it again when a folder appears or vanishes in the app's root folder;
 - stops at the first SIGINT or SIGTERM: open requests get their time, then the worker ends; a second signal cuts them;
 - leaves its worker behind when it is killed;
 - prints its own log lines only from the level that `logging.logLevel.default` of host.json names, else from Warning.
 
-STAND_IN_REPORT names a file that gets one JSON line for each thing that a test may want to know.
+STAND_IN_REPORT names a file that gets one JSON line for each event that a test reads.
 """
 
 import asyncio
@@ -104,7 +104,7 @@ def wait_for_storage() -> None:
 
 
 class Host:
-    """Forwards what comes to its port to a worker, whose process it starts."""
+    """Forwards the requests at its port to a worker, whose process it starts."""
 
     def __init__(self, python: str, port: int) -> None:
         self.python, self.port = python, port
@@ -192,7 +192,7 @@ class Host:
             self.open.discard(task)
 
     async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request a connection: an idle keep-alive connection must not count as an open request."""
+        """Forward one request: an idle keep-alive connection must not count as an open request."""
         head = await reader.readuntil(b"\r\n\r\n")
         if self.worker_port is None:
             writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
@@ -243,7 +243,7 @@ def root_folders() -> set[str]:
 
 
 def system_level() -> str:
-    """Core Tools prints its own lines from this level; levels of categories do not reach its console."""
+    """Return the level from which Core Tools print their own lines; levels of categories do not apply there."""
     levels: dict[str, str] = json.loads(Path("host.json").read_text()).get("logging", {}).get("logLevel", {})
     return levels.get("default", "Warning")
 

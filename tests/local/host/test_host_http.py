@@ -1,14 +1,14 @@
-"""What functions return, raise and stream, and what browsers of other origins are told."""
+"""What functions return, raise and stream reaches the client; browsers of other origins get CORS headers."""
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
-from hosted import App, hosted, until
+
+from tests.local.local_host import App, hosted, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -30,21 +30,8 @@ async def test_a_request_arrives_untouched(tmp_path: Path) -> None:
     assert (answer.headers["x-query"], answer.headers["x-given"]) == ("a=1&a=%20", "me")
 
 
-async def test_a_sync_function_runs_on_a_thread(tmp_path: Path) -> None:
-    app = App()
-
-    @app.route("thread")
-    def on_thread(req: Request) -> Response:
-        return Response(threading.current_thread().name)
-
-    async with hosted(app, tmp_path) as host:
-        answer = await host.http.get("/thread")
-
-    assert answer.text != threading.current_thread().name
-
-
 @pytest.mark.parametrize("returned", [None, {"a": 1}, "text"])
-async def test_what_is_no_response_is_an_error(tmp_path: Path, returned: Any) -> None:
+async def test_a_returned_value_that_is_not_a_response_is_an_error(tmp_path: Path, returned: Any) -> None:
     app = App()
 
     @app.route("odd")
@@ -62,14 +49,14 @@ async def test_an_exception_is_a_plain_500_and_is_logged(tmp_path: Path, caplog:
 
     @app.route("bad")
     async def bad(req: Request) -> Response:
-        raise ValueError("of no concern to clients")
+        raise ValueError("not for clients")
 
     async with hosted(app, tmp_path) as host:
         answer = await host.http.get("/bad")
 
     assert (answer.status_code, answer.text) == (500, "Internal Server Error")
     assert answer.headers["content-type"].startswith("text/plain")
-    assert "of no concern to clients" in caplog.text
+    assert "not for clients" in caplog.text
 
 
 async def test_a_stream_reaches_its_client_piece_by_piece(tmp_path: Path) -> None:
@@ -114,15 +101,15 @@ async def test_the_generator_of_a_stream_is_cancelled_when_its_client_leaves(tmp
         async with host.http.stream("GET", "/stream") as answer:
             await anext(answer.aiter_raw())
 
-        async def seen() -> list[str]:
+        async def read() -> list[str]:
             return events
 
-        await until(seen, lambda seen: len(seen) == 2)
+        await wait_until(read, lambda events: len(events) == 2)
 
     assert events == ["cancelled", "closed"]
 
 
-async def test_a_handler_runs_on_when_its_client_leaves(tmp_path: Path) -> None:
+async def test_a_handler_continues_when_its_client_leaves(tmp_path: Path) -> None:
     app, entered, leave, left = App(), asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @app.route("slow")
@@ -139,7 +126,7 @@ async def test_a_handler_runs_on_when_its_client_leaves(tmp_path: Path) -> None:
         await entered.wait()
         writer.close()
         await writer.wait_closed()
-        await host.http.post("/client")  # the server has seen the other connection end by now
+        await host.http.post("/client")  # after this the server has seen the other connection end
         leave.set()
         await asyncio.wait_for(left.wait(), 5)
 
