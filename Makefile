@@ -1,9 +1,8 @@
-# `make run` and `make test` set up what they need by themselves; `make help` lists the rest.
+# `make run` and `make test` install what they need; `make help` lists the other targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COSMOS := tests/cosmos_server
-CODE := function_app.py changes orchestrations shared local bench tests
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-slow test-cosmos worker memory check bench cost docs lock clean
@@ -33,30 +32,31 @@ memory: $(VENV)/.dev ## test sessions as the memory of openai-agents
 	$(BIN)/python tests/agents_sdk/environment.py
 	.venv-agents/bin/python -m pytest --confcutdir tests/agents_sdk tests/agents_sdk
 
-check: $(VENV)/.dev ## format, lint, types, layers, generated docs
+check: $(VENV)/.dev ## format, lint, types, layers, generated docs, words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m docs.generate --check
+	$(BIN)/python -m tools.docs --check
+	$(BIN)/python -m tools.words
 
-bench: $(VENV)/.dev ## measure what docs/performance.md reports
+bench: $(VENV)/.dev ## measure the figures of docs/run/performance.md
 	$(BIN)/python -m bench
 
-cost: install ## count what a turn asks of Cosmos DB, and price it: what docs/cost.md reports
+cost: install ## count and price a turn's requests to Cosmos DB: the figures of docs/run/cost.md
 	$(BIN)/python -m bench.cost
 
-docs: $(VENV)/.dev ## write the generated docs anew
-	$(BIN)/python -m docs.generate
+docs: $(VENV)/.dev ## write the generated docs
+	$(BIN)/python -m tools.docs
 
-lock: $(VENV)/.dev ## resolve the requirements files anew from pyproject.toml
+lock: $(VENV)/.dev ## resolve the requirements files from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local -o requirements-local.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local --extra dev -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.13 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra worker -c requirements.txt -o requirements-worker.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local --extra agents -c requirements.txt -o requirements-agents.txt
 
-clean: ## remove what the targets made, and the local data
+clean: ## remove what the targets created, and the local data
 	find .data -mindepth 1 -not -name .gitignore -delete
 	rm -rf $(VENV) .venv-worker .venv-agents $(COSMOS)/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 

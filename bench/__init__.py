@@ -1,1 +1,1 @@
-"""Measures what docs/performance.md reports: `make bench`, or `python -m bench --help`."""
+"""Measures what docs/run/performance.md reports: `make bench`, or `python -m bench --help`."""

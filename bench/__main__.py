@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.client import AnswerError
-from bench.driving import Bench
 from bench.figures import SUBJECTS
+from bench.load_driver import Bench
 from bench.report import Figure, load, machine, plain, table
 from bench.servers import StartError, host, model_server
 
@@ -25,25 +25,27 @@ def main() -> None:
     began, load_before = time.monotonic(), load()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            figures, failed = runner.run(_measured(arguments.only or list(SUBJECTS), quick=arguments.quick))
+            figures, failed = runner.run(_measure(arguments.only or list(SUBJECTS), quick=arguments.quick))
         except (KeyboardInterrupt, asyncio.CancelledError):
             sys.exit(130)
     taken = time.monotonic() - began
     where = f"{machine()}. Load {load_before} before, {load()} after; {taken:.0f} s{', quick' * arguments.quick}."
-    said = f"{where} Medians, unless said otherwise.\n\n{table(figures)}\n"
+    text = f"{where} Medians, unless said otherwise.\n\n{table(figures)}\n"
     if arguments.write:
-        arguments.write.write_text(said)
-    print(json.dumps({"machine": where, "figures": plain(figures)}, indent=2) if arguments.json else said)
+        arguments.write.write_text(text)
+    print(json.dumps({"machine": where, "figures": plain(figures)}, indent=2) if arguments.json else text)
     if failed:
         sys.exit(f"could not measure {', '.join(failed)}: see above")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", action="append", choices=list(SUBJECTS), help="this subject; may be given repeatedly")
+    parser.add_argument(
+        "--only", action="append", choices=list(SUBJECTS), help="measure this subject; may be given repeatedly"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and shorter histories")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table there too")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the table to this file")
     return parser.parse_args()
 
 
@@ -55,8 +57,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _measured(subjects: list[str], *, quick: bool) -> tuple[list[Figure], list[str]]:
-    """Start what is measured, measure, and end it, whatever happens; subjects that fail are named, the others go on."""
+async def _measure(subjects: list[str], *, quick: bool) -> tuple[list[Figure], list[str]]:
+    """Measure the subjects on servers that end with this; return the figures and the subjects that failed."""
     task = asyncio.current_task()
     if task is not None and sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -1,4 +1,4 @@
-"""A light HTTP/1.1 client on bare sockets: it shares the cores with what it measures, so it does very little."""
+"""A light HTTP/1.1 client on bare sockets: it shares the cores with the servers that it measures."""
 
 import asyncio
 import json
@@ -8,15 +8,15 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 EVENT_STREAM = {"accept": "text/event-stream"}
-_LONGEST_LINE = 1 << 20
+_MAX_LINE_BYTES = 1 << 20
 
 
 class AnswerError(Exception):
-    """The server answered otherwise than the measurement needs."""
+    """The server gave another answer than the measurement needs."""
 
 
 class Frame(NamedTuple):
-    """A server-sent event; of the envelope form only `id` and `data` are set."""
+    """A server-sent event; in the envelope form only `id` and `data` are set."""
 
     id: int
     event: str
@@ -24,7 +24,7 @@ class Frame(NamedTuple):
 
 
 class Connection:
-    """One connection, kept alive: send a request, read its whole answer, send the next. `open` it, `close` it."""
+    """One connection, kept alive from `open` to `close`: send a request, read its whole answer, send the next."""
 
     def __init__(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._host = host
@@ -35,27 +35,27 @@ class Connection:
     @classmethod
     async def open(cls, url: str) -> Self:
         parts = urlsplit(url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=_LONGEST_LINE)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=_MAX_LINE_BYTES)
         return cls(parts.netloc, reader, writer)
 
     def close(self) -> None:
         self._writer.close()
 
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> None:
-        """Send a request with `body` as JSON; it is on its way when this returns."""
+        """Send a request with `body` as JSON, without waiting for its answer."""
         content = b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"host: {self._host}", f"content-length: {len(content)}"]
         lines += [f"{name}: {value}" for name, value in {"content-type": "application/json", **(headers or {})}.items()]
         self._writer.write("\r\n".join([*lines, "", ""]).encode() + content)
 
     async def status(self) -> int:
-        """Read an answer up to its body; `headers` are then known."""
+        """Read an answer up to its body, and set `headers`."""
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         return int(head[0].split(" ")[1])
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """Yield the body in the pieces in which the server wrote it; a stream's pieces are whole frames."""
+        """Yield the body in the pieces in which the server wrote it; the pieces of a stream are whole frames."""
         if "chunked" not in self.headers.get("transfer-encoding", ""):
             yield await self._reader.readexactly(int(self.headers.get("content-length", 0)))
             return
@@ -64,7 +64,7 @@ class Connection:
         await self._reader.readexactly(2)
 
     async def frames(self) -> AsyncGenerator[Frame]:
-        """Yield the server-sent events of an answer, comments left out."""
+        """Yield the server-sent events of an answer, without comments."""
         async for piece in self.pieces():
             for text in piece.decode().split("\n\n"):
                 fields = dict(line.split(": ", 1) for line in text.split("\n") if not line.startswith(":") and line)
@@ -74,7 +74,7 @@ class Connection:
     async def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, expect: int = 200
     ) -> Any:
-        """Send a request and return its answer's JSON, None when there is no body.
+        """Send a request and return the JSON of its answer, or None if it has no body.
 
         Raises:
             AnswerError: the status is not `expect`.
@@ -89,7 +89,7 @@ class Connection:
     async def begin_stream(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Send a request and read its answer up to its body, which is then to be read as a stream.
+        """Send a request and read its answer up to its body; the caller then reads the body as a stream.
 
         Raises:
             AnswerError: the status is not 200.
@@ -101,7 +101,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncGenerator[Connection]:
-    """Connect to the server at `url` meanwhile."""
+    """Connect to the server at `url` while the body runs."""
     connection = await Connection.open(url)
     try:
         yield connection

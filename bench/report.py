@@ -1,4 +1,4 @@
-"""What was measured, and how it is shown: one table, and the machine it was measured on."""
+"""The figures, the table that shows them, and the machine on which they were measured."""
 
 import os
 import platform
@@ -13,26 +13,26 @@ _CPUS = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table. A goal is a bound from above (`at_most`) or from below (`at_least`), or there is none."""
+    """One line of the table; its goal is a maximum or a minimum, if it has one."""
 
     name: str
     value: float
     unit: str
     p95: float | None = None
-    at_most: float | None = None
-    at_least: float | None = None
+    goal_max: float | None = None
+    goal_min: float | None = None
     note: str = ""
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is met; None when there is none."""
-        if self.at_most is not None:
-            return self.value <= self.at_most
-        return None if self.at_least is None else self.value >= self.at_least
+        """Whether the goal is met; None without a goal."""
+        if self.goal_max is not None:
+            return self.value <= self.goal_max
+        return None if self.goal_min is None else self.value >= self.goal_min
 
     @property
     def goal(self) -> str:
-        bounds = (("≤", self.at_most), ("≥", self.at_least))
+        bounds = (("≤", self.goal_max), ("≥", self.goal_min))
         return next((f"{sign} {_number(bound)} {self.unit}".strip() for sign, bound in bounds if bound is not None), "")
 
     @property
@@ -42,9 +42,9 @@ class Figure:
         return f"{_number(self.value)} {self.unit}".strip() + (f" ({'; '.join(beside)})" if beside else "")
 
 
-def summary(name: str, values: Sequence[float], unit: str, **more: Any) -> Figure:
-    """Return the median of `values`, with their 95th percentile where there are enough of them to say."""
-    return Figure(name, statistics.median(values), unit, p95=_p95(values), **more)
+def summary(name: str, values: Sequence[float], unit: str, *, goal_max: float | None = None, note: str = "") -> Figure:
+    """Return the median of `values`, with their 95th percentile if there are at least twenty."""
+    return Figure(name, statistics.median(values), unit, p95=_p95(values), goal_max=goal_max, note=note)
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -61,14 +61,14 @@ def plain(figures: Sequence[Figure]) -> list[dict[str, Any]]:
 
 
 def machine() -> str:
-    """Return what the figures depend on beside the code."""
+    """Return a description of the machine: processor, system and Python."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{cores} cores of {_processor()}, {platform.system()}, {python}"
 
 
 def load() -> str:
-    """Return how busy the machine is: the mean number of runnable processes in the last minute."""
+    """Return the load of the machine: the mean number of runnable processes in the last minute."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 

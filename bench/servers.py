@@ -1,4 +1,4 @@
-"""The processes that are measured: the scripted model server and the local host, each ended with its block."""
+"""The processes that are measured: the scripted model server and the local host."""
 
 import asyncio
 import os
@@ -10,22 +10,22 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.model.launch import LISTENING_ON
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PROC = Path("/proc")
 MODEL = "fake-50-0"
-_SAYS = "listening on "
 _START_SECONDS = 30
 
 
 class StartError(Exception):
-    """A process ended, or said nothing, instead of listening."""
+    """A process ended or printed nothing, instead of listening."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server. `started` is when it was asked for and `ready` when it listened, by `time.perf_counter`."""
+    """A running server. By `time.perf_counter`, its process began at `started` and listened at `ready`."""
 
     url: str
     process: Process
@@ -43,14 +43,14 @@ class Server:
             self.process.kill()
 
     def cpu_seconds(self) -> float | None:
-        """Processor time it has used in all its threads; None where the system has no /proc."""
+        """Return the processor time of all its threads; None if the system has no /proc."""
         if not PROC.is_dir():
             return None
         fields = (PROC / str(self.process.pid) / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory_bytes(self) -> int | None:
-        """Its resident memory; None where the system has no /proc."""
+        """Return its resident memory; None if the system has no /proc."""
         if not PROC.is_dir():
             return None
         pages = (PROC / str(self.process.pid) / "statm").read_text().split()[1]
@@ -58,9 +58,9 @@ class Server:
 
 
 def environment(model_url: str = "") -> dict[str, str]:
-    """Return this environment with the app's settings at their defaults, but for the model at `model_url`.
+    """Return this environment with the app's settings at their defaults, except the model at `model_url`.
 
-    Empty counts as not set, and wins over local.settings.json.
+    An empty setting counts as not set, and wins over local.settings.json.
     """
     unset = {name.upper(): "" for name in Settings.model_fields}
     given = {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "unused", "MODEL": MODEL}
@@ -70,14 +70,14 @@ def environment(model_url: str = "") -> dict[str, str]:
 
 @asynccontextmanager
 async def model_server() -> AsyncGenerator[Server]:
-    """Run the scripted model server meanwhile."""
+    """Run the scripted model server while the body runs."""
     async with _spawned(environment(), "local.model", "--port", "0", "--exit-on-stdin-eof") as server:
         yield server
 
 
 @asynccontextmanager
 async def host(model_url: str, data_dir: Path) -> AsyncGenerator[Server]:
-    """Run the local host meanwhile; without a `model_url` it brings its own model, as `make run` does."""
+    """Run the local host while the body runs; without a `model_url` it starts its own model, as `make run` does."""
     arguments = ("local.host", "--host", "127.0.0.1", "--port", "0", "--data-dir", str(data_dir), "--grace", "1")
     async with _spawned(environment(model_url), *arguments) as server:
         yield server
@@ -90,23 +90,23 @@ async def _spawned(env: dict[str, str], *arguments: str) -> AsyncGenerator[Serve
         sys.executable, "-m", *arguments, stdin=PIPE, stdout=PIPE, cwd=ROOT, env=env
     )
     try:
-        url = await _url(process, arguments[0])
+        url = await _wait_for_url(process, arguments[0])
         yield Server(url, process, started, time.perf_counter())
     finally:
-        await _ended(process)
+        await _end(process)
 
 
-async def _url(process: Process, name: str) -> str:
+async def _wait_for_url(process: Process, name: str) -> str:
     assert process.stdout is not None
     async with asyncio.timeout(_START_SECONDS):
         async for line in process.stdout:
-            if line.startswith(_SAYS.encode()):
-                return line.decode().removeprefix(_SAYS).strip()
+            if line.startswith(LISTENING_ON.encode()):
+                return line.decode().removeprefix(LISTENING_ON).strip()
     raise StartError(f"python -m {name} ended before it listened")
 
 
-async def _ended(process: Process) -> None:
-    """End `process`: politely, so that it can end what it started itself, then not."""
+async def _end(process: Process) -> None:
+    """End `process`: first by SIGTERM, so that it can end its own children, then by SIGKILL."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -114,7 +114,7 @@ async def _ended(process: Process) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(3):
                 await process.wait()
-    finally:  # also when the measurement is cancelled once more
+    finally:  # also if the measurement is cancelled again
         if process.returncode is None:
             process.kill()
     await process.wait()

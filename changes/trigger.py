@@ -14,7 +14,7 @@ POLL_DELAY = timedelta(milliseconds=500)
 
 # One host instance owns the lease of each range of the feed. When the instance is lost, nobody reads the range until
 # the lease has expired and another instance has looked for such leases. The SDK's defaults (60 s, 13 s, renewal every
-# 17 s) make that 65 to 75 s; these make it 17 to 20 s. The price is more requests for leases: docs/cost.md.
+# 17 s) make that 65 to 75 s; these make it 17 to 20 s. The price is more requests for leases: docs/run/cost.md.
 LEASE_EXPIRATION_INTERVAL = timedelta(seconds=15)
 LEASE_ACQUIRE_INTERVAL = timedelta(seconds=5)
 LEASE_RENEW_INTERVAL = timedelta(seconds=5)

@@ -1,4 +1,4 @@
-// All of Turnlog in one resource group: what `azd up` provisions. docs/deploy.md explains the parameters.
+// All of Turnlog in one resource group: what `azd up` provisions. docs/run/deploy.md explains the parameters.
 targetScope = 'subscription'
 
 @minLength(1)

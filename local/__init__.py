@@ -1,1 +1,1 @@
-"""What one machine needs beside the app; never deployed."""
+"""What one machine needs to serve the app; never deployed."""

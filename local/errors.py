@@ -1,10 +1,10 @@
-"""Why a host does not start; each text says in one line what is wrong and what would do.
+"""Why a host does not start; each text says in one line what is wrong and what to do.
 
 HostError
 ├── RefusedError       the app, a file or a setting cannot be used
 ├── AddressError       an address cannot be listened on
 ├── LockedError        another host uses the same data
-└── ModelServerError   the scripted model server did not come up
+└── ModelServerError   the scripted model server did not start
 """
 
 
@@ -13,7 +13,7 @@ class HostError(Exception):
 
 
 class RefusedError(HostError):
-    """The app cannot be served here, or would not be on Azure; or a file or setting is wrong."""
+    """The app cannot be served here or on Azure, or a file or a setting is wrong."""
 
 
 class AddressError(HostError):

@@ -1,4 +1,4 @@
-"""One host per data directory: a lock that the system drops when its holder dies, however it dies."""
+"""One host per data directory: a lock that the system releases when its holder ends, also if it is killed."""
 
 import os
 import sys
@@ -11,16 +11,16 @@ from local.errors import LockedError
 
 
 @contextmanager
-def locked(directory: Path) -> Generator[None]:
-    """Hold `directory`, made when it is missing.
+def hold(directory: Path) -> Generator[None]:
+    """Hold `directory` while the body runs; create it if it is missing.
 
     Raises:
-        LockedError: another process holds it, or it can't be made.
+        LockedError: another process holds it, or it can't be created.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LockedError(f"{directory} can't be made: {error}; choose another one with DATA_DIR") from error
+        raise LockedError(f"{directory} can't be created: {error}; choose another one with DATA_DIR") from error
     path = directory / "host.lock"
     with path.open("a+") as file:
         try:
@@ -40,7 +40,7 @@ def _lock(file: IO[str]) -> None:
     if sys.platform == "win32":
         import msvcrt  # noqa: PLC0415
 
-        file.seek(1 << 20)  # behind what is read: Windows locks keep readers out
+        file.seek(1 << 20)  # beyond the text: a lock on Windows also excludes readers
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     else:
         import fcntl  # noqa: PLC0415

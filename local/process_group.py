@@ -1,10 +1,10 @@
-"""Runs a command in a process group of its own, and ends the whole group: in order, or with this process.
+"""Runs a command in its own process group, and ends the whole group: in order, or together with this process.
 
-Core Tools and npx start processes that outlive them when only they are ended. So each runs under a *keeper*
+Core Tools and npx start processes that outlive them if only they are ended. So each runs under a *keeper*
 (`python -m local.process_group`), which
 
-- asks the command to stop when it gets SIGTERM itself, and waits until nothing of the group is left;
-- ends what a command that has ended left in its group;
+- asks the command to stop when the keeper gets SIGTERM, and waits until no process of the group is left;
+- ends the processes that an ended command left in its group;
 - kills the group at a second SIGTERM, when the command takes too long, or when the process that started it is gone.
 """
 
@@ -21,41 +21,42 @@ from types import TracebackType
 from typing import Self
 
 STOP_SECONDS = 60.0
-"""How long a command may take to stop: above the 30 s that the Functions host leaves to open requests."""
+"""How long a command may take to stop: more than the 30 s that the Functions host gives to open requests."""
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_COMMAND, _ALL = "command", "all"
+_COMMAND, _ALL = "command", "all"  # which processes get the first signal
 _POLL_SECONDS = 0.1
-_REST_SECONDS = 5.0  # for what a command that has ended left in its group
+_REST_SECONDS = 5.0  # for the processes that an ended command left in its group
 
 
 class ProcessGroup:
-    """A command with everything that it starts, from `with` to its end."""
+    """A command with every process that it starts, from `with` to its end."""
 
     def __init__(
         self, command: list[str], environment: dict[str, str] | None = None, *, signal_all: bool = False
     ) -> None:
         """Prepare `command`.
 
-        It alone is asked to stop, by SIGINT, as if by Ctrl+C. With `signal_all` each process of its group gets SIGTERM.
+        Only the command is asked to stop, by SIGINT, as by Ctrl+C. With `signal_all` each process of its group gets
+        SIGTERM instead.
         """
         self._command = [_ALL if signal_all else _COMMAND, *command]
         self._environment = environment
         self._is_stopping = False
 
     def __enter__(self) -> Self:
-        self._keeper = subprocess.Popen(  # noqa: S603 - nothing in the command comes from outside
+        self._keeper = subprocess.Popen(  # noqa: S603 - no part of the command comes from outside
             [sys.executable, "-m", "local.process_group", *self._command],
             env=self._environment,
-            stdin=subprocess.PIPE,  # its other end closes with this process, also under `kill -9`
-            start_new_session=True,  # Ctrl+C in a terminal reaches this process alone
+            stdin=subprocess.PIPE,  # its other end closes with this process, also at `kill -9`
+            start_new_session=True,  # Ctrl+C in a terminal reaches only this process
         )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it, if it runs, and wait until nothing of it is left."""
+        """Stop the command if it runs, and wait until no process of its group is left."""
         if not self._is_stopping:
             self.stop()
         self._keeper.wait()
@@ -63,7 +64,7 @@ class ProcessGroup:
             self._keeper.stdin.close()
 
     def poll(self) -> int | None:
-        """Return the command's exit code, or None while something of the group runs."""
+        """Return the command's exit code, or None while a process of the group runs."""
         return self._keeper.poll()
 
     def stop(self) -> None:
@@ -115,11 +116,11 @@ class _Keeper:
             self._deadline = 0.0
 
     def _kill_with_parent(self) -> None:
-        os.read(sys.stdin.fileno(), 1)  # nobody writes to it: it returns at its end
+        os.read(sys.stdin.fileno(), 1)  # nothing is written to it: this returns when it closes
         self._signal_group(signal.SIGKILL)
 
     def _has_members(self) -> bool:
-        """Whether a process of the group is left, once the command itself has ended."""
+        """Return whether a process of the group is left, after the command has ended."""
         with suppress(ChildProcessError):
             while os.waitpid(-self._process.pid, os.WNOHANG) != (0, 0):
                 pass
@@ -134,7 +135,7 @@ class _Keeper:
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of what the command leaves behind: not every process 1 collects the dead soon."""
+    """Become the parent of the processes that the command leaves: not every process 1 reaps ended ones soon."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

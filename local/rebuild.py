@@ -1,42 +1,164 @@
 """`python -m local.rebuild export.ndjson`: a session's state, usage and messages from its export, as JSON.
 
-`-` reads standard input. It needs nothing but the file.
+`-` reads standard input. Only the file is needed.
 """
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from shared.api.shapes.views import MessageView, SessionView, as_json
-from shared.domain.export import ExportedEvent, ExportHeader
-from shared.domain.rebuild import ExportError, Rebuilt, rebuilt
+from shared.domain.chunks import Chunk, Event
+from shared.domain.documents import Message, Step
+from shared.domain.events import (
+    MessageComplete,
+    MessageQueued,
+    RunComplete,
+    TokenUsage,
+    ToolCallComplete,
+    ToolCallStart,
+    UserMessage,
+    VibecodeResponse,
+)
+from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
+from shared.domain.fold import fold
+from shared.domain.ids import MessageId, SessionId, turn_of
+from shared.domain.messages import with_current_status
+from shared.domain.session import SessionState
+from shared.domain.values import ToolCall, Usage
+
+
+class ExportError(ValueError):
+    """The lines are not a whole export."""
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A session after the last event of its export; of a running step only the tool calls that were begun are known."""
+
+    state: SessionState
+    messages: Sequence[Message]
 
 
 def read(lines: Iterable[str]) -> Rebuilt:
-    """The session that the lines of an export tell of.
+    """Rebuild the session from the lines of its export.
 
     Raises:
-        ExportError: they are none, or not all of it.
+        ExportError: the lines are not an export, or not all of it.
     """
     texts = (line for line in lines if line.strip())
     try:
         header = ExportHeader.model_validate_json(next(texts, ""))
-        return rebuilt(header, _events(texts))
+        return _rebuild(header, _parse(texts))
     except ValidationError as error:
-        raise ExportError(f"This is no line of an export that this version reads: {error}") from error
+        raise ExportError(f"This is not a line of an export that this version reads: {error}") from error
 
 
-def _events(lines: Iterable[str]) -> Iterator[ExportedEvent]:
+def _parse(lines: Iterable[str]) -> Iterator[ExportedEvent]:
     for line in lines:
         yield ExportedEvent.model_validate_json(line)
 
 
+def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:
+    state: SessionState | None = None
+    messages = _Messages(header.session_id)
+    for line in lines:
+        event = line.event
+        messages.apply(state, event, line.message or MessageFacts())
+        chunk = Chunk(session_id=header.session_id, epoch=header.epoch, writer=line.writer, events=(event,))
+        try:
+            state = fold(state, (chunk,))
+        except ValueError as error:
+            raise ExportError(str(error)) from error
+    if state is None or state.head != header.head:
+        raise ExportError(f"The export was cut off: it ends with {state.head if state else 0}, not {header.head}.")
+    return Rebuilt(state, messages.current(state))
+
+
+class _Messages:
+    """The documents of a session's messages, event by event."""
+
+    def __init__(self, session_id: SessionId) -> None:
+        self._session_id = session_id
+        self._messages: dict[MessageId, Message] = {}
+
+    def current(self, state: SessionState) -> Sequence[Message]:
+        """Return all messages as they are in `state`, in the order of their sequences."""
+        found = sorted(self._messages.values(), key=lambda message: message.sequence)
+        leads = [None if message.steers is None else self._messages.get(message.steers) for message in found]
+        return [with_current_status(message, state, lead) for message, lead in zip(found, leads, strict=True)]
+
+    def apply(self, state: SessionState | None, event: Event, facts: MessageFacts) -> None:
+        """Take in `event`, which follows `state`."""
+        if event.message_id is None or event.turn_id is None or state is None:
+            return
+        message = self._messages.get(event.message_id)
+        match event.data:
+            case UserMessage(content=content) | MessageQueued(content=content) if message is None:
+                message = self._new_message(event, event.message_id, content, facts)
+            case _:
+                pass
+        if message is not None:
+            self._messages[event.message_id] = message.model_copy(update=_changes(message, state, event, facts))
+
+    def _new_message(self, event: Event, message_id: MessageId, content: str, facts: MessageFacts) -> Message:
+        return Message(
+            id=message_id,
+            sequence=event.sequence,
+            session_id=self._session_id,
+            turn_id=turn_of(message_id),
+            trace_id=event.trace_id,
+            content=content,
+            status="queued",
+            agent=facts.agent or "",
+            model=facts.model or "",
+            metadata=facts.metadata,
+            created_at=facts.created_at or event.timestamp,
+        )
+
+
+def _changes(message: Message, state: SessionState, event: Event, facts: MessageFacts) -> dict[str, Any]:
+    """Return the fields of `message` that `event` changes."""
+    turn = state.active_turn
+    match event.data:
+        case UserMessage():
+            steers = None if turn is None or event.turn_id != turn.turn_id else turn.message_id
+            return {"status": "running", "sequence": event.sequence, "turn_id": event.turn_id, "steers": steers}
+        case MessageComplete(text=text, finish_reason=reason, truncated=truncated):
+            read = () if turn is None else turn.reading
+            step = Step(text=text, read=read, finish_reason=reason, truncated=truncated)
+            return {"steps": (*message.steps, step)}
+        case TokenUsage() as used if not state.is_copied(event.sequence):
+            return {"usage": message.usage + Usage(**used.model_dump(include=set(Usage.model_fields)))}
+        case ToolCallStart() | ToolCallComplete() as call:
+            return {"steps": _with_call(message.steps, call)}
+        case VibecodeResponse(patch=list() as patch, project_revision=revision):
+            return {"patch": patch, "project_revision": revision}
+        case RunComplete(status=status, error=error):
+            reason = message.steps[-1].finish_reason if message.steps else None
+            ended = {"status": status, "error": error, "finish_reason": reason}
+            return {**ended, "completed_at": facts.completed_at or event.timestamp}
+        case _:
+            return {}
+
+
+def _with_call(steps: Sequence[Step], call: ToolCallStart | ToolCallComplete) -> tuple[Step, ...]:
+    """Return `steps` with `call` in its step, in the order of the ids: calls of one step may begin in any order."""
+    if not 0 < call.step <= len(steps) or any(known.id == call.id for known in steps[call.step - 1].tool_calls):
+        return tuple(steps)
+    step = steps[call.step - 1]
+    calls = (*step.tool_calls, ToolCall(id=call.id, name=call.name, arguments=call.arguments))
+    ordered = tuple(sorted(calls, key=lambda each: int(each.id.rpartition("_")[2])))
+    return (*steps[: call.step - 1], step.model_copy(update={"tool_calls": ordered}), *steps[call.step :])
+
+
 def shown(session: Rebuilt) -> dict[str, Any]:
-    """The session as the API shows it."""
+    """Return the session as the API shows it."""
     state = session.state
     return {
         "session": SessionView.of(state),
@@ -47,7 +169,7 @@ def shown(session: Rebuilt) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     parser = ArgumentParser("python -m local.rebuild", description="A session's state, usage and messages, as JSON.")
-    parser.add_argument("export", help="what GET /sessions/{id}/export gave; - reads standard input")
+    parser.add_argument("export", help="the answer of GET /sessions/{id}/export; - reads standard input")
     source = parser.parse_args(arguments).export
     try:
         if source == "-":

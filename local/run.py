@@ -1,4 +1,4 @@
-"""What `make run` starts: Core Tools with Azurite where they are installed, else the local host."""
+"""`make run`: serves the app with Core Tools and Azurite if Core Tools are installed, else with the local host."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from local.host.options import read_values
 
 
 def main() -> None:
-    """Serve by the host that HOST_MODE names: `func`, `local`, or by default the first that is installed."""
+    """Serve with the host that HOST_MODE names, `func` or `local`; by default with the first that is installed."""
     try:
         match os.environ.get("HOST_MODE") or read_values(Path()).get("HOST_MODE") or _installed():
             case "func":

@@ -1,4 +1,4 @@
-"""Serves an ASGI app on a bound socket with uvicorn, but without its signal handling and its slow way to stop."""
+"""Serves an ASGI app on a bound socket: with uvicorn, without its signal handling and its slow way to stop."""
 
 import asyncio
 import errno
@@ -17,10 +17,10 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a socket bound to `host` and `port`; 0 takes a free port.
 
     Raises:
-        AddressError: it is taken, or no address of this machine.
+        AddressError: the port is in use, or `host` is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named; else events wait for acknowledgements.
+    # asyncio turns Nagle's algorithm off only if the socket names its protocol; else events wait for acknowledgements.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -45,11 +45,11 @@ def url_of(bound: socket.socket) -> str:
 async def listening(
     app: Any, bound: socket.socket, grace: float, hurry: asyncio.Event | None = None
 ) -> AsyncGenerator[None]:
-    """Serve `app` on `bound` meanwhile; at the end requests get `grace` seconds, then they are cancelled.
+    """Serve `app` on `bound` while the body runs; then open requests get `grace` seconds before they are cancelled.
 
-    They are cancelled sooner once `hurry` is set.
+    They are cancelled earlier once `hurry` is set.
     """
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the apps log their own failures, once
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the apps log their failures themselves
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -86,14 +86,14 @@ async def _stop(server: uvicorn.Server, grace: float, hurry: asyncio.Event) -> N
         connection.shutdown()
     if not (requests := list(server.server_state.tasks)):
         return
-    ended, hurried = asyncio.create_task(asyncio.wait(requests)), asyncio.create_task(hurry.wait())
-    await asyncio.wait([ended, hurried], timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-    hurried.cancel()
+    ended, cut = asyncio.create_task(asyncio.wait(requests)), asyncio.create_task(hurry.wait())
+    await asyncio.wait([ended, cut], timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+    cut.cancel()
     if ended.done():
         return
     for connection in list(server.server_state.connections):
-        if not connection.transport.is_closing():  # what has been answered is still being sent
-            connection.transport.abort()  # else uvicorn answers 500, and a client takes that for our verdict
+        if not connection.transport.is_closing():  # an answer is still being sent on it
+            connection.transport.abort()  # else uvicorn answers 500, which a client takes for the app's answer
     await asyncio.sleep(0)
     for request in requests:
         request.cancel()

@@ -24,7 +24,8 @@ class Settings(BaseSettings):
     cosmos_endpoint: str | None = Field(None, description="Cosmos DB account; without it sessions are stored in SQLite")
     cosmos_database: str = Field("turnlog", description="database that holds the containers")
     signalr_endpoint: str | None = Field(
-        None, description="Azure SignalR Service, which serves thousands of watchers; needs Cosmos DB (docs/fanout.md)"
+        None,
+        description="Azure SignalR Service for thousands of watchers; needs Cosmos DB (docs/use/signalr.md)",
     )
     signalr_hub: str = Field("turnlog", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$", description="hub of that service")
     data_dir: Path = Field(Path(".data"), description="folder of the SQLite files")

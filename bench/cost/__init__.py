@@ -1,1 +1,1 @@
-"""What a turn asks of Cosmos DB, and what that costs by the published tables."""
+"""The requests of a turn to Cosmos DB, and their cost by the published tables."""

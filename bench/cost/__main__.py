@@ -1,4 +1,4 @@
-"""Counts what turns ask of Cosmos DB and prices it by published tables: `python -m bench.cost`."""
+"""Counts the requests of turns to Cosmos DB and prices them by published tables: `python -m bench.cost`."""
 
 import argparse
 import asyncio
@@ -6,12 +6,12 @@ import json
 import sys
 
 from bench.cost.report import Bill, details, plain, table
-from bench.cost.turns import SHAPES, served
+from bench.cost.turns import SHAPES, serve_app
 
 
 def main() -> None:
     arguments = _arguments()
-    bills = asyncio.run(_billed(arguments.only or list(SHAPES)))
+    bills = asyncio.run(_bill(arguments.only or list(SHAPES)))
     if arguments.json:
         print(json.dumps([plain(bill) for bill in bills], indent=2))
         return
@@ -22,16 +22,20 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__)
-    parser.add_argument("--only", action="append", choices=list(SHAPES), help="this turn; may be given repeatedly")
-    parser.add_argument("--requests", action="store_true", help="list every request, and the lines that asked for it")
+    parser.add_argument(
+        "--only", action="append", choices=list(SHAPES), help="count this turn; may be given repeatedly"
+    )
+    parser.add_argument(
+        "--requests", action="store_true", help="also list every request, and the lines of code that sent it"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
     return parser.parse_args()
 
 
-async def _billed(names: list[str]) -> list[Bill]:
+async def _bill(names: list[str]) -> list[Bill]:
     bills: list[Bill] = []
-    async with served() as app:
-        await app.run(SHAPES["short"])  # the first turn of a process also reads what containers there are
+    async with serve_app() as app:
+        await app.run(SHAPES["short"])  # the first turn of a process also reads the containers
         for name in names:
             print(f"counting {name} …", file=sys.stderr, flush=True)
             bills.append(Bill.of(name, SHAPES[name], await app.run(SHAPES[name])))

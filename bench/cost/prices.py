@@ -1,13 +1,13 @@
-"""List prices, to be looked up for your region and your contract before you believe them.
+"""List prices; check those of your region and your contract before you rely on the results.
 
-Dollars, East US, one region, no discount; looked up in public copies of the price lists in November 2026, since the
-price pages themselves are not to be read by a program.
+Dollars, East US, one region, no discount; from public copies of the price lists in November 2026, because a program
+cannot read the price pages themselves.
 """
 
 from datetime import timedelta
 
 EURO_PER_DOLLAR = 0.90
-"""A round rate, no quotation."""
+"""A rounded rate, not a quotation."""
 
 MONTH = timedelta(days=30)
 
@@ -21,16 +21,16 @@ INSTANCE_SHARES = 100  # requests or activities that one instance may hold at on
 
 
 def serverless(request_units: float) -> float:
-    """Euros for so many request units."""
+    """Return the euros for so many request units."""
     return request_units / 1e6 * SERVERLESS_PER_MILLION_RU * EURO_PER_DOLLAR
 
 
 def autoscale(request_units: float) -> float:
-    """Euros for so many request units where the throughput that is billed is used to the full, all the time."""
+    """Return the euros for so many request units if all of the billed throughput is used, all the time."""
     return request_units / (100 * 3600) * AUTOSCALE_PER_100_RUS_HOUR * EURO_PER_DOLLAR
 
 
 def functions(seconds: float, executions: int, *, shared_by: int) -> float:
-    """Euros for an instance that runs code for so long, which so many share, and for its executions."""
+    """Return the euros for an instance that runs code for `seconds`, shared by so many, and for its executions."""
     running = seconds * INSTANCE_GB / shared_by * FLEX_PER_GB_SECOND
     return (running + executions / 1e6 * FLEX_PER_MILLION_EXECUTIONS) * EURO_PER_DOLLAR

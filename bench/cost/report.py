@@ -1,4 +1,4 @@
-"""What was counted, priced and held against its goals."""
+"""The bills of turns: their requests, priced and compared with goals."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.cost import leases, prices
-from bench.cost.charges import Meter, by_size, creation
+from bench.cost.charges import Meter, by_size, create_charge
 from bench.cost.requests import Item, Request
 from bench.cost.turns import Shape, Turn
 from bench.report import Figure
@@ -16,7 +16,7 @@ from shared.stores.cosmos.containers import SESSIONS
 
 @dataclass(frozen=True)
 class Bill:
-    """The request units of one turn, and of the same turn with a document for each token instead of its flushes."""
+    """The request units of one turn, and of the same turn with a document for each token instead of flushes."""
 
     name: str
     shape: Shape
@@ -33,8 +33,10 @@ class Bill:
 
     @property
     def naive(self) -> float:
-        """One create for each token, and all that is not a flush."""
-        return self.ru(self.turn.others) + self.shape.tokens * creation(SESSIONS, _of_one_token(self.turn))
+        """The request units of one create for each token, and of the requests other than flushes."""
+        return self.ru(self.turn.others) + self.shape.tokens * create_charge(
+            SESSIONS, _document_of_one_token(self.turn)
+        )
 
     @property
     def ratio(self) -> float:
@@ -42,19 +44,19 @@ class Bill:
 
     @property
     def figures(self) -> list[Figure]:
-        """The figures that have goals, those of a turn of 1 000 tokens."""
+        """The figures; only those of a turn of 1 000 tokens have goals."""
         long = self.name == "long"
         turn, title = self.turn, self.shape.title
         return [
-            Figure(f"{title}: flushes", len(turn.flushes), "", at_most=45 if long else None),
-            Figure(f"{title}: other requests", len(turn.others), "", at_most=12 if long else None),
-            Figure(f"{title}: in all", self.ru(turn.own), "RU", at_most=350 if long else None),
-            Figure(f"{title}: one document per token", self.ratio, "times", at_least=12 if long else None),
+            Figure(f"{title}: flushes", len(turn.flushes), "", goal_max=45 if long else None),
+            Figure(f"{title}: other requests", len(turn.others), "", goal_max=12 if long else None),
+            Figure(f"{title}: in all", self.ru(turn.own), "RU", goal_max=350 if long else None),
+            Figure(f"{title}: one document per token", self.ratio, "times", goal_min=12 if long else None),
         ]
 
 
 def table(bills: Sequence[Bill]) -> str:
-    """The bills as Markdown: goals, request units, euros; then what the change feed's leases cost."""
+    """Return the bills as Markdown: goals, request units, euros; then the cost of the change feed's leases."""
     figures = figure_table([figure for bill in bills for figure in bill.figures])
     return "\n\n".join((figures, _request_units(bills), _euros(bills), _idle_feed(), _batches())) + "\n"
 
@@ -80,7 +82,7 @@ def _euros(bills: Sequence[Bill]) -> str:
 
 
 def _prices(bill: Bill) -> tuple[float, ...]:
-    """Euros per 1 000 turns. Two instances run code as long as the turn goes on: an activity's, and the stream's."""
+    """Return euros per 1 000 turns. Two instances run code during the whole turn: the activity's and the stream's."""
     ru, seconds, executions = 1000 * bill.ru(bill.turn.own), 2000 * bill.turn.seconds, 1000 * 8
     alone = prices.functions(seconds, executions, shared_by=1)
     shared = prices.functions(seconds, executions, shared_by=prices.INSTANCE_SHARES)
@@ -88,7 +90,7 @@ def _prices(bill: Bill) -> tuple[float, ...]:
 
 
 def _idle_feed() -> str:
-    """What is requested again and again, whether there are changes or not."""
+    """Return the requests that are repeated, with or without changes."""
     head = ("the change feed, idle", "every", "RU", "RU a second", "million RU a month", "€ a month",
             "€ with the SDK's defaults")  # fmt: skip
     rows = [
@@ -122,7 +124,7 @@ def _batches() -> str:
 
 
 def details(bill: Bill) -> str:
-    """Every request of a turn but its flushes, with the lines that asked for it."""
+    """Return every request of a turn except its flushes, with the lines of code that sent it."""
     lines = [f"\n{bill.shape.title}"]
     for request in bill.turn.others:
         items = ", ".join(item["id"][:24] for item in request.written)
@@ -134,7 +136,7 @@ def details(bill: Bill) -> str:
 
 
 def plain(bill: Bill) -> dict[str, Any]:
-    """A bill for JSON."""
+    """Return a bill for JSON."""
     turn = bill.turn
     return {
         "turn": bill.name,
@@ -144,7 +146,7 @@ def plain(bill: Bill) -> dict[str, Any]:
         "one_document_per_token": bill.naive,
         "reader_requests": len(turn.reading),
         "reader_request_units": bill.ru(turn.reading),
-        "lease_request_units_at_most": leases.checkpoints(turn),
+        "max_lease_request_units": leases.checkpoints(turn),
         "seconds": turn.seconds,
         "euros_per_1000_turns_serverless": _prices(bill)[0],
         "euros_per_1000_turns_autoscale": _prices(bill)[1],
@@ -152,8 +154,8 @@ def plain(bill: Bill) -> dict[str, Any]:
     }
 
 
-def _of_one_token(turn: Turn) -> Item:
-    """The document that a design would write that writes each token: a flush of this turn with one word in it."""
+def _document_of_one_token(turn: Turn) -> Item:
+    """Return the document of a design that writes each token: a flush of this turn with one word in it."""
     chunks = [item for request in turn.own for item in request.written if item["kind"] == "chunk"]
     held = [(chunk, event) for chunk in chunks for event in json.loads(chunk["events"])]
     chunk, delta = next((chunk, event) for chunk, event in held if event["data"]["type"] == "message.delta")

@@ -1,4 +1,4 @@
-"""The requests for documents that the SDK sent, each with its answer and the line of code that asked for it."""
+"""The requests for documents that the SDK sent, each with its answer and the lines of code that sent it."""
 
 import inspect
 import json
@@ -15,8 +15,8 @@ from typing import Any, Literal, TypeAlias
 from azure.core.pipeline import PipelineResponse
 
 ROOT = Path(__file__).parents[2]
-_HOOKED = "shared.stores.cosmos.calls"
-_ASKING = ("orchestrations/", "shared/services/", "shared/api/", "bench/")
+_EXCHANGES = "shared.stores.cosmos.calls"  # the logger of every exchange
+_CALLERS = ("orchestrations/", "shared/services/", "shared/api/", "bench/")
 _STORE = "shared/stores/"
 _BATCH = "x-ms-cosmos-is-batch-request"
 
@@ -28,9 +28,9 @@ Kind: TypeAlias = Literal["read", "query", "write"]
 class Request:
     """One exchange with Cosmos DB, as it was on the wire.
 
-    `strong`: it asks for the account's default, not for less. `written` are the items of its operations, in order;
-    `size` is that of the answer's body, in bytes. `asked_by` are the lines that were being run, from the one that
-    called the store outwards.
+    `strong`: it has the account's default consistency, not a weaker one. `written` are the items of its writes, in
+    order. `size` is that of the answer's body, in bytes. `asked_by` are the lines of code on the stack, from the one
+    that called the store outwards.
     """
 
     kind: Kind
@@ -45,22 +45,16 @@ class Request:
     @property
     def is_flush(self) -> bool:
         """Whether it writes a piece of an answer, and nothing else."""
-        return (
-            len(self.written) == 1
-            and self.written[0].get("kind") == "chunk"
-            and "last_non_delta" not in self.written[0]
-        )
-
-    @property
-    def asker(self) -> str:
-        return self.asked_by[0] if self.asked_by else "?"
+        if len(self.written) != 1:
+            return False
+        return self.written[0].get("kind") == "chunk" and "last_non_delta" not in self.written[0]
 
 
 @contextmanager
 def recorded() -> Generator[list[Request]]:
-    """The requests for documents that clients of this process send meanwhile, every attempt of each."""
+    """Record the requests for documents that this process sends while the body runs, every attempt of each."""
     requests: list[Request] = []
-    logger, handler = logging.getLogger(_HOOKED), _Recorder(requests)
+    logger, handler = logging.getLogger(_EXCHANGES), _Recorder(requests)
     level, propagates = logger.level, logger.propagate
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
@@ -74,7 +68,7 @@ def recorded() -> Generator[list[Request]]:
 
 
 class _Recorder(logging.Handler):
-    """Hears of every exchange in the SDK's own pipeline, where the store logs what it cost."""
+    """Gets every exchange from the SDK's own pipeline, where the store logs its cost."""
 
     def __init__(self, requests: list[Request]) -> None:
         super().__init__()
@@ -96,8 +90,8 @@ def _request(exchange: PipelineResponse[Any, Any]) -> Request:
         status=_status(sent.headers, answer),
         strong=sent.headers.get("x-ms-consistency-level") != "Eventual",
         size=len(answer.body()),
-        written=_written(sent.headers, body) if _kind(sent.method, sent.headers) == "write" else (),
-        asked_by=tuple(_askers(inspect.currentframe())),
+        written=_items(sent.headers, body) if _kind(sent.method, sent.headers) == "write" else (),
+        asked_by=tuple(_callers(inspect.currentframe())),
     )
 
 
@@ -108,7 +102,7 @@ def _kind(method: str, headers: Any) -> Kind:
 
 
 def _status(headers: Any, answer: Any) -> int:
-    """The status of the answer. A batch that failed is answered with 207: then it is that of the failed operation."""
+    """Return the status of the answer; of a failed batch (207), the status of the operation that failed."""
     if not headers.get(_BATCH) or answer.status_code >= 300:
         return answer.status_code
     statuses = [int(operation["statusCode"]) for operation in json.loads(answer.body())]
@@ -116,21 +110,21 @@ def _status(headers: Any, answer: Any) -> int:
     return next(refused, answer.status_code)
 
 
-def _written(headers: Any, body: str) -> tuple[Item, ...]:
+def _items(headers: Any, body: str) -> tuple[Item, ...]:
     content = json.loads(body)
     if headers.get(_BATCH):
         return tuple(operation["resourceBody"] for operation in content if "resourceBody" in operation)
     return (content,)
 
 
-def _askers(frame: FrameType | None) -> Generator[str]:
-    """The lines above the store on the stack of the task that is asking."""
+def _callers(frame: FrameType | None) -> Generator[str]:
+    """Yield the lines above the store on the stack of the current task."""
     below = True
-    while frame is not None and frame.f_code.co_filename != events.__file__:  # the loop, which runs every task
+    while frame is not None and frame.f_code.co_filename != events.__file__:  # the event loop, below every task
         name = frame.f_code.co_filename
         path = name.removeprefix(f"{ROOT}/")
         if path.startswith(_STORE):
             below = False
-        elif not below and path.startswith(_ASKING):
+        elif not below and path.startswith(_CALLERS):
             yield f"{path}:{frame.f_lineno} {frame.f_code.co_name}"
         frame = frame.f_back

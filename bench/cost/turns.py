@@ -1,4 +1,4 @@
-"""Turns of the real app on the Cosmos DB store, and the requests that each of them made."""
+"""Turns of the real app on the Cosmos DB store, and the requests of each turn."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from bench.client import Connection, connected
 from bench.cost.requests import ROOT, Request, recorded
-from bench.driving import open_session, start_turn
+from bench.load_driver import open_session, start_turn
 from bench.servers import environment, model_server
 from local.host.index import load
 from local.host.options import PLATFORM_SETTINGS, options_of
@@ -28,7 +28,7 @@ _TURN_SECONDS = 60
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind of turn: what is asked of which scripted model, and how many tokens of text it answers with."""
+    """A kind of turn: its content and scripted model, and how many tokens of text the answer has."""
 
     title: str
     model: str
@@ -51,9 +51,9 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Turn:
-    """What a turn asked of the store: `own` requests, those of one reader in another process, and how long it took.
+    """The requests of a turn to the store: its `own`, and those of one reader in another process; and its duration.
 
-    `before` are those that opened its session: what is replaced later was written by them.
+    `before` are the requests that opened its session: they wrote items that the turn replaces.
     """
 
     before: Sequence[Request]
@@ -72,10 +72,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class App:
-    """The app as it serves: where it is called, and the data it works on as another process sees it."""
+    """The running app: a connection to it, and its log as another process opens it."""
 
     caller: Connection
-    elsewhere: SessionLog
+    other_log: SessionLog
 
     async def run(self, shape: Shape) -> Turn:
         """Run a turn in a new session, read by one reader from its first event to its last."""
@@ -84,23 +84,23 @@ class App:
             opening, began = len(requests), time.perf_counter()
             await start_turn(self.caller, session_id, shape.model, shape.content)
             async with asyncio.timeout(_TURN_SECONDS):
-                await _read(self.elsewhere, session_id)
-            await asyncio.sleep(0.5)  # what an activity still asks after its last append is the turn's, too
+                await _read(self.other_log, session_id)
+            await asyncio.sleep(0.5)  # an activity may send requests after its last append
         own = [request for request in requests[opening:] if request.session_id == session_id]
         return Turn(
             before=requests[:opening],
-            own=[request for request in own if not _is_asked_by(request, "bench/", "orchestrations/sweep.py")],
-            reading=[request for request in own if _is_asked_by(request, "bench/")],
+            own=[request for request in own if not _has_caller(request, "bench/", "orchestrations/sweep.py")],
+            reading=[request for request in own if _has_caller(request, "bench/")],
             seconds=time.perf_counter() - began - 0.5,
         )
 
 
 @asynccontextmanager
-async def served() -> AsyncGenerator[App]:
-    """Serve the app in this process meanwhile, with the cloud's timings, on a server that speaks Cosmos DB's protocol.
+async def serve_app() -> AsyncGenerator[App]:
+    """Serve the app in this process while the body runs, with the timings of the cloud, on a Cosmos DB server.
 
-    That is `COSMOS_TEST_ENDPOINT`, or one of our own. Once in a process: the app reads its environment, and is indexed,
-    only once.
+    The server is `COSMOS_TEST_ENDPOINT`, or else the tests' own. Call this once in a process: the app reads its
+    environment, and can be indexed, only once.
     """
     with cosmos_endpoint() as endpoint, TemporaryDirectory(prefix="turnlog-cost-") as data_dir:
         async with cosmos_store(endpoint) as store, model_server() as model:
@@ -110,16 +110,16 @@ async def served() -> AsyncGenerator[App]:
             os.environ.update({**environment(model.url), **PLATFORM_SETTINGS, **given})
             options = options_of(ROOT, "127.0.0.1", 0, Path(data_dir))
             async with serve(load(ROOT), options) as running, connected(running.url) as caller:
-                elsewhere = open_stores(endpoint, store.database)[0]
+                other_log = open_stores(endpoint, store.database)[0]
                 try:
-                    yield App(caller, elsewhere)
+                    yield App(caller, other_log)
                 finally:
-                    await elsewhere.close()
-                    await _close()
+                    await other_log.close()
+                    await _close_services()
 
 
-async def _close() -> None:
-    from shared.wiring import services  # noqa: PLC0415  # built of the environment set above
+async def _close_services() -> None:
+    from shared.wiring import services  # noqa: PLC0415  # built from the environment that is set above
 
     await services().log.close()
 
@@ -132,5 +132,5 @@ async def _read(log: SessionLog, session_id: SessionId) -> None:
                 return
 
 
-def _is_asked_by(request: Request, *places: str) -> bool:
-    return any(line.startswith(places) for line in request.asked_by)
+def _has_caller(request: Request, *paths: str) -> bool:
+    return any(line.startswith(paths) for line in request.asked_by)

@@ -1,9 +1,9 @@
-"""The figures, one module per subject; `measure` gives its lines of the table."""
+"""The figures, one module per subject; its `measure` returns its lines of the table."""
 
 from collections.abc import Awaitable, Callable
 
-from bench.driving import Bench
 from bench.figures import cancelling, history, load, recovering, resuming, rooms, starting, tools, turns, watching
+from bench.load_driver import Bench
 from bench.report import Figure
 
 SUBJECTS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {

@@ -1,19 +1,19 @@
-"""A cancel: how soon the connection to the model is closed, which is what stops the billing."""
+"""A cancel: how soon the connection to the model is closed, which stops the billing."""
 
 import asyncio
 import time
 
 from bench.client import connected
-from bench.driving import Bench, next_frame, open_session, start_turn
+from bench.load_driver import Bench, next_frame, open_session, start_turn
 from bench.report import Figure, summary
 
 _MODEL = "fake-2000-20"
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    """From the cancel request's departure to the moment at which the model server saw the connection close."""
+    """Measure from the cancel request to the time at which the model server saw the connection close."""
     taken = [await _cancel(bench) for _ in range(bench.times(40, 20))]
-    return [summary("cancel → model connection closed", taken, "ms", at_most=9)]
+    return [summary("cancel → model connection closed", taken, "ms", goal_max=9)]
 
 
 async def _cancel(bench: Bench) -> float:

@@ -1,11 +1,11 @@
-"""Many turns at once: how many end in a second, and what one costs the host's processor."""
+"""Many turns at once: how many end in a second, and how much processor time of the host one takes."""
 
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from bench.client import Connection, connected
-from bench.driving import Bench, ask_model, at_once, open_sessions, run_turn
+from bench.load_driver import Bench, ask_model, open_sessions, run_at_once, run_turn
 from bench.report import Figure
 
 _FEW, _MANY = 10, 50
@@ -19,7 +19,7 @@ class _Round(NamedTuple):
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    """In rounds, so that what else the machine does meets all three alike; the first one only warms up."""
+    """Measure in rounds, so that other load on the machine affects all three alike; the first round only warms up."""
     rounds = [await _round(bench, bench.times(300, 150)) for _ in range(1 + bench.times(5, 2))][1:]
     alone = statistics.median(each.alone for each in rounds)
     few = statistics.median(each.few for each in rounds)
@@ -28,7 +28,7 @@ async def measure(bench: Bench) -> list[Figure]:
     figures = [
         Figure(f"model server alone, {_MANY} at once", alone, "answers/s"),
         Figure(f"turns of 50 tokens, {_FEW} at once", few, "turns/s"),
-        Figure(f"turns of 50 tokens, {_MANY} at once", many, "turns/s", at_least=65, note=note),
+        Figure(f"turns of 50 tokens, {_MANY} at once", many, "turns/s", goal_min=65, note=note),
     ]
     return figures + _cpu([each.cpu_ms for each in rounds if each.cpu_ms is not None])
 
@@ -43,10 +43,10 @@ async def _round(bench: Bench, count: int) -> _Round:
 
     async with connected(bench.host.origin) as connection:
         sessions = await open_sessions(connection, 2 * count)
-    alone = await at_once(bench.model.origin, _MANY, range(count), answer)
+    alone = await run_at_once(bench.model.origin, _MANY, range(count), answer)
     before = bench.host.cpu_seconds()
-    few = await at_once(bench.host.origin, _FEW, sessions[:count], run_turn)
-    many = await at_once(bench.host.origin, _MANY, sessions[count:], run_turn)
+    few = await run_at_once(bench.host.origin, _FEW, sessions[:count], run_turn)
+    many = await run_at_once(bench.host.origin, _MANY, sessions[count:], run_turn)
     after = bench.host.cpu_seconds()
     used = None if before is None or after is None else 1000 * (after - before) / (2 * count)
     return _Round(alone, few, many, used)

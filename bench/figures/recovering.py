@@ -1,4 +1,4 @@
-"""After `kill -9`: how soon the interrupted turn goes on."""
+"""After `kill -9`: how soon the interrupted turn continues."""
 
 import asyncio
 import statistics
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from bench.client import connected
-from bench.driving import Bench, attempt_of, next_frame, open_session, start_turn
+from bench.load_driver import Bench, attempt_of, next_frame, open_session, start_turn
 from bench.report import Figure
 from bench.servers import host
 
@@ -19,7 +19,7 @@ async def measure(bench: Bench) -> list[Figure]:
     starting = statistics.median(start for start, _ in trials)
     taken = statistics.median(total for _, total in trials)
     note = f"of these {starting:.2f} s to start the process"
-    return [Figure("kill -9 and restart → the turn goes on", taken, "s", at_most=2, note=note)]
+    return [Figure("kill -9 and restart → the turn continues", taken, "s", goal_max=2, note=note)]
 
 
 async def _trial(bench: Bench, data_dir: Path) -> tuple[float, float]:
@@ -34,6 +34,6 @@ async def _trial(bench: Bench, data_dir: Path) -> tuple[float, float]:
         await first.process.wait()
     async with host(bench.model.url, data_dir) as second, connected(second.origin) as stream:
         await stream.begin_stream("GET", f"/sessions/{session_id}/stream")
-        # What was in the log before the kill comes first; the turn has gone on once its next attempt begins.
+        # The events from before the kill come first; the turn continues when its next attempt begins.
         await next_frame(stream, lambda frame: frame.event == "message.start" and attempt_of(frame) > 1)
         return second.ready - second.started, time.perf_counter() - second.started

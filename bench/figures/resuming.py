@@ -1,10 +1,10 @@
-"""Coming back to a running turn: how soon the first frame that was missed is there."""
+"""Reconnecting to a running turn: how soon the first missed frame arrives."""
 
 import asyncio
 import time
 
 from bench.client import connected
-from bench.driving import Bench, next_frame, open_session, start_turn
+from bench.load_driver import Bench, next_frame, open_session, start_turn
 from bench.report import Figure, summary
 
 _MODEL = "fake-2000-10"
@@ -12,7 +12,7 @@ _AWAY_SECONDS = 0.1
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    """Drop a stream in mid-turn, stay away a while, connect anew with `Last-Event-ID`, again and again."""
+    """Close a stream in mid-turn, wait a moment, reconnect with `Last-Event-ID`, many times."""
     taken: list[float] = []
     async with connected(bench.host.origin) as host:
         session_id = await open_session(host)

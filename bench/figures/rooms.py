@@ -4,20 +4,20 @@ import asyncio
 import time
 
 from bench.client import AnswerError, Connection, connected
-from bench.driving import Bench, at_once, run_turn
+from bench.load_driver import Bench, run_at_once, run_turn
 from bench.report import Figure
 
 _SESSIONS = _WATCHERS = 50
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    """Turns in all sessions at once: when they are done, and when the last watcher was told of the last one's end."""
+    """Run turns in all sessions at once; measure until the last watcher has received the end of the last turn."""
     async with connected(bench.host.origin) as host:
         project = (await host.ask("POST", "/projects", {"name": "bench"}, expect=201))["id"]
         nodes = [{"node_id": f"node{number}", "agent_name": "assistant"} for number in range(_SESSIONS)]
         path = f"/projects/{project}"
         sessions = [(await host.ask("POST", f"{path}/sessions", node, expect=201))["session_id"] for node in nodes]
-    alone = await at_once(bench.host.origin, _SESSIONS, sessions, run_turn)
+    alone = await run_at_once(bench.host.origin, _SESSIONS, sessions, run_turn)
     watchers = [await Connection.open(bench.host.origin) for _ in range(_WATCHERS)]
     try:
         for watcher in watchers:
@@ -25,17 +25,17 @@ async def measure(bench: Bench) -> list[Figure]:
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             ends = [group.create_task(_end(watcher, set(sessions))) for watcher in watchers]
-            group.create_task(at_once(bench.host.origin, _SESSIONS, sessions, run_turn))
+            group.create_task(run_at_once(bench.host.origin, _SESSIONS, sessions, run_turn))
     finally:
         for watcher in watchers:
             watcher.close()
     seconds = max(end.result() for end in ends) - began
-    note = f"the same turns unwatched: {_SESSIONS / alone:.2f} s"
-    return [Figure(f"{_WATCHERS} watchers of a room of {_SESSIONS} turns at once: all told", seconds, "s", note=note)]
+    title = f"{_WATCHERS} watchers of a room of {_SESSIONS} turns at once: all events received"
+    return [Figure(title, seconds, "s", note=f"the same turns unwatched: {_SESSIONS / alone:.2f} s")]
 
 
 async def _end(watcher: Connection, sessions: set[str]) -> float:
-    """When the watcher was told of the last end; each session's is told once."""
+    """Return when the watcher received the last turn's end; each session's end comes once."""
     async for piece in watcher.pieces():
         for frame in piece.split(b"\n\n"):
             if b"event: run.complete\n" in frame:

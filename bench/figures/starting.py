@@ -1,4 +1,4 @@
-"""The start: until the app is imported, until the host listens, until it has answered, and the memory it then takes."""
+"""The start: the time until the app is imported, the host listens and has answered, and its memory then."""
 
 import asyncio
 import statistics
@@ -7,7 +7,7 @@ import time
 from asyncio.subprocess import PIPE
 
 from bench.client import AnswerError, connected
-from bench.driving import Bench, open_session, run_turn
+from bench.load_driver import Bench, open_session, run_turn
 from bench.report import Figure
 from bench.servers import ROOT, environment, host
 
@@ -15,12 +15,12 @@ _IMPORT = "import time; began = time.perf_counter(); import function_app; print(
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    """Processes that start from nothing, their bytecode compiled and in the system's cache."""
+    """Measure new processes, whose bytecode is compiled and in the system's cache."""
     imports = [await _import_seconds() for _ in range(bench.times(7, 3))]
     starts = [await _start_seconds(bench, number) for number in range(bench.times(7, 3))]
     figures = [
-        Figure("import function_app", statistics.median(imports), "s", at_most=0.8),
-        Figure("start → listening, with its own model", statistics.median(starts), "s", at_most=2),
+        Figure("import function_app", statistics.median(imports), "s", goal_max=0.8),
+        Figure("start → listening, with its own model", statistics.median(starts), "s", goal_max=2),
     ]
     return [*figures, *await _first_requests(bench), *await _memory(bench)]
 
@@ -30,13 +30,13 @@ async def _import_seconds() -> float:
         sys.executable, "-c", _IMPORT, stdout=PIPE, cwd=ROOT, env=environment("http://127.0.0.1:9/v1")
     )
     try:
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
     if process.returncode:
         raise AnswerError("function_app could not be imported")
-    return float(said)
+    return float(output)
 
 
 async def _start_seconds(bench: Bench, number: int) -> float:
@@ -45,7 +45,7 @@ async def _start_seconds(bench: Bench, number: int) -> float:
 
 
 async def _first_requests(bench: Bench) -> list[Figure]:
-    """What the first caller of a process waits for, who is there as soon as it listens."""
+    """Measure the first requests of a process, sent as soon as it listens."""
     found = [await _first_request(bench, number) for number in range(bench.times(7, 3))]
     health, first_event, first_token = (statistics.median(each) for each in zip(*found, strict=True))
     return [
@@ -75,6 +75,6 @@ async def _memory(bench: Bench) -> list[Figure]:
     if idle is None or warm is None:
         return []
     return [
-        Figure("idle memory after the start", idle / 1024**2, "MB", at_most=120),
-        Figure("idle memory after one turn", warm / 1024**2, "MB", at_most=120),
+        Figure("idle memory after the start", idle / 1024**2, "MB", goal_max=120),
+        Figure("idle memory after one turn", warm / 1024**2, "MB", goal_max=120),
     ]

@@ -1,17 +1,17 @@
-"""A turn alone: its first event, its first token and its end, beside the model server's own."""
+"""A turn alone: its first event, its first token and its end, compared with the model server's."""
 
 import statistics
 from collections.abc import Sequence
 
 from bench.client import connected
-from bench.driving import Bench, Timing, ask_model, open_sessions, run_turn
+from bench.load_driver import Bench, Timing, ask_model, open_sessions, run_turn
 from bench.report import Figure, summary
 
 _WARM_UP = 20
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    """Turn by turn, each in a session of its own, and after each the same question to the model server itself."""
+    """Run turns, each in its own session; after each, ask the model server itself the same."""
     alone: list[Timing] = []
     turns: list[Timing] = []
     async with connected(bench.host.origin) as host, connected(bench.model.origin) as model:
@@ -31,9 +31,9 @@ def _figures(turns: Sequence[Timing], alone: Sequence[Timing]) -> list[Figure]:
     return [
         summary("model server alone, 50 tokens: first event", first_alone, "ms"),
         summary("model server alone, 50 tokens: total", total_alone, "ms"),
-        summary("turn of 50 tokens: first event", first, "ms", at_most=5, note=_ratio(first, first_alone)),
+        summary("turn of 50 tokens: first event", first, "ms", goal_max=5, note=_ratio(first, first_alone)),
         summary("turn of 50 tokens: first token", token, "ms"),
-        summary("turn of 50 tokens: total", total, "ms", at_most=20, note=_ratio(total, total_alone)),
+        summary("turn of 50 tokens: total", total, "ms", goal_max=20, note=_ratio(total, total_alone)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Many watchers of one turn: when the last one has its end, and what each costs in memory."""
+"""Many watchers of one turn: when the last one has received its end, and how much memory each takes."""
 
 import asyncio
 import statistics
@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 from bench.client import AnswerError, Connection, connected
-from bench.driving import Bench, ask_model, open_session, run_turn
+from bench.load_driver import Bench, ask_model, open_session, run_turn
 from bench.report import Figure
 from bench.servers import Server, host
 
@@ -21,15 +21,15 @@ class _Trial(NamedTuple):
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    """Each time on a new host: what others left in its memory would hide what watchers take."""
+    """Measure each time on a new host: memory that earlier watchers left would hide the memory of these."""
     trials = [await _trial(bench, number) for number in range(bench.times(3, 1))]
     seconds = statistics.median(trial.seconds for trial in trials)
     note = f"the model server alone: {statistics.median(trial.alone for trial in trials):.2f} s"
     memory = [trial.memory for trial in trials if trial.memory is not None]
     name = f"{_WATCHERS} watchers of a turn of {_MODEL_SECONDS} s"
-    figures = [Figure(f"{name}: all done", seconds, "s", at_most=5.5, note=note)]
+    figures = [Figure(f"{name}: all done", seconds, "s", goal_max=5.5, note=note)]
     if memory:
-        figures.append(Figure(f"{name}: memory each", statistics.median(memory), "KB", at_most=100))
+        figures.append(Figure(f"{name}: memory each", statistics.median(memory), "KB", goal_max=100))
     return figures
 
 

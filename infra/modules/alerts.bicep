@@ -21,7 +21,7 @@ var queries = [
     query: 'AppMetrics | where Name == "turnlog.turns" and tostring(Properties["turnlog.outcome"]) == "failed" | summarize found = sum(Sum)'
   }
   {
-    // From the app's own telemetry (docs/operations.md): spans of attempts, and exceptions in its log lines.
+    // From the app's own telemetry (docs/run/telemetry.md): spans of attempts, and exceptions in its log lines.
     name: 'failing-functions'
     description: 'Activities, timers or readers of the change feed fail, and the model is not the cause.'
     query: 'union (AppDependencies | where Success == false and Name in ("call_model", "run_tool", "park_turn", "finish_turn") and tostring(Properties["turnlog.fault_domain"]) != "model"), (AppExceptions | where tostring(Properties["logger_name"]) matches regex "^(orchestrations|changes)[.]") | summarize found = count()'

@@ -1,4 +1,4 @@
-// The workbook in Application Insights: turns, waits, request units, tokens, failures. docs/operations.md explains it.
+// The workbook in Application Insights: turns, waits, request units, tokens, failures. docs/run/telemetry.md explains it.
 
 import { Tags } from 'types.bicep'
 

@@ -1,8 +1,8 @@
 """The Durable engine: runs the instances of one task hub, an episode at a time, and the activities between them.
 
-What happened to an instance waits in its inbox; an episode takes all that waits, replays the orchestrator and commits
-what came of it, and only then starts what was asked for. An activity that ran when the process died is reported as
-failed, as the real host reports it, and not run again.
+The events of an instance wait in its inbox. An episode takes all that wait, replays the orchestrator and commits the
+result, and only then starts the new tasks. An activity that ran when the process was killed is reported as failed, as
+the real host reports it, and not run again.
 """
 
 import asyncio
@@ -11,21 +11,20 @@ import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from azure.functions import OrchestrationContext
 
-from local.durable.activities import Activities, failed
-from local.durable.history import Activity, Event, Instance, Kind, Timer, encode, event, moment_of, text_of
+from local.durable.activities import Activities, failure_of
+from local.durable.history import Activity, Event, Instance, Kind, Task, encode, moment_of, new_event, text_of
 from local.durable.replay import Episode, EpisodeRunner, Orchestrator, Outcome
-from local.durable.taskhub import OVER, Change, Filter, Row, TaskHub, Unfinished
-from local.host.index import Index
-from local.host.invoke import Invoker
+from local.durable.taskhub import RUNNING, Change, TaskHub, Unfinished
+from local.host.functions import Index
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-_GATHERING_SECONDS = 0.02
-"""How long an end waits for those of the instance's other activities: one episode for all, as a busy host gives."""
+_GATHER_SECONDS = 0.02
+"""How long an activity's end waits for the instance's other activities: one episode for all, as on a busy host."""
 
 
 class UnknownOrchestratorError(Exception):
@@ -43,37 +42,37 @@ class _Execution:
     instance: Instance
     orchestrator: Orchestrator
     episodes: int = 0
-    activities: int = 0
+    unended_activities: int = 0
     inbox: list[Event] = field(default_factory=list[Event])
     alarms: dict[int, asyncio.TimerHandle] = field(default_factory=dict[int, asyncio.TimerHandle])
     outcome: Outcome | None = None
-    driving: bool = False
-    over: bool = False
+    in_episode: bool = False
+    is_over: bool = False
 
     def end(self) -> None:
-        """Take no more events; activities that still run are nobody's."""
-        self.over = True
+        """Take no more events; the results of activities that still run are dropped."""
+        self.is_over = True
         for alarm in self.alarms.values():
             alarm.cancel()
 
 
 class Engine:
-    """Owns every instance that has not ended; `hub` is borrowed, and open for as long as the engine is."""
+    """Owns every instance that has not ended; `hub` is borrowed and must stay open as long as the engine runs."""
 
-    def __init__(self, index: Index, hub: TaskHub, invoker: Invoker, slots: int) -> None:
+    def __init__(self, index: Index, hub: TaskHub, slots: int) -> None:
         self._index = index
         self._hub = hub
-        self._activities = Activities(index.activities, invoker, slots)
+        self._activities = Activities(index.activities, slots)
         self._live: dict[str, _Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def recover(self) -> None:
-        """Go on with every instance that a former process left unfinished."""
-        for each in await self._hub.unfinished():
-            self._resume(each)
+        """Continue every instance that a former process left unfinished."""
+        for unfinished in await self._hub.unfinished():
+            self._resume(unfinished)
 
     async def close(self) -> None:
-        """Stop where things stand; what runs is left as a crash would leave it."""
+        """Interrupt everything, as a crash would."""
         self._activities.close()
         for execution in self._live.values():
             execution.end()
@@ -82,8 +81,8 @@ class Engine:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
 
-    async def start(self, name: str, instance_id: str, given: Any, version: str) -> None:
-        """Start an instance; it is stored, its first activities with it, when this returns.
+    async def start(self, name: str, instance_id: str, payload: Any) -> None:
+        """Start an instance; when this returns, it is stored with its first activities.
 
         Raises:
             UnknownOrchestratorError: no orchestrator has that name.
@@ -94,159 +93,125 @@ class Engine:
         if instance_id in self._live:
             raise AlreadyExistsError(instance_id)
         execution = _Execution(Instance(instance_id), self._orchestrator(name))
-        execution.inbox.append(event(Kind.EXECUTION_STARTED, Name=name, Input=given, Version=version))
+        execution.inbox.append(new_event(Kind.EXECUTION_STARTED, Name=name, Input=payload, Version=""))
         self._live[instance_id] = execution
-        execution.driving = True
+        execution.in_episode = True
         try:
-            await self._episode(execution)
+            await self._run_episode(execution)
         except Exception:
             del self._live[instance_id]
             raise
         finally:
-            execution.driving = False
+            execution.in_episode = False
         self._wake(execution)
-
-    async def terminate(self, instance_id: str, reason: str) -> Literal["terminated", "ended before", "unknown"]:
-        """End an instance at once; its running activities go on, but nobody hears of their end."""
-        execution = self._live.get(instance_id)
-        if execution is None:
-            row, _ = await self._hub.read(instance_id)
-            return "ended before" if row else "unknown"
-        if not execution.over:
-            execution.end()
-            ended = event(Kind.EXECUTION_TERMINATED, Input=reason)
-            ended["Timestamp"] = text_of(datetime.now(UTC))
-            await self._commit(execution, Episode([ended], outcome=Outcome("Terminated", reason), final=True))
-            self._forget(execution)
-        return "terminated"
-
-    async def purge(self, instance_id: str) -> int:
-        """Delete an instance, also one that has not ended, as the Azure Storage provider does."""
-        execution = self._live.pop(instance_id, None)
-        if execution:
-            execution.end()
-        return await self._hub.delete([instance_id])
-
-    async def purge_by(self, wanted: Filter) -> int:
-        """Delete the ended instances meant by `wanted`; return how many."""
-        found = await self._hub.find(wanted)
-        return await self._hub.delete([row.id for row in found if row.status in OVER and row.id not in self._live])
 
     def _orchestrator(self, name: str) -> Orchestrator:
         handle = self._index.orchestrators.get(name, _missing)
         return Orchestrator(name, handle, self._index.activities.keys())
 
-    def _resume(self, left: Unfinished) -> None:
-        instance = Instance(left.id)
-        for episode in left.episodes:
-            for happened in json.loads(episode):
-                instance.apply(happened)
-                instance.remember(happened)
-        execution = _Execution(instance, self._orchestrator(instance.name), episodes=len(left.episodes))
-        self._live[left.id] = execution
+    def _resume(self, unfinished: Unfinished) -> None:
+        instance = Instance(unfinished.id)
+        for episode in unfinished.episodes:
+            for event in json.loads(episode):
+                instance.apply(event)
+                instance.add_played(event)
+        execution = _Execution(instance, self._orchestrator(instance.name), episodes=len(unfinished.episodes))
+        self._live[instance.id] = execution
         for task in list(instance.open.values()):
-            if isinstance(task, Activity) and task.id in left.running:
-                execution.inbox.append(failed(task, "WorkerProcessExitException: the host stopped while it ran"))
+            if isinstance(task, Activity) and task.id in unfinished.started:
+                execution.inbox.append(failure_of(task, "WorkerProcessExitException: the host stopped while it ran"))
             else:
                 self._begin(execution, task)
         self._wake(execution)
 
     def _wake(self, execution: _Execution) -> None:
-        if execution.inbox and not execution.driving and not execution.over:
-            self._spawn(self._drive(execution))
+        if execution.inbox and not execution.in_episode and not execution.is_over:
+            self._spawn(self._run_episodes(execution))
 
-    async def _drive(self, execution: _Execution) -> None:
-        """Run episodes until nothing waits; whoever comes meanwhile finds it being done."""
-        if execution.driving:
+    async def _run_episodes(self, execution: _Execution) -> None:
+        """Run episodes until the inbox is empty; while one call does this, another one returns at once."""
+        if execution.in_episode:
             return
-        execution.driving = True
+        execution.in_episode = True
         try:
-            while execution.inbox and not execution.over:
-                await self._episode(execution)
-        except Exception:
-            logger.exception("orchestration %s halts until the next start", execution.instance.id)
+            while execution.inbox and not execution.is_over:
+                await self._run_episode(execution)
+        except Exception:  # noqa: BLE001 - the store or the SDK failed: one instance must not stop the others
+            _log.exception("orchestration %s halts until the next start", execution.instance.id)
             execution.end()
         finally:
-            execution.driving = False
+            execution.in_episode = False
 
-    async def _episode(self, execution: _Execution) -> None:
+    async def _run_episode(self, execution: _Execution) -> None:
         instance = execution.instance
-        waiting, execution.inbox = execution.inbox, []
-        arrivals = [each for each in waiting if each["EventType"] == Kind.EXECUTION_STARTED or instance.awaits(each)]
+        inbox, execution.inbox = execution.inbox, []
+        arrivals = [each for each in inbox if each["EventType"] == Kind.EXECUTION_STARTED or instance.is_awaited(each)]
         if not arrivals:
             return
-        # Never before a timer's own time: an orchestrator that asks "is it time yet?" must not be told no.
+        # Never earlier than a timer's own time: an orchestrator that compares the two must see that it is due.
         due = [moment_of(each["FireAt"]) for each in arrivals if each["EventType"] == Kind.TIMER_FIRED]
-        now = max(datetime.now(UTC), instance.last, *due)
+        now = max(datetime.now(UTC), instance.updated_at, *due)
         episode = EpisodeRunner(instance, execution.orchestrator, now).run(arrivals, execution.outcome)
         execution.outcome = episode.outcome
-        for cancelled in episode.cancelled:
-            if alarm := execution.alarms.pop(cancelled, None):
+        for timer_id in episode.cancelled:
+            if alarm := execution.alarms.pop(timer_id, None):
                 alarm.cancel()
-        if episode.final:
+        if episode.is_last:
             execution.end()
         await self._commit(execution, episode)
-        if episode.final:
-            self._forget(execution)
-        elif not execution.over:
+        if episode.is_last:
+            del self._live[instance.id]
+        elif not execution.is_over:
             for task in episode.opened:
                 self._begin(execution, task)
 
     async def _commit(self, execution: _Execution, episode: Episode) -> None:
-        instance, updated = execution.instance, episode.events[-1]["Timestamp"]
-        for happened in episode.events:
-            instance.remember(happened)
+        instance = execution.instance
+        for event in episode.events:
+            instance.add_played(event)
         number, execution.episodes = execution.episodes, execution.episodes + 1
-        ended = episode.outcome if episode.final else None
-        status = ended.status if ended else "Running"
-        given = "null" if episode.custom_status is None else encode(episode.custom_status)
-        row = Row(instance.id, instance.name, status, encode(instance.input), "null", given, updated, updated)
+        outcome = episode.outcome if episode.is_last else None
         change = Change(
-            instance=instance.id,
+            instance_id=instance.id,
+            name=instance.name,
             episode=number,
             events=encode(episode.events),
-            status=status,
-            output=encode(ended.output if ended else None),
-            custom_status=None if episode.custom_status is None else given,
-            updated=updated,
-            ended=[each["TaskScheduledId"] for each in episode.events if "TaskScheduledId" in each],
-            create=row if number == 0 else None,
+            status=outcome.status if outcome else RUNNING,
+            output=encode(outcome.output if outcome else None),
+            updated=episode.events[-1]["Timestamp"],
+            ended=[event["TaskScheduledId"] for event in episode.events if "TaskScheduledId" in event],
         )
         await self._hub.write(change)
 
-    def _forget(self, execution: _Execution) -> None:
-        if self._live.get(execution.instance.id) is execution:  # purged meanwhile, and perhaps started again
-            del self._live[execution.instance.id]
-
-    def _begin(self, execution: _Execution, task: Activity | Timer) -> None:
+    def _begin(self, execution: _Execution, task: Task) -> None:
         if isinstance(task, Activity):
-            self._spawn(self._run(execution, task))
+            self._spawn(self._run_activity(execution, task))
             return
         delay = (task.fire_at - datetime.now(UTC)).total_seconds()
-        fired = event(Kind.TIMER_FIRED, TimerId=task.id, FireAt=text_of(task.fire_at))
+        fired = new_event(Kind.TIMER_FIRED, TimerId=task.id, FireAt=text_of(task.fire_at))
         loop = asyncio.get_running_loop()
-        execution.alarms[task.id] = loop.call_later(max(0.0, delay), self._arrived, execution, fired)
+        execution.alarms[task.id] = loop.call_later(max(0.0, delay), self._add_arrival, execution, fired)
 
-    def _arrived(self, execution: _Execution, happened: Event) -> None:
-        execution.inbox.append(happened)
+    def _add_arrival(self, execution: _Execution, event: Event) -> None:
+        execution.inbox.append(event)
         self._wake(execution)
 
-    async def _run(self, execution: _Execution, task: Activity) -> None:
-        execution.activities += 1
+    async def _run_activity(self, execution: _Execution, task: Activity) -> None:
+        execution.unended_activities += 1
         async with self._activities.slots:
-            if execution.over:
+            if execution.is_over:
                 return
-            self._hub.mark_running(execution.instance.id, task.id)
+            self._hub.mark_started(execution.instance.id, task.id)
             ended = await self._activities.run(task)
-            await asyncio.sleep(0)  # who was woken by what the activity wrote goes first, an episode takes its time
-        execution.activities -= 1
-        if execution.over:
+            await asyncio.sleep(0)  # readers that the activity's events woke run first: an episode takes its time
+        execution.unended_activities -= 1
+        if execution.is_over:
             return
         execution.inbox.append(ended)
-        if execution.activities:
-            asyncio.get_running_loop().call_later(_GATHERING_SECONDS, self._wake, execution)
+        if execution.unended_activities:
+            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._wake, execution)
         else:
-            await self._drive(execution)
+            await self._run_episodes(execution)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -1,15 +1,14 @@
 """One orchestration instance, folded from its history; the history is all that is stored of it.
 
-Events are dictionaries in the form the Durable extension sends to the SDK (numeric `EventType`, names in Pascal case).
-Beyond that form stand `Retry`, `Attempt` and `RetryOf`, which tie a retry to the call it repeats, and the
-`GenericEvent` that notes a cancelled timer; the SDK ignores them all.
+Events are dictionaries in the form in which the Durable extension sends them to the SDK: numeric `EventType`, names in
+Pascal case. The protocol has no event for a cancelled timer, so a `GenericEvent` notes it, which the SDK ignores.
 """
 
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 Event: TypeAlias = dict[str, Any]
 
@@ -19,7 +18,6 @@ class Kind(IntEnum):
 
     EXECUTION_STARTED = 0
     EXECUTION_COMPLETED = 1
-    EXECUTION_TERMINATED = 3
     TASK_SCHEDULED = 4
     TASK_COMPLETED = 5
     TASK_FAILED = 6
@@ -27,12 +25,12 @@ class Kind(IntEnum):
     TIMER_FIRED = 11
     ORCHESTRATOR_STARTED = 12
     ORCHESTRATOR_COMPLETED = 13
-    TIMER_CANCELED = 17  # GenericEvent: the protocol has no type of its own for it
+    TIMER_CANCELED = 17  # GenericEvent
 
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
-# What moves the SDK on. It skips TaskScheduled, TimerCreated and OrchestratorCompleted, and parsing an event's time
-# costs it a tenth of a millisecond in every replay, so it is not sent what it skips.
+# The events that the SDK acts on. It skips TaskScheduled, TimerCreated and OrchestratorCompleted. To parse the time of
+# an event costs it a tenth of a millisecond in each replay, so the events that it skips are not sent.
 _READ_BY_SDK = {
     Kind.EXECUTION_STARTED,
     Kind.ORCHESTRATOR_STARTED,
@@ -43,42 +41,27 @@ _READ_BY_SDK = {
 
 
 @dataclass(frozen=True)
-class Retry:
-    """How a failed call is repeated: after `interval_ms`, and `attempts` times at most in all."""
-
-    interval_ms: int
-    attempts: int
-
-
-@dataclass(frozen=True)
 class Activity:
-    """A scheduled activity whose end is not yet known."""
+    """A scheduled activity; `input` is JSON."""
 
     id: int
     name: str
     input: str | None
-    retry: Retry | None
-    attempt: int = 1
 
 
 @dataclass(frozen=True)
 class Timer:
-    """A timer that has neither fired nor been cancelled; `before` is the failed call that it holds back."""
+    """A timer of the orchestrator."""
 
     id: int
     fire_at: datetime
-    before: Activity | None = None
 
 
-class Planned(NamedTuple):
-    """What the orchestrator itself asked for, in order: what a replay must ask for again."""
-
-    id: int
-    name: str | None  # None: a timer
+Task: TypeAlias = Activity | Timer
 
 
 def text_of(moment: datetime) -> str:
-    """Return the form in which moments stand in histories and statuses."""
+    """Return `moment` as histories and statuses write it."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
@@ -87,99 +70,71 @@ def moment_of(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def event(kind: Kind, event_id: int = -1, **fields: Any) -> Event:
-    """Return an event of this episode; its `Timestamp` is set when the episode is."""
+def new_event(kind: Kind, event_id: int = -1, **fields: Any) -> Event:
+    """Return an event without its time: the episode that takes it in sets its `Timestamp`."""
     return {"EventType": int(kind), "EventId": event_id, "IsPlayed": False, "Timestamp": "", **fields}
+
+
+def opening_event(task: Task) -> Event:
+    """Return the event that opens `task`."""
+    if isinstance(task, Activity):
+        return new_event(Kind.TASK_SCHEDULED, task.id, Name=task.name, Input=task.input)
+    return new_event(Kind.TIMER_CREATED, task.id, FireAt=text_of(task.fire_at))
 
 
 @dataclass
 class Instance:
-    """An instance as its events left it; `apply` is the only thing that changes it."""
+    """An instance after its last event; only `apply` changes its fold.
+
+    `requested` are all tasks that the orchestrator asked for, in order: a replay must ask for the same. The SDK numbers
+    tasks in this order, so a task's id is its index. `open` are those of them that have neither ended nor been
+    cancelled. `played` are the events that the next episode sends to the SDK, encoded.
+    """
 
     id: str
     name: str = ""
     input: Any = None
-    last: datetime = _BEGINNING
-    open: dict[int, Activity | Timer] = field(default_factory=dict[int, Activity | Timer])
-    planned: list[Planned] = field(default_factory=list[Planned])
-    next_id: int = 0
+    updated_at: datetime = _BEGINNING
+    requested: list[Task] = field(default_factory=list[Task])
+    open: dict[int, Task] = field(default_factory=dict[int, Task])
     played: list[str] = field(default_factory=list[str])
-    _failed: dict[int, Activity] = field(default_factory=dict[int, Activity])
 
-    def apply(self, happened: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Take one event in."""
-        match happened["EventType"]:
+        match event["EventType"]:
             case Kind.EXECUTION_STARTED:
-                self.name, self.input = happened["Name"], happened["Input"]
+                self.name, self.input = event["Name"], event["Input"]
             case Kind.TASK_SCHEDULED:
-                self._scheduled(happened)
+                self._open(Activity(event["EventId"], event["Name"], event["Input"]))
             case Kind.TIMER_CREATED:
-                self._timer_created(happened)
+                self._open(Timer(event["EventId"], moment_of(event["FireAt"])))
             case Kind.TASK_COMPLETED | Kind.TASK_FAILED:
-                ended = self.open.pop(happened["TaskScheduledId"])
-                if isinstance(ended, Activity) and ended.retry and happened["EventType"] == Kind.TASK_FAILED:
-                    self._failed[ended.id] = ended
+                del self.open[event["TaskScheduledId"]]
             case Kind.TIMER_FIRED | Kind.TIMER_CANCELED:
-                del self.open[happened["TimerId"]]
+                del self.open[event["TimerId"]]
             case _:
                 pass
-        self.last = moment_of(happened["Timestamp"])
+        self.updated_at = moment_of(event["Timestamp"])
 
-    def remember(self, happened: Event) -> None:
-        """Keep `happened` as played, in the words the SDK will be sent in later episodes."""
-        if happened["EventType"] in _READ_BY_SDK:
-            self.played.append(encode({**happened, "IsPlayed": True}))
+    def add_played(self, event: Event) -> None:
+        """Keep `event` for later episodes, if the SDK reads it."""
+        if event["EventType"] in _READ_BY_SDK:
+            self.played.append(encode({**event, "IsPlayed": True}))
 
-    def _scheduled(self, happened: Event) -> None:
-        retry = Retry(*happened["Retry"]) if happened["Retry"] else None
-        task = Activity(happened["EventId"], happened["Name"], happened["Input"], retry, happened["Attempt"])
-        self.open[task.id] = task
-        self.next_id = task.id + 1
-        if task.attempt == 1:
-            self.planned.append(Planned(task.id, task.name))
-
-    def _timer_created(self, happened: Event) -> None:
-        failed = happened["RetryOf"]
-        before = None if failed is None else self._failed.pop(failed)
-        timer = Timer(happened["EventId"], moment_of(happened["FireAt"]), before)
-        self.open[timer.id] = timer
-        self.next_id = timer.id + 1
-        if before is None:
-            self.planned.append(Planned(timer.id, None))
-
-    def repeats(self, arrival: Event) -> bool:
-        """Tell whether `arrival` only moves a retry on, so that the orchestrator learns nothing from it."""
-        if arrival["EventType"] == Kind.TASK_FAILED:
-            task = self.open.get(arrival["TaskScheduledId"])
-            return isinstance(task, Activity) and task.retry is not None
-        if arrival["EventType"] == Kind.TIMER_FIRED:
-            timer = self.open.get(arrival["TimerId"])
-            before = timer.before if isinstance(timer, Timer) else None
-            return before is not None and before.retry is not None and before.attempt < before.retry.attempts
-        return False
-
-    def awaits(self, arrival: Event) -> bool:
-        """Tell whether `arrival` ends something still open: not a cancelled timer, not a second report."""
+    def is_awaited(self, arrival: Event) -> bool:
+        """Return whether `arrival` ends an open task: not a cancelled timer, not an activity that has ended before."""
         return arrival.get("TaskScheduledId", arrival.get("TimerId")) in self.open
 
-
-def scheduled(task: Activity) -> Event:
-    """Return the event that opens `task`."""
-    retry = [task.retry.interval_ms, task.retry.attempts] if task.retry else None
-    return event(Kind.TASK_SCHEDULED, task.id, Name=task.name, Input=task.input, Retry=retry, Attempt=task.attempt)
-
-
-def timer_created(timer: Timer) -> Event:
-    """Return the event that opens `timer`."""
-    failed = timer.before.id if timer.before else None
-    return event(Kind.TIMER_CREATED, timer.id, FireAt=text_of(timer.fire_at), RetryOf=failed)
+    def _open(self, task: Task) -> None:
+        self.requested.append(task)
+        self.open[task.id] = task
 
 
 def encode(value: Any) -> str:
-    """Return compact JSON; escaped, since lone surrogates are valid JSON but no UTF-8 for SQLite to store."""
+    """Return compact JSON in ASCII: a lone surrogate is valid JSON, but SQLite cannot store it as UTF-8."""
     return json.dumps(value, separators=(",", ":"))
 
 
-def sent_to_sdk(events: list[Event]) -> list[str]:
+def encode_for_sdk(events: list[Event]) -> list[str]:
     """Return those of `events` that the SDK reads, encoded."""
     return [encode(each) for each in events if each["EventType"] in _READ_BY_SDK]

@@ -1,16 +1,14 @@
 """One episode of an orchestration: the SDK's own executor replays it, and what it asks for becomes events.
 
-The SDK numbers its tasks by a counter: one number for every task it yields, and one for every timer and repetition of
-a retried call, taken as it reads their events. Here the same numbers must come out, so in each episode the arrivals
-that only move a retry on come first: they take their numbers before the orchestrator runs on and takes its own.
+The SDK numbers the tasks that an orchestrator yields: 0, 1, 2 … `Instance.requested` holds them in the same order.
 """
 
 import importlib
 import json
 import logging
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -21,25 +19,23 @@ from local.durable.history import (
     Event,
     Instance,
     Kind,
-    Planned,
-    Retry,
+    Task,
     Timer,
     encode,
-    event,
+    encode_for_sdk,
     moment_of,
-    scheduled,
-    sent_to_sdk,
+    new_event,
+    opening_event,
     text_of,
-    timer_created,
 )
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-_CUSTOM_STATUS_BYTES = 16 * 1024
 _STATE_OF_FAILED = "\n\n$OutOfProcData$:"  # the SDK puts its state behind this into the exception it raises
-_CALL_ACTIVITY, _CALL_ACTIVITY_WITH_RETRY, _CREATE_TIMER = 0, 1, 5
+_CREATE_TIMER = 5
 _COMPOUND = {11, 12}
-_UNSERVED = {
+_REFUSED = {
+    1: "call_activity_with_retry",
     2: "call_sub_orchestrator",
     3: "call_sub_orchestrator_with_retry",
     4: "continue_as_new",
@@ -50,8 +46,8 @@ _UNSERVED = {
 }
 
 
-# The SDK parses the timestamps of the whole history anew in every replay, which takes longer than the replay: the same
-# few texts each time, which are looked up here.
+# In each replay the SDK parses the timestamps of the whole history, which takes longer than the replay itself. They are
+# the same few texts each time, so their values are cached.
 _sdk_history = vars(importlib.import_module("azure.durable_functions.models.history.HistoryEvent"))
 _sdk_history["dt_parse"] = lru_cache(10_000)(_sdk_history["dt_parse"])
 
@@ -60,9 +56,19 @@ class FatalError(Exception):
     """The instance fails at once, whatever is still open; the text becomes its output."""
 
 
+class RefusedActionError(FatalError):
+    """The orchestrator asks for something that the app does not use."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(
+            f"the local host does not serve {action}: "
+            "an orchestrator may use call_activity, create_timer, task_any and task_all"
+        )
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """How an orchestrator ended; the instance ends with it when nothing is open any more."""
+    """How an orchestrator ended; its instance ends with it as soon as no task is open."""
 
     status: str
     output: Any
@@ -79,14 +85,16 @@ class Orchestrator:
 
 @dataclass
 class Episode:
-    """What one episode added: its events, what they opened and cancelled, and how far the instance has come."""
+    """The result of one episode: its events, the tasks it opened, the timers it cancelled, and whether it was the last.
+
+    `outcome` is set as soon as the orchestrator has ended, `is_last` when its instance has.
+    """
 
     events: list[Event] = field(default_factory=list[Event])
-    opened: list[Activity | Timer] = field(default_factory=list[Activity | Timer])
+    opened: list[Task] = field(default_factory=list[Task])
     cancelled: list[int] = field(default_factory=list[int])
     outcome: Outcome | None = None
-    custom_status: Any = None
-    final: bool = False
+    is_last: bool = False
 
 
 class EpisodeRunner:
@@ -102,67 +110,53 @@ class EpisodeRunner:
         """Take `arrivals` in and, unless the orchestrator has ended with `outcome`, replay it."""
         episode, instance = self._episode, self._instance
         episode.outcome = outcome
-        self._add(event(Kind.ORCHESTRATOR_STARTED))
-        for arrival in sorted(arrivals, key=lambda each: not instance.repeats(each)):
-            self._arrive(arrival)
+        for event in (new_event(Kind.ORCHESTRATOR_STARTED), *arrivals):
+            self._add(event)
         try:
             if outcome is None:
                 self._replay()
-            episode.final = episode.outcome is not None and not instance.open
+            episode.is_last = episode.outcome is not None and not instance.open
         except FatalError as error:
-            logger.error("orchestration %s (%s): %s", instance.id, instance.name, error)  # noqa: TRY400 - it says all
-            episode.outcome, episode.final = Outcome("Failed", str(error)), True
-        if episode.final and episode.outcome:
-            ended = episode.outcome
-            self._add(event(Kind.EXECUTION_COMPLETED, OrchestrationStatus=ended.status, Result=ended.output))
-        self._add(event(Kind.ORCHESTRATOR_COMPLETED))
-        opened = (instance.open.get(each["EventId"]) for each in episode.events)
-        episode.opened = [each for each in opened if each]
+            _log.error("orchestration %s (%s): %s", instance.id, instance.name, error)
+            episode.outcome, episode.is_last = Outcome("Failed", str(error)), True
+        if episode.is_last and episode.outcome:
+            status, output = episode.outcome.status, episode.outcome.output
+            self._add(new_event(Kind.EXECUTION_COMPLETED, OrchestrationStatus=status, Result=output))
+        self._add(new_event(Kind.ORCHESTRATOR_COMPLETED))
+        opened = (instance.open.get(event["EventId"]) for event in episode.events)
+        episode.opened = [task for task in opened if task]
         return episode
 
-    def _add(self, happened: Event) -> None:
-        happened["Timestamp"] = text_of(self._now)
-        self._instance.apply(happened)
-        self._episode.events.append(happened)
-
-    def _arrive(self, arrival: Event) -> None:
-        instance = self._instance
-        repeats = instance.repeats(arrival)
-        task = instance.open.get(arrival.get("TaskScheduledId", arrival.get("TimerId", -1)))
-        self._add(arrival)
-        if not repeats:
-            return
-        if isinstance(task, Activity) and task.retry:
-            fire_at = self._now + timedelta(milliseconds=task.retry.interval_ms)
-            self._add(timer_created(Timer(instance.next_id, fire_at, task)))
-        elif isinstance(task, Timer) and task.before:
-            self._add(scheduled(replace(task.before, id=instance.next_id, attempt=task.before.attempt + 1)))
+    def _add(self, event: Event) -> None:
+        event["Timestamp"] = text_of(self._now)
+        self._instance.apply(event)
+        self._episode.events.append(event)
 
     def _replay(self) -> None:
-        reply = _ask(self._orchestrator, self._instance, self._episode.events)
-        if reply.get("customStatus") is not None:
-            self._episode.custom_status = _checked_status(reply["customStatus"])
-        self._follow(list(_flat(reply["actions"])))
-        if "error" in reply:
-            text = f"Orchestrator function '{self._instance.name}' failed: {reply['error']}"
+        state = _replay_with_sdk(self._orchestrator, self._instance, self._episode.events)
+        if state.get("customStatus") is not None:
+            raise RefusedActionError("set_custom_status")
+        self._take(list(_flat(state["actions"])))
+        if "error" in state:
+            text = f"Orchestrator function '{self._instance.name}' failed: {state['error']}"
             self._episode.outcome = Outcome("Failed", text)
-        elif reply["isDone"]:
-            self._episode.outcome = Outcome("Completed", reply.get("output"))
+        elif state["isDone"]:
+            self._episode.outcome = Outcome("Completed", state.get("output"))
 
-    def _follow(self, actions: list[Event]) -> None:
-        """Check `actions` against what was asked for before, then act on what is new in them."""
-        planned = list(self._instance.planned)
-        for place, before in enumerate(planned):
-            _check_same(before, actions[place] if place < len(actions) else None)
-            if before.name is None and actions[place].get("isCanceled"):
-                self._cancel(before.id)
-        for action in actions[len(planned) :]:
+    def _take(self, actions: list[Event]) -> None:
+        """Compare `actions` with the tasks of earlier episodes, then open what is new in them."""
+        requested = list(self._instance.requested)
+        for index, task in enumerate(requested):
+            _check_same(task, actions[index] if index < len(actions) else None)
+            if isinstance(task, Timer) and actions[index].get("isCanceled"):
+                self._cancel(task.id)
+        for action in actions[len(requested) :]:
             self._open(action)
 
     def _open(self, action: Event) -> None:
-        new_id = self._instance.next_id
+        new_id = len(self._instance.requested)
         if action["actionType"] == _CREATE_TIMER:
-            self._add(timer_created(Timer(new_id, moment_of(action["fireAt"]))))
+            self._add(opening_event(Timer(new_id, moment_of(action["fireAt"]))))
             if action["isCanceled"]:
                 self._cancel(new_id)
             return
@@ -173,17 +167,15 @@ class EpisodeRunner:
                 f"The function '{name}' doesn't exist, is disabled, or is not an activity function. "
                 f"Additional info: The following are the known activity functions: {known}."
             )
-        options = action.get("retryOptions")
-        retry = Retry(options["firstRetryIntervalInMilliseconds"], options["maxNumberOfAttempts"]) if options else None
-        self._add(scheduled(Activity(new_id, name, action["input"], retry)))
+        self._add(opening_event(Activity(new_id, name, action["input"])))
 
     def _cancel(self, timer_id: int) -> None:
         if timer_id in self._instance.open:
-            self._add(event(Kind.TIMER_CANCELED, TimerId=timer_id))
+            self._add(new_event(Kind.TIMER_CANCELED, TimerId=timer_id))
             self._episode.cancelled.append(timer_id)
 
 
-def _ask(orchestrator: Orchestrator, instance: Instance, events: list[Event]) -> dict[str, Any]:
+def _replay_with_sdk(orchestrator: Orchestrator, instance: Instance, events: list[Event]) -> dict[str, Any]:
     """Replay `instance` with its new `events` through the SDK and return the state that it reports.
 
     No durations of long timers are sent, as the Durable Task Scheduler sends none: a timer of any length is one timer.
@@ -198,11 +190,11 @@ def _ask(orchestrator: Orchestrator, instance: Instance, events: list[Event]) ->
             "upperSchemaVersionNew": 2,
         }
     )
-    body = f'{{"history":[{",".join([*instance.played, *sent_to_sdk(events)])}],{rest[1:]}'
+    body = f'{{"history":[{",".join([*instance.played, *encode_for_sdk(events)])}],{rest[1:]}'
     try:
         return json.loads(orchestrator.handle(OrchestrationContext(body)))
-    except Exception as error:  # whatever user code raises fails the instance, not the host
-        logger.warning("orchestrator %s of %s raised", instance.name, instance.id, exc_info=error.__cause__ or error)
+    except Exception as error:  # any exception of the app's code fails the instance, not the host
+        _log.warning("orchestrator %s of %s raised", instance.name, instance.id, exc_info=error.__cause__ or error)
         _, marked, state = str(error).rpartition(_STATE_OF_FAILED)
         if marked:
             return json.loads(state)
@@ -216,30 +208,25 @@ def _flat(actions: list[Any]) -> Iterator[Event]:
             yield from _flat(action)  # pyright: ignore[reportUnknownArgumentType]
         elif action["actionType"] in _COMPOUND:
             yield from _flat(action["compoundActions"])
-        elif action["actionType"] in _UNSERVED:
-            raise FatalError(f"the local host does not serve {_UNSERVED[action['actionType']]}")
+        elif action["actionType"] in _REFUSED:
+            raise RefusedActionError(_REFUSED[action["actionType"]])
         else:
             yield action
 
 
-def _check_same(before: Planned, action: Event | None) -> None:
-    """Raise unless a replay asks again for what stands in the history, as DTFx does."""
-    was = "a timer task" if before.name is None else "an activity task"
-    named = "" if before.name is None else f" and name '{before.name}'"
+def _check_same(task: Task, action: Event | None) -> None:
+    """Raise unless a replay asks for `task` again, as DTFx does."""
+    name = task.name if isinstance(task, Activity) else None
+    described = "a timer task" if name is None else "an activity task"
+    named = "" if name is None else f" and name '{name}'"
     if action is None:
         now = "the current replay execution hasn't (yet?) scheduled this task"
-    elif action.get("functionName") != before.name:
+    elif action.get("functionName") != name:
         now = f"the current replay instead asks for {action.get('functionName') or 'a timer'} there"
     else:
         return
     raise FatalError(
-        f"Non-Deterministic workflow detected: A previous execution of this orchestration scheduled {was} with "
-        f"sequence ID {before.id}{named}, but {now}. Was a change made to the orchestrator code after this instance "
+        f"Non-Deterministic workflow detected: A previous execution of this orchestration scheduled {described} with "
+        f"sequence ID {task.id}{named}, but {now}. Was a change made to the orchestrator code after this instance "
         "had already started running?"
     )
-
-
-def _checked_status(status: Any) -> Any:
-    if len(json.dumps(status, ensure_ascii=False).encode("utf-16-le", "surrogatepass")) > _CUSTOM_STATUS_BYTES:
-        raise FatalError("The custom status is larger than 16 KB of UTF-16 text.")
-    return status

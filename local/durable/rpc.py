@@ -1,25 +1,24 @@
 """The endpoints that the SDK's durable client calls, with the status codes and JSON of the Durable extension.
 
-They listen on a port of their own, on the loopback interface only: whoever reaches them may do anything.
+They listen on their own port and on the loopback interface only, because they authenticate no caller.
 """
 
 import json
 import logging
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
-from uuid import uuid4
 
 from starlette.types import Receive, Scope, Send
 
 from local.durable.engine import AlreadyExistsError, Engine, UnknownOrchestratorError
 from local.durable.history import moment_of, text_of
-from local.durable.status import history_of, status_of
-from local.durable.taskhub import Filter, TaskHub
+from local.durable.taskhub import RUNNING, Row, TaskHub
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 PREFIX = "/durabletask/"
 _NOT_IN_IDS = set("/\\#?")
+_PURGE_FILTERS = {"createdTimeFrom", "createdTimeTo", "runtimeStatus"}
 
 
 class _Answer(NamedTuple):
@@ -30,11 +29,10 @@ class _Answer(NamedTuple):
 class DurableRpc:
     """An ASGI app over `engine` and `hub`, both borrowed."""
 
-    def __init__(self, engine: Engine, hub: TaskHub, orchestrators: list[str], version: str) -> None:
+    def __init__(self, engine: Engine, hub: TaskHub, orchestrators: list[str]) -> None:
         self._engine = engine
         self._hub = hub
         self._orchestrators = orchestrators
-        self._version = version
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -43,9 +41,9 @@ class DurableRpc:
         query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
         try:
             status, body = await self._route(scope["method"], parts, query, receive)
-        except Exception as error:
-            logger.exception("durable request %s failed", path)
-            status, body = _refusal(500, error, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the client gets it, as from the extension
+            _log.exception("durable request %s failed", path)
+            status, body = _problem(500, error, type(error).__name__)
         content = b"" if body is None else json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -53,66 +51,46 @@ class DurableRpc:
 
     async def _route(self, method: str, parts: list[str], query: dict[str, str], receive: Receive) -> _Answer:
         match method, parts:
-            case "POST", ["orchestrators", name, *rest] if len(rest) <= 1:
-                return await self._start(name, rest[0] if rest else uuid4().hex, query, await _body(receive))
-            case "GET", ["instances", instance]:
-                return await self._status(instance, query)
-            case "GET", ["instances"]:
-                return await self._statuses(query)
-            case "DELETE", ["instances", instance]:
-                return _deleted(await self._engine.purge(instance))
-            case "DELETE", ["instances"]:
-                return _deleted(await self._engine.purge_by(_filter(query)))
-            case "POST", ["instances", instance, "terminate"]:
-                outcome = await self._engine.terminate(instance, query.get("reason", ""))
-                return _Answer({"terminated": 202, "ended before": 410, "unknown": 404}[outcome])
+            case "POST", ["orchestrators", name, instance_id] if not query:
+                return await self._start(name, instance_id, await _read_body(receive))
+            case "GET", ["instances", instance_id] if not query:
+                row = await self._hub.read(instance_id)
+                return _Answer(404) if row is None else _Answer(202 if row.status == RUNNING else 200, _status_of(row))
+            case "DELETE", ["instances"] if query.keys() == _PURGE_FILTERS:
+                since, until = (text_of(moment_of(query[name])) for name in ("createdTimeFrom", "createdTimeTo"))
+                deleted = await self._hub.purge(since, until, query["runtimeStatus"].split(","))
+                return _Answer(200, {"instancesDeleted": deleted}) if deleted else _Answer(404)
             case _:
-                return _unserved(parts)
+                return _refuse(method, parts, query)
 
-    async def _start(self, name: str, instance: str, query: dict[str, str], body: bytes) -> _Answer:
-        if len(instance) > 100 or instance.startswith("@") or _NOT_IN_IDS & set(instance) or not instance.isprintable():
-            return _refusal(
-                400,
-                f"Instance id {instance!r} is not allowed: 1 to 100 characters, none of / \\ # ?, no @ at "
-                "its beginning.",
-                "System.ArgumentException",
-            )
+    async def _start(self, name: str, instance_id: str, body: bytes) -> _Answer:
+        if not _is_valid(instance_id):
+            text = f"Instance id {instance_id!r} is not allowed: 1 to 100 characters, none of / \\ # ?, not @ first."
+            return _problem(400, text, "System.ArgumentException")
         try:
-            given = json.loads(body) if body else None
-            await self._engine.start(name, instance, given, query.get("version", self._version))
+            await self._engine.start(name, instance_id, json.loads(body) if body else None)
         except json.JSONDecodeError:
-            return _refusal(400, "Invalid JSON content", "Newtonsoft.Json.JsonReaderException")
+            return _problem(400, "Invalid JSON content", "Newtonsoft.Json.JsonReaderException")
         except UnknownOrchestratorError:
             known = ", ".join(f"'{each}'" for each in self._orchestrators)
             text = (
                 f"The function '{name}' doesn't exist, is disabled, or is not an orchestrator function. "
                 f"Additional info: The following are the known orchestrator functions: {known}."
             )
-            return _refusal(400, text, "System.ArgumentException")
+            return _problem(400, text, "System.ArgumentException")
         except AlreadyExistsError:
             text = "An Orchestration instance with the status Running already exists."
-            return _refusal(500, text, "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException")
-        return _Answer(202, {"id": instance})
-
-    async def _status(self, instance: str, query: dict[str, str]) -> _Answer:
-        row, episodes = await self._hub.read(instance)
-        if row is None:
-            return _Answer(404)
-        status = status_of(row, with_input=_flag(query, "showInput", default=True))
-        if _flag(query, "showHistory"):
-            status["historyEvents"] = history_of(
-                episodes,
-                with_input=_flag(query, "showInput", default=True),
-                with_output=_flag(query, "showHistoryOutput"),
-            )
-        return _Answer(202 if row.status == "Running" else 200, status)
-
-    async def _statuses(self, query: dict[str, str]) -> _Answer:
-        rows = await self._hub.find(_filter(query))
-        return _Answer(200, [status_of(row, with_input=_flag(query, "showInput", default=True)) for row in rows])
+            return _problem(500, text, "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException")
+        return _Answer(202, {"id": instance_id})
 
 
-async def _body(receive: Receive) -> bytes:
+def _is_valid(instance_id: str) -> bool:
+    """Return whether Azure Storage can keep an instance with this id."""
+    has_reserved = instance_id.startswith("@") or _NOT_IN_IDS & set(instance_id)
+    return len(instance_id) <= 100 and instance_id.isprintable() and not has_reserved
+
+
+async def _read_body(receive: Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
@@ -121,33 +99,45 @@ async def _body(receive: Receive) -> bytes:
             return body
 
 
-def _filter(query: dict[str, str]) -> Filter:
-    default = Filter()
-    since, until = query.get("createdTimeFrom"), query.get("createdTimeTo")
-    return Filter(
-        created_from=text_of(moment_of(since)) if since else default.created_from,
-        created_to=text_of(moment_of(until)) if until else default.created_to,
-        statuses=tuple(each for each in query.get("runtimeStatus", "").split(",") if each),
-        prefix=query.get("instanceIdPrefix", ""),
+def _status_of(row: Row) -> dict[str, Any]:
+    """Return the JSON from which the SDK makes a `DurableOrchestrationStatus`."""
+    return {
+        "name": row.name,
+        "instanceId": row.id,
+        "runtimeStatus": row.status,
+        "input": None,
+        "customStatus": None,
+        "output": json.loads(row.output),
+        "createdTime": row.created,
+        "lastUpdatedTime": row.updated,
+    }
+
+
+def _refuse(method: str, parts: list[str], query: dict[str, str]) -> _Answer:
+    """Refuse by name what the extension serves and the app does not use; the SDK shows its caller only the status."""
+    match method, parts:
+        case "POST", ["instances", _, operation, *_]:
+            name = operation
+        case "POST", ["orchestrators", *_]:
+            name = "start_new with a version or without an instance id"
+        case "GET", ["instances", _]:
+            name = f"get_status with {', '.join(query)}"
+        case "GET", ["instances"]:
+            name = "get_status_by"
+        case "DELETE", ["instances", _]:
+            name = "purge_instance_history"
+        case "DELETE", ["instances"]:
+            name = f"purge_instance_history_by without all of {', '.join(sorted(_PURGE_FILTERS))}"
+        case _:
+            name = parts[0]
+    text = (
+        f"the local host does not serve the durable operation {name}: "
+        "it serves start_new, get_status and purge_instance_history_by as the app calls them"
     )
+    _log.error(text)
+    return _problem(501, text, "System.NotSupportedException")
 
 
-def _flag(query: dict[str, str], name: str, *, default: bool = False) -> bool:
-    return query.get(name, str(default)).lower() == "true"
-
-
-def _deleted(count: int) -> _Answer:
-    return _Answer(200, {"instancesDeleted": count}) if count else _Answer(404)
-
-
-def _unserved(parts: list[str]) -> _Answer:
-    """Refuse by name what the extension has and this host has not; of it the SDK shows its caller only the 501."""
-    operation = parts[2] if len(parts) > 2 and parts[0] == "instances" else parts[0]
-    text = f"the local host does not serve the durable operation {operation}"
-    logger.error(text)
-    return _refusal(501, text, "System.NotSupportedException")
-
-
-def _refusal(status: int, reason: object, kind: str) -> _Answer:
+def _problem(status: int, reason: object, kind: str) -> _Answer:
     text = str(reason)
     return _Answer(status, {"Message": text, "ExceptionMessage": text, "ExceptionType": kind})

@@ -1,15 +1,15 @@
-"""The task hub: instances and their histories in one SQLite file, written by one thread of its own.
+"""The task hub: instances and their histories in one SQLite file, written by one thread.
 
-What waits when the thread comes round is one transaction, so the busier the hub, the fewer commits. `synchronous` is
-NORMAL in WAL mode: a commit survives `kill -9` of this process, which is what is promised, though not a power cut.
+All jobs that wait when the thread is free are one transaction, so the busier the hub, the fewer commits. `synchronous`
+is NORMAL in WAL mode: a commit survives `kill -9` of this process, which is what is promised, but not a power cut.
 """
 
 import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,8 +20,8 @@ _Job = tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any] | None]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS instances (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL, status TEXT NOT NULL, input TEXT NOT NULL, output TEXT NOT NULL,
-    custom_status TEXT NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, status TEXT NOT NULL, output TEXT NOT NULL,
+    created TEXT NOT NULL, updated TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS instances_by_status ON instances (status, created);
 CREATE TABLE IF NOT EXISTS history (
@@ -31,57 +31,45 @@ CREATE TABLE IF NOT EXISTS running (
     instance TEXT NOT NULL, task INTEGER NOT NULL, PRIMARY KEY (instance, task)
 ) WITHOUT ROWID;
 """
-OVER = ("Completed", "Failed", "Terminated")
+RUNNING, COMPLETED, FAILED = "Running", "Completed", "Failed"
+"""The statuses of an instance."""
 
 
 class Row(NamedTuple):
-    """An instance as statuses tell of it; `input`, `output` and `custom_status` are JSON."""
+    """An instance as its status shows it; `output` is JSON."""
 
     id: str
     name: str
     status: str
-    input: str
     output: str
-    custom_status: str
     created: str
     updated: str
 
 
 class Unfinished(NamedTuple):
-    """What is needed to go on with an instance: its episodes, and the activities that had been started."""
+    """An instance that has not ended: its episodes, and the ids of its activities that were started."""
 
     id: str
     episodes: list[str]
-    running: set[int]
+    started: set[int]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One episode to be written; `create` is the row of an instance that begins with it."""
+    """One episode to write: its `events`, the instance after it, and the ids of the activities that `ended` in it."""
 
-    instance: str
+    instance_id: str
+    name: str
     episode: int
     events: str
     status: str
     output: str
-    custom_status: str | None
     updated: str
-    ended: list[int] = field(default_factory=list[int])
-    create: Row | None = None
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which instances are meant; times are in the hub's own form and inclusive."""
-
-    created_from: str = ""
-    created_to: str = "9999"
-    statuses: tuple[str, ...] = ()
-    prefix: str = ""
+    ended: Sequence[int]
 
 
 class TaskHub:
-    """Opened by `open`, closed by `close`; every method may be awaited from the event loop."""
+    """Opened by `open`, closed by `close`; the event loop may await every method."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -89,10 +77,10 @@ class TaskHub:
         self._thread = threading.Thread(target=self._work, name="taskhub", daemon=True)
 
     async def open(self) -> None:
-        """Open the file, made when it is missing.
+        """Open the file; create it if it is missing.
 
         Raises:
-            RefusedError: it cannot be opened or is no task hub.
+            RefusedError: the file cannot be opened or is not a task hub.
         """
         self._loop = asyncio.get_running_loop()
         self._thread.start()
@@ -103,34 +91,34 @@ class TaskHub:
             raise RefusedError(f"the task hub {self._path} cannot be opened: {error}") from error
 
     async def close(self) -> None:
-        """Write what is still waiting, then close."""
+        """Run the jobs that still wait, then close the file."""
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
     async def write(self, change: Change) -> None:
-        """Write an episode, wholly or not at all."""
+        """Write an episode, all of it or nothing. The first episode replaces an ended instance with the same id."""
         await self._do(lambda connection: _write(connection, change))
 
-    def mark_running(self, instance: str, task: int) -> None:
-        """Note, soon, that an activity was started: after a crash it counts as failed instead of starting again."""
+    def mark_started(self, instance_id: str, task_id: int) -> None:
+        """Note, soon, that an activity was started: after a crash it counts as failed and is not started again."""
         statement = "INSERT OR REPLACE INTO running VALUES (?, ?)"
-        self._jobs.put((lambda connection: connection.execute(statement, (instance, task)), None))
+        self._jobs.put((lambda connection: connection.execute(statement, (instance_id, task_id)), None))
 
     async def unfinished(self) -> list[Unfinished]:
         """Return every instance that has not ended."""
         return await self._do(_unfinished)
 
-    async def read(self, instance: str) -> tuple[Row | None, list[str]]:
-        """Return an instance and its episodes."""
-        return await self._do(lambda connection: (_row(connection, instance), _episodes(connection, instance)))
+    async def read(self, instance_id: str) -> Row | None:
+        """Return an instance."""
+        return await self._do(lambda connection: _read(connection, instance_id))
 
-    async def find(self, wanted: Filter) -> list[Row]:
-        """Return the instances meant by `wanted`, oldest first."""
-        return await self._do(lambda connection: _find(connection, wanted))
+    async def purge(self, created_from: str, created_to: str, statuses: Sequence[str]) -> int:
+        """Delete the ended instances with one of `statuses` created between these times; return how many there were.
 
-    async def delete(self, instances: list[str]) -> int:
-        """Delete these instances, histories and all; return how many there were."""
-        return await self._do(lambda connection: _delete(connection, instances))
+        The times are as `text_of` writes them, and inclusive.
+        """
+        ended = {COMPLETED, FAILED}.intersection(statuses)
+        return await self._do(lambda connection: _purge(connection, created_from, created_to, ended))
 
     async def _do(self, job: Callable[[sqlite3.Connection], T]) -> T:
         done: asyncio.Future[T] = self._loop.create_future()
@@ -148,7 +136,7 @@ class TaskHub:
                 with connection:  # commits, or rolls back
                     connection.execute("BEGIN IMMEDIATE")
                     results = [work(connection) for work, _ in batch]
-            except Exception as error:  # noqa: BLE001 - whoever waits for the job gets it
+            except Exception as error:  # noqa: BLE001 - the callers that wait for the jobs get it
                 self._answer(batch, [error] * len(batch))
             else:
                 self._answer(batch, results)
@@ -165,7 +153,7 @@ class TaskHub:
 
 def _resolve(waiting: list[tuple[asyncio.Future[Any], Any]]) -> None:
     for done, result in waiting:
-        if done.done():  # its caller was cancelled meanwhile
+        if done.done():  # its caller was cancelled
             continue
         if isinstance(result, Exception):
             done.set_exception(result)
@@ -182,50 +170,49 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _write(connection: sqlite3.Connection, change: Change) -> None:
-    if change.create:
-        _delete(connection, [change.instance])
-        connection.execute("INSERT INTO instances VALUES (?, ?, ?, ?, ?, ?, ?, ?)", change.create)
-    connection.execute(
-        "UPDATE instances SET status = ?, output = ?, custom_status = coalesce(?, custom_status), updated = ?"
-        " WHERE id = ?",
-        (change.status, change.output, change.custom_status, change.updated, change.instance),
-    )
-    connection.execute("INSERT INTO history VALUES (?, ?, ?)", (change.instance, change.episode, change.events))
-    if change.status in OVER:
-        connection.execute("DELETE FROM running WHERE instance = ?", (change.instance,))
+    instance_id = change.instance_id
+    if change.episode == 0:
+        _delete(connection, [instance_id])
+        row = Row(instance_id, change.name, change.status, change.output, change.updated, change.updated)
+        connection.execute("INSERT INTO instances VALUES (?, ?, ?, ?, ?, ?)", row)
+    else:
+        update = "UPDATE instances SET status = ?, output = ?, updated = ? WHERE id = ?"
+        connection.execute(update, (change.status, change.output, change.updated, instance_id))
+    connection.execute("INSERT INTO history VALUES (?, ?, ?)", (instance_id, change.episode, change.events))
+    if change.status != RUNNING:
+        connection.execute("DELETE FROM running WHERE instance = ?", (instance_id,))
     elif change.ended:
-        ended = [(change.instance, task) for task in change.ended]
+        ended = [(instance_id, task_id) for task_id in change.ended]
         connection.executemany("DELETE FROM running WHERE instance = ? AND task = ?", ended)
 
 
-def _delete(connection: sqlite3.Connection, instances: list[str]) -> int:
-    keys = [(each,) for each in instances]
-    connection.executemany("DELETE FROM history WHERE instance = ?", keys)
-    connection.executemany("DELETE FROM running WHERE instance = ?", keys)
-    return max(0, connection.executemany("DELETE FROM instances WHERE id = ?", keys).rowcount)
+def _delete(connection: sqlite3.Connection, instance_ids: Sequence[str]) -> None:
+    for table, column in (("history", "instance"), ("running", "instance"), ("instances", "id")):
+        keys = [(each,) for each in instance_ids]
+        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608 - constants
 
 
-def _row(connection: sqlite3.Connection, instance: str) -> Row | None:
-    found = connection.execute("SELECT * FROM instances WHERE id = ?", (instance,)).fetchone()
+def _read(connection: sqlite3.Connection, instance_id: str) -> Row | None:
+    found = connection.execute("SELECT * FROM instances WHERE id = ?", (instance_id,)).fetchone()
     return Row(*found) if found else None
 
 
-def _episodes(connection: sqlite3.Connection, instance: str) -> list[str]:
-    found = connection.execute("SELECT events FROM history WHERE instance = ? ORDER BY episode", (instance,))
-    return [events for (events,) in found]
-
-
-def _find(connection: sqlite3.Connection, wanted: Filter) -> list[Row]:
-    found = connection.execute(
-        "SELECT * FROM instances WHERE created >= ? AND created <= ? AND substr(id, 1, length(?)) = ? ORDER BY created",
-        (wanted.created_from, wanted.created_to, wanted.prefix, wanted.prefix),
-    )
-    return [row for row in map(Row._make, found) if not wanted.statuses or row.status in wanted.statuses]
+def _purge(connection: sqlite3.Connection, created_from: str, created_to: str, statuses: set[str]) -> int:
+    query = "SELECT id, status FROM instances WHERE created BETWEEN ? AND ?"
+    rows = connection.execute(query, (created_from, created_to)).fetchall()
+    ended = [instance_id for instance_id, status in rows if status in statuses]
+    _delete(connection, ended)
+    return len(ended)
 
 
 def _unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
-    found = connection.execute("SELECT id FROM instances WHERE status = 'Running' ORDER BY created")
     started: dict[str, set[int]] = {}
-    for instance, task in connection.execute("SELECT instance, task FROM running"):
-        started.setdefault(instance, set()).add(task)
-    return [Unfinished(each, _episodes(connection, each), started.get(each, set())) for (each,) in found]
+    for instance_id, task_id in connection.execute("SELECT instance, task FROM running"):
+        started.setdefault(instance_id, set()).add(task_id)
+    found = connection.execute("SELECT id FROM instances WHERE status = ? ORDER BY created", (RUNNING,))
+    return [Unfinished(each, _episodes(connection, each), started.get(each, set())) for (each,) in found.fetchall()]
+
+
+def _episodes(connection: sqlite3.Connection, instance_id: str) -> list[str]:
+    found = connection.execute("SELECT events FROM history WHERE instance = ? ORDER BY episode", (instance_id,))
+    return [events for (events,) in found]

@@ -1,7 +1,7 @@
-"""The local Functions host: serves the very app that Azure runs, on one machine.
+"""The local Functions host: serves the app that Azure runs, on one machine.
 
-It stands in for the Functions host, its Python worker and the Durable extension: HTTP, timer, change-feed, activity and
-orchestration triggers and the durable client. What it does not serve it refuses by name.
+It takes the place of the Functions host, its Python worker and the Durable extension: HTTP, timer, change-feed,
+activity and orchestration triggers and the durable client, each as far as the app uses it. It refuses the rest by name.
 """
 
 import argparse
@@ -20,28 +20,28 @@ from typing import TYPE_CHECKING
 
 from local.errors import HostError, RefusedError
 from local.host.options import PLATFORM_SETTINGS, Options, load_settings, name_account, options_of
-from local.model.launch import ModelServer, use
+from local.model.launch import ModelServer, use_scripted_model
 from shared.settings import SettingsError
 
 if TYPE_CHECKING:
     from azure.functions import FunctionRegister
 
-    from local.host.index import Index
+    from local.host.functions import Index
 
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def main() -> None:
-    """Serve until SIGTERM, which leaves open requests and streams their time, or SIGINT, which doesn't."""
+    """Serve until SIGTERM, after which open requests and streams get their time, or SIGINT, which cuts them."""
     began = time.monotonic()
     arguments = _arguments()
     data_dir = arguments.data_dir.resolve() if arguments.data_dir else None
     try:
-        os.chdir(arguments.app_dir)  # where the worker runs an app
+        os.chdir(arguments.app_dir)  # the worker's directory is also the app's
         load_settings(Path())
         _prepare(data_dir)
         with ExitStack() as stack:
-            # First of all, so that it starts on another core while this process imports.
+            # Before the imports, so that it starts on another core at the same time.
             model = None if os.environ.get("OPENAI_BASE_URL") else stack.enter_context(ModelServer())
             options = options_of(Path(), arguments.host, arguments.port, Path(os.environ["DATA_DIR"]))
             _serve(replace(options, grace=arguments.grace), model, began)
@@ -51,7 +51,7 @@ def main() -> None:
         sys.exit(f"cannot start: {error}")
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(0)  # functions that are still busy on their threads are not waited for, as the worker's are not
+    os._exit(0)  # threads of the app that are still busy are not waited for, as the worker's are not
 
 
 def _arguments() -> argparse.Namespace:
@@ -59,25 +59,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--app-dir", type=_directory, default=Path(), help="folder of function_app.py (this one)")
     parser.add_argument("--port", type=int, help="PORT, else 7071; 0 takes a free one")
     parser.add_argument("--host", help="HOST, else 127.0.0.1")
-    parser.add_argument("--data-dir", type=Path, help="where state is kept: DATA_DIR, else .data in the app's folder")
+    parser.add_argument("--data-dir", type=Path, help="folder of the state: DATA_DIR, else .data in the app's folder")
     parser.add_argument(
         "--grace",
         type=_seconds,
         default=Options.grace,
-        help=f"seconds that requests and streams go on after SIGTERM ({Options.grace:.0f}, as in Azure)",
+        help=f"seconds that open requests and streams get after SIGTERM ({Options.grace:.0f}, as in Azure)",
     )
     return parser.parse_args()
 
 
 def _directory(text: str) -> Path:
     if not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is no folder")
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
     return Path(text)
 
 
 def _seconds(text: str) -> float:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
     return float(text)
 
 
@@ -95,14 +95,14 @@ def _prepare(data_dir: Path | None) -> None:
 
 
 def _serve(options: Options, model: ModelServer | None, began: float) -> None:
-    from local.host.index import load  # noqa: PLC0415 - heavy, as below: the model server comes up meanwhile
+    from local.host.index import load  # noqa: PLC0415 - slow, as below: the model server starts at the same time
 
     notes: list[str] = []
     if model:
-        use(model.wait())
+        use_scripted_model(model.wait())
         notes.append(f"  model          scripted, at {os.environ['OPENAI_BASE_URL']} (OPENAI_BASE_URL is not set)")
     app = load(Path())
-    # What was imported stays; to walk through it again and again costs a tenth of a turn.
+    # What was imported stays in memory. Without this, garbage collection scans it each time: a tenth of a turn.
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -122,13 +122,13 @@ async def _run(app: "FunctionRegister", options: Options, notes: list[str], bega
 
     stop, hurry, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
 
-    def told(number: int) -> None:
-        if number == signal.SIGINT or stop.is_set():  # somebody sits there and waits
+    def on_signal(number: int) -> None:
+        if number == signal.SIGINT or stop.is_set():  # a person waits for the end
             hurry.set()
         stop.set()
 
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda number, _frame: loop.call_soon_threadsafe(told, number))
+        signal.signal(each, lambda number, _frame: loop.call_soon_threadsafe(on_signal, number))
     async with serve(app, options, hurry) as running:
         for line in [*_banner(running.index, options), *notes]:
             print(line)
@@ -140,15 +140,15 @@ async def _run(app: "FunctionRegister", options: Options, notes: list[str], bega
 
 def _banner(index: "Index", options: Options) -> list[str]:
     routes = [f"{','.join(sorted(each.methods)) or 'any':<14} /{each.template}" for each in index.routes]
-    named = {
+    functions = {
         "orchestrators": list(index.orchestrators),
         "activities": list(index.activities),
         "timers": [f"{each.function.name} ({each.schedule})" for each in index.timers],
         "change feeds": [f"{each.function.name} ({each.container})" for each in index.feeds],
     }
     return [
-        "Local Functions host: stands in for Azure Functions and its Durable extension, on this machine only",
+        "Local Functions host: takes the place of Azure Functions and its Durable extension, on this machine only",
         *(f"  {route}" for route in routes),
-        *(f"  {kind:<14} {', '.join(names)}" for kind, names in named.items() if names),
+        *(f"  {kind:<14} {', '.join(names)}" for kind, names in functions.items() if names),
         f"  data           {options.data_dir.resolve()}, task hub {options.task_hub}",
     ]

@@ -1,4 +1,4 @@
-"""What the host is told: by its caller, the environment, and the app's host.json and local.settings.json."""
+"""The options of a host: from its caller, the environment, and the app's host.json and local.settings.json."""
 
 import json
 import os
@@ -14,14 +14,14 @@ PLATFORM_SETTINGS = {
     "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING": "1",  # payloads are plain values: nothing is imported by a name in them
     "TASKHUB_NAME": "turnlog",
 }
-"""What every host of this app sets; host.json names the task hub by the last one."""
+"""Settings that every host of this app sets; host.json names the task hub by the last one."""
 
-_MOST_PORT = 65535
+_MAX_PORT = 65535
 
 
 @dataclass(frozen=True)
 class Options:
-    """How an app is served; port 0 takes a free one."""
+    """How an app is served; port 0 takes a free port."""
 
     host: str = "127.0.0.1"
     port: int = 7071
@@ -30,36 +30,37 @@ class Options:
     route_prefix: str = "api"
     cors: frozenset[str] = frozenset()
     slots: int = 100  # activities that run at once
-    default_version: str = ""
-    grace: float = 30.0  # seconds that requests and streams get at stopping: what the real host gives them
+    grace: float = 30.0  # seconds that open requests and streams get at the end, as in Azure
 
 
 def read_values(app_dir: Path) -> dict[str, str]:
-    """Return the `Values` of local.settings.json; none where there is no such file."""
+    """Return the `Values` of local.settings.json; none if there is no such file."""
     values = _read(app_dir / "local.settings.json").get("Values", {})
     return {name: str(value) for name, value in values.items()}
 
 
 def load_settings(app_dir: Path) -> None:
-    """Take the `Values` of local.settings.json into the environment, as `func start` does; what is set there stays."""
+    """Set the `Values` of local.settings.json in the environment, as `func start` does, unless they are set there."""
     for name, value in read_values(app_dir).items():
         os.environ.setdefault(name, value)
 
 
 def name_account() -> None:
-    """Let Cosmos DB triggers find the account that the app uses; in Azure the settings name both."""
+    """Set the account of the app as that of its Cosmos DB triggers; in Azure the settings name both."""
     if account := os.environ.get("COSMOS_ENDPOINT"):
         os.environ.setdefault("COSMOS__accountEndpoint", account)
 
 
 def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path) -> Options:
-    """Return the options that the environment and host.json in `app_dir` ask for.
+    """Return the options from the environment and from host.json in `app_dir`.
 
     Raises:
-        RefusedError: host.json is no JSON object, or PORT no number.
+        RefusedError: host.json is not a JSON object or names orchestration versions, or PORT is not a number.
     """
     extensions = _read(app_dir / "host.json").get("extensions", {})
     durable = extensions.get("durableTask", {})
+    if "defaultVersion" in durable:
+        raise RefusedError("host.json: local host does not serve extensions.durableTask.defaultVersion; remove it")
     origins = os.environ.get("CORS_ORIGINS", "").split(",")
     named = re.sub("%([^%]+)%", lambda found: os.environ.get(found[1], ""), durable.get("hubName", ""))
     return Options(
@@ -70,19 +71,18 @@ def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path
         route_prefix=extensions.get("http", {}).get("routePrefix", Options.route_prefix),
         cors=frozenset(origin.strip().rstrip("/") for origin in origins if origin.strip()),
         slots=durable.get("maxConcurrentActivityFunctions", Options.slots),
-        default_version=durable.get("defaultVersion", Options.default_version),
     )
 
 
 def port_of(text: str) -> int:
-    """Return the port that PORT names; empty is the default, and 0 takes a free one.
+    """Return the port that PORT names; empty is the default, and 0 takes a free port.
 
     Raises:
-        RefusedError: it is no port.
+        RefusedError: it is not a port.
     """
     text = text or str(Options.port)
-    if not text.isdigit() or int(text) > _MOST_PORT:
-        raise RefusedError(f"PORT must be a number from 0 to {_MOST_PORT}, not {text!r}")
+    if not text.isdigit() or int(text) > _MAX_PORT:
+        raise RefusedError(f"PORT must be a number from 0 to {_MAX_PORT}, not {text!r}")
     return int(text)
 
 

@@ -1,49 +1,26 @@
-"""Routes as ASP.NET matches them: without regard to case, a trailing slash ignored, the most literal route first."""
+"""Routes as ASP.NET matches them: case and a trailing slash do not matter, the most literal route is first."""
 
 import re
-from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 T = TypeVar("T")
 
-_PARAMETER = re.compile(r"\{(?P<star>\*{0,2})(?P<name>\w+)(?P<rules>(?::[^{}]+?)*)(?P<optional>\?)?\}")
-_RULE = re.compile(r":(\w+)(?:\(([^()]*)\))?")
-_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-_RULES: dict[str, Callable[[str, str], bool]] = {
-    "int": lambda text, _: re.fullmatch(r"[+-]?\d{1,10}", text) is not None and -(2**31) <= int(text) < 2**31,
-    "alpha": lambda text, _: re.fullmatch(r"[A-Za-z]*", text) is not None,
-    "guid": lambda text, _: _GUID.fullmatch(text) is not None,
-    "bool": lambda text, _: text.lower() in {"true", "false"},
-    "minlength": lambda text, limit: len(text) >= int(limit),
-    "maxlength": lambda text, limit: len(text) <= int(limit),
-    "length": lambda text, limit: _within(len(text), limit),
-}
+_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class RouteError(ValueError):
-    """A route template that this host cannot serve."""
+    """A route template that this host does not serve."""
 
 
 class _Segment(NamedTuple):
-    literal: str | None
-    name: str
-    rules: tuple[tuple[str, str], ...]
-    optional: bool
-    rest: bool
+    """A part of a template: a literal in lower case, or a parameter, which takes any text but the empty one."""
 
-    @property
-    def rank(self) -> int:
-        """ASP.NET's precedence: literal, constrained parameter, parameter, constrained rest, rest."""
-        if self.literal is not None:
-            return 1
-        return (4 if self.rest else 2) + (not self.rules)
+    literal: str | None
+    name: str = ""
 
     def fits(self, text: str) -> bool:
-        if self.literal is not None:
-            return text.lower() == self.literal
-        return bool(text) and all(_RULES[rule](text, limit) for rule, limit in self.rules)
+        return bool(text) if self.literal is None else text.lower() == self.literal
 
 
 class Match(NamedTuple, Generic[T]):
@@ -54,44 +31,37 @@ class Match(NamedTuple, Generic[T]):
 
 
 class Route(Generic[T]):
-    """A template with the methods it answers to (none named: all) and what is behind it."""
+    """A template with the methods that it answers (none named: all) and its target.
+
+    Raises:
+        RouteError: a segment is neither a literal nor a whole parameter without constraints.
+    """
 
     def __init__(self, template: str, methods: frozenset[str], target: T) -> None:
         self.template = template.strip("/")
         self.methods = methods
         self.target = target
-        self.segments = tuple(_segment(part) for part in self.template.split("/") if part)
-        if any(segment.optional or segment.rest for segment in self.segments[:-1]):
-            raise RouteError(f"route {template!r}: only its last segment may be optional or the rest of the path")
+        self.segments = tuple(_segment(part) for part in self.template.split("/"))
 
     def params(self, path: list[str]) -> dict[str, str] | None:
-        """Return the values in `path`, or None when it does not match."""
-        segments = self.segments
-        if segments and segments[-1].rest:
-            head = len(segments) - 1
-            path = [*path[:head], "/".join(path[head:])] if len(path) >= head else path
-        missing = len(segments) - len(path)
-        if missing not in {0, 1} or (missing == 1 and not (segments[-1].optional or segments[-1].rest)):
+        """Return the values in `path`, which has as many segments, or None when it does not match."""
+        pairs = list(zip(self.segments, path, strict=True))
+        if not all(segment.fits(text) for segment, text in pairs):
             return None
-        found: dict[str, str] = {}
-        for segment, text in zip(segments, path, strict=False):
-            if not segment.fits(text) and not (segment.rest and not text):
-                return None
-            if segment.literal is None:
-                found[segment.name] = text
-        return found
+        return {segment.name: text for segment, text in pairs if segment.literal is None}
 
 
 class Router(Generic[T]):
-    """Finds the route of a request; one that does not take the method gives way to the next that does."""
+    """Finds the route of a request: the first that takes its path and its method."""
 
     def __init__(self, routes: list[Route[T]]) -> None:
-        self._routes = sorted(routes, key=lambda route: [segment.rank for segment in route.segments])
         self._by_length: dict[int, list[Route[T]]] = {}
+        for route in sorted(routes, key=lambda route: [segment.literal is None for segment in route.segments]):
+            self._by_length.setdefault(len(route.segments), []).append(route)
 
     def find(self, method: str, path: list[str]) -> Match[T] | None:
         """Return the target for `method` and `path`, if there is one."""
-        for route in self._of_length(len(path)):
+        for route in self._by_length.get(len(path), ()):
             if route.methods and method not in route.methods:
                 continue
             params = route.params(path)
@@ -99,18 +69,11 @@ class Router(Generic[T]):
                 return Match(route.target, params)
         return None
 
-    def _of_length(self, length: int) -> list[Route[T]]:
-        if length > 64:
-            return self._routes
-        if length not in self._by_length:
-            self._by_length[length] = [route for route in self._routes if _can_have(route, length)]
-        return self._by_length[length]
-
 
 def segments_of(raw_path: bytes) -> list[str] | None:
-    """Split a path as it was sent into decoded segments, or return None for one that Kestrel refuses.
+    """Split a path as it was sent into decoded segments, or return None for a path that Kestrel refuses.
 
-    `%2F` stays as it is, since a decoded slash could not be told from a separator; bytes that are no UTF-8 become
+    `%2F` stays as it is, because a decoded slash would look like a separator. Bytes that are not UTF-8 become
     replacement characters.
     """
     path = raw_path.decode("utf-8", "replace").removeprefix("/").removesuffix("/")
@@ -133,26 +96,11 @@ def _without_dots(parts: list[str]) -> list[str]:
     return resolved
 
 
-def _can_have(route: Route[T], length: int) -> bool:
-    longest = len(route.segments)
-    last = route.segments[-1] if route.segments else None
-    shortest = longest - 1 if last and (last.optional or last.rest) else longest
-    return shortest <= length and (length <= longest or bool(last and last.rest))
-
-
 def _segment(text: str) -> _Segment:
     if "{" not in text and "}" not in text:
-        return _Segment(text.lower(), "", (), optional=False, rest=False)
-    found = _PARAMETER.fullmatch(text)
-    if not found:
-        raise RouteError(f"the local host does not serve the route segment {text!r}")
-    rules = tuple((rule, limit) for rule, limit in _RULE.findall(found["rules"]))
-    unknown = [rule for rule, _ in rules if rule not in _RULES]
-    if unknown:
-        raise RouteError(f"the local host does not serve the route constraint {unknown[0]!r} in {text!r}")
-    return _Segment(None, found["name"], rules, optional=bool(found["optional"]), rest=bool(found["star"]))
-
-
-def _within(length: int, limit: str) -> bool:
-    least, _, most = limit.partition(",")
-    return int(least) <= length <= int(most or least)
+        return _Segment(text.lower())
+    if found := _PARAMETER.fullmatch(text):
+        return _Segment(None, found[1])
+    raise RouteError(
+        f"the local host does not serve the route segment {text!r}: a parameter is a whole segment, as in {{name}}"
+    )

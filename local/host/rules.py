@@ -1,7 +1,7 @@
-"""What is refused: apps that the Azure worker would not index, that its host would break, or that need more than this.
+"""Refuses an app that the Azure worker would not index, that its host would break, or that needs more than this host.
 
-An app that starts here must start there; so each rule is one of the real worker's (`azure_functions_runtime`), one
-measured on the real host, or a limit of this one, and each refusal names the function and the reason.
+An app that starts here must start on Azure. So each rule is one of the real worker's (`azure_functions_runtime`), one
+that was measured on the real host, or a limit of this host. Each refusal names the function and the reason.
 """
 
 import inspect
@@ -12,6 +12,7 @@ from typing import Any
 
 import azure.functions as func
 from azurefunctions.extensions.base import HttpV2FeatureChecker, RequestTrackerMeta, ResponseTrackerMeta
+from croniter import croniter
 
 from local.errors import RefusedError
 
@@ -28,9 +29,15 @@ _SHADOWED = {"openapi.json", "docs", "redoc"}
 _RESERVED = ("admin", "runtime")
 _NAME = re.compile(r"(?!host$)[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)
 
+_Refuse = Callable[[str], typing.NoReturn]
+
 
 def check(name: str, call: Callable[..., Any], bindings: list[Any], prefix: str) -> None:
-    """Raise RefusedError unless the function `name` would run here and on Azure."""
+    """Check the function `name`.
+
+    Raises:
+        RefusedError: the function would not run here, or not on Azure.
+    """
 
     def refuse(reason: str) -> typing.NoReturn:
         raise RefusedError(f"function {name}: {reason}")
@@ -40,7 +47,7 @@ def check(name: str, call: Callable[..., Any], bindings: list[Any], prefix: str)
             raise RefusedError(f"local host does not serve {binding.type} (function {name})")
     if not _NAME.fullmatch(name):
         refuse("the host takes names of 1 to 128 letters, digits, _ and -, a letter first, and not `host`")
-    annotations = _annotations(call, refuse)
+    annotations = _read_annotations(call, refuse)
     inputs: dict[str, Any] = {each.name: each for each in bindings if each.name != "$return"}
     _check_parameters(call, inputs, refuse)
     for binding in inputs.values():
@@ -48,25 +55,25 @@ def check(name: str, call: Callable[..., Any], bindings: list[Any], prefix: str)
     clients = [binding for binding in inputs.values() if binding.type == "durableClient"]
     if any(client.task_hub or client.connection_name for client in clients):
         refuse("local host serves one task hub: the durable client must not name one")
-    # The SDK's middleware is always `async def` and awaits what it wraps, known by this name.
-    wrapped = getattr(call, "client_function", call)
-    if clients and not inspect.iscoroutinefunction(wrapped):
-        refuse("a function with a durable client must be `async def`")
     trigger = next(each for each in bindings if each.type.endswith("Trigger"))
+    # The SDK's middleware for a durable client is always `async def` and awaits the function that it wraps.
+    wrapped = getattr(call, "client_function", call)
+    if trigger.type != "orchestrationTrigger" and not inspect.iscoroutinefunction(wrapped):
+        refuse("local host serves functions that are `async def`")
     if trigger.type == "httpTrigger":
         _check_http(trigger.route or name, annotations, prefix, refuse)
+    elif trigger.type == "timerTrigger":
+        _check_schedule(trigger.schedule, refuse)
 
 
-def _annotations(call: Callable[..., Any], refuse: Callable[[str], typing.NoReturn]) -> dict[str, Any]:
+def _read_annotations(call: Callable[..., Any], refuse: _Refuse) -> dict[str, Any]:
     try:
         return typing.get_type_hints(call)
     except Exception as error:  # noqa: BLE001 - evaluating a written annotation can raise anything
         refuse(f"its annotations cannot be read: {error}")
 
 
-def _check_parameters(
-    call: Callable[..., Any], inputs: dict[str, Any], refuse: Callable[[str], typing.NoReturn]
-) -> None:
+def _check_parameters(call: Callable[..., Any], inputs: dict[str, Any], refuse: _Refuse) -> None:
     parameters = set(inspect.signature(call).parameters)
     if extra := set(inputs) - parameters:
         refuse(f"bindings without a parameter: {', '.join(sorted(extra))}")
@@ -78,14 +85,14 @@ def _check_parameters(
         refuse("an activity's parameter must not be named `data`: the real host does not index it")
 
 
-def _check_annotation(binding: Any, annotation: Any, refuse: Callable[[str], typing.NoReturn]) -> None:
+def _check_annotation(binding: Any, annotation: Any, refuse: _Refuse) -> None:
     if annotation is inspect.Parameter.empty:
         return
     if binding.type == "httpTrigger":
         fits = RequestTrackerMeta.check_type(annotation)
         wanted = "azurefunctions.extensions.http.fastapi.Request"
     else:
-        if not isinstance(annotation, type):  # `dict[str, Any]` is none either, and the worker then indexes nothing
+        if not isinstance(annotation, type):  # `dict[str, Any]` is not one either, and the worker then indexes nothing
             refuse(f"the annotation of {binding.name} is not a type: {annotation}")
         converter: Any = func.get_binding_registry().get(binding.type)
         fits = converter.check_input_type_annotation(annotation)
@@ -94,7 +101,7 @@ def _check_annotation(binding: Any, annotation: Any, refuse: Callable[[str], typ
         refuse(f"the annotation of {binding.name} is {annotation}; it must be {wanted}")
 
 
-def _check_http(route: str, annotations: dict[str, Any], prefix: str, refuse: Callable[[str], typing.NoReturn]) -> None:
+def _check_http(route: str, annotations: dict[str, Any], prefix: str, refuse: _Refuse) -> None:
     if not HttpV2FeatureChecker.http_v2_enabled():
         refuse("local host serves HTTP functions of apps that import azurefunctions.extensions.http.fastapi only")
     path = "/".join(part.strip("/").lower() for part in (prefix, route) if part)
@@ -106,3 +113,8 @@ def _check_http(route: str, annotations: dict[str, Any], prefix: str, refuse: Ca
         isinstance(annotations["return"], type) and ResponseTrackerMeta.check_type(annotations["return"])
     ):
         refuse(f"it is annotated to return {annotations['return']}; an HTTP function returns one Response class")
+
+
+def _check_schedule(schedule: str, refuse: _Refuse) -> None:
+    if len(schedule.split()) != 6 or not croniter.is_valid(schedule, second_at_beginning=True):
+        refuse(f"local host serves schedules in NCRONTAB with six fields, seconds first, not {schedule!r}")

@@ -1,4 +1,4 @@
-"""Puts the parts together: `serve` runs an app meanwhile, for the entry point and for tests alike."""
+"""Serves an app: puts the parts of the host together, for the entry point and for tests."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ from azure.functions import FunctionRegister
 from local.durable.engine import Engine
 from local.durable.rpc import PREFIX, DurableRpc
 from local.durable.taskhub import TaskHub
-from local.host.index import Fed, Index, index_app
-from local.host.invoke import Invoker
+from local.host.functions import FeedFunction, Index
+from local.host.index import index_app
 from local.host.options import Options
 from local.host.timers import Timers
 from local.host.web import HttpFunctions
-from local.lock import locked
+from local.lock import hold
 from local.sockets import bind, listening, url_of
 
 if TYPE_CHECKING:
@@ -35,55 +35,52 @@ class Running:
 
 @asynccontextmanager
 async def serve(app: FunctionRegister, options: Options, hurry: asyncio.Event | None = None) -> AsyncGenerator[Running]:
-    """Serve `app` meanwhile; open requests may then end within `options.grace` seconds, or until `hurry` is set.
+    """Serve `app` while the body runs; then open requests get `options.grace` seconds, or until `hurry` is set.
 
-    Turns go on as long. What still runs is interrupted, and taken up by the next host on the same data.
+    Turns run on for the same time. Then all that still runs is interrupted; the next host on the same data resumes it.
 
     Raises:
         RefusedError: the app cannot be served.
         LockedError: another host uses the same data.
         AddressError: the address cannot be listened on.
     """
-    found = index_app(app, options.route_prefix)
     async with AsyncExitStack() as stack:
-        stack.enter_context(locked(options.data_dir))
-        web, rpc = stack.enter_context(bind(options.host, options.port)), stack.enter_context(bind("127.0.0.1", 0))
+        rpc = stack.enter_context(bind("127.0.0.1", 0))
+        index = index_app(app, options.route_prefix, _durable_client(options.task_hub, url_of(rpc)))
+        stack.enter_context(hold(options.data_dir))
+        web = stack.enter_context(bind(options.host, options.port))
         hub = TaskHub(options.data_dir / f"{options.task_hub}.taskhub.db")
         await hub.open()
         stack.push_async_callback(hub.close)
-        stack.push_async_callback(_forget_client_session)
-        invoker = Invoker(_client(options.task_hub, url_of(rpc)))
-        stack.callback(invoker.close)
-        timers, feeds = Timers(found.timers, invoker), _feeds(found.feeds, invoker)
-        engine = Engine(found, hub, invoker, options.slots)
-        rpc_app = DurableRpc(engine, hub, sorted(found.orchestrators), options.default_version)
-        await stack.enter_async_context(listening(rpc_app, rpc, grace=0))
+        stack.push_async_callback(_close_client_session)
+        triggers = [Timers(index.timers), *_feeds(index.feeds)]
+        engine = Engine(index, hub, options.slots)
+        await stack.enter_async_context(listening(DurableRpc(engine, hub, sorted(index.orchestrators)), rpc, grace=0))
         stack.push_async_callback(engine.close)
         await engine.recover()
-        await stack.enter_async_context(
-            listening(HttpFunctions(found.routes, invoker, options.cors), web, options.grace, hurry)
-        )
-        for each in (timers, *feeds):
+        http = HttpFunctions(index.routes, options.cors)
+        await stack.enter_async_context(listening(http, web, options.grace, hurry))
+        for each in triggers:
             stack.push_async_callback(each.stop)
             each.start()
-        yield Running(url_of(web), found)
+        yield Running(url_of(web), index)
 
 
-def _feeds(feeds: Sequence[Fed], invoker: Invoker) -> list["Feeds"]:
+def _feeds(feeds: Sequence[FeedFunction]) -> list["Feeds"]:
     if not feeds:
         return []
     from local.host.feeds import Feeds  # noqa: PLC0415 - the SDK of Cosmos DB costs a quarter of a second
 
-    return [Feeds(feeds, invoker)]
+    return [Feeds(feeds)]
 
 
-def _client(task_hub: str, rpc_url: str) -> str:
-    """Return what the real host gives to a durable client binding; it has no URLs for the world, so nor has this."""
+def _durable_client(task_hub: str, rpc_url: str) -> str:
+    """Return what the real host gives to a durable client binding, without the public URLs: the app uses none."""
     urls = {"taskHubName": task_hub, "creationUrls": {}, "managementUrls": {"id": "INSTANCEID"}}
     return json.dumps({**urls, "rpcBaseUrl": rpc_url + PREFIX})
 
 
-async def _forget_client_session() -> None:
-    """Close the HTTP session that the SDK keeps for ever: it belongs to this event loop, and another may follow."""
+async def _close_client_session() -> None:
+    """Close the HTTP session that the SDK never closes: it belongs to this event loop, and another loop may follow."""
     await http_utils._close_session()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     http_utils._session_lock = asyncio.Lock()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -1,6 +1,6 @@
 """The HTTP side: an ASGI app that routes requests to functions as the Functions host does, and answers CORS.
 
-What no function serves is 404 with an empty body, as the platform's own answer is; nothing of the app runs for it.
+If no function serves a request, the answer is 404 with an empty body, as the platform's is; no code of the app runs.
 """
 
 import logging
@@ -9,13 +9,12 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from local.host.index import Function
-from local.host.invoke import Invoker
+from local.host.functions import Function
 from local.host.routes import Route, Router, segments_of
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-# A browser shows these to scripts of other origins unasked.
+# The headers that a browser shows to scripts of other origins in any case.
 _SAFELISTED = {
     b"cache-control",
     b"content-language",
@@ -28,11 +27,10 @@ _SAFELISTED = {
 
 
 class HttpFunctions:
-    """An ASGI app that calls the functions behind `routes`; `cors` are the origins let in, or `*`."""
+    """An ASGI app that calls the functions of `routes`; `cors` are the allowed origins, or `*`."""
 
-    def __init__(self, routes: list[Route[Function]], invoker: Invoker, cors: frozenset[str]) -> None:
+    def __init__(self, routes: list[Route[Function]], cors: frozenset[str]) -> None:
         self._router = Router(routes)
-        self._invoker = invoker
         self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,35 +49,16 @@ class HttpFunctions:
             await _answer(send, 404)
             return
         scope["path_params"] = match.params
-        await self._call(match.target, scope, receive, send)
-
-    async def _call(self, function: Function, scope: Scope, receive: Receive, send: Send) -> None:
-        response: Any = None
-        try:
-            response = await self._invoker.call(function, Request(scope, receive))
-        except Exception:
-            logger.exception("function %s failed", function.name)
-        else:
-            if not isinstance(response, Response):
-                logger.error("function %s returned %r; the local host sends Responses only", function.name, response)
-                response = None
-        if response is None:
-            await _answer(send, 500, b"Internal Server Error")
-            return
-        try:
-            await response(scope, receive, send)
-        except Exception:
-            logger.exception("function %s broke off its response", function.name)
-            raise  # the server closes the connection: the client sees that the rest is missing
+        await _call(match.target, scope, receive, send)
 
     async def _answer_preflight(self, scope: Scope, origin: bytes, send: Send) -> None:
         headers: list[tuple[bytes, bytes]] = [(b"vary", b"Origin")]
         if allowed := self._allowed(origin):
-            wanted = _header(scope, b"access-control-request-headers")
+            requested = _header(scope, b"access-control-request-headers")
             headers += [
                 (b"access-control-allow-origin", allowed),
                 (b"access-control-allow-methods", _header(scope, b"access-control-request-method") or b""),
-                *([(b"access-control-allow-headers", wanted)] if wanted else []),
+                *([(b"access-control-allow-headers", requested)] if requested else []),
                 (b"access-control-max-age", b"3600"),
             ]
         await _answer(send, 204, headers=headers)
@@ -105,13 +84,33 @@ class HttpFunctions:
         return send_with_cors
 
 
+async def _call(function: Function, scope: Scope, receive: Receive, send: Send) -> None:
+    response: Any = None
+    try:
+        response = await function.call(Request(scope, receive))
+    except Exception:  # noqa: BLE001 - it is the app's; the client gets 500
+        _log.exception("function %s failed", function.name)
+    else:
+        if not isinstance(response, Response):
+            _log.error("function %s returned %r; the local host sends Responses only", function.name, response)
+            response = None
+    if response is None:
+        await _answer(send, 500, b"Internal Server Error")
+        return
+    try:
+        await response(scope, receive, send)
+    except Exception:
+        _log.exception("the response of function %s broke off", function.name)
+        raise  # the server closes the connection, so that the client sees that the rest is missing
+
+
 def _header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
 async def _answer(send: Send, status: int, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None) -> None:
-    described = [(b"content-type", b"text/plain; charset=utf-8")] if body else []
+    content_type = [(b"content-type", b"text/plain; charset=utf-8")] if body else []
     length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
-    sent = [*described, *length, *(headers or [])]
-    await send({"type": "http.response.start", "status": status, "headers": sent})
+    every = [*content_type, *length, *(headers or [])]
+    await send({"type": "http.response.start", "status": status, "headers": every})
     await send({"type": "http.response.body", "body": body})

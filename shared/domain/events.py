@@ -2,7 +2,7 @@
 
 The `type` strings are a wire and storage contract: add a type or an optional field; never rename one. `overflow` is the
 id of the document that holds a text too large for its event. Readers fill the text in, and clients never see the id.
-`docs/events.md` is generated from this module.
+`docs/use/events.md` is generated from this module.
 """
 
 from typing import Annotated, Any, Literal, TypeAlias

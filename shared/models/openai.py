@@ -156,7 +156,7 @@ async def _chunks(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
     """The chunks of a Chat Completions stream: one `data:` line each, `[DONE]` at the end.
 
     The SDK's own decoder builds a validated object from every chunk. That is three quarters of a call's whole cost
-    (docs/decisions/0004-model-stream.md).
+    (docs/why/decisions/0004-the-model-stream-is-read-by-line.md).
     """
     async for line in lines:
         if not line.startswith("data:"):

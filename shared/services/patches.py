@@ -71,7 +71,7 @@ class Vibecoding:
         text = f"The project's document, revision {project.revision}:\n{document}"
         if state.node_id is None:
             return text
-        return f"{text}\nThis conversation is about one node. Change nothing but the node {json.dumps(state.node_id)}."
+        return f"{text}\nThis conversation is about one node. Change only the node {json.dumps(state.node_id)}."
 
     async def change_by(self, state: SessionState, message_id: str, call: ToolCall | ToolResult) -> Change | None:
         """The change that a tool call made to the session's project. None if it made none.

@@ -40,9 +40,9 @@ class TelemetryHandler(logging.Handler):
         is_own = record.name.startswith(_OWN)
         if record.name.startswith(_EXPORTERS) or not (is_own or record.levelno >= logging.WARNING):
             return
-        logger: Logger = self._provider.get_logger(record.name)
+        target: Logger = self._provider.get_logger(record.name)
         severity = next((number for level, number in _SEVERITIES if record.levelno >= level), SeverityNumber.DEBUG)
-        logger.emit(
+        target.emit(
             timestamp=int(record.created * 1_000_000_000),
             severity_number=severity,
             severity_text=record.levelname,

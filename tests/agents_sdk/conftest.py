@@ -1,4 +1,4 @@
-"""These tests need openai-agents, which has an environment of its own: see environment.py."""
+"""These tests need openai-agents, which is in a separate environment: see environment.py."""
 
 import importlib.util
 

@@ -1,6 +1,6 @@
 """The virtual environment of these tests, with what `requirements-agents.txt` names.
 
-`python tests/agents_sdk/environment.py` makes `.venv-agents`, or does nothing when it is up to date.
+`python tests/agents_sdk/environment.py` creates `.venv-agents`, unless it is up to date.
 """
 
 import os
@@ -12,11 +12,11 @@ ROOT = Path(__file__).parents[2]
 _LOCK = ROOT / "requirements-agents.txt"
 _FOLDER = ROOT / ".venv-agents"
 _PYTHON = _FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-_INSTALLED = _FOLDER / "installed.txt"  # the lock, as it was when all of it had been installed
+_INSTALLED = _FOLDER / "installed.txt"  # the lock file of which everything is installed
 
 
-def make() -> None:
-    """Make the environment afresh unless it is up to date."""
+def create() -> None:
+    """Create the environment again, unless it is up to date."""
     if _INSTALLED.is_file() and _INSTALLED.read_text() == _LOCK.read_text() and _PYTHON.exists():
         return
     subprocess.run([sys.executable, "-m", "venv", "--clear", _FOLDER], check=True)
@@ -26,4 +26,4 @@ def make() -> None:
 
 
 if __name__ == "__main__":
-    make()
+    create()

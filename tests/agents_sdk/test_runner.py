@@ -15,7 +15,7 @@ from shared.settings import Settings, settings
 
 pytestmark = pytest.mark.anyio
 
-agents: Any = importlib.import_module("agents")  # not there where this code's types are checked
+agents: Any = importlib.import_module("agents")  # not installed where the types are checked
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncGenerat
     settings.cache_clear()
 
 
-async def test_the_second_run_is_told_of_the_first(agent: Any) -> None:
+async def test_the_second_run_gets_the_messages_of_the_first(agent: Any) -> None:
     memory = SessionMemory("a-session")
     assert isinstance(memory, agents.Session)
 
@@ -46,8 +46,8 @@ async def test_the_second_run_is_told_of_the_first(agent: Any) -> None:
     second = await agents.Runner.run(agent, "What is my name?", session=SessionMemory("a-session"))
     apart = await agents.Runner.run(agent, "What is my name?", session=SessionMemory("another"))
 
-    told = [run.raw_responses[0].usage.input_tokens for run in (first, second, apart)]
-    assert told[1] > told[2] > 0
+    read = [run.raw_responses[0].usage.input_tokens for run in (first, second, apart)]
+    assert read[1] > read[2] > 0
     items = await memory.get_items()
     assert [item["role"] for item in items] == ["user", "assistant", "user", "assistant"]
     assert [item["content"] for item in items[::2]] == ["My name is Ada.", "What is my name?"]
@@ -55,7 +55,7 @@ async def test_the_second_run_is_told_of_the_first(agent: Any) -> None:
     assert await memory.get_items(limit=1) == items[-1:]
 
 
-async def test_the_settings_bound_what_a_run_is_told(agent: Any) -> None:
+async def test_the_settings_limit_the_messages_of_a_run(agent: Any) -> None:
     settings = importlib.import_module("agents.memory").SessionSettings(limit=2)
     memory = SessionMemory("a-session", session_settings=settings)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""`kill -9` at every line where it matters (docs/architecture.md, "What survives what"): die there, start again, go on.
+"""`kill -9` at every line where it matters (docs/why/architecture.md, "What survives what"): die, start again, go on.
 
 One host serves all the tests: what one test's death left is taken up by the host that the next test kills.
 """

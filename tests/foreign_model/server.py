@@ -1,9 +1,9 @@
-"""A model server that is not ours: an OpenAI-compatible endpoint with other habits, made of the standard library alone.
+"""Another OpenAI-compatible model server, with other habits: written with the standard library only.
 
-It shares no code with local/. Its lines end with CRLF and need no blank after `data:`, a tool call comes whole and
-without an index, `content` is null, usage stands in the last chunk that has a choice, a comment comes first, and its
-ids look like nobody else's. It proposes patches of its own kind: first one that cannot be applied if the prompt is of
-odd length, then, told so, a good one with a test operation, a copy, or a whole new node.
+It shares no code with local/. Its lines end with CRLF and have no space after `data:`. A tool call comes whole and
+without an index, `content` is null, usage is in the last chunk that has a choice, a comment comes first, and its ids
+have an unusual form. If the length of the content is odd, it first proposes a patch that cannot be applied. After the
+refusal, or else at once, it proposes a valid one: with a test operation, with a copy, or with a new node.
 """
 
 import itertools
@@ -19,7 +19,7 @@ _numbers = itertools.count(1)
 
 @contextmanager
 def foreign_model() -> Generator[str]:
-    """Serve meanwhile, at the base URL that this gives."""
+    """Serve while the body runs; yields the base URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -56,20 +56,20 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _problem(request: dict[str, Any]) -> str | None:
-    """A conversation is refused in which a call has no answer, as most servers do."""
+    """Return why the conversation is refused: a call without an answer, as with most servers."""
     messages: list[dict[str, Any]] = request["messages"]
-    asked: list[str] = [call["id"] for message in messages for call in message.get("tool_calls", [])]
+    called: list[str] = [call["id"] for message in messages for call in message.get("tool_calls", [])]
     answered = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
-    return None if asked == answered else f"calls {asked} were answered by {answered}"
+    return None if called == answered else f"calls {called} were answered by {answered}"
 
 
 def _chunks(request: dict[str, Any]) -> list[dict[str, Any]]:
-    patch = _wanted_patch(request)
+    patch = _plan_patch(request)
     head = {"id": f"gen/{next(_numbers)}", "provider": "elsewhere", "model": request["model"]}
     usage = {"usage": {"prompt_tokens": 11, "completion_tokens": 7}}
     if patch is None:
-        said = [{"content": None, "role": "assistant"}, {"content": "Fertig: "}, {"content": "das Dokument steht."}]
-        *before, last = [{"index": 0, "delta": delta, "finish_reason": None} for delta in said]
+        deltas = [{"content": None, "role": "assistant"}, {"content": "Fertig: "}, {"content": "das Dokument steht."}]
+        *before, last = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
         return [
             *({**head, "choices": [each]} for each in before),
             {**head, "choices": [{**last, "finish_reason": "stop"}], **usage},
@@ -80,21 +80,21 @@ def _chunks(request: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": "tool_calls"}], **usage}]
 
 
-def _wanted_patch(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+def _plan_patch(request: dict[str, Any]) -> list[dict[str, Any]] | None:
     names = [tool["function"]["name"] for tool in request.get("tools", [])]
     if "propose_patch" not in names or request.get("tool_choice") == "none":
         return None
-    *_, last = (place for place, message in enumerate(request["messages"]) if message["role"] == "user")
+    *_, last = (index for index, message in enumerate(request["messages"]) if message["role"] == "user")
     results = [message["content"] for message in request["messages"][last:] if message["role"] == "tool"]
     if any("project_revision" in result for result in results):
         return None
-    prompt = request["messages"][last]["content"]
-    if len(prompt) % 2 and not results:
-        return [{"op": "remove", "path": "/nodes/there is none of this name"}]
-    return _good_patch(prompt, request["messages"][0]["content"])
+    content = request["messages"][last]["content"]
+    if len(content) % 2 and not results:
+        return [{"op": "remove", "path": "/nodes/there is no such node"}]
+    return _valid_patch(content, request["messages"][0]["content"])
 
 
-def _good_patch(prompt: str, system: str) -> list[dict[str, Any]]:
+def _valid_patch(content: str, system: str) -> list[dict[str, Any]]:
     line = next(line for line in system.splitlines() if line.startswith("{"))
     nodes = json.loads(line)["nodes"]
     scope = system.rpartition("but the node ")[2] if "but the node " in system.rpartition(line)[2] else None
@@ -103,8 +103,8 @@ def _good_patch(prompt: str, system: str) -> list[dict[str, Any]]:
     if scope is None and nodes:
         first = next(iter(nodes)).replace("~", "~0").replace("/", "~1")
         copied = {"op": "copy", "from": f"/nodes/{first}", "path": path}
-        return [copied, {"op": "add", "path": f"{path}/instructions", "value": prompt}]
+        return [copied, {"op": "add", "path": f"{path}/instructions", "value": content}]
     if name in nodes:
         test = {"op": "test", "path": path, "value": nodes[name]}
-        return [test, {"op": "add", "path": f"{path}/instructions", "value": prompt}]
-    return [{"op": "add", "path": path, "value": {"name": "From elsewhere", "instructions": prompt}}]
+        return [test, {"op": "add", "path": f"{path}/instructions", "value": content}]
+    return [{"op": "add", "path": path, "value": {"name": "From elsewhere", "instructions": content}}]

@@ -1,7 +1,7 @@
 """A stand-in for Azure SignalR Service: its REST API as far as the app speaks it, on 127.0.0.1.
 
 Routes, statuses and bodies follow Microsoft's description of version 2024-12-01
-(github.com/Azure/azure-signalr, docs/swagger/v20241201.md).
+(github.com/Azure/azure-signalr/blob/dev/docs/swagger/v20241201.md).
 """
 
 from collections.abc import AsyncGenerator

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from local.rebuild import read, shown
-from shared.domain.rebuild import ExportError
+from local.rebuild import ExportError, read, shown
 from tests.http.driving import JSON, ROOT, Api, is_gapless, ok, refusal, until
 
 pytestmark = pytest.mark.anyio

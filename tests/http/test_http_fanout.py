@@ -23,7 +23,7 @@ from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
 from tests.http.driving import Api, new_id, ok, refusal
 from tests.http.signalr import SignalR, running_signalr
 from tests.http.streaming import JSON
-from tests.local.hosted import App, hosted
+from tests.local.local_host import App, hosted
 
 pytestmark = pytest.mark.anyio
 

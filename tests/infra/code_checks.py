@@ -95,7 +95,7 @@ def wrong_parameters(files: Files, parameters: str) -> list[str]:
 
 
 def undocumented_parameters(parameters: str, text: str) -> list[str]:
-    """Variables of a deployment that docs/deploy.md does not explain."""
+    """Variables of a deployment that docs/run/deploy.md does not explain."""
     return [f"{match[1]} is not explained" for match in _VARIABLE.finditer(parameters) if f"`{match[1]}`" not in text]
 
 

@@ -16,7 +16,7 @@ from tests.infra.bicep_parser import parse
 ROOT = Path(__file__).parents[2]
 FILES = {"azureStorage": ROOT / "host.json", "azureManaged": ROOT / "infra" / "host.azureManaged.json"}
 HOSTS: dict[str, dict[str, Any]] = {backend: json.loads(file.read_text()) for backend, file in FILES.items()}
-REASONS = (ROOT / "docs" / "host.md").read_text()
+REASONS = (ROOT / "docs" / "run" / "host.md").read_text()
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ from tests.infra.bicep_parser import Expression, Template, parse
 
 PARAMETERS = (INFRA / "main.parameters.json").read_text()
 HOST = (ROOT / "host.json").read_text()
-DEPLOY_DOC = (ROOT / "docs" / "deploy.md").read_text()
+DEPLOY_DOC = (ROOT / "docs" / "run" / "deploy.md").read_text()
 LEASES = """    name: 'leases'
     partitionKey: '/id'
     defaultTtl: -1

@@ -183,6 +183,7 @@ EXCLUDED = [
     "infra",
     "local",
     "tests",
+    "tools",
     "Makefile",
     "README.md",
     "azure.yaml",

@@ -11,7 +11,7 @@ from shared.telemetry import names
 
 ROOT = Path(__file__).parents[2]
 WORKBOOK: dict[str, Any] = json.loads((ROOT / "infra" / "workbook.json").read_text(encoding="utf-8"))
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+TELEMETRY = (ROOT / "docs" / "run" / "telemetry.md").read_text(encoding="utf-8")
 QUERIES: dict[str, str] = {
     item["content"]["title"]: item["content"]["query"] for item in WORKBOOK["items"] if item["type"] == 3
 }
@@ -60,7 +60,7 @@ def test_the_workbook_shows_the_figures_that_operators_need_first() -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    assert [name for name in names.METRICS if f"`{name}`" not in OPERATIONS] == []
+    assert [name for name in names.METRICS if f"`{name}`" not in TELEMETRY] == []
 
 
 def test_the_host_does_not_send_the_apps_telemetry() -> None:

@@ -106,7 +106,7 @@ def test_azurite_has_the_version_that_the_program_starts() -> None:
 
 def test_every_job_is_documented() -> None:
     jobs = re.findall(r"^  ([\w-]+):\n    runs-on", WORKFLOW, re.MULTILINE)
-    document = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs" / "run" / "deploy.md").read_text(encoding="utf-8")
 
     assert jobs == ["test", "bicep", "functions-host", "cosmos-emulator"]
     assert [job for job in jobs if f"| `{job}` |" not in document] == []

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the local host."""
+"""Fixtures for the tests of the local machine."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the local servers send leaves at once, also on an event loop other than uvloop's."""
+"""The local servers send without delay, also on an event loop other than uvloop's."""
 
 import asyncio
 import socket

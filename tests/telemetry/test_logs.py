@@ -17,7 +17,7 @@ SECRET = "what a user wrote"
 
 @contextmanager
 def exported_records(*, content: bool = False) -> Generator[Callable[[], list[Any]]]:
-    """Add a handler to the root logger while the body runs. Yields a function that returns the exported records."""
+    """Add a handler to the root name while the body runs. Yields a function that returns the exported records."""
     exporter = InMemoryLogRecordExporter()
     provider = LoggerProvider()
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
@@ -29,11 +29,11 @@ def exported_records(*, content: bool = False) -> Generator[Callable[[], list[An
         logging.getLogger().removeHandler(handler)
 
 
-def raise_and_log(logger: str) -> None:
+def raise_and_log(name: str) -> None:
     try:
         int(SECRET)
     except ValueError:
-        logging.getLogger(logger).exception("it failed")
+        logging.getLogger(name).exception("it failed")
 
 
 def test_a_line_has_the_trace_in_which_it_was_written() -> None:
@@ -66,10 +66,10 @@ def test_warnings_of_libraries_are_recorded_without_their_text() -> None:
     assert SECRET not in str(records())
 
 
-@pytest.mark.parametrize("logger", ["asyncio", "shared.api"])
-def test_with_content_the_whole_line_is_recorded(logger: str) -> None:
+@pytest.mark.parametrize("name", ["asyncio", "shared.api"])
+def test_with_content_the_whole_line_is_recorded(name: str) -> None:
     with exported_records(content=True) as records:
-        raise_and_log(logger)
+        raise_and_log(name)
 
     (record,) = records()
     assert record.body == "it failed"

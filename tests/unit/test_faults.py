@@ -10,7 +10,7 @@ from shared.domain.errors import ModelError, StoreUnavailableError, TurnlogError
 from shared.domain.faults import code_of, fault_domain
 from shared.telemetry.turns import tool_label
 
-OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "run" / "operations.md").read_text()
 DOMAINS_OF_OTHERS = {
     "store_unavailable": "store",
     "sequence_taken": "store",
@@ -34,7 +34,7 @@ def test_unavailability_is_never_a_fault_of_the_app() -> None:
 
 
 def documented_domains() -> dict[str, str]:
-    """The fault domain of each failure code in docs/operations.md."""
+    """The fault domain of each failure code in docs/run/operations.md."""
     rows = re.findall(r"^\| (`[^|]+`) \|[^|]+\|[^|]+\| (\w+) \|$", OPERATIONS, re.MULTILINE)
     return {code: domain for codes, domain in rows for code in re.findall(r"`(\w+)`", codes)}
 

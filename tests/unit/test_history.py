@@ -170,8 +170,8 @@ async def test_imitations_from_outside_are_neither_joined_nor_void(log: SessionL
     ]
     session = await new_log(log, start(), delta("a"), *imitations, delta("b"))
 
-    kept = ["message.start", "message.start", "message.delta", "message.delta", "message.complete", (5, 10, "ab")]
-    assert [entry if isinstance(entry, tuple) else str(entry) for entry in await list_entries(log, session)] == kept
+    expected = ["message.start", "message.start", "message.delta", "message.delta", "message.complete", (5, 10, "ab")]
+    assert [entry if isinstance(entry, tuple) else str(entry) for entry in await list_entries(log, session)] == expected
 
 
 async def test_a_filtered_listing_skips_events_without_losing_its_cursor(log: SessionLog) -> None:

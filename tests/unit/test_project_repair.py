@@ -33,16 +33,16 @@ async def _count_sessions(on: Services, project_id: ProjectId) -> int:
 
 async def test_the_sweep_deletes_the_sessions_that_remain_after_a_crash(on: Services) -> None:
     project, _ = await on.projects.create(OWNER, "Left")
-    kept, _ = await on.projects.create(OWNER, "Kept")
+    other, _ = await on.projects.create(OWNER, "Kept")
     for number in range(150):
         await on.project_sessions.start(OWNER, project.id, f"n{number}", {}, TRACE)
-    await on.project_sessions.start(OWNER, kept.id, None, {}, TRACE)
+    await on.project_sessions.start(OWNER, other.id, None, {}, TRACE)
     await _mark_deleted(on, project)
     assert [mark.id for mark in await on.project_store.deleted_with_sessions(10)] == [project.id]
 
     await _sweep()
 
-    assert (await _count_sessions(on, project.id), await _count_sessions(on, kept.id)) == (0, 1)
+    assert (await _count_sessions(on, project.id), await _count_sessions(on, other.id)) == (0, 1)
     assert await on.project_store.deleted_with_sessions(10) == []
 
 

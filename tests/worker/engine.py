@@ -18,8 +18,7 @@ from azure.functions import OrchestrationContext
 from local.durable.engine import Engine
 from local.durable.rpc import PREFIX, DurableRpc
 from local.durable.taskhub import TaskHub
-from local.host.index import Function, Index
-from local.host.invoke import Invoker
+from local.host.functions import Function, Index
 from local.sockets import bind, listening, url_of
 from tests.worker.driver import Message, Worker
 from tests.worker.extension import client_binding
@@ -49,8 +48,8 @@ async def _engine(index: Index, data_dir: Path) -> AsyncGenerator[str]:
         hub = TaskHub(data_dir / "worker.taskhub.db")
         await hub.open()
         stack.push_async_callback(hub.close)
-        engine = Engine(index, hub, Invoker(client="{}"), _SLOTS)
-        await stack.enter_async_context(listening(DurableRpc(engine, hub, list(index.orchestrators), ""), rpc, grace=0))
+        engine = Engine(index, hub, _SLOTS)
+        await stack.enter_async_context(listening(DurableRpc(engine, hub, list(index.orchestrators)), rpc, grace=0))
         stack.push_async_callback(engine.close)
         yield url_of(rpc) + PREFIX
 
@@ -71,7 +70,7 @@ class _Remote:
                     index.orchestrators[name] = self._orchestrator(name)
                 case "activityTrigger":
                     run = partial(self._activity, name)
-                    index.activities[name] = Function(name, run, is_async=True, trigger="value", clients=())
+                    index.activities[name] = Function(name, run, trigger="value")
                 case _:
                     pass
         return index

@@ -1,0 +1,88 @@
+"""The page docs/use/events.md: every event type and its fields, from the code."""
+
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import AwareDatetime, BaseModel
+
+from shared.api.shapes.views import PRIVATE_FIELDS
+from shared.domain.events import EventData, ForkedFrom, Outside, SessionUpdated
+from shared.domain.fold import UPDATABLE
+from shared.domain.values import Failure, Usage
+from tools.docs.headings import anchor
+
+_HEAD = """# Events
+
+Generated from `shared/domain/events.py` by `make docs`; do not edit.
+
+An event is `{sequence, type, session_id, turn_id, message_id, trace_id, timestamp, data}`. Sequences are 1, 2, 3 … in
+each session, without a gap. Ignore types that you do not know.
+
+`data` has the fields below, and `session_id`. If the event belongs to a turn, it also has `turn_id` and `message_id`.
+All other fields are always sent. A field without a value is `null`, and its type below says so. In the event itself
+`turn_id` and `message_id` are `null` if there is no turn.
+
+| on a stream | `id:` | `event:` | `data:` |
+| --- | --- | --- | --- |
+| by default | the sequence | the type | the event's `data`, as one line of JSON |
+| with `?format=envelope` | the sequence | no such line | the whole event |
+
+A reader shows every word once if it clears a step's text on `message.start`: see [start](start.md#read-a-stream).
+"""
+_FOOT = """
+## Not in the log
+
+| frame | data |
+| --- | --- |
+| `done` | `session_id`, `head`, `reason` (`finished`, `deleted`): nothing more will come |
+
+Resume each stream that ends without `done`.
+"""
+
+
+def events_page() -> str:
+    types = get_args(get_args(EventData)[0])
+    return _HEAD + "".join(_section(kind) for kind in types if kind is not Outside) + _outside() + _FOOT
+
+
+def _section(kind: type[BaseModel]) -> str:
+    name = kind.model_fields["type"].default
+    rows = [
+        f"| `{field}` | {_type_of(info.annotation)} |"
+        for field, info in kind.model_fields.items()
+        if field not in PRIVATE_FIELDS and kind is not SessionUpdated
+    ]
+    rows += ["| `text` | text, the same as `content` |"] if name == "user_message" else []
+    table = "\n".join(["| field | type |", "| --- | --- |", *rows]) if rows else "No other fields."
+    if kind is SessionUpdated:
+        table = f"Only the fields that changed, of {', '.join(f'`{field}`' for field in sorted(UPDATABLE))}."
+    return f"\n## `{name}`\n\n{_summary(kind)}\n\n{table}\n"
+
+
+def _outside() -> str:
+    fields = "Its fields are in `data`, with `origin: outside`, and also at the top of the envelope."
+    return f"\n## Any other type\n\n{_summary(Outside)} {fields}\n"
+
+
+def _summary(kind: type[BaseModel]) -> str:
+    return " ".join((kind.__doc__ or "").split())
+
+
+def _type_of(annotation: Any) -> str:
+    names = {"str": "text", "int": "whole number", "bool": "true or false", "NoneType": "null"}
+    if annotation is AwareDatetime:
+        return "timestamp"
+    if annotation in {Usage, Failure, ForkedFrom}:
+        return f"[{annotation.__name__}](api.md#{anchor(annotation.__name__)})"
+    if isinstance(annotation, type):
+        return names[annotation.__name__]
+    inner, origin = get_args(annotation), get_origin(annotation)
+    if origin is dict:
+        return "object" if inner[1] is not int else _type_of(Usage)  # the only counts by name in an event
+    if origin is list:
+        return f"list of {_type_of(inner[0])}s"
+    if origin in {UnionType, Union}:
+        return " or ".join(map(_type_of, inner))
+    if inner and all(isinstance(value, str) for value in inner):
+        return ", ".join(f"`{value}`" for value in inner)
+    return _type_of(inner[0]) if inner else "JSON"

@@ -1,0 +1,85 @@
+"""The section "Limits" of docs/use/api.md: every number is the code's own."""
+
+from typing import Any
+
+from shared.api.description.openapi import document
+from shared.api.edge.parameters import MAX_KEY_LENGTH
+from shared.api.edge.requests import BODY_BYTES, MAX_LEVELS
+from shared.api.shapes.bodies import CONTENT_BYTES, EVENT_BYTES, MAX_EVENTS, METADATA_BYTES
+from shared.domain.ids import SESSION_ID_PATTERN
+from shared.domain.patch import MAX_OPERATIONS, PATCH_BYTES
+from shared.domain.project_document import DOCUMENT_BYTES
+from shared.domain.values import ANSWER_BYTES, INLINE_RESPONSE_BYTES
+from shared.services.rooms import MAX_SESSIONS
+from shared.services.turns.submit import FULL_AT_BYTES
+from shared.settings import Settings
+
+
+def limits_section() -> str:
+    rows = [f"| {what} | {limit} | {beyond} |" for what, limit, beyond in _limits()]
+    return "\n".join(["\n## Limits\n", "| what | limit | beyond it |", "| --- | --- | --- |", *rows, *_pages()]) + "\n"
+
+
+def _limits() -> list[tuple[str, str, str]]:
+    schemas = document()["components"]["schemas"]
+    event_type, name = schemas["OutsideEvent"]["properties"]["event_type"], _text(schemas, "session_name")
+    producer = next(each for each in _reads("/sessions/{session_id}/events", "post") if each["name"] == "producer-id")
+    invalid = "422 `invalid_request`"
+    return [
+        ("a body", _size(BODY_BYTES), "413 `too_large`"),
+        ("its nesting", f"{MAX_LEVELS} levels", invalid),
+        ("a message's text", f"{_size(CONTENT_BYTES)}, not blank", invalid),
+        ("`metadata`", f"{_size(METADATA_BYTES)} as JSON", invalid),
+        ("names", f"{name['maxLength']} characters", invalid),
+        ("your own `session_id`", f"{_code(SESSION_ID_PATTERN)}, except `.` and `..`", invalid),
+        ("events sent at once", f"1 to {MAX_EVENTS}, of {_size(EVENT_BYTES)} each", invalid),
+        ("`event_type`", f"{_code(event_type['pattern'])}, except those of this service: next line", invalid),
+        ("reserved `event_type`", _code(event_type["not"]["pattern"]), invalid),
+        ("`Idempotency-Key`", f"1 to {MAX_KEY_LENGTH} characters", invalid),
+        ("`Producer-Id`", f"1 to {producer['schema']['maxLength']} characters", invalid),
+        ("`Producer-Id`, `-Epoch`, `-Seq`", "all three or none, and then no `Idempotency-Key`", invalid),
+        (
+            "messages that wait in a session",
+            f"`QUEUE_LIMIT`, {Settings.model_fields['queue_limit'].default} by default",
+            "429 `queue_full`",
+        ),
+        ("a session's log", _size(FULL_AT_BYTES), "409 `session_full` for messages"),
+        ("a project's document", _size(DOCUMENT_BYTES), "422 `invalid_document`"),
+        (
+            "the VibeCoder's patch",
+            f"{_size(PATCH_BYTES)}, {MAX_OPERATIONS} operations",
+            "back to the model; the third one fails the turn with `invalid_patch`",
+        ),
+        ("a turn's answers together, a tool's response", _size(ANSWER_BYTES), "cut, and `truncated`"),
+        ("a tool's response in an event", _size(INLINE_RESPONSE_BYTES), "a link in its place"),
+    ]
+
+
+def _pages() -> list[str]:
+    """Every list that has pages, and how long they are."""
+    lists = [
+        f"| `{path}` | {limit['default']} | {limit['maximum']} |"
+        for path, methods in document()["paths"].items()
+        for limit in [each["schema"] for each in _reads(path, "get") if each.get("name") == "limit"]
+        if "get" in methods
+    ]
+    head = ["", "| pages of | entries by default | maximum |", "| --- | --- | --- |"]
+    return [*head, *lists, f"| the `init` of a room | {MAX_SESSIONS} | {MAX_SESSIONS} |"]
+
+
+def _reads(path: str, method: str) -> list[dict[str, Any]]:
+    return document()["paths"][path].get(method, {}).get("parameters", [])
+
+
+def _text(schemas: dict[str, Any], name: str) -> dict[str, Any]:
+    kinds = schemas["CreateSession"]["properties"][name]["anyOf"]
+    return next(kind for kind in kinds if kind["type"] == "string")
+
+
+def _size(number: int) -> str:
+    return f"{number // 1024**3} GB" if number >= 1024**3 else f"{number // 1024} KB"
+
+
+def _code(pattern: str) -> str:
+    """A pattern as code in a table, where a bar would end the cell."""
+    return f"`{pattern}`".replace("|", "\\|")
