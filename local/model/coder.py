@@ -16,7 +16,7 @@ _NEW = re.compile(
 _STOP_WORD = re.compile(
     r"(?:a|agent|an|and|called|can|could|for|i|in|it|me|named|need|node|of|on|one|please|that|the|to|us|want|we|with|you)"
 )
-_OWN_NODE = re.compile(r'nothing but the node ("(?:[^"\\]|\\.)*")')
+_OWN_NODE = re.compile(r'only the node ("(?:[^"\\]|\\.)*")')
 _MAX_WORDS = 4
 _MAX_TEXT = 1000
 

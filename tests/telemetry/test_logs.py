@@ -17,7 +17,7 @@ SECRET = "what a user wrote"
 
 @contextmanager
 def exported_records(*, content: bool = False) -> Generator[Callable[[], list[Any]]]:
-    """Add a handler to the root name while the body runs. Yields a function that returns the exported records."""
+    """Add a handler to the root logger while the body runs. Yields a function that returns the exported records."""
     exporter = InMemoryLogRecordExporter()
     provider = LoggerProvider()
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))

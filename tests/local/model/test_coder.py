@@ -20,7 +20,7 @@ def coded(content: str, document: JSON, node_id: str | None = None) -> JSON:
     """Return the document with the coder's patch for a message."""
     system = f"You work on {{a project}}.\n\nThe document, revision 1:\n{json.dumps(document, ensure_ascii=False)}"
     if node_id is not None:
-        system += f"\nThis conversation is about one node. Change nothing but the node {json.dumps(node_id)}."
+        system += f"\nThis conversation is about one node. Change only the node {json.dumps(node_id)}."
     return patched(document, [Operation.model_validate(each) for each in plan_patch(content, system)], node_id)
 
 
