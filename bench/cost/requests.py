@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from azure.core.pipeline import PipelineResponse
 
 ROOT = Path(__file__).parents[2]
-_HOOKED = "shared.stores.cosmos.calls"
+_HOOKED = "shared.stores.cosmos.requests"
 _ASKING = ("orchestrations/", "shared/services/", "shared/api/", "bench/")
 _STORE = "shared/stores/"
 _BATCH = "x-ms-cosmos-is-batch-request"

@@ -32,7 +32,7 @@ var containers = [
         { path: '/last_non_delta/?' }
         { path: '/writer/?' }
         { path: '/types/[]/?' }
-        { path: '/place/?' }
+        { path: '/sort_key/?' }
         { path: '/repair_due/?' }
         { path: '/owner/?' }
         { path: '/listing_key/?' }

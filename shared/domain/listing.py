@@ -1,7 +1,10 @@
-"""Lists of sessions: which ones, and in what order."""
+"""Lists: which sessions they hold, in what order, and the cursors of their pages."""
 
+import base64
+import binascii
 from dataclasses import dataclass, field
 
+from shared.domain.errors import InvalidRequestError
 from shared.domain.session import SessionState
 
 
@@ -19,5 +22,21 @@ class SessionFilter:
 
 
 def listing_key(state: SessionState) -> str:
-    """Where a session stands in lists: by creation, then id."""
+    """The key by which lists of sessions are sorted: the time of creation, then the id."""
     return f"{state.created_at.isoformat()}|{state.session_id}"
+
+
+def encode_cursor(listing_key: str) -> str:
+    """The cursor, opaque to clients, of a page that ends with this listing key."""
+    return base64.urlsafe_b64encode(listing_key.encode()).decode()
+
+
+def decode_cursor(cursor: str) -> str:
+    """The listing key in a cursor. Raises InvalidRequestError if `encode_cursor` did not create it."""
+    try:
+        decoded = base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        decoded = ""
+    if not decoded:
+        raise InvalidRequestError("This cursor did not come from this list. Leave it out to start at the first page.")
+    return decoded

@@ -20,8 +20,8 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 
-FIRST_CURSOR = "0"
-"""The cursor from which a room tells everything that is kept, in every store."""
+FIRST_CURSOR = 0
+"""The cursor before everything that a room keeps, in every store."""
 
 PROJECT_EVENTS = {
     "token_usage",
@@ -59,17 +59,20 @@ class Room:
 class RoomEntry:
     """What one chunk of a session tells a room: its events but the deltas.
 
-    A room's entries begin behind `before` and end at `cursor`: who goes on from `before` gets this one next. `session`
-    is the session after the chunk or later; it is None when nothing of it changed, or when it is deleted.
+    A reader that resumes after `before` gets this entry next, and one that resumes after `cursor` the one behind it.
+    `session` is the session after the chunk or later; it is None when nothing of it changed, or when it is deleted.
     """
 
-    before: str
-    cursor: str
+    before: int
+    cursor: int
     session_id: SessionId
     events: tuple[Event, ...]
     session: SessionState | None = None
     deletes: bool = False
     is_new: bool = False
+
+    def continues(self, after: int) -> bool:  # noqa: ARG002  # cursors of a room need not be consecutive
+        return True
 
 
 def has_room_events(chunk: Chunk) -> bool:
@@ -89,7 +92,7 @@ def is_visible(chunk: Chunk, state: SessionState) -> bool:
     )
 
 
-def room_entry(before: str, cursor: str, chunk: Chunk, state: SessionState | None) -> RoomEntry:
+def room_entry(before: int, cursor: int, chunk: Chunk, state: SessionState | None) -> RoomEntry:
     """The entry of a chunk; of a session that is deleted nothing is told but that."""
     deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
     is_gone = state is not None and state.deleted

@@ -15,7 +15,7 @@ from shared.domain.history import DELTA, AttemptAt, Entry, Walk, attempt_of, mat
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.reading import load_texts
+from shared.services.large_texts import load_texts
 from shared.services.sessions import require_owned
 
 _CHUNKS_AT_ONCE = (8, 32, 64)

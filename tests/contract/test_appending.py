@@ -14,7 +14,7 @@ from shared.domain.fold import fold
 from shared.domain.ids import SessionId, new_writer_id
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog
-from tests.contract.building import MESSAGE, RUN, THEN, begin, chunk, delta, go_on, message, session_id, texts, whole
+from tests.contract.factories import MESSAGE, RUN, THEN, begin, chunk, delta, go_on, message, session_id, texts, whole
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from shared.domain.ids import SessionId, new_session_id, new_writer_id
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.building import RUN, THEN, begin, delta, go_on
+from tests.contract.factories import RUN, THEN, begin, delta, go_on
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from shared.domain.events import (
 )
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.building import LATER, RUN, begin, delta, go_on, message, places, whole
+from tests.contract.factories import LATER, RUN, begin, delta, go_on, message, places, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -97,7 +97,7 @@ async def test_a_long_log_is_cleared(log: SessionLog) -> None:
     assert mark not in await log.due_for_repair(LATER, 1000)
 
 
-@pytest.mark.needs("cleared places")
+@pytest.mark.needs("a mark that refuses writers")
 async def test_a_writer_that_slept_through_the_clearing_is_refused(log: SessionLog) -> None:
     before, mark = await _deleted(log)
     await log.clear(mark.session_id)

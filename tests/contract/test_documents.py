@@ -14,7 +14,7 @@ from shared.domain.events import (
 from shared.domain.ids import new_writer_id
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog
-from tests.contract.building import MESSAGE, begin, delta, go_on, message, session_id
+from tests.contract.factories import MESSAGE, begin, delta, go_on, message, session_id
 
 pytestmark = pytest.mark.anyio
 

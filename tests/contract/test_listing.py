@@ -20,7 +20,7 @@ from shared.domain.ids import SessionId
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.building import LATER, RUN, THEN, begin, go_on, session_id
+from tests.contract.factories import LATER, RUN, THEN, begin, go_on, session_id
 
 pytestmark = pytest.mark.anyio
 

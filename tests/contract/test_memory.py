@@ -10,7 +10,7 @@ from shared.domain.events import MessageComplete, RunComplete, ToolCallComplete,
 from shared.ports import SessionLog
 from shared.services.memory import Memories
 from shared.wiring import SystemClock
-from tests.contract.building import RUN, begin, delta, go_on, session_id
+from tests.contract.factories import RUN, begin, delta, go_on, session_id
 
 pytestmark = pytest.mark.anyio
 

@@ -1,7 +1,6 @@
 """Projects: each revision is written once, by one writer, and lists show the newest first."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -11,25 +10,21 @@ from shared.domain.errors import ProjectExistsError, RevisionTakenError
 from shared.domain.ids import new_project_id, new_writer_id
 from shared.domain.project import Project
 from shared.ports import ProjectStore
-from tests.contract.building import THEN
-from tests.contract.stores import Store
+from shared.stores import Stores
+from tests.contract.factories import THEN
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def projects(store: Store) -> AsyncGenerator[ProjectStore]:
-    log, opened = store.open_all()
-    yield opened
-    await log.close()
+def projects(stores: Stores) -> ProjectStore:
+    return stores.projects
 
 
 @pytest.fixture
-async def others(store: Store) -> AsyncGenerator[ProjectStore]:
+def others(other_stores: Stores) -> ProjectStore:
     """The same projects as another process has them."""
-    log, opened = store.open_all()
-    yield opened
-    await log.close()
+    return other_stores.projects
 
 
 def _project(seconds: int = 0, **fields: Any) -> Project:

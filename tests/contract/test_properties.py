@@ -15,8 +15,8 @@ from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.building import begin, delta, places, settle, texts, whole
-from tests.contract.generating import EVENT_TYPES, GENERATED, logs, upto
+from tests.contract.factories import begin, delta, places, settle, texts, whole
+from tests.contract.strategies import EVENT_TYPES, GENERATED, logs, upto
 
 # One log serves all examples of a test: each has a session of its own.
 on_a_store = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,7 +10,7 @@ from shared.domain.events import (
 )
 from shared.domain.fold import fold
 from shared.ports import SessionLog
-from tests.contract.building import begin, delta, places, session_id, settle, texts, whole
+from tests.contract.factories import begin, delta, places, session_id, settle, texts, whole
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.ports import SessionLog
-from tests.contract.building import RUN, begin, delta, go_on, places, whole
+from tests.contract.factories import RUN, begin, delta, go_on, places, whole
 
 pytestmark = pytest.mark.anyio
 

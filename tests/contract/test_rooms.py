@@ -9,13 +9,14 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import InvalidRequestError, SequenceTakenError
+from shared.domain.errors import SequenceTakenError
 from shared.domain.events import EventData, Outside, SessionDeleted, SessionUpdated, Status, TokenUsage, UserMessage
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import RoomFeed, SessionLog
 from shared.services.rooms import Rooms
-from tests.contract.building import RUN, begin, delta, go_on, settle
+from shared.stores import Stores
+from tests.contract.factories import RUN, begin, delta, go_on, settle
 from tests.contract.stores import Store
 
 pytestmark = pytest.mark.anyio
@@ -41,12 +42,12 @@ async def bounded() -> AsyncGenerator[None]:
 
 
 @pytest.fixture
-async def feed(store: Store, log: SessionLog) -> AsyncGenerator[RoomFeed]:
-    async with store.rooms(log) as rooms:
+async def feed(database: Store, stores: Stores) -> AsyncGenerator[RoomFeed]:
+    async with database.rooms(stores) as rooms:
         yield rooms
 
 
-async def _told(feed: RoomFeed, room: Room = ROOM, after: str = FIRST_CURSOR) -> Sequence[RoomEntry]:
+async def _told(feed: RoomFeed, room: Room = ROOM, after: int = FIRST_CURSOR) -> Sequence[RoomEntry]:
     return await feed.read(room, after, 1000)
 
 
@@ -154,21 +155,13 @@ async def test_of_a_deleted_session_only_that_is_told_also_when_it_is_cleared(lo
     assert _types(cleared)[-1] in ([], ["session.deleted"])  # its log may be gone, and what rooms keep of it not
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "\uff19", "1" * 30])
-async def test_a_cursor_that_is_none_of_ours_is_refused(feed: RoomFeed, cursor: str) -> None:
-    with pytest.raises(InvalidRequestError):
-        await feed.check_cursor(ROOM, cursor)
-
-
-async def test_a_cursor_from_beyond_the_end_stands_for_the_newest(log: SessionLog, feed: RoomFeed) -> None:
+async def test_a_cursor_beyond_the_end_is_replaced_by_the_newest_one(log: SessionLog, feed: RoomFeed) -> None:
     await begin(log)
-    now = await feed.newest_cursor(ROOM)
+    now, rooms = await feed.newest_cursor(ROOM), Rooms(feed, log)
 
-    assert [await feed.check_cursor(ROOM, cursor) for cursor in (FIRST_CURSOR, now, now + "0000")] == [
-        FIRST_CURSOR,
-        now,
-        now,
-    ]
+    assert await rooms.existing_cursor(ROOM, FIRST_CURSOR) == FIRST_CURSOR
+    assert await rooms.existing_cursor(ROOM, now) == now
+    assert await rooms.existing_cursor(ROOM, now * 10000) == now
 
 
 async def test_a_watcher_is_handed_what_is_appended_after_it_began_to_watch(log: SessionLog, feed: RoomFeed) -> None:
@@ -266,19 +259,18 @@ async def test_what_another_process_appends_is_told(log: SessionLog, elsewhere: 
     assert watching.result() == [entry.cursor for entry in await _told(feed, ROOM, now)]
 
 
-@pytest.mark.needs("a clock to be set")
+@pytest.mark.needs("a settable clock")
 async def test_after_seven_days_entries_are_forgotten(
-    store: Store, log: SessionLog, monkeypatch: pytest.MonkeyPatch
+    database: Store, log: SessionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("shared.stores.sqlite.rooms.time.time", lambda: EIGHT_DAYS_AGO)
         state = await go_on(log, await begin(log), PROGRESS)
     await go_on(log, state, PROGRESS)
 
-    reopened = store.open()
-    async with store.rooms(reopened) as rooms:
-        left = await _told(rooms)
-    await reopened.close()
+    reopened = database.open()
+    left = await _told(reopened.rooms)
+    await reopened.log.close()
 
     assert _types(left) == [["progress"]]
 
@@ -288,9 +280,9 @@ async def _go_on(log: SessionLog, state: SessionState, times: int) -> None:
         state = await go_on(log, state, PROGRESS)
 
 
-async def _watch(rooms: Rooms, after: str, many: int, *, pause: int = 0, patience: timedelta = PATIENCE) -> list[str]:
+async def _watch(rooms: Rooms, after: int, many: int, *, pause: int = 0, patience: timedelta = PATIENCE) -> list[int]:
     """The cursors of the next `many` entries, for a watcher that lets others run in between."""
-    seen: list[str] = []
+    seen: list[int] = []
     following = rooms.follow(ROOM, after, patience)
     async for entries in following:
         seen += [entry.cursor for entry in entries]

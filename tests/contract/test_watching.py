@@ -16,8 +16,8 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog, Tail
-from shared.services.stream import follow
-from tests.contract.building import begin, chunk, delta, go_on, places
+from shared.services.stream import follow_events
+from tests.contract.factories import begin, chunk, delta, go_on, places
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def _read(
 ) -> list[int]:
     """What a follower is handed until it has seen `until`."""
     seen: list[int] = []
-    following = follow(log, session, after, patience)
+    following = follow_events(log, session, after, patience)
     async for events in following:
         seen += [event.sequence for event in events]
         if seen and seen[-1] >= until:
@@ -127,7 +127,7 @@ async def test_a_chunk_of_another_process_in_between_is_not_passed_over(log: Ses
 async def test_a_cancelled_reader_leaves_the_others_waiting_for_the_next_chunk(log: SessionLog) -> None:
     state = await begin(log)
 
-    async def wait(tail: Tail) -> Sequence[Chunk]:
+    async def wait(tail: Tail[Chunk]) -> Sequence[Chunk]:
         return await tail.wait(1, PATIENCE)
 
     with log.watch(state.session_id) as first, log.watch(state.session_id, eager=False) as second:
@@ -172,7 +172,7 @@ async def test_many_readers_see_everything_once(log: SessionLog) -> None:
 
 async def test_a_reader_far_behind_catches_up_and_goes_on(log: SessionLog) -> None:
     state = await begin(log)
-    slow = follow(log, state.session_id, 0, PATIENCE)
+    slow = follow_events(log, state.session_id, 0, PATIENCE)
     seen = [event.sequence for event in await anext(slow)]
     for _ in range(200):
         state = await go_on(log, state, delta())
@@ -201,7 +201,7 @@ async def _by_turns(log: SessionLog, elsewhere: SessionLog, state: SessionState)
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.needs("hearing others")
+@pytest.mark.needs("polling")
 async def test_a_waiting_reader_is_woken_by_another_processs_append(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await begin(log)
     with log.watch(state.session_id) as tail:
@@ -215,7 +215,7 @@ async def test_a_waiting_reader_is_woken_by_another_processs_append(log: Session
         ahead.cancel()
 
 
-@pytest.mark.needs("hearing others")
+@pytest.mark.needs("polling")
 async def test_when_a_reader_leaves_another_one_hears(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await begin(log)
     with log.watch(state.session_id) as tail, log.watch(state.session_id, eager=False) as listening:

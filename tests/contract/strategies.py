@@ -37,7 +37,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
 from shared.domain.values import Usage
-from tests.contract.building import THEN
+from tests.contract.factories import THEN
 
 EVENT_TYPES: tuple[type, ...] = get_args(get_args(EventData)[0])
 

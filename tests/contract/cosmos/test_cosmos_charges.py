@@ -16,8 +16,8 @@ from shared.domain.events import UserMessage
 from shared.ports import SessionLog
 from shared.telemetry import names
 from shared.telemetry.recorder import Telemetry
-from shared.telemetry.stores import observed, unobserved
-from tests.contract.building import RUN, begin, delta, go_on, message
+from shared.telemetry.stores import observed_stores, unobserved
+from tests.contract.factories import RUN, begin, delta, go_on, message
 from tests.contract.stores import cosmos_store
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +57,7 @@ def seen() -> Seen:
 @pytest.fixture
 async def log(endpoint: str, seen: Seen) -> AsyncGenerator[SessionLog]:
     async with cosmos_store(endpoint) as store:
-        log = observed(seen.telemetry, store.open(), "azure.cosmosdb", "sessions")
+        log = observed_stores(seen.telemetry, store.open(), "azure.cosmosdb").log
         yield log
         await log.close()
 

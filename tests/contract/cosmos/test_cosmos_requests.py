@@ -14,7 +14,7 @@ from shared.domain.events import MessageStart, UserMessage
 from shared.ports import SessionLog
 from shared.stores.cosmos.containers import CONTAINERS
 from shared.stores.cosmos.database import open_client
-from tests.contract.building import RUN, begin, delta, go_on, message
+from tests.contract.factories import RUN, begin, delta, go_on, message
 from tests.contract.stores import CosmosStore, cosmos_store
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ Requests = Callable[[], list[str]]
 @pytest.fixture
 async def log(endpoint: str) -> AsyncGenerator[SessionLog]:
     async with cosmos_store(endpoint) as store:
-        log = store.open()
+        log = store.open().log
         yield log
         await log.close()
 
@@ -33,7 +33,7 @@ async def log(endpoint: str) -> AsyncGenerator[SessionLog]:
 @pytest.fixture
 def requests(caplog: pytest.LogCaptureFixture) -> Requests:
     """The methods of the requests for documents since it was last asked."""
-    caplog.set_level(logging.DEBUG, "shared.stores.cosmos.calls")
+    caplog.set_level(logging.DEBUG, "shared.stores.cosmos.requests")
 
     def since() -> list[str]:
         said = [record.getMessage() for record in caplog.records]
@@ -131,7 +131,7 @@ async def test_the_account_is_ready_once_every_container_is(endpoint: str) -> No
     for name in CONTAINERS:
         async with cosmos_store(endpoint) as store, AsyncExitStack() as resources:
             assert isinstance(store, CosmosStore)
-            log = store.open()
+            log = store.open().log
             resources.push_async_callback(log.close)
             await log.check()
             client = await open_client(endpoint, "Strong", resources)

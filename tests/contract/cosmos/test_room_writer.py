@@ -22,8 +22,8 @@ from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import STATE_ID, chunk_item
 from shared.stores.cosmos.rooms import CosmosRooms
 from shared.wiring import Services, SystemClock
-from tests.contract.building import RUN, begin, chunk, delta, go_on, session_id
-from tests.contract.feeding import given, process
+from tests.contract.change_feed import cosmos_services, document_list
+from tests.contract.factories import RUN, begin, chunk, delta, go_on, session_id
 from tests.contract.stores import CosmosStore, cosmos_store, wire_server
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,7 @@ class Hand:
     async def told(self, room: Room = ROOM) -> Sequence[RoomEntry]:
         return await CosmosRooms(self._database).read(room, FIRST_CURSOR, 1000)
 
-    async def paged(self, after: str, limit: int) -> list[str]:
+    async def paged(self, after: int, limit: int) -> list[int]:
         """The cursors of all entries behind `after`, read `limit` at a time."""
         rooms, cursors = CosmosRooms(self._database), [after]
         while entries := await rooms.read(ROOM, cursors[-1], limit):
@@ -72,7 +72,7 @@ async def _hand(endpoint: str) -> AsyncGenerator[Hand]:
     async with cosmos_store(endpoint) as store:
         assert isinstance(store, CosmosStore)
         database = Database(store.endpoint, store.database)
-        async with process(store.endpoint, store.database) as on:
+        async with cosmos_services(store.endpoint, store.database) as on:
             yield Hand(on, database)
         await database.close()
 
@@ -104,7 +104,7 @@ async def test_batches_that_come_again_and_in_disorder_within_are_told_once_and_
     changes, chance = await hand.changes(), random.Random(1)
     for cut in range(0, len(changes), 12):
         for batch in (changes[cut : cut + 12], changes[max(0, cut - 5) : cut + 12]):
-            await write_rooms(given(chance.sample(batch, len(batch))))
+            await write_rooms(document_list(chance.sample(batch, len(batch))))
 
     assert _places(await hand.told()) == {state.session_id: [1, 2, 3, 5, 7] for state in states}
 
@@ -112,7 +112,7 @@ async def test_batches_that_come_again_and_in_disorder_within_are_told_once_and_
 async def test_batches_that_come_in_reverse_are_told_once(hand: Hand) -> None:
     states = await _sessions(hand)
     for change in reversed(await hand.changes()):
-        await write_rooms(given([change]))
+        await write_rooms(document_list([change]))
 
     told = {session_id: sorted(places) for session_id, places in _places(await hand.told()).items()}
     assert told == {state.session_id: [1, 2, 3, 5, 7] for state in states}
@@ -133,7 +133,7 @@ async def test_what_two_instances_are_given_at_once_is_told_once_and_in_order(ha
     states = await _sessions(hand, 6)
     changes = await hand.changes()
 
-    await asyncio.gather(*(write_rooms(given(changes)) for _ in range(3)))
+    await asyncio.gather(*(write_rooms(document_list(changes)) for _ in range(3)))
 
     assert _places(await hand.told()) == {state.session_id: [1, 2, 3, 5, 7] for state in states}
 
@@ -148,7 +148,7 @@ async def test_a_document_that_cannot_be_read_holds_up_nothing(hand: Hand, poiso
     lost = broken["session_id"]
     broken.update(poison)
 
-    await write_rooms(given(changes))
+    await write_rooms(document_list(changes))
 
     assert _places(await hand.told()) == {
         state.session_id: [1, 2, 3, 7] if state.session_id == lost else [1, 2, 3, 5, 7] for state in states
@@ -162,7 +162,7 @@ async def test_a_state_that_cannot_be_read_is_looked_up(hand: Hand) -> None:
         if change["kind"] == "state":
             change["body"] = "{}"
 
-    await write_rooms(given(changes))
+    await write_rooms(document_list(changes))
 
     assert _places(await hand.told()) == {state.session_id: [1, 2, 3, 5, 7] for state in states}
 
@@ -172,7 +172,7 @@ async def test_a_stored_state_that_cannot_be_read_holds_up_no_other_session(hand
     changes = [change for change in await hand.changes() if change["kind"] == "chunk"]
     await hand.spoil(broken.session_id)
 
-    await write_rooms(given(changes))
+    await write_rooms(document_list(changes))
 
     assert _places(await hand.told()) == {whole.session_id: [1, 2, 3, 5, 7]}
 
@@ -181,10 +181,12 @@ async def test_what_cosmos_db_will_never_take_holds_up_nothing(hand: Hand, caplo
     state = await begin(hand.log)
     huge = chunk(state.session_id, state.head, Outside(event_type="progress", fields={"text": "x" * 2_100_000}))
 
-    await write_rooms(given([*await hand.changes(), {**chunk_item(huge), "_ts": SystemClock().now().timestamp()}]))
+    await write_rooms(
+        document_list([*await hand.changes(), {**chunk_item(huge), "_ts": SystemClock().now().timestamp()}])
+    )
 
     assert _places(await hand.told()) == {state.session_id: [1]}
-    assert f"is not told of {state.session_id}:1:{state.head + 1:012}" in caplog.text
+    assert f"gets no entry {state.session_id}:1:{state.head + 1:012}" in caplog.text
 
 
 async def test_a_store_that_throttles_makes_it_fail_until_all_is_told() -> None:
@@ -194,7 +196,7 @@ async def test_a_store_that_throttles_makes_it_fail_until_all_is_told() -> None:
             failures = 0
             while failures < 20:
                 try:
-                    await write_rooms(given(await hand.changes()))
+                    await write_rooms(document_list(await hand.changes()))
                     break
                 except StoreUnavailableError:
                     failures += 1
@@ -209,12 +211,12 @@ async def test_a_deletion_is_told_also_when_the_log_is_cleared_before_it_was_rea
 ) -> None:
     state = await begin(hand.log, project_id=project_id)
     state = await go_on(hand.log, state, UserMessage(content="Hello"), RUN)
-    await write_rooms(given(await hand.changes()))
+    await write_rooms(document_list(await hand.changes()))
     await go_on(hand.log, state, Status(status="cancelling"), SessionDeleted())
     await hand.log.clear(state.session_id)
 
     for _ in range(2):
-        await write_rooms(given(await hand.changes()))
+        await write_rooms(document_list(await hand.changes()))
 
     for room in (ROOM, *([Room("owner", project_id)] if project_id else [])):
         (entry,) = await hand.told(room)
@@ -228,8 +230,8 @@ async def test_who_is_late_cannot_tell_of_a_session_that_is_deleted_meanwhile(ha
     late = await hand.changes()
     await go_on(hand.log, state, SessionDeleted())
     assert hand.on.room_writer is not None
-    await write_rooms(given([change for change in late if change["kind"] == "chunk"][:2]))
-    await write_rooms(given([*late, *await hand.changes()]))
+    await write_rooms(document_list([change for change in late if change["kind"] == "chunk"][:2]))
+    await write_rooms(document_list([*late, *await hand.changes()]))
 
     await hand.on.room_writer.write(chunks_in(late), states_in(late))
 
@@ -244,11 +246,11 @@ async def test_a_long_session_is_taken_back_whole_and_none_whose_id_begins_alike
     alike = await begin(hand.log, SessionId(f"{name}:1:5"))
     for _ in range(120):
         state = await go_on(hand.log, state, PROGRESS)
-    await write_rooms(given(await hand.changes()))
+    await write_rooms(document_list(await hand.changes()))
     assert len(_places(await hand.told())[name]) == 121
 
     await go_on(hand.log, state, SessionDeleted())
-    await write_rooms(given(await hand.changes()))
+    await write_rooms(document_list(await hand.changes()))
 
     assert _places(await hand.told()) == {alike.session_id: [1], name: [122]}
 
@@ -257,11 +259,11 @@ async def test_entries_that_were_blanked_in_one_batch_do_not_hide_those_of_other
     kept, deleted = await begin(hand.log), await begin(hand.log)
     for _ in range(5):
         kept, deleted = await go_on(hand.log, kept, PROGRESS), await go_on(hand.log, deleted, PROGRESS)
-    await write_rooms(given(await hand.changes()))
+    await write_rooms(document_list(await hand.changes()))
     cursors = [FIRST_CURSOR, *(entry.cursor for entry in await hand.told())]
     await go_on(hand.log, deleted, SessionDeleted())
     await go_on(hand.log, kept, PROGRESS)
-    await write_rooms(given(await hand.changes()))
+    await write_rooms(document_list(await hand.changes()))
 
     whole = await hand.told()
 
@@ -280,8 +282,10 @@ async def test_of_a_fork_is_told_from_its_last_copied_chunk_on_whenever_it_is_lo
     changes = [change for change in await hand.changes() if change["session_id"] == fork.session_id]
 
     # As it is before the state is there, then with all of it.
-    await write_rooms(given([{**change, "session_id": "unwritten"} for change in changes if change["kind"] == "chunk"]))
-    await write_rooms(given(changes))
+    await write_rooms(
+        document_list([{**change, "session_id": "unwritten"} for change in changes if change["kind"] == "chunk"])
+    )
+    await write_rooms(document_list(changes))
 
     entries = await hand.told()
     assert [entry.is_new for entry in entries] == [True, False]
@@ -296,6 +300,6 @@ async def test_what_rooms_have_forgotten_is_not_told_again(hand: Hand) -> None:
         if change["session_id"] == old.session_id:
             change["_ts"] -= EIGHT_DAYS
 
-    await write_rooms(given(changes))
+    await write_rooms(document_list(changes))
 
     assert set(_places(await hand.told())) == {new.session_id}
