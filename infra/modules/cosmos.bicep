@@ -40,7 +40,7 @@ var containers = [
         { path: '/status/?' }
         { path: '/agent_name/?' }
         { path: '/archived/?' }
-        { path: '/deleted/?' }
+        { path: '/hidden/?' }
         { path: '/labels/[]/?' }
       ]
       excludedPaths: [{ path: '/*' }]

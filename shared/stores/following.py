@@ -13,6 +13,10 @@ from typing import Generic
 
 from shared.ports.feeds import E, K
 
+MAX_CHUNKS = 32
+MAX_ROOM_ENTRIES = 64
+"""How many of the newest entries the readers of a session share, and those of a room."""
+
 
 @dataclass(frozen=True)
 class Polling(Generic[K, E]):
@@ -174,8 +178,8 @@ class _Feed(Generic[K, E]):
     def _next_poll(self, after: int) -> int:
         """The cursor after which a reader at `after` polls for all.
 
-        All who wait have read the store up to where they wait. So what follows the one furthest behind is new to
-        somebody, except what is known here already.
+        Each reader that waits has read the store up to its cursor. So what follows the one furthest behind is new to
+        at least one reader, except what is known here already.
         """
         behind = min((after, *self._waiting.values()))
         return self._reached if self._floor <= behind < self._reached else behind

@@ -63,7 +63,7 @@ PROVISIONED = (
             "/status/?",
             "/agent_name/?",
             "/archived/?",
-            "/deleted/?",
+            "/hidden/?",
             "/labels/[]/?",
             compositeIndexes=[_OWNER_NEWEST_FIRST],
         ),

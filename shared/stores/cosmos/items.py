@@ -76,7 +76,8 @@ def chunk_of(item: dict[str, Any]) -> Chunk:
 def state_item(state: SessionState) -> dict[str, Any]:
     """The checkpoint, with the fields that lists are filtered and ordered by.
 
-    `repair_due` is when the sweep has to check the session; without such a time the field is missing.
+    `hidden` from lists are deleted sessions and forks that are not complete. `repair_due` is when the sweep has to
+    check the session; without such a time the field is missing.
     """
     return {
         "id": STATE_ID,
@@ -90,7 +91,7 @@ def state_item(state: SessionState) -> dict[str, Any]:
         "status": state.status,
         "agent_name": state.agent_name,
         "archived": state.archived,
-        "deleted": state.deleted or not state.is_complete,
+        "hidden": state.deleted or not state.is_complete,
         "labels": [label(key, value) for key, value in state.metadata.items() if isinstance(value, str)],
         **({} if state.repair_due is None else {"repair_due": state.repair_due.timestamp()}),
         "body": state.model_dump_json(exclude_none=True),

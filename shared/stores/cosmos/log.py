@@ -32,9 +32,8 @@ from shared.stores.cosmos.items import (
     state_of,
 )
 from shared.stores.cosmos.requests import Item, query_items, read_item, upsert_item, with_retries
-from shared.stores.following import Feeds, Polling
+from shared.stores.following import MAX_CHUNKS, Feeds, Polling
 
-_MAX_CHUNKS = 32  # that the readers of a session share
 _MAX_BATCHED_BYTES = 256 * 1024
 _DELETE_BATCH = 100
 
@@ -47,7 +46,7 @@ class CosmosSessionLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         polling = Polling[SessionId, Chunk](self._poll, min_pause=0.05, max_pause=1.0, polls_per_entry=3)
-        self._feeds = Feeds[SessionId, Chunk](_MAX_CHUNKS, polling)
+        self._feeds = Feeds[SessionId, Chunk](MAX_CHUNKS, polling)
 
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
@@ -149,7 +148,7 @@ class CosmosSessionLog:
         while items := await self._query(queries.all_except(session_id, STATE_ID), _DELETE_BATCH):
             await self._delete(session_id, [str(item["id"]) for item in items])
         mark = await self._item(session_id, STATE_ID)
-        if mark is not None and mark["deleted"]:
+        if mark is not None and mark["hidden"]:
             await self._upsert({name: value for name, value in mark.items() if name != "repair_due"})
 
     async def check(self) -> None:

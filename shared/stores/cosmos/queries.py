@@ -72,7 +72,7 @@ def sessions(wanted: SessionFilter, before: str | None) -> Query:
         for name in ("owner", "project_id", "status", "agent_name", "archived")
         if (value := getattr(wanted, name)) is not None
     }
-    conditions = [*([] if wanted.with_deleted else ["c.deleted = false"]), *(f"c.{name} = @{name}" for name in values)]
+    conditions = [*([] if wanted.with_deleted else ["c.hidden = false"]), *(f"c.{name} = @{name}" for name in values)]
     for number, entry in enumerate(wanted.metadata.items()):
         conditions.append(f"ARRAY_CONTAINS(c.labels, @label{number})")
         values[f"label{number}"] = label(*entry)

@@ -19,9 +19,8 @@ from shared.ports import Tail
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.requests import Item, with_retries
 from shared.stores.cosmos.room_items import entry_of, room_key
-from shared.stores.following import Feeds, Polling
+from shared.stores.following import MAX_ROOM_ENTRIES, Feeds, Polling
 
-_MAX_ENTRIES = 64  # that the readers of a room share
 _POLL_PAGE = 100
 
 _log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ class CosmosRooms:
     def __init__(self, database: Database) -> None:
         self._database = database
         polling = Polling[Room, RoomEntry](self._poll, min_pause=0.1, max_pause=2.0)
-        self._feeds = Feeds[Room, RoomEntry](_MAX_ENTRIES, polling)
+        self._feeds = Feeds[Room, RoomEntry](MAX_ROOM_ENTRIES, polling)
 
     async def newest_cursor(self, room: Room) -> int:
         _, cursor = await with_retries(lambda: self._page(room, 1, start_time="Now"))

@@ -13,14 +13,14 @@ from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 
-BEYOND = 2**63 - 1
-"""After every sequence."""
+MAX_SEQUENCE = 2**63 - 1
+"""No sequence is as large."""
 
 SKIP_DELTAS = " AND types <> ' message.delta '"
 """The condition of the index `chunks_with_non_deltas`. SQLite uses the index only if the text is the same."""
 
 _EVENTS = TypeAdapter(tuple[Event, ...])
-_FILTERS = {"owner": "owner", "project_id": "project_id", "status": "status", "agent_name": "agent_name"}
+_FILTERED_COLUMNS = ("owner", "project_id", "status", "agent_name", "archived")
 
 
 def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
@@ -33,9 +33,9 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
     """
     events = _events_json(chunk)
     inserted = connection.execute(
-        # The column `deleted` is not enough: it also hides a fork that is being copied.
+        # The column `hidden` is not enough: a fork that is being copied is hidden as well.
         "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"
-        " (SELECT 1 FROM states WHERE session_id = ?1 AND deleted = 1 AND body ->> '$.deleted') ON CONFLICT DO NOTHING",
+        " (SELECT 1 FROM states WHERE session_id = ?1 AND hidden = 1 AND body ->> '$.deleted') ON CONFLICT DO NOTHING",
         (chunk.session_id, chunk.first, chunk.last, chunk.epoch, chunk.writer, time.time(), _types(chunk), events),
     ).rowcount
     if inserted:
@@ -105,7 +105,7 @@ def read_chunks(
     session_id: SessionId,
     after: int,
     limit: int,
-    before: int = BEYOND,
+    before: int = MAX_SEQUENCE,
     *,
     newest: bool = False,
     skip_deltas: bool = False,
@@ -138,14 +138,11 @@ def _types(chunk: Chunk) -> str:
 
 def filter_conditions(wanted: SessionFilter) -> tuple[list[str], list[Any]]:
     """The conditions for a query of states, and the values that they bind."""
-    where, values = ["1" if wanted.with_deleted else "deleted = 0"], list[Any]()
-    for attribute, column in _FILTERS.items():
-        if (value := getattr(wanted, attribute)) is not None:
+    where, values = ["1" if wanted.with_deleted else "hidden = 0"], list[Any]()
+    for column in _FILTERED_COLUMNS:
+        if (value := getattr(wanted, column)) is not None:
             where.append(f"{column} = ?")
             values.append(value)
-    if wanted.archived is not None:
-        where.append("archived = ?")
-        values.append(wanted.archived)
     for key, value in wanted.metadata.items():
         where.append("EXISTS (SELECT 1 FROM json_each(body, '$.metadata') WHERE key = ? AND atom = ?)")
         values.extend((key, value))

@@ -14,10 +14,10 @@ from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.ports import D, Tail
-from shared.stores.following import Feeds
+from shared.stores.following import MAX_CHUNKS, Feeds
 from shared.stores.sqlite.database import Database
 from shared.stores.sqlite.items import (
-    BEYOND,
+    MAX_SEQUENCE,
     chunk_of,
     claim,
     filter_conditions,
@@ -29,9 +29,6 @@ from shared.stores.sqlite.items import (
     upsert_state,
 )
 from shared.stores.sqlite.rooms import RecordedChunk, SqliteRooms, record_chunk
-
-MAX_CHUNKS = 32
-"""How many of a session's newest chunks its readers share."""
 
 _CLEAR_BATCH = 1000  # rows
 
@@ -90,7 +87,7 @@ class SqliteSessionLog:
         newest: bool = False,
         skip_deltas: bool = False,
     ) -> Sequence[Chunk]:
-        end = BEYOND if before is None else before
+        end = MAX_SEQUENCE if before is None else before
         return await self._database.read(
             lambda connection: read_chunks(
                 connection, session_id, after, limit, end, newest=newest, skip_deltas=skip_deltas
@@ -137,7 +134,7 @@ class SqliteSessionLog:
             "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND sequence > ? AND sequence < ?"
             f" ORDER BY sequence {direction}, id {direction} LIMIT ?"
         )
-        values = (session_id, kind_name(kind), after, BEYOND if before is None else before, limit)
+        values = (session_id, kind_name(kind), after, MAX_SEQUENCE if before is None else before, limit)
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [kind.model_validate_json(row["body"]) for row in (reversed(rows) if newest else rows)]
 
@@ -192,7 +189,7 @@ class SqliteSessionLog:
                 ).rowcount
             if not cleared:
                 connection.execute(
-                    "UPDATE states SET repair_due = 0 WHERE session_id = ? AND deleted = 1", (session_id,)
+                    "UPDATE states SET repair_due = 0 WHERE session_id = ? AND hidden = 1", (session_id,)
                 )
             return cleared
 

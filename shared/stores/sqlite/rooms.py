@@ -12,12 +12,9 @@ from shared.domain.ids import SessionId
 from shared.domain.rooms import Room, RoomEntry, has_room_events, room_entry
 from shared.domain.session import SessionState
 from shared.ports import Tail
-from shared.stores.following import Feeds
+from shared.stores.following import MAX_ROOM_ENTRIES, Feeds
 from shared.stores.sqlite.database import Database, delete_expired
 from shared.stores.sqlite.items import chunk_of
-
-MAX_ENTRIES = 64
-"""How many of a room's newest entries its readers share."""
 
 _EXPIRE_EVERY = 1000  # rows
 
@@ -37,9 +34,9 @@ def record_chunk(connection: sqlite3.Connection, chunk: Chunk) -> RecordedChunk 
     """
     if not has_room_events(chunk):
         return None
-    query = "SELECT owner, project_id, CASE WHEN deleted THEN body END AS hidden FROM states WHERE session_id = ?"
+    query = "SELECT owner, project_id, CASE WHEN hidden THEN body END AS hidden_body FROM states WHERE session_id = ?"
     session = connection.execute(query, (chunk.session_id,)).fetchone()
-    if session is None or _is_incomplete(session["hidden"]):
+    if session is None or _is_incomplete(session["hidden_body"]):
         return None
     owner, project_id = session["owner"], session["project_id"]
     rooms = {Room(owner), Room(owner, project_id or None)}
@@ -55,9 +52,9 @@ def record_chunk(connection: sqlite3.Connection, chunk: Chunk) -> RecordedChunk 
     return RecordedChunk(cursor, before)
 
 
-def _is_incomplete(hidden: str | None) -> bool:
-    """Whether a state that no list shows belongs to a fork whose copy was not finished."""
-    return hidden is not None and not SessionState.model_validate_json(hidden).is_complete
+def _is_incomplete(hidden_body: str | None) -> bool:
+    """Whether a hidden state belongs to a fork whose copy was not finished."""
+    return hidden_body is not None and not SessionState.model_validate_json(hidden_body).is_complete
 
 
 class SqliteRooms:
@@ -65,7 +62,7 @@ class SqliteRooms:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._feeds = Feeds[Room, RoomEntry](MAX_ENTRIES)
+        self._feeds = Feeds[Room, RoomEntry](MAX_ROOM_ENTRIES)
 
     async def newest_cursor(self, room: Room) -> int:  # noqa: ARG002  # the cursors of all rooms are one sequence
         query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rooms'"
