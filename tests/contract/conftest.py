@@ -1,12 +1,13 @@
 """The suite's fixtures: every test runs on every store."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from shared.ports import SessionLog
+from shared.ports import RoomFeed, SessionLog
 from shared.stores import Stores
 from tests.contract.stores import SqliteStore, Store, cosmos_endpoint, cosmos_store
 
@@ -63,3 +64,20 @@ async def other_stores(database: Store) -> AsyncGenerator[Stores]:
 def elsewhere(other_stores: Stores) -> SessionLog:
     """The log as another process has it."""
     return other_stores.log
+
+
+@pytest.fixture
+async def feed(database: Store, stores: Stores) -> AsyncGenerator[RoomFeed]:
+    """The rooms of the same data, which hold all that was appended whenever they are read."""
+    async with database.rooms(stores) as rooms:
+        yield rooms
+
+
+@pytest.fixture
+async def time_limit() -> AsyncGenerator[None]:
+    """Cancels a test whose reader is not woken, instead of waiting for the reader's timeout."""
+    task = asyncio.current_task()
+    assert task is not None
+    end = asyncio.get_running_loop().call_later(60, task.cancel)
+    yield
+    end.cancel()

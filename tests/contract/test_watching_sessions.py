@@ -1,7 +1,7 @@
 """Waiting for new chunks: a reader misses nothing that is appended after it began to watch."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -15,20 +15,10 @@ from shared.ports import SessionLog, Tail
 from shared.services.stream import follow_events
 from tests.contract.factories import begin, chunk, delta, go_on, places
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("time_limit")]
 
 LONG = timedelta(minutes=5)
 SHORT = timedelta(milliseconds=1)
-
-
-@pytest.fixture(autouse=True)
-async def time_limit() -> AsyncGenerator[None]:
-    """Cancels a test whose reader is not woken, instead of waiting for the reader's timeout."""
-    task = asyncio.current_task()
-    assert task is not None
-    end = asyncio.get_running_loop().call_later(60, task.cancel)
-    yield
-    end.cancel()
 
 
 async def _read(
