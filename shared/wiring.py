@@ -135,10 +135,10 @@ class Services:
         return Fanout(self.hub, self.sessions, self.projects)
 
     async def model(self) -> ModelClient:
-        """The model client. Its first use imports the SDK and reads certificates, on a thread: open streams go on."""
+        """The model client. Its first use imports the SDK and reads certificates: on a thread, so nothing waits."""
         if self._model is None:
-            made = await asyncio.to_thread(self._new_model)
-            self._model = self._model or made  # another call may have been faster
+            created = await asyncio.to_thread(self._new_model)
+            self._model = self._model or created  # another call may have been faster
         return self._model
 
     def _new_model(self) -> ModelClient:
@@ -148,9 +148,9 @@ class Services:
         key = self.settings.openai_api_key
         secret = None if key is None else key.get_secret_value()
         client: ModelClient = module.OpenAIModelClient(self.settings.openai_base_url, secret)
-        if (on := telemetry()) is None:
+        if (observer := telemetry()) is None:
             return client
-        return observed_model(on, client, "azure.ai.openai" if self.settings.calls_azure else "openai")
+        return observed_model(observer, client, "azure.ai.openai" if self.settings.calls_azure else "openai")
 
 
 @cache
