@@ -76,7 +76,7 @@ async def _frames(form: RoomForm, chunk: Chunk, state: SessionState) -> Sequence
     """The chunk's frames. Their ids are the same each time: its place, and their number in it."""
     place = f"{chunk.session_id}:{chunk.epoch}:{chunk.first}"
     frames: list[RoomFrame] = []
-    for number, (name, data) in enumerate(await form.told(room_entry("", "", chunk, state)), 1):
+    for number, (name, data) in enumerate(await form.told(room_entry(0, 0, chunk, state)), 1):
         frame: RoomFrame = {"id": f"{place}~{number}", "data": as_json(data).decode()}
         frames.append(frame if name is None else {**frame, "event": name})
     return frames

@@ -44,5 +44,5 @@ def _warm_up() -> None:
 
 def _import_all() -> None:
     if settings().cosmos_endpoint is not None:
-        importlib.import_module("shared.stores.cosmos.opening")
+        importlib.import_module("shared.stores.cosmos.log")
     importlib.import_module("shared.models.openai")

@@ -7,7 +7,7 @@ from functools import cache, cached_property
 
 from shared.domain.errors import NotSupportedError
 from shared.models.unconfigured import UnconfiguredModelClient
-from shared.ports import GroupHub, ModelClient, ProjectStore, RoomFeed, RoomWriter, SessionLog
+from shared.ports import GroupHub, ModelClient
 from shared.services.export import Exports
 from shared.services.fanout import Fanout
 from shared.services.fork import Forks
@@ -25,9 +25,10 @@ from shared.services.turns.cancelling import Control
 from shared.services.turns.endings import Endings
 from shared.services.turns.submit import TurnLimits, Turns
 from shared.settings import Settings, settings
+from shared.stores import Stores, cosmos, sqlite
 from shared.telemetry.models import observe_model
 from shared.telemetry.recorder import current_telemetry
-from shared.telemetry.stores import observed, unobserved
+from shared.telemetry.stores import observed_stores, unobserved
 
 
 class SystemClock:
@@ -36,25 +37,18 @@ class SystemClock:
 
 
 class Services:
-    """Everything a function needs. It lives as long as the process: Functions does not say when an app ends.
+    """Everything that a function needs. It lives as long as the process: Functions does not announce the end of an app.
 
-    Vendors' modules are imported at their first use, because each adds up to a second to a cold start.
+    Vendors' modules are imported where they are first needed: each adds up to a second to a cold start.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        log: SessionLog,
-        project_store: ProjectStore,
-        feed: RoomFeed,
-        room_writer: RoomWriter | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, stores: Stores) -> None:
         self.settings = settings
         self.clock = SystemClock()
-        self.log = log
-        self.project_store = project_store
-        self.room_writer = room_writer
-        self._feed = feed
+        self.log = stores.log
+        self.project_store = stores.projects
+        self.room_writer = stores.room_writer
+        self._room_feed = stores.rooms
         self._model: ModelClient | None = None
 
     @property
@@ -105,7 +99,7 @@ class Services:
 
     @cached_property
     def rooms(self) -> Rooms:
-        return Rooms(self._feed, self.log)
+        return Rooms(self._room_feed, self.log)
 
     @cached_property
     def memories(self) -> Memories:
@@ -141,10 +135,10 @@ class Services:
         return Fanout(self.hub, self.sessions, self.projects)
 
     async def model(self) -> ModelClient:
-        """The model client. Its first use imports the SDK and reads certificates, on a thread: streams continue."""
+        """The model client. Its first use imports the SDK and reads certificates: on a thread, so nothing waits."""
         if self._model is None:
-            model = await asyncio.to_thread(self._new_model)
-            self._model = self._model or model  # another call may have been faster
+            created = await asyncio.to_thread(self._new_model)
+            self._model = self._model or created  # another call may have been faster
         return self._model
 
     def _new_model(self) -> ModelClient:
@@ -163,20 +157,14 @@ class Services:
 def services() -> Services:
     """The process's services. Call this only while the event loop runs: what it opens belongs to that loop."""
     current = settings()
-    log, projects, feed, writer = _stores(current)
+    stores, system = _open_stores(current)
     if (telemetry := current_telemetry()) is not None:
-        system = "sqlite" if current.cosmos_endpoint is None else "azure.cosmosdb"
-        log, projects = observed(telemetry, log, system, "sessions"), observed(telemetry, projects, system, "projects")
-        feed = observed(telemetry, feed, system, "rooms")
-        writer = None if writer is None else observed(telemetry, writer, system, "rooms")
-    return Services(current, log, projects, feed, writer)
+        stores = observed_stores(telemetry, stores, system)
+    return Services(current, stores)
 
 
-def _stores(current: Settings) -> tuple[SessionLog, ProjectStore, RoomFeed, RoomWriter | None]:
-    """The stores on one database. Closing the log closes it. A log that writes its rooms itself has no room writer."""
+def _open_stores(current: Settings) -> tuple[Stores, str]:
+    """The stores on one database, and the name of its kind in telemetry."""
     if current.cosmos_endpoint is not None:
-        opening = importlib.import_module("shared.stores.cosmos.opening")  # a quarter of a second
-        return opening.open_stores(current.cosmos_endpoint, current.cosmos_database)
-    opening = importlib.import_module("shared.stores.sqlite.opening")
-    log, projects = opening.open_stores(current.data_dir / "sessions.db")
-    return log, projects, log.rooms, None
+        return cosmos.open_stores(current.cosmos_endpoint, current.cosmos_database), "azure.cosmosdb"
+    return sqlite.open_stores(current.data_dir / "sessions.db"), "sqlite"

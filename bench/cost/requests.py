@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from azure.core.pipeline import PipelineResponse
 
 ROOT = Path(__file__).parents[2]
-_EXCHANGES = "shared.stores.cosmos.calls"  # the logger of every exchange
+_EXCHANGES = "shared.stores.cosmos.requests"  # the logger of every exchange
 _CALLERS = ("orchestrations/", "shared/services/", "shared/api/", "bench/")
 _STORE = "shared/stores/"
 _BATCH = "x-ms-cosmos-is-batch-request"

@@ -19,8 +19,8 @@ from local.host.options import PLATFORM_SETTINGS, options_of
 from local.host.serving import serve
 from shared.domain.ids import SessionId
 from shared.ports import SessionLog
-from shared.services.stream import follow
-from shared.stores.cosmos.opening import open_stores
+from shared.services.stream import follow_events
+from shared.stores import cosmos
 from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
 
 _TURN_SECONDS = 60
@@ -110,7 +110,7 @@ async def serve_app() -> AsyncGenerator[App]:
             os.environ.update({**environment(model.url), **PLATFORM_SETTINGS, **given})
             options = options_of(ROOT, "127.0.0.1", 0, Path(data_dir))
             async with serve(load(ROOT), options) as running, connected(running.url) as caller:
-                other_log = open_stores(endpoint, store.database)[0]
+                other_log = cosmos.open_stores(endpoint, store.database).log
                 try:
                     yield App(caller, other_log)
                 finally:
@@ -126,7 +126,7 @@ async def _close_services() -> None:
 
 async def _read(log: SessionLog, session_id: SessionId) -> None:
     """Follow the session as a stream does, until its turn has ended."""
-    async with aclosing(follow(log, session_id, 0, timedelta(seconds=15))) as batches:
+    async with aclosing(follow_events(log, session_id, 0, timedelta(seconds=15))) as batches:
         async for events in batches:
             if any(event.type == "run.complete" for event in events):
                 return

@@ -32,7 +32,7 @@ var containers = [
         { path: '/last_non_delta/?' }
         { path: '/writer/?' }
         { path: '/types/[]/?' }
-        { path: '/place/?' }
+        { path: '/sort_key/?' }
         { path: '/repair_due/?' }
         { path: '/owner/?' }
         { path: '/listing_key/?' }
@@ -40,7 +40,7 @@ var containers = [
         { path: '/status/?' }
         { path: '/agent_name/?' }
         { path: '/archived/?' }
-        { path: '/deleted/?' }
+        { path: '/hidden/?' }
         { path: '/labels/[]/?' }
       ]
       excludedPaths: [{ path: '/*' }]

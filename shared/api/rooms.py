@@ -99,21 +99,21 @@ async def _streamed(req: Request, room: Room, form: RoomForm) -> Response:
     if seen is None:
         now = await services().rooms.snapshot(room)
         seen, opening = now.cursor, await form.opening(now.cursor, now.sessions)
-    after = await services().rooms.check_cursor(room, seen)
+    after = await services().rooms.existing_cursor(room, seen)
     lasting = timedelta(seconds=services().settings.stream_max_seconds)
     entries = services().rooms.follow(room, after, min(framing.HEARTBEAT, lasting))
     return framing.streaming(_opened(opening, framing.paced(entries, RoomDelivery(form, skipped), lasting)))
 
 
-def _cursor_of(req: Request) -> tuple[str | None, int]:
-    """The cursor that was sent, and how many frames behind it were seen.
+def _cursor_of(req: Request) -> tuple[int | None, int]:
+    """The cursor that was sent, and how many frames after it were seen.
 
     Raises:
-        InvalidRequestError: it can be none of ours.
+        InvalidRequestError: it is not the `id:` of a frame.
     """
     after, seen = _checked(_AFTER, req.query_params), _checked(_LAST_EVENT_ID, req.headers)
     cursor, _, skipped = (seen or after or "").partition("~")
-    return cursor or None, int(skipped or 0)
+    return int(cursor) if cursor else None, int(skipped or 0)
 
 
 def _checked(parameter: Text, values: Mapping[str, str]) -> str | None:

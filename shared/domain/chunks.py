@@ -55,8 +55,17 @@ class Chunk(Frozen):
         return self.events[-1].sequence
 
     @property
+    def cursor(self) -> int:
+        """Where a reader resumes after this chunk."""
+        return self.last
+
+    @property
     def types(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(event.type for event in self.events))
+
+    def continues(self, after: int) -> bool:
+        """Whether no other chunk can be between the event `after` and this chunk."""
+        return self.first <= after + 1
 
 
 def sequenced(drafts: Sequence[Draft], after: int, at: datetime) -> tuple[Event, ...]:

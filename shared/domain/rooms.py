@@ -20,7 +20,7 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 
-FIRST_CURSOR = "0"
+FIRST_CURSOR = 0
 """The cursor before everything that a room still holds, in every store."""
 
 PROJECT_EVENTS = {
@@ -64,13 +64,16 @@ class RoomEntry:
     session is deleted.
     """
 
-    before: str
-    cursor: str
+    before: int
+    cursor: int
     session_id: SessionId
     events: tuple[Event, ...]
     session: SessionState | None = None
     deletes: bool = False
     is_new: bool = False
+
+    def continues(self, after: int) -> bool:  # noqa: ARG002  # cursors of a room need not be consecutive
+        return True
 
 
 def has_room_events(chunk: Chunk) -> bool:
@@ -90,7 +93,7 @@ def is_visible(chunk: Chunk, state: SessionState) -> bool:
     )
 
 
-def room_entry(before: str, cursor: str, chunk: Chunk, state: SessionState | None) -> RoomEntry:
+def room_entry(before: int, cursor: int, chunk: Chunk, state: SessionState | None) -> RoomEntry:
     """The entry of a chunk. For a deleted session it holds only the deletion."""
     deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
     is_gone = state is not None and state.deleted

@@ -1,6 +1,8 @@
 """Exports of sessions: the whole log, enough to rebuild state, usage and messages."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import timedelta
 
 from shared.domain.chunks import Chunk, Event
 from shared.domain.documents import Message, ToolResult
@@ -10,10 +12,9 @@ from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.reading import load_texts
+from shared.services.large_texts import load_texts
 from shared.services.sessions import require_owned
-
-_CHUNKS_PER_READ = 50
+from shared.services.stream import follow
 
 
 class Exports:
@@ -35,16 +36,15 @@ class Exports:
         Raises:
             StoreUnavailableError: the log ends before the header's head, because the session was just deleted.
         """
-        after = 0
-        while after < header.head:
-            chunks = await self._log.read(header.session_id, after, _CHUNKS_PER_READ, before=header.head + 1)
-            if not chunks or chunks[0].first > after + 1:
-                raise StoreUnavailableError(f"The session {header.session_id!r} was deleted: its export ends early.")
-            for chunk in chunks:
-                for event in await load_texts(self._log, header.session_id, chunk.events):
-                    if event.sequence <= header.head:
+        async with aclosing(follow(self._log, header.session_id, 0, timedelta(0))) as batches:
+            async for chunks in batches:
+                if not chunks:
+                    raise StoreUnavailableError(f"The session {header.session_id!r} is deleted: its export breaks off.")
+                for chunk in chunks:
+                    for event in await load_texts(self._log, header.session_id, chunk.events):
                         yield await self._render_line(chunk, event)
-            after = chunks[-1].last
+                        if event.sequence == header.head:
+                            return
 
     async def _render_line(self, chunk: Chunk, event: Event) -> ExportedEvent:
         data = event.data

@@ -11,7 +11,7 @@ from shared.domain.history import DELTA, Entry, PageBuilder, StepAttempt, attemp
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.reading import load_texts
+from shared.services.large_texts import load_texts
 from shared.services.sessions import require_owned
 
 _CHUNKS_PER_READ = (8, 32, 64)

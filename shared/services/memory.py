@@ -14,7 +14,7 @@ from shared.domain.memory import ADDED, CLEARED, POPPED, Item, Memory
 from shared.domain.session import SessionState
 from shared.domain.values import size_of
 from shared.ports import Clock, SessionLog
-from shared.services.reading import load_texts
+from shared.services.large_texts import load_texts
 from shared.services.sessions import Sessions, require_owned
 from shared.services.writer import Decision, R, SessionWriter
 

@@ -23,7 +23,7 @@ from shared.domain.messages import with_current_status
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
 from shared.services.sessions import require_owned
-from shared.services.stream import follow
+from shared.services.stream import follow_events
 
 _NEWEST_STEPS = 100
 
@@ -113,7 +113,7 @@ class Messages:
 
     async def _end_of(self, message: Message, patience: timedelta) -> None:
         is_end = EndOf(message)
-        async with aclosing(follow(self._log, message.session_id, message.sequence - 1, patience)) as batches:
+        async with aclosing(follow_events(self._log, message.session_id, message.sequence - 1, patience)) as batches:
             async for events in batches:
                 end = next((event for event in events if is_end(event)), None)
                 if end is not None and isinstance(end.data, SessionDeleted):

@@ -15,11 +15,10 @@ from shared.domain.errors import (
     SessionNotFoundError,
 )
 from shared.domain.ids import ProjectId, base32, is_project_id, new_project_id, new_writer_id
-from shared.domain.listing import SessionFilter, listing_key
+from shared.domain.listing import SessionFilter, decode_cursor, encode_cursor, listing_key
 from shared.domain.project import Project
 from shared.domain.project_document import EMPTY_DOCUMENT, validated_document
 from shared.ports import Clock, ProjectStore, SessionLog
-from shared.services.cursors import decode_cursor, encode_cursor
 from shared.services.idempotency import IdempotencyKey
 from shared.services.sessions import Sessions, merge_patch
 

@@ -30,12 +30,11 @@ from shared.domain.events import (
 )
 from shared.domain.fold import text_of
 from shared.domain.ids import SessionId, is_session_id, new_session_id
-from shared.domain.listing import SessionFilter, listing_key
+from shared.domain.listing import SessionFilter, decode_cursor, encode_cursor, listing_key
 from shared.domain.session import METADATA_BYTES, SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.cursors import decode_cursor, encode_cursor
 from shared.services.idempotency import IdempotencyKey, claiming
-from shared.services.reading import load_text, load_texts
+from shared.services.large_texts import load_text, load_texts
 from shared.services.writer import Decision, SessionWriter
 
 _EMPTY: dict[str, Any] = {"metadata": {}, "archived": False}

@@ -1,42 +1,54 @@
-"""Following a session's log: replay from a cursor, then wait, then read on. The only reader there is."""
+"""Following a feed: replay from a cursor, then wait, then read on. Everything that reads on uses this.
+
+A reader has a cursor and no queue. One that is slow, or never comes back, costs nothing.
+"""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 
-from shared.domain.chunks import (
-    Chunk,
-    Event,
-)
+from shared.domain.chunks import Chunk, Event
 from shared.domain.ids import SessionId
-from shared.ports import SessionLog
+from shared.ports.feeds import E, Feed, K
 
-_PAGE = 20  # chunks, each up to a posted body's size: what a reader that never reads may hold
+_PAGE = 20  # entries, each as large as a posted body: what a reader that never reads may hold in memory
 
 
-async def follow(
-    log: SessionLog, session_id: SessionId, after: int, patience: timedelta
-) -> AsyncGenerator[Sequence[Event], None]:
-    """Yield the events later than `after`, in order and without a gap, as long as the caller goes on asking.
+async def follow(feed: Feed[K, E], key: K, after: int, timeout: timedelta) -> AsyncGenerator[Sequence[E]]:
+    """Yield the entries later than `after`, in order and without a gap, as long as the caller asks.
 
-    An empty list says that the reader has caught up; the next one comes after at most `patience`. The reader owns a
-    cursor, not a queue: one that is slow, or never comes back, costs nobody anything.
+    An empty list means that the reader has caught up. The next list comes at most `timeout` later.
     """
-    with log.watch(session_id) as tail:
-        chunks: Sequence[Chunk] = ()
+    with feed.watch(key) as tail:
+        entries: Sequence[E] = ()
         while True:
-            chunks = chunks or await log.read(session_id, after, _PAGE)
-            while chunks:
-                for chunk in chunks:
-                    events = _later(chunk, after)
-                    if not events:
-                        break
-                    after = chunk.last
-                    yield events
-                chunks = await log.read(session_id, after, _PAGE) if len(chunks) == _PAGE else ()
+            entries = entries or await feed.read(key, after, _PAGE)
+            while following := _without_gap(entries, after):
+                after = following[-1].cursor
+                yield following
+                entries = await feed.read(key, after, _PAGE) if len(entries) == _PAGE else ()
             yield ()
-            chunks = await tail.wait(after, patience)
+            entries = await tail.wait(after, timeout)
 
 
-def _later(chunk: Chunk, after: int) -> Sequence[Event]:
-    """What `chunk` adds to a reader at `after`; nothing if it begins beyond a hole, which is then read again."""
-    return chunk.events[max(0, after + 1 - chunk.first) :] if chunk.first <= after + 1 else ()
+async def follow_events(
+    log: Feed[SessionId, Chunk], session_id: SessionId, after: int, timeout: timedelta
+) -> AsyncGenerator[Sequence[Event]]:
+    """`follow` for one session: the events of one chunk at a time."""
+    async with aclosing(follow(log, session_id, after, timeout)) as batches:
+        async for chunks in batches:
+            for chunk in chunks:
+                yield chunk.events[max(0, after + 1 - chunk.first) :]
+            if not chunks:
+                yield ()
+
+
+def _without_gap(entries: Sequence[E], after: int) -> Sequence[E]:
+    """The first of `entries`. What is behind a gap is read again later."""
+    following: list[E] = []
+    for entry in entries:
+        if not entry.continues(after):
+            break
+        following.append(entry)
+        after = entry.cursor
+    return following

@@ -1,4 +1,4 @@
-"""What store operations cost: stores add each request's charge, and who runs an operation may ask for their sum."""
+"""What store operations cost: stores add the charge of each request, and a caller can ask for the sum."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 
 @dataclass
 class Charge:
-    """Request units so far."""
+    """A sum of request units."""
 
     units: float = 0.0
 
 
-_open: ContextVar[Charge | None] = ContextVar("charge", default=None)
+_current: ContextVar[Charge | None] = ContextVar("charge", default=None)
 
 
 @contextmanager
 def charged() -> Generator[Charge]:
-    """Gather what the requests made meanwhile, in this task, cost."""
+    """Sum the charges of the requests that this task makes while the body runs."""
     charge = Charge()
-    token = _open.set(charge)
+    token = _current.set(charge)
     try:
         yield charge
     finally:
-        _open.reset(token)
+        _current.reset(token)
 
 
 def add(units: float) -> None:
-    """Count one request's charge."""
-    if (charge := _open.get()) is not None:
+    """Add the charge of one request."""
+    if (charge := _current.get()) is not None:
         charge.units += units

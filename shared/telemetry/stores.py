@@ -1,9 +1,10 @@
-"""A store as it is told of: a span, the time and the request units of each operation, and what its appends say."""
+"""Observed stores: a span, the duration and the request units of each operation, and the metrics of each append."""
 
 import inspect
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -14,37 +15,49 @@ from shared.domain.documents import AnyDocument
 from shared.domain.errors import RevisionTakenError, SequenceTakenError
 from shared.domain.faults import code_of
 from shared.domain.session import SessionState
+from shared.ports import Tail
+from shared.stores import Stores
 from shared.stores.charges import Charge, charged
 from shared.telemetry import names, turns
 from shared.telemetry.recorder import Telemetry, error, failed, is_traced
 
 Store = TypeVar("Store")
 
-# To lose a race is how writers find each other, and no failure of the store.
-_ORDINARY = (SequenceTakenError, RevisionTakenError)
+# Writers find each other by losing races, so a lost race is not a failure of the store.
+_EXPECTED = (SequenceTakenError, RevisionTakenError)
 
 
-def observed(on: Telemetry, store: Store, system: str, collection: str) -> Store:
-    """`store`, every operation of which is told of."""
-    return cast("Store", _Observed(on, store, {names.STORE: system, names.COLLECTION: collection}))
+def observed_stores(telemetry: Telemetry, stores: Stores, system: str) -> Stores:
+    """`stores`, whose operations are recorded in `telemetry`."""
+
+    def observed(store: Store, collection: str) -> Store:
+        return cast("Store", _Observed(telemetry, store, {names.STORE: system, names.COLLECTION: collection}))
+
+    writer = None if stores.room_writer is None else observed(stores.room_writer, "rooms")
+    return Stores(
+        observed(stores.log, "sessions"),
+        observed(stores.projects, "projects"),
+        observed(stores.rooms, "rooms"),
+        writer,
+    )
 
 
 def unobserved(store: Store) -> Store:
-    """The store itself: for whoever writes again what has been told of before."""
+    """The store itself, for copying what was recorded when it first happened."""
     return cast("Store", store.itself) if isinstance(store, _Observed) else store
 
 
 class _Observed:
-    """Stands for a store, whichever port it fills: what is a coroutine there is an operation here."""
+    """Replaces a store of any port. Each of its coroutine functions is one operation."""
 
-    def __init__(self, on: Telemetry, store: Any, whose: dict[str, str]) -> None:
+    def __init__(self, telemetry: Telemetry, store: Any, attributes: dict[str, str]) -> None:
         self.itself = store
-        self._on = on
-        self._whose = whose
+        self._telemetry = telemetry
+        self._attributes = attributes
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.itself, name)
-        return self._told(name, found) if inspect.iscoroutinefunction(found) else found
+        return self._recorded(name, found) if inspect.iscoroutinefunction(found) else found
 
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
@@ -52,61 +65,61 @@ class _Observed:
         is_flush = turns.is_flush(chunk)
         with self._operation("flush" if is_flush else "append", traced=not is_flush):
             await self.itself.append(chunk, checkpoint, documents)
-        turns.appended(self._on, chunk, documents)
+        turns.appended(self._telemetry, chunk, documents)
 
     @contextmanager
-    def watch(self, *place: Any, **how: Any) -> Generator[Any]:
-        with self.itself.watch(*place, **how) as ear:
-            yield _ObservedEar(self._on, ear, self._whose)
+    def watch(self, key: Any, /, *, eager: bool = True) -> Generator["_ObservedTail"]:
+        with self.itself.watch(key, eager=eager) as tail:
+            yield _ObservedTail(self._telemetry, tail, self._attributes)
 
-    def _told(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _recorded(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
-        async def run(*given: Any, **named: Any) -> Any:
+        async def run(*args: Any, **kwargs: Any) -> Any:
             with self._operation(name):
-                return await method(*given, **named)
+                return await method(*args, **kwargs)
 
         return run
 
     @contextmanager
     def _operation(self, name: str, *, traced: bool = True) -> Generator[None]:
-        whose = {**self._whose, names.STORE_OPERATION: name}
-        span = self._span(name, whose) if traced and is_traced() else None
+        attributes = {**self._attributes, names.STORE_OPERATION: name}
+        span = self._span(name, attributes) if traced and is_traced() else None
         began, problem = time.perf_counter(), dict[str, str]()
         with charged() as charge:
             try:
                 yield
             except Exception as raised:
                 problem = error(code_of(raised))
-                if span is not None and not isinstance(raised, _ORDINARY):
+                if span is not None and not isinstance(raised, _EXPECTED):
                     failed(span, problem[names.ERROR])
                 raise
             finally:
-                self._on.record(names.STORE_SECONDS, time.perf_counter() - began, whose | problem)
-                _told_charge(self._on, charge, whose)
+                self._telemetry.record(names.STORE_SECONDS, time.perf_counter() - began, attributes | problem)
+                _record_charge(self._telemetry, charge, attributes)
                 if span is not None:
                     span.set_attributes(problem | ({names.CHARGE: charge.units} if charge.units else {}))
                     span.end()
 
-    def _span(self, name: str, whose: dict[str, str]) -> Span:
-        return self._on.start(f"{name} {whose[names.COLLECTION]}", whose, kind=SpanKind.CLIENT)
+    def _span(self, name: str, attributes: dict[str, str]) -> Span:
+        return self._telemetry.start(f"{name} {attributes[names.COLLECTION]}", attributes, kind=SpanKind.CLIENT)
 
 
-class _ObservedEar:
-    """A wait for news is no operation, but where it polls it costs."""
+class _ObservedTail:
+    """A wait is not an operation, but if it polls it has a cost."""
 
-    def __init__(self, on: Telemetry, ear: Any, whose: dict[str, str]) -> None:
-        self._on = on
-        self._ear = ear
-        self._whose = {**whose, names.STORE_OPERATION: "poll"}
+    def __init__(self, telemetry: Telemetry, tail: Tail[Any], attributes: dict[str, str]) -> None:
+        self._telemetry = telemetry
+        self._tail = tail
+        self._attributes = {**attributes, names.STORE_OPERATION: "poll"}
 
-    async def wait(self, *given: Any, **named: Any) -> Any:
+    async def wait(self, after: int, timeout: timedelta) -> Sequence[Any]:
         with charged() as charge:
             try:
-                return await self._ear.wait(*given, **named)
+                return await self._tail.wait(after, timeout)
             finally:
-                _told_charge(self._on, charge, self._whose)
+                _record_charge(self._telemetry, charge, self._attributes)
 
 
-def _told_charge(on: Telemetry, charge: Charge, whose: dict[str, str]) -> None:
+def _record_charge(telemetry: Telemetry, charge: Charge, attributes: dict[str, str]) -> None:
     if charge.units:
-        on.record(names.STORE_CHARGE, charge.units, whose)
+        telemetry.record(names.STORE_CHARGE, charge.units, attributes)

@@ -1,12 +1,14 @@
 """The suite's fixtures: every test runs on every store."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from shared.ports import SessionLog
+from shared.ports import RoomFeed, SessionLog
+from shared.stores import Stores
 from tests.contract.stores import SqliteStore, Store, cosmos_endpoint, cosmos_store
 
 
@@ -26,28 +28,56 @@ def endpoint() -> Generator[str]:
 
 
 @pytest.fixture(params=["sqlite", "cosmos"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store]:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store]:
     async with AsyncExitStack() as resources:
         if request.param == "sqlite":
-            store = SqliteStore(tmp_path / "sessions.db")
+            database = SqliteStore(tmp_path / "sessions.db")
         else:
-            store = await resources.enter_async_context(cosmos_store(request.getfixturevalue("endpoint")))
+            database = await resources.enter_async_context(cosmos_store(request.getfixturevalue("endpoint")))
         for marker in request.node.iter_markers("needs"):
-            if reason := store.gaps.get(marker.args[0]):
+            if reason := database.gaps.get(marker.args[0]):
                 pytest.skip(reason)
-        yield store
+        yield database
 
 
 @pytest.fixture
-async def log(store: Store) -> AsyncGenerator[SessionLog]:
-    opened = store.open()
+async def stores(database: Store) -> AsyncGenerator[Stores]:
+    opened = database.open()
     yield opened
-    await opened.close()
+    await opened.log.close()
 
 
 @pytest.fixture
-async def elsewhere(store: Store) -> AsyncGenerator[SessionLog]:
-    """Another log on the same data, as another process has."""
-    opened = store.open()
+def log(stores: Stores) -> SessionLog:
+    return stores.log
+
+
+@pytest.fixture
+async def other_stores(database: Store) -> AsyncGenerator[Stores]:
+    """Other stores on the same data, like those of another process."""
+    opened = database.open()
     yield opened
-    await opened.close()
+    await opened.log.close()
+
+
+@pytest.fixture
+def elsewhere(other_stores: Stores) -> SessionLog:
+    """The log as another process has it."""
+    return other_stores.log
+
+
+@pytest.fixture
+async def feed(database: Store, stores: Stores) -> AsyncGenerator[RoomFeed]:
+    """The rooms of the same data, which hold all that was appended whenever they are read."""
+    async with database.rooms(stores) as rooms:
+        yield rooms
+
+
+@pytest.fixture
+async def time_limit() -> AsyncGenerator[None]:
+    """Cancels a test whose reader is not woken, instead of waiting for the reader's timeout."""
+    task = asyncio.current_task()
+    assert task is not None
+    end = asyncio.get_running_loop().call_later(60, task.cancel)
+    yield
+    end.cancel()

@@ -1,4 +1,4 @@
-"""The stores that the suite runs against. A new one plugs in here: how to open it, and what it can't show."""
+"""The databases that the suite runs on. A new store is added here: how it is opened, and what it can't show."""
 
 import os
 import shutil
@@ -13,47 +13,41 @@ from uuid import uuid4
 import pytest
 from azure.cosmos import PartitionKey
 
-from shared.ports import ProjectStore, RoomFeed, SessionLog
+from shared.ports import RoomFeed
+from shared.stores import Stores, cosmos, sqlite
 from shared.stores.cosmos.containers import PARTITION_KEY_VERSION, PROVISIONED
 from shared.stores.cosmos.database import open_client
-from shared.stores.cosmos.opening import open_stores as open_cosmos
-from shared.stores.sqlite.log import SqliteSessionLog
-from shared.stores.sqlite.opening import open_stores as open_sqlite
-from tests.contract.feeding import telling
+from tests.contract.change_feed import up_to_date_rooms
 
 SERVER = Path(__file__).parent.parent / "cosmos_server"
 
 SQLITE_GAPS = {
-    "hearing others": "a SQLite file serves one process: what another appends is read, but wakes nobody",
+    "polling": "a SQLite file serves one process: what another appends is read, but wakes no reader",
 }
 COSMOS_GAPS = {
-    "a clock to be set": "Cosmos DB tells by its own when a time to live is over",
-    "cleared places": "Cosmos DB can't refuse a writer by another document: once the log is cleared, writers that slept"
-    " until then are kept out by the age at which the sweep clears",
+    "a settable clock": "Cosmos DB decides by its own clock whether a time to live is over",
+    "a mark that refuses writers": "Cosmos DB can't refuse a write because of another document: the sweep clears a log"
+    " only when no suspended writer is left",
 }
 WIRE_SERVER_GAPS = COSMOS_GAPS | {
-    "expiry": "the npm server keeps documents whose time to live is over",
+    "expiry": "the npm server keeps documents after their time to live",
 }
 
 
 class Store(Protocol):
-    """Data that any number of logs can be opened on, as by several processes."""
+    """Data on which stores can be opened any number of times, as by several processes."""
 
     @property
     def gaps(self) -> Mapping[str, str]:
-        """What this store can't show, and why; tests name it with `needs`."""
+        """What this store can't show, and why. Tests name it with `needs`."""
         ...
 
-    def open(self) -> SessionLog:
-        """A log on this data; whoever opens it closes it."""
+    def open(self) -> Stores:
+        """The stores on this data. The caller closes their log."""
         ...
 
-    def open_all(self) -> tuple[SessionLog, ProjectStore]:
-        """A log and the projects beside it; whoever opens them closes the log."""
-        ...
-
-    def rooms(self, log: SessionLog) -> AbstractAsyncContextManager[RoomFeed]:
-        """The rooms of this data, told meanwhile of what is appended; who reads them is told of all of it."""
+    def rooms(self, stores: Stores) -> AbstractAsyncContextManager[RoomFeed]:
+        """The rooms of this data, which hold all that was appended whenever they are read."""
         ...
 
 
@@ -62,16 +56,12 @@ class SqliteStore:
     path: Path
     gaps: Mapping[str, str] = field(default_factory=lambda: SQLITE_GAPS)
 
-    def open(self) -> SessionLog:
-        return self.open_all()[0]
-
-    def open_all(self) -> tuple[SessionLog, ProjectStore]:
-        return open_sqlite(self.path)
+    def open(self) -> Stores:
+        return sqlite.open_stores(self.path)
 
     @asynccontextmanager
-    async def rooms(self, log: SessionLog) -> AsyncGenerator[RoomFeed]:
-        assert isinstance(log, SqliteSessionLog)
-        yield log.rooms
+    async def rooms(self, stores: Stores) -> AsyncGenerator[RoomFeed]:
+        yield stores.rooms
 
 
 @dataclass(frozen=True)
@@ -80,21 +70,18 @@ class CosmosStore:
     database: str
     gaps: Mapping[str, str]
 
-    def open(self) -> SessionLog:
-        return self.open_all()[0]
-
-    def open_all(self) -> tuple[SessionLog, ProjectStore]:
-        return open_cosmos(self.endpoint, self.database)[:2]
+    def open(self) -> Stores:
+        return cosmos.open_stores(self.endpoint, self.database)
 
     @asynccontextmanager
-    async def rooms(self, log: SessionLog) -> AsyncGenerator[RoomFeed]:
-        async with telling(self.endpoint, self.database) as rooms:
+    async def rooms(self, stores: Stores) -> AsyncGenerator[RoomFeed]:
+        async with up_to_date_rooms(self.endpoint, self.database) as rooms:
             yield rooms
 
 
 @asynccontextmanager
 async def cosmos_store(endpoint: str) -> AsyncGenerator[Store]:
-    """A store at `endpoint` in a database of its own, or in `COSMOS_TEST_DATABASE`: provisioned, and empty."""
+    """An empty, provisioned database at `endpoint`: a new one, or the one that `COSMOS_TEST_DATABASE` names."""
     gaps = COSMOS_GAPS if endpoint == os.environ.get("COSMOS_TEST_ENDPOINT") else WIRE_SERVER_GAPS
     if database := os.environ.get("COSMOS_TEST_DATABASE"):
         yield CosmosStore(endpoint, database, gaps)
@@ -116,7 +103,7 @@ async def cosmos_store(endpoint: str) -> AsyncGenerator[Store]:
 
 @contextmanager
 def cosmos_endpoint(*options: str) -> Generator[str]:
-    """`COSMOS_TEST_ENDPOINT`, or a server of our own that speaks Cosmos DB's protocol."""
+    """`COSMOS_TEST_ENDPOINT`, or the server of these tests that speaks Cosmos DB's protocol."""
     if endpoint := os.environ.get("COSMOS_TEST_ENDPOINT"):
         yield endpoint
         return
@@ -129,7 +116,7 @@ def wire_server(*options: str) -> Generator[str]:
     """The npm server on a free port of 127.0.0.1, with `options` of `cosmos_server/server.js`."""
     node = shutil.which("node")
     if node is None or not (SERVER / "node_modules").is_dir():
-        _do_without("no Cosmos DB server: install node 20 or later and run `npm ci` in tests/cosmos_server")
+        _fail_or_skip("no Cosmos DB server: install node 20 or later and run `npm ci` in tests/cosmos_server")
     with subprocess.Popen(
         [str(node), "server.js", *options], cwd=SERVER, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -140,7 +127,7 @@ def wire_server(*options: str) -> Generator[str]:
             process.terminate()
 
 
-def _do_without(reason: str) -> None:
+def _fail_or_skip(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -1,20 +1,15 @@
-"""What an append promises: all or nothing, once, and one writer at every place."""
+"""An append writes all or nothing, once, and each sequence has one writer."""
 
 import pytest
 
 from shared.domain.documents import ModelResponse, ToolResult
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import (
-    MessageComplete,
-    Outside,
-    SessionUpdated,
-    UserMessage,
-)
+from shared.domain.events import MessageComplete, Outside, SessionUpdated, UserMessage
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, new_writer_id
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog
-from tests.contract.building import MESSAGE, RUN, THEN, begin, chunk, delta, go_on, message, session_id, texts, whole
+from tests.contract.factories import MESSAGE, RUN, THEN, begin, chunk, delta, go_on, message, session_id, texts, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -36,11 +31,11 @@ async def test_the_state_is_that_after_the_last_chunk(log: SessionLog) -> None:
     assert await log.state(state.session_id) == state
 
 
-async def test_there_is_nothing_where_nothing_was_appended(log: SessionLog) -> None:
-    nowhere = session_id()
+async def test_an_unknown_session_has_no_state_and_no_chunks(log: SessionLog) -> None:
+    unknown = session_id()
 
-    assert await log.state(nowhere) is None
-    assert await log.read(nowhere, 0, 10) == []
+    assert await log.state(unknown) is None
+    assert await log.read(unknown, 0, 10) == []
 
 
 async def test_documents_are_written_with_their_chunk(log: SessionLog) -> None:
@@ -73,7 +68,7 @@ async def test_a_document_is_replaced_by_the_next_of_its_id(log: SessionLog) -> 
     assert await log.get(type(posted), created.session_id, posted.id) == answered
 
 
-async def test_a_taken_place_is_refused_and_nothing_is_written(log: SessionLog) -> None:
+async def test_a_taken_sequence_is_refused_and_nothing_is_written(log: SessionLog) -> None:
     created = await begin(log)
     winner = await go_on(log, created, SessionUpdated(changes={"session_name": "winner"}))
     posted = message(created, 1, sequence=2)
@@ -89,7 +84,7 @@ async def test_a_taken_place_is_refused_and_nothing_is_written(log: SessionLog) 
     assert await log.get(type(posted), created.session_id, posted.id) is None
 
 
-async def test_a_taken_place_is_refused_for_a_chunk_alone(log: SessionLog) -> None:
+async def test_a_taken_sequence_is_refused_for_a_chunk_alone(log: SessionLog) -> None:
     created = await begin(log)
     await go_on(log, created, delta("winner"))
 
@@ -99,7 +94,7 @@ async def test_a_taken_place_is_refused_for_a_chunk_alone(log: SessionLog) -> No
     assert texts(await whole(log, created.session_id)) == ["winner"]
 
 
-async def test_a_lost_race_leaves_no_large_response_either(log: SessionLog) -> None:
+async def test_a_lost_race_leaves_no_large_response(log: SessionLog) -> None:
     created = await begin(log)
     kept, lost = (ModelResponse(id="r", message_id=MESSAGE, step=1, body={"text": x * 300_000}) for x in "kl")
     done = MessageComplete(step=1, attempt=1, text="", overflow="r")
@@ -120,7 +115,7 @@ async def test_a_session_can_be_created_once(log: SessionLog) -> None:
     assert await log.state(created.session_id) == created
 
 
-async def test_an_append_whose_reply_was_lost_may_be_made_again(log: SessionLog) -> None:
+async def test_an_append_whose_reply_was_lost_may_be_repeated(log: SessionLog) -> None:
     created = await begin(log)
     alone = chunk(created.session_id, 1, delta("once"))
     with_state = chunk(created.session_id, 2, SessionUpdated(changes={"session_name": "once"}))
@@ -134,7 +129,7 @@ async def test_an_append_whose_reply_was_lost_may_be_made_again(log: SessionLog)
     assert await log.state(created.session_id) == state
 
 
-async def test_an_append_made_again_late_does_not_take_the_state_back(log: SessionLog) -> None:
+async def test_an_append_that_is_repeated_late_does_not_replace_a_later_state(log: SessionLog) -> None:
     created = await begin(log)
     earlier = chunk(created.session_id, 1, SessionUpdated(changes={"session_name": "earlier"}))
     after_earlier = fold(created, [earlier])
@@ -147,7 +142,7 @@ async def test_an_append_made_again_late_does_not_take_the_state_back(log: Sessi
     assert await log.state(created.session_id) == later
 
 
-async def test_equal_content_of_another_writer_is_not_ours(log: SessionLog) -> None:
+async def test_an_equal_chunk_of_another_writer_is_refused(log: SessionLog) -> None:
     created = await begin(log)
     ours = chunk(created.session_id, 1, delta("same"))
     await log.append(ours)
@@ -156,7 +151,7 @@ async def test_equal_content_of_another_writer_is_not_ours(log: SessionLog) -> N
         await log.append(ours.model_copy(update={"writer": new_writer_id()}))
 
 
-async def test_another_chunk_of_the_same_writer_is_not_this_one(log: SessionLog) -> None:
+async def test_another_chunk_of_the_same_writer_is_refused(log: SessionLog) -> None:
     created = await begin(log)
     writer = new_writer_id()
     await log.append(chunk(created.session_id, 1, delta("first"), writer=writer))
@@ -168,7 +163,7 @@ async def test_another_chunk_of_the_same_writer_is_not_this_one(log: SessionLog)
 
 
 @pytest.mark.parametrize("name", ["a", "-", "...", "a.b:c-d", ":", "x" * 128, f"{'y' * 127}:", "state", "A"])
-async def test_any_session_id_has_a_log_of_its_own(log: SessionLog, name: str) -> None:
+async def test_every_session_id_has_its_own_log(log: SessionLog, name: str) -> None:
     neighbour = await begin(log, SessionId(f"{name[:-1]}z"), owner="neighbour")
     created = await begin(log, SessionId(name), owner="owner")
 
@@ -191,7 +186,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-async def test_any_text_comes_back_as_it_was(log: SessionLog, text: str) -> None:
+async def test_any_text_comes_back_unchanged(log: SessionLog, text: str) -> None:
     created = await begin(log)
     outside = Outside(event_type="x", fields={"text": text, text[:20]: [text[:20]]})
 
@@ -202,7 +197,7 @@ async def test_any_text_comes_back_as_it_was(log: SessionLog, text: str) -> None
     assert await log.state(created.session_id) == state
 
 
-async def test_what_others_sent_comes_back_number_for_number(log: SessionLog) -> None:
+async def test_numbers_of_outside_events_come_back_unchanged(log: SessionLog) -> None:
     created = await begin(log)
     deep: dict[str, object] = {}
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""Idempotency records that belong to no session: of many claims one is kept, and only that very one is taken back."""
+"""Idempotency records that belong to no session: one of many claims wins, and only that one can be released."""
 
 import asyncio
 from uuid import uuid4
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class ShortRecord(IdempotencyRecord):
-    """A record that is forgotten at once."""
+    """A record that expires at once."""
 
     expires_after = 0
 
@@ -22,7 +22,7 @@ def _record(result: str = "ses_1", key: str | None = None) -> IdempotencyRecord:
     return IdempotencyRecord(id=key or uuid4().hex, body_hash="hash", result=result)
 
 
-async def test_the_first_claim_is_kept_and_given_to_all_others(log: SessionLog, elsewhere: SessionLog) -> None:
+async def test_the_first_claim_wins_and_is_returned_to_all_others(log: SessionLog, elsewhere: SessionLog) -> None:
     first = _record()
 
     assert await log.claim(first) is None
@@ -32,7 +32,7 @@ async def test_the_first_claim_is_kept_and_given_to_all_others(log: SessionLog, 
     assert await log.claim(_record()) is None
 
 
-async def test_of_claims_at_once_one_is_kept(log: SessionLog, elsewhere: SessionLog) -> None:
+async def test_one_of_many_concurrent_claims_wins(log: SessionLog, elsewhere: SessionLog) -> None:
     key = uuid4().hex
     records = [_record(f"ses_{number}", key) for number in range(12)]
 
@@ -44,7 +44,7 @@ async def test_of_claims_at_once_one_is_kept(log: SessionLog, elsewhere: Session
     assert all(answer == kept for answer in answers if answer is not None)
 
 
-async def test_only_the_record_that_is_kept_is_taken_back(log: SessionLog, elsewhere: SessionLog) -> None:
+async def test_only_the_stored_record_is_released(log: SessionLog, elsewhere: SessionLog) -> None:
     kept, other = _record(), _record("ses_2")
     await log.claim(kept)
 
@@ -58,16 +58,16 @@ async def test_only_the_record_that_is_kept_is_taken_back(log: SessionLog, elsew
 
 
 @pytest.mark.needs("expiry")
-async def test_a_claim_whose_time_is_over_keeps_nobody_out(log: SessionLog) -> None:
+async def test_an_expired_claim_can_be_claimed_by_another(log: SessionLog) -> None:
     short = ShortRecord(id=uuid4().hex, body_hash="hash", result="ses_1")
     await log.claim(short)
 
     assert await log.claim(_record("ses_2", short.id)) is None
 
 
-async def test_a_claim_is_no_session(log: SessionLog) -> None:
-    seen = len(await log.sessions(SessionFilter(with_deleted=True), before=None, limit=1000))
+async def test_a_claim_is_not_listed_as_a_session(log: SessionLog) -> None:
+    before = len(await log.sessions(SessionFilter(with_deleted=True), before=None, limit=1000))
 
     await log.claim(_record())
 
-    assert len(await log.sessions(SessionFilter(with_deleted=True), before=None, limit=1000)) == seen
+    assert len(await log.sessions(SessionFilter(with_deleted=True), before=None, limit=1000)) == before

@@ -1,4 +1,4 @@
-"""A fork that is being copied: nobody is shown it, its writer goes on, and the sweep finds it if that never ends."""
+"""A fork that is being copied is hidden and accepts its writer. The sweep finds it if the copy is never finished."""
 
 from datetime import timedelta
 
@@ -10,14 +10,14 @@ from shared.domain.ids import SessionId, new_session_id, new_writer_id
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.building import RUN, THEN, begin, delta, go_on
+from tests.contract.factories import RUN, THEN, begin, delta, go_on
 
 pytestmark = pytest.mark.anyio
 
 LATE = THEN + timedelta(hours=26)
 
 
-async def _begun(log: SessionLog) -> SessionState:
+async def _create_fork(log: SessionLog) -> SessionState:
     forked_from = ForkedFrom(session_id=SessionId("ses_source"), sequence=3)
     data = SessionCreated(thread_id="thread", owner=new_writer_id(), forked_from=forked_from)
     return await begin(log, new_session_id(THEN), **data.model_dump(exclude={"type"}))
@@ -32,8 +32,8 @@ async def _due(log: SessionLog, state: SessionState, after: timedelta) -> bool:
     return state.session_id in {each.session_id for each in await log.due_for_repair(THEN + after, 1000)}
 
 
-async def test_a_copy_is_listed_once_it_is_whole(log: SessionLog, elsewhere: SessionLog) -> None:
-    state = await _begun(log)
+async def test_a_fork_is_listed_once_its_copy_is_complete(log: SessionLog, elsewhere: SessionLog) -> None:
+    state = await _create_fork(log)
     assert await elsewhere.state(state.session_id) == state
     state = await go_on(log, state, delta())
     assert (await _listed(elsewhere, state), state.is_complete) == ([], False)
@@ -44,15 +44,15 @@ async def test_a_copy_is_listed_once_it_is_whole(log: SessionLog, elsewhere: Ses
     assert await elsewhere.state(state.session_id) == state
 
 
-async def test_a_copy_that_is_never_whole_is_looked_at_after_a_day(log: SessionLog) -> None:
-    state = await _begun(log)
+async def test_a_fork_that_stays_incomplete_is_due_for_repair_after_a_day(log: SessionLog) -> None:
+    state = await _create_fork(log)
 
     assert not await _due(log, state, timedelta(hours=24))
     assert await _due(log, state, timedelta(hours=26))
 
 
-async def test_a_copy_that_was_ended_takes_nothing_more_and_was_never_listed(log: SessionLog) -> None:
-    state = await _begun(log)
+async def test_a_fork_that_was_deleted_refuses_appends_and_is_never_listed(log: SessionLog) -> None:
+    state = await _create_fork(log)
     ended = await go_on(log, state, SessionDeleted(), at=LATE)
 
     with pytest.raises(SequenceTakenError):

@@ -1,22 +1,19 @@
-"""A deleted session: its mark stays, writers that slept are refused, and clearing leaves the mark alone."""
+"""A deleted session: its mark stays, suspended writers are refused, and clearing keeps only the mark."""
 
 import pytest
 
 from shared.domain.documents import IdempotencyRecord, Lease, Message
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import (
-    SessionDeleted,
-    UserMessage,
-)
+from shared.domain.events import SessionDeleted, UserMessage
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.building import LATER, RUN, begin, delta, go_on, message, places, whole
+from tests.contract.factories import LATER, RUN, begin, delta, go_on, message, places, whole
 
 pytestmark = pytest.mark.anyio
 
 
-async def _deleted(log: SessionLog) -> tuple[SessionState, SessionState]:
-    """A session that was deleted in the middle of a turn: what its writer knew, and its mark."""
+async def _delete_session(log: SessionLog) -> tuple[SessionState, SessionState]:
+    """A session that was deleted during a turn: the state that its writer knows, and its mark."""
     state = await begin(log)
     state = await go_on(
         log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2), message(state, 2, 3)]
@@ -25,14 +22,14 @@ async def _deleted(log: SessionLog) -> tuple[SessionState, SessionState]:
 
 
 async def test_a_deleted_session_stays_as_a_mark(log: SessionLog) -> None:
-    _, mark = await _deleted(log)
+    _, mark = await _delete_session(log)
 
     assert mark.deleted
     assert await log.state(mark.session_id) == mark
 
 
-async def test_a_writer_that_slept_through_the_deletion_is_refused(log: SessionLog) -> None:
-    before, mark = await _deleted(log)
+async def test_a_writer_that_was_suspended_during_the_deletion_is_refused(log: SessionLog) -> None:
+    before, mark = await _delete_session(log)
 
     with pytest.raises(SequenceTakenError):
         await go_on(log, before, delta("late"))
@@ -43,15 +40,15 @@ async def test_a_writer_that_slept_through_the_deletion_is_refused(log: SessionL
     assert places(await whole(log, mark.session_id)) == [1, 2, 3, 4]
 
 
-async def test_the_id_of_a_deleted_session_is_not_given_again(log: SessionLog) -> None:
-    _, mark = await _deleted(log)
+async def test_the_id_of_a_deleted_session_cannot_be_used_again(log: SessionLog) -> None:
+    _, mark = await _delete_session(log)
 
     with pytest.raises(SequenceTakenError):
         await begin(log, mark.session_id)
 
 
-async def test_clearing_leaves_nothing_but_the_mark(log: SessionLog) -> None:
-    before, mark = await _deleted(log)
+async def test_clearing_leaves_only_the_mark(log: SessionLog) -> None:
+    before, mark = await _delete_session(log)
     await log.put(mark.session_id, Lease(id="lease"))
     await log.put(mark.session_id, IdempotencyRecord(id="key", body_hash="hash", result="msg_1"))
 
@@ -65,8 +62,8 @@ async def test_clearing_leaves_nothing_but_the_mark(log: SessionLog) -> None:
     assert await log.state(mark.session_id) == mark
 
 
-async def test_a_cleared_session_needs_no_more_looking_after(log: SessionLog) -> None:
-    _, mark = await _deleted(log)
+async def test_a_cleared_session_is_no_longer_due_for_repair(log: SessionLog) -> None:
+    _, mark = await _delete_session(log)
     assert mark in await log.due_for_repair(LATER, 1000)
 
     await log.clear(mark.session_id)
@@ -74,9 +71,9 @@ async def test_a_cleared_session_needs_no_more_looking_after(log: SessionLog) ->
     assert mark not in await log.due_for_repair(LATER, 1000)
 
 
-async def test_clearing_may_be_repeated_and_touches_no_other_session(log: SessionLog, elsewhere: SessionLog) -> None:
+async def test_clearing_may_be_repeated_and_changes_no_other_session(log: SessionLog, elsewhere: SessionLog) -> None:
     neighbour = await begin(log)
-    _, mark = await _deleted(log)
+    _, mark = await _delete_session(log)
 
     await log.clear(mark.session_id)
     await elsewhere.clear(mark.session_id)
@@ -97,9 +94,9 @@ async def test_a_long_log_is_cleared(log: SessionLog) -> None:
     assert mark not in await log.due_for_repair(LATER, 1000)
 
 
-@pytest.mark.needs("cleared places")
+@pytest.mark.needs("a mark that refuses writers")
 async def test_a_writer_that_slept_through_the_clearing_is_refused(log: SessionLog) -> None:
-    before, mark = await _deleted(log)
+    before, mark = await _delete_session(log)
     await log.clear(mark.session_id)
 
     with pytest.raises(SequenceTakenError):

@@ -1,4 +1,4 @@
-"""Documents beside the log: by id, in order, for a time; and how long a writer has been silent."""
+"""Documents beside the log: read by id, listed in order, expired; and how long a writer has been silent."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,38 +8,36 @@ import pytest
 
 from shared.domain.documents import IdempotencyRecord, Lease, Message, ModelResponse, Producer, Receipt, ToolResult
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import (
-    MessageComplete,
-)
+from shared.domain.events import MessageComplete
 from shared.domain.ids import new_writer_id
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog
-from tests.contract.building import MESSAGE, begin, delta, go_on, message, session_id
+from tests.contract.factories import MESSAGE, begin, delta, go_on, message, session_id
 
 pytestmark = pytest.mark.anyio
 
 
 class ShortLease(Lease):
-    """A lease that is over after a second."""
+    """A lease that expires after a second."""
 
     expires_after = 1
 
 
 async def test_a_document_is_found_by_its_kind_and_id(log: SessionLog) -> None:
-    here = session_id()
+    session = session_id()
     record = IdempotencyRecord(id="same", body_hash="hash", result="msg_1")
     response = ModelResponse(id="same", message_id=MESSAGE, step=1, body={"unknown": {"kept": [None, 2**60]}})
 
-    await log.put(here, record)
-    await log.put(here, response)
+    await log.put(session, record)
+    await log.put(session, response)
 
-    assert await log.get(IdempotencyRecord, here, "same") == record
-    assert await log.get(ModelResponse, here, "same") == response
-    assert await log.get(Lease, here, "same") is None
+    assert await log.get(IdempotencyRecord, session, "same") == record
+    assert await log.get(ModelResponse, session, "same") == response
+    assert await log.get(Lease, session, "same") is None
     assert await log.get(ModelResponse, session_id(), "same") is None
 
 
-async def test_a_producer_comes_with_its_chunk_or_not_at_all(log: SessionLog) -> None:
+async def test_a_producer_is_written_only_with_its_chunk(log: SessionLog) -> None:
     state = await begin(log)
     receipt = Receipt(first=2, count=1, body_hash="hash")
     producer = Producer(id="p", epoch=1, seq=0, receipts=(receipt,))
@@ -51,12 +49,12 @@ async def test_a_producer_comes_with_its_chunk_or_not_at_all(log: SessionLog) ->
     assert await log.get(Producer, state.session_id, "p") == producer
 
 
-async def test_a_document_put_again_is_replaced(log: SessionLog) -> None:
-    here = session_id()
+async def test_a_document_that_is_put_again_is_replaced(log: SessionLog) -> None:
+    session = session_id()
     for result in ("msg_1", "msg_2"):
-        await log.put(here, IdempotencyRecord(id="key", body_hash="hash", result=result))
+        await log.put(session, IdempotencyRecord(id="key", body_hash="hash", result=result))
 
-    found = await log.get(IdempotencyRecord, here, "key")
+    found = await log.get(IdempotencyRecord, session, "key")
 
     assert found is not None
     assert found.result == "msg_2"
@@ -69,37 +67,37 @@ async def test_documents_of_a_kind_are_found_in_order(log: SessionLog) -> None:
         await log.put(state.session_id, each)
     await log.put(state.session_id, ModelResponse(id="r", sequence=15, message_id=MESSAGE, step=1, body={}))
 
-    async def orders(**arguments: Any) -> list[int]:
+    async def sequences(**arguments: Any) -> list[int]:
         return [found.sequence for found in await log.find(Message, state.session_id, **arguments)]
 
-    assert await orders(limit=20) == [10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]
-    assert await orders(limit=2) == [10, 20]
-    assert await orders(after=20, limit=2) == [30, 40]
-    assert await orders(after=25, limit=2) == [30, 40]
-    assert await orders(after=110, limit=2) == []
-    assert await orders(limit=2, newest=True) == [100, 110]
-    assert await orders(after=100, limit=2, newest=True) == [110]
-    assert await orders(before=30, limit=5) == [10, 20]
-    assert await orders(before=90, limit=2, newest=True) == [70, 80]
-    assert await orders(after=20, before=40, limit=5) == [30]
+    assert await sequences(limit=20) == [10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]
+    assert await sequences(limit=2) == [10, 20]
+    assert await sequences(after=20, limit=2) == [30, 40]
+    assert await sequences(after=25, limit=2) == [30, 40]
+    assert await sequences(after=110, limit=2) == []
+    assert await sequences(limit=2, newest=True) == [100, 110]
+    assert await sequences(after=100, limit=2, newest=True) == [110]
+    assert await sequences(before=30, limit=5) == [10, 20]
+    assert await sequences(before=90, limit=2, newest=True) == [70, 80]
+    assert await sequences(after=20, before=40, limit=5) == [30]
     assert [found.id for found in await log.find(ModelResponse, state.session_id, limit=5)] == ["r"]
 
 
-async def test_documents_of_equal_order_are_all_found_by_their_ids(log: SessionLog) -> None:
-    here = session_id()
+async def test_documents_with_one_sequence_are_ordered_by_their_ids(log: SessionLog) -> None:
+    session = session_id()
     for name in ("b", "c", "a"):
         outcome = ToolOutcome(status="completed", response={"of": name})
         await log.put(
-            here,
+            session,
             ToolResult(id=name, sequence=7, message_id=MESSAGE, step=1, name="x", arguments="{}", outcome=outcome),
         )
 
-    assert [found.id for found in await log.find(ToolResult, here, limit=5)] == ["a", "b", "c"]
-    assert [found.id for found in await log.find(ToolResult, here, limit=2, newest=True)] == ["b", "c"]
-    assert await log.find(ToolResult, here, after=7, limit=5) == []
+    assert [found.id for found in await log.find(ToolResult, session, limit=5)] == ["a", "b", "c"]
+    assert [found.id for found in await log.find(ToolResult, session, limit=2, newest=True)] == ["b", "c"]
+    assert await log.find(ToolResult, session, after=7, limit=5) == []
 
 
-async def test_a_document_stands_where_it_was_last_put(log: SessionLog) -> None:
+async def test_a_document_is_listed_at_its_newest_sequence(log: SessionLog) -> None:
     state = await begin(log)
     await log.put(state.session_id, message(state, 1, sequence=2))
     await log.put(state.session_id, message(state, 2, sequence=3))
@@ -109,7 +107,7 @@ async def test_a_document_stands_where_it_was_last_put(log: SessionLog) -> None:
     assert [found.sequence for found in await log.find(Message, state.session_id, limit=5)] == [3, 9]
 
 
-async def test_a_large_response_is_there_with_its_chunk(log: SessionLog) -> None:
+async def test_a_large_response_is_written_with_its_chunk(log: SessionLog) -> None:
     state = await begin(log)
     response = ModelResponse(id="large", sequence=2, message_id=MESSAGE, step=1, body={"text": "ü" * 400_000})
 
@@ -119,25 +117,25 @@ async def test_a_large_response_is_there_with_its_chunk(log: SessionLog) -> None
 
 
 @pytest.mark.needs("expiry")
-async def test_a_document_whose_time_is_over_is_gone(log: SessionLog) -> None:
-    here = session_id()
-    await log.put(here, ShortLease(id="short"))
-    await log.put(here, Lease(id="long"))
+async def test_a_document_expires(log: SessionLog) -> None:
+    session = session_id()
+    await log.put(session, ShortLease(id="short"))
+    await log.put(session, Lease(id="long"))
 
     with anyio.fail_after(30):
-        while await log.get(Lease, here, "short") is not None:  # noqa: ASYNC110 - only the store knows
+        while await log.get(Lease, session, "short") is not None:  # noqa: ASYNC110 - only the store knows
             await anyio.sleep(0.05)
 
-    assert await log.get(Lease, here, "long") == Lease(id="long")
+    assert await log.get(Lease, session, "long") == Lease(id="long")
 
 
-async def test_a_writer_that_never_wrote_has_not_been_heard(log: SessionLog) -> None:
+async def test_a_writer_that_never_wrote_has_no_silence(log: SessionLog) -> None:
     state = await begin(log)
 
     assert await log.silence(state.session_id, new_writer_id()) is None
 
 
-async def test_a_writer_that_appended_or_renewed_its_lease_has_been_heard(log: SessionLog) -> None:
+async def test_an_append_or_a_lease_ends_the_silence_of_a_writer(log: SessionLog) -> None:
     state = await begin(log)
     appending, leasing = new_writer_id(), new_writer_id()
     await go_on(log, state, delta(), writer=appending)
@@ -149,7 +147,7 @@ async def test_a_writer_that_appended_or_renewed_its_lease_has_been_heard(log: S
         assert timedelta(0) <= silence < timedelta(minutes=1)
 
 
-async def test_silence_grows_until_the_writer_is_heard_again(log: SessionLog) -> None:
+async def test_silence_grows_until_the_writer_writes_again(log: SessionLog) -> None:
     state = await begin(log)
     writer = new_writer_id()
     await go_on(log, state, delta(), writer=writer)

@@ -1,4 +1,4 @@
-"""Which sessions there are: filters, order, pages; and which ones need looking after."""
+"""Lists of sessions: filters, order and pages; and which sessions are due for repair."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ from shared.domain.ids import SessionId
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.building import LATER, RUN, THEN, begin, go_on, session_id
+from tests.contract.factories import LATER, RUN, THEN, begin, go_on, session_id
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ async def test_every_filter_narrows_the_list(log: SessionLog, owner: str) -> Non
         assert await log.sessions(narrowed, before=None, limit=10) == [wanted], narrowed
 
 
-async def test_a_filter_that_nothing_fits_lists_nothing(log: SessionLog, owner: str) -> None:
+async def test_a_filter_that_nothing_matches_lists_nothing(log: SessionLog, owner: str) -> None:
     await begin(log, owner=owner, project_id="project", metadata={"number": 1, "true": True, "a": "b", "null": None})
 
     for narrowed in (
@@ -81,7 +81,7 @@ async def test_a_filter_that_nothing_fits_lists_nothing(log: SessionLog, owner: 
         assert await log.sessions(narrowed, before=None, limit=10) == [], narrowed
 
 
-async def test_a_list_can_be_of_every_owners(log: SessionLog, owner: str) -> None:
+async def test_a_list_can_be_of_all_owners(log: SessionLog, owner: str) -> None:
     one, other = await begin(log, owner=owner, project_id=owner), await begin(log, owner="another", project_id=owner)
 
     listed = await log.sessions(SessionFilter(project_id=owner), before=None, limit=10)
@@ -90,7 +90,7 @@ async def test_a_list_can_be_of_every_owners(log: SessionLog, owner: str) -> Non
 
 
 @pytest.mark.parametrize("of_one_owner", [True, False])
-async def test_pages_hold_every_session_once_though_created_at_one_moment(
+async def test_pages_hold_each_session_once_even_if_all_were_created_at_once(
     log: SessionLog, owner: str, *, of_one_owner: bool
 ) -> None:
     created = [await begin(log, owner=owner, project_id=owner) for _ in range(7)]
@@ -106,7 +106,7 @@ async def test_pages_hold_every_session_once_though_created_at_one_moment(
     assert ids([state for page in pages for state in page]) == sorted(ids(created), reverse=True)
 
 
-async def test_moments_of_a_second_are_in_order(log: SessionLog, owner: str) -> None:
+async def test_sessions_created_within_a_second_are_in_order(log: SessionLog, owner: str) -> None:
     moments = [timedelta(0), timedelta(microseconds=1), timedelta(milliseconds=500), timedelta(seconds=1)]
     created = [await begin(log, owner=owner, at=THEN + moment) for moment in moments]
 
@@ -121,40 +121,40 @@ async def test_a_deleted_session_is_not_listed(log: SessionLog, owner: str) -> N
     assert await log.sessions(SessionFilter(owner=owner), before=None, limit=10) == [kept]
 
 
-async def _needing(log: SessionLog, *among: SessionId) -> list[str]:
+async def _due(log: SessionLog, *among: SessionId) -> list[str]:
     return [each for each in ids(await log.due_for_repair(LATER, 1000)) if each in among]
 
 
-async def test_a_session_is_active_while_a_turn_owns_it(log: SessionLog) -> None:
+async def test_a_session_is_due_for_repair_while_a_turn_is_active(log: SessionLog) -> None:
     state = await begin(log)
-    assert await _needing(log, state.session_id) == []
+    assert await _due(log, state.session_id) == []
 
     state = await go_on(log, state, UserMessage(content="Hello"), RUN)
-    assert await _needing(log, state.session_id) == [state.session_id]
+    assert await _due(log, state.session_id) == [state.session_id]
     assert state in await log.due_for_repair(LATER, 1000)
 
     state = await go_on(log, state, END)
-    assert await _needing(log, state.session_id) == []
+    assert await _due(log, state.session_id) == []
 
 
-async def test_a_session_is_active_while_messages_wait_and_once_it_is_deleted(log: SessionLog) -> None:
+async def test_a_session_is_due_while_messages_wait_and_once_it_is_deleted(log: SessionLog) -> None:
     queued, deleted = await begin(log), await begin(log)
 
     await go_on(log, queued, MessageQueued(content="later"))
     await go_on(log, deleted, SessionDeleted())
 
-    assert sorted(await _needing(log, queued.session_id, deleted.session_id)) == sorted(ids([queued, deleted]))
+    assert sorted(await _due(log, queued.session_id, deleted.session_id)) == sorted(ids([queued, deleted]))
 
 
-async def test_the_one_unchanged_for_longest_comes_first(log: SessionLog) -> None:
+async def test_the_session_that_is_due_for_longest_comes_first(log: SessionLog) -> None:
     states = [await begin(log, session_id()) for _ in range(3)]
     for late, state in zip((2, 0, 1), states, strict=True):
         await go_on(log, state, UserMessage(content="Hello"), RUN, at=THEN + timedelta(minutes=late))
 
-    assert await _needing(log, *(state.session_id for state in states)) == ids([states[1], states[2], states[0]])
+    assert await _due(log, *(state.session_id for state in states)) == ids([states[1], states[2], states[0]])
 
 
-async def test_a_parked_turn_is_active_once_what_it_waits_for_expires(log: SessionLog) -> None:
+async def test_a_parked_turn_is_due_when_its_action_expires(log: SessionLog) -> None:
     expires_at = THEN + timedelta(days=7)
     state = await go_on(log, await begin(log), UserMessage(content="Hello"), RUN)
     asked = ToolCallActionRequired(id="a", kind="approval", name="t", arguments="{}", expires_at=expires_at)
@@ -172,7 +172,7 @@ async def test_a_parked_turn_is_active_once_what_it_waits_for_expires(log: Sessi
     assert await is_due(moment)
 
 
-async def test_parked_turns_never_keep_others_from_being_looked_at(log: SessionLog) -> None:
+async def test_parked_turns_do_not_displace_others_that_are_due(log: SessionLog) -> None:
     asked = ToolCallActionRequired(
         id="a", kind="approval", name="t", arguments="{}", expires_at=THEN + timedelta(days=7)
     )
@@ -186,7 +186,7 @@ async def test_parked_turns_never_keep_others_from_being_looked_at(log: SessionL
     await go_on(log, running, END, at=early)
 
 
-async def test_no_more_are_given_than_asked_for(log: SessionLog, owner: str) -> None:
+async def test_lists_keep_their_limit(log: SessionLog, owner: str) -> None:
     for _ in range(3):
         await go_on(log, await begin(log, owner=owner), UserMessage(content="Hello"), RUN)
 
@@ -194,7 +194,7 @@ async def test_no_more_are_given_than_asked_for(log: SessionLog, owner: str) -> 
     assert len(await log.sessions(SessionFilter(owner=owner), before=None, limit=2)) == 2
 
 
-async def test_marks_of_deleted_sessions_are_listed_only_when_asked_for(log: SessionLog, owner: str) -> None:
+async def test_marks_of_deleted_sessions_are_listed_only_on_request(log: SessionLog, owner: str) -> None:
     kept = await begin(log, owner=owner, project_id="p")
     gone = await begin(log, owner=owner, project_id="p", at=THEN + timedelta(seconds=1))
     mark = await go_on(log, gone, SessionDeleted())

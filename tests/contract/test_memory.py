@@ -1,4 +1,4 @@
-"""A session as an agent's memory, on every store."""
+"""A session as the memory of an agent, on every store."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from shared.domain.events import MessageComplete, RunComplete, ToolCallComplete,
 from shared.ports import SessionLog
 from shared.services.memory import Memories
 from shared.wiring import SystemClock
-from tests.contract.building import RUN, begin, delta, go_on, session_id
+from tests.contract.factories import RUN, begin, delta, go_on, session_id
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ def memories(log: SessionLog) -> Memories:
     return Memories(log, SystemClock())
 
 
-async def test_items_come_back_as_they_went_in_and_open_their_session(memories: Memories) -> None:
+async def test_items_come_back_unchanged_and_create_their_session(memories: Memories) -> None:
     session = session_id()
     assert await memories.items(OWNER, session) == []
 
@@ -38,7 +38,7 @@ async def test_items_come_back_as_they_went_in_and_open_their_session(memories: 
     assert await memories.items(OWNER, session) == [*ITEMS, *ITEMS[:1]]
 
 
-async def test_the_newest_item_is_taken_back_and_all_are_forgotten(memories: Memories) -> None:
+async def test_the_newest_item_is_popped_and_all_are_cleared(memories: Memories) -> None:
     session = session_id()
     await memories.add(OWNER, session, ITEMS, TRACE)
 
@@ -50,7 +50,7 @@ async def test_the_newest_item_is_taken_back_and_all_are_forgotten(memories: Mem
     assert await memories.items(OWNER, session) == ITEMS[1:]
 
 
-async def test_adding_and_taking_back_at_once_lose_and_repeat_nothing(memories: Memories) -> None:
+async def test_concurrent_adds_and_pops_lose_and_repeat_nothing(memories: Memories) -> None:
     session = session_id()
     await asyncio.gather(*(memories.add(OWNER, session, [{"n": n}], TRACE) for n in range(12)))
     assert sorted(item["n"] for item in await memories.items(OWNER, session)) == list(range(12))
@@ -61,14 +61,14 @@ async def test_adding_and_taking_back_at_once_lose_and_repeat_nothing(memories: 
     assert sorted(item["n"] for item in [*left, *popped] if item) == list(range(12))
 
 
-async def test_turns_that_have_ended_are_remembered_in_the_logs_order(log: SessionLog, memories: Memories) -> None:
+async def test_turns_that_have_ended_are_items_in_the_order_of_the_log(log: SessionLog, memories: Memories) -> None:
     state = await begin(log)
     session = state.session_id
     call = ToolCallComplete(
         id="c", step=1, name="add", arguments="{}", status="completed", response={"sum": 3}, duration_ms=1
     )
-    said = [UserMessage(content="Hello"), RUN, delta(), MessageComplete(step=1, attempt=1, text="word"), call]
-    state = await go_on(log, state, *said)
+    data = [UserMessage(content="Hello"), RUN, delta(), MessageComplete(step=1, attempt=1, text="word"), call]
+    state = await go_on(log, state, *data)
     assert await memories.items(OWNER, session) == []
     state = await go_on(log, state, END)
     await memories.add(OWNER, session, ITEMS, TRACE)
@@ -82,7 +82,7 @@ async def test_turns_that_have_ended_are_remembered_in_the_logs_order(log: Sessi
     ]
 
 
-async def test_what_cannot_be_kept_is_refused_and_has_written_nothing(memories: Memories) -> None:
+async def test_items_that_cannot_be_stored_are_refused_and_write_nothing(memories: Memories) -> None:
     session = session_id()
     with pytest.raises(InvalidRequestError):
         await memories.add(OWNER, session, [{"x": object()}], TRACE)

@@ -1,7 +1,6 @@
-"""Projects: each revision is written once, by one writer, and lists show the newest first."""
+"""Projects: each revision has one writer, and lists show the newest project first."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -11,25 +10,21 @@ from shared.domain.errors import ProjectExistsError, RevisionTakenError
 from shared.domain.ids import new_project_id, new_writer_id
 from shared.domain.project import Project
 from shared.ports import ProjectStore
-from tests.contract.building import THEN
-from tests.contract.stores import Store
+from shared.stores import Stores
+from tests.contract.factories import THEN
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def projects(store: Store) -> AsyncGenerator[ProjectStore]:
-    log, opened = store.open_all()
-    yield opened
-    await log.close()
+def projects(stores: Stores) -> ProjectStore:
+    return stores.projects
 
 
 @pytest.fixture
-async def others(store: Store) -> AsyncGenerator[ProjectStore]:
+def others(other_stores: Stores) -> ProjectStore:
     """The same projects as another process has them."""
-    log, opened = store.open_all()
-    yield opened
-    await log.close()
+    return other_stores.projects
 
 
 def _project(seconds: int = 0, **fields: Any) -> Project:
@@ -50,50 +45,48 @@ def _changed(project: Project, **fields: Any) -> Project:
     return project.model_copy(update={"revision": project.revision + 1, "changed_by": new_writer_id(), **fields})
 
 
-async def test_what_was_created_is_read_as_it_was(projects: ProjectStore, others: ProjectStore) -> None:
+async def test_a_project_is_read_as_it_was_created(projects: ProjectStore, others: ProjectStore) -> None:
     document = {"nodes": {"a": {"big": 2**60, "deep": [[[["é"]]]], "none": None}}}
-    made = _project(document=document)
+    created = _project(document=document)
 
-    await projects.create(made)
+    await projects.create(created)
 
-    assert await others.get(made.id) == made
+    assert await others.get(created.id) == created
     assert await projects.get(new_project_id(THEN)) is None
 
 
-async def test_creating_again_is_refused_but_not_the_same_write(projects: ProjectStore) -> None:
-    made = _project()
-    await projects.create(made)
+async def test_an_id_can_be_created_again_only_by_the_same_write(projects: ProjectStore) -> None:
+    created = _project()
+    await projects.create(created)
 
-    await projects.create(made)
+    await projects.create(created)
     with pytest.raises(ProjectExistsError):
-        await projects.create(made.model_copy(update={"changed_by": new_writer_id(), "name": "Another"}))
+        await projects.create(created.model_copy(update={"changed_by": new_writer_id(), "name": "Another"}))
 
-    assert await projects.get(made.id) == made
+    assert await projects.get(created.id) == created
 
 
-async def test_a_revision_is_replaced_once_and_repeating_that_write_does_no_harm(projects: ProjectStore) -> None:
-    made = _project()
-    await projects.create(made)
-    second = _changed(made, name="Second")
+async def test_a_revision_is_replaced_once_and_that_write_may_be_repeated(projects: ProjectStore) -> None:
+    created = _project()
+    await projects.create(created)
+    second = _changed(created, name="Second")
     await projects.replace(second)
 
     await projects.replace(second)
     with pytest.raises(RevisionTakenError):
-        await projects.replace(_changed(made, name="Late"))
+        await projects.replace(_changed(created, name="Late"))
     with pytest.raises(RevisionTakenError):
         await projects.replace(_changed(_changed(second)))
     with pytest.raises(RevisionTakenError):
         await projects.replace(_changed(_project()))
 
-    assert await projects.get(made.id) == second
+    assert await projects.get(created.id) == second
 
 
-async def test_a_change_is_known_for_its_writers_own_when_others_have_followed(
-    projects: ProjectStore, others: ProjectStore
-) -> None:
-    made = _project()
-    await projects.create(made)
-    mine = made.next_revision(THEN, name="Mine")
+async def test_a_write_may_be_repeated_even_after_later_revisions(projects: ProjectStore, others: ProjectStore) -> None:
+    created = _project()
+    await projects.create(created)
+    mine = created.next_revision(THEN, name="Mine")
     await projects.replace(mine)
     newest = mine
     for number in range(30):
@@ -102,15 +95,15 @@ async def test_a_change_is_known_for_its_writers_own_when_others_have_followed(
 
     await projects.replace(mine)
     with pytest.raises(RevisionTakenError):
-        await projects.replace(made.next_revision(THEN, name="Late"))
+        await projects.replace(created.next_revision(THEN, name="Late"))
 
-    assert await projects.get(made.id) == newest
+    assert await projects.get(created.id) == newest
 
 
-async def test_of_many_that_change_one_revision_one_does(projects: ProjectStore, others: ProjectStore) -> None:
-    made = _project()
-    await projects.create(made)
-    changes = [_changed(made, name=f"{number}") for number in range(12)]
+async def test_one_of_many_concurrent_changes_of_a_revision_wins(projects: ProjectStore, others: ProjectStore) -> None:
+    created = _project()
+    await projects.create(created)
+    changes = [_changed(created, name=f"{number}") for number in range(12)]
 
     answers = await asyncio.gather(
         *((projects if number % 2 else others).replace(change) for number, change in enumerate(changes)),
@@ -119,30 +112,30 @@ async def test_of_many_that_change_one_revision_one_does(projects: ProjectStore,
 
     (won,) = [change for change, answer in zip(changes, answers, strict=True) if answer is None]
     assert all(isinstance(answer, RevisionTakenError) for answer in answers if answer is not None)
-    assert await projects.get(made.id) == won
+    assert await projects.get(created.id) == won
 
 
-async def test_lists_show_an_owners_projects_newest_first_page_by_page(projects: ProjectStore) -> None:
+async def test_an_owners_projects_are_listed_in_pages_newest_first(projects: ProjectStore) -> None:
     owner = new_writer_id()
-    made = [_project(number, owner=owner) for number in range(5)]
-    for project in [*made, _project(9, owner=new_writer_id())]:
+    created = [_project(number, owner=owner) for number in range(5)]
+    for project in [*created, _project(9, owner=new_writer_id())]:
         await projects.create(project)
 
     first = await projects.list(owner, before=None, limit=3)
     rest = await projects.list(owner, before=first[-1].listing_key, limit=3)
 
-    assert [*first, *rest] == made[::-1]
+    assert [*first, *rest] == created[::-1]
 
 
-async def test_a_deleted_project_is_a_mark_that_is_listed_only_until_it_is_emptied(projects: ProjectStore) -> None:
-    made = _project(owner=new_writer_id())
-    await projects.create(made)
-    mark = _changed(made, deleted=True, document={})
+async def test_the_sweep_finds_a_deleted_project_until_it_is_emptied(projects: ProjectStore) -> None:
+    created = _project(owner=new_writer_id())
+    await projects.create(created)
+    mark = _changed(created, deleted=True, document={})
 
     await projects.replace(mark)
 
-    assert await projects.list(made.owner, before=None, limit=10) == []
-    assert await projects.get(made.id) == mark
+    assert await projects.list(created.owner, before=None, limit=10) == []
+    assert await projects.get(created.id) == mark
     assert mark in await projects.deleted_with_sessions(1000)
     emptied = _changed(mark, emptied=True)
     await projects.replace(emptied)

@@ -1,4 +1,4 @@
-"""What holds for every log: folding may stop anywhere, and reading may resume anywhere."""
+"""Properties of every log: a fold may stop anywhere, and a reader may resume anywhere."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,21 +8,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.chunks import (
-    Chunk,
-)
+from shared.domain.chunks import Chunk
 from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.building import begin, delta, places, settle, texts, whole
-from tests.contract.generating import EVENT_TYPES, GENERATED, logs, upto
+from tests.contract.factories import begin, delta, places, settle, texts, whole
+from tests.contract.strategies import EVENT_TYPES, GENERATED, logs, upto
 
-# One log serves all examples of a test: each has a session of its own.
+# All examples of a test use one log, each with its own session.
 on_a_store = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def _elsewhere(chunks: Sequence[Chunk]) -> list[Chunk]:
+def _in_new_session(chunks: Sequence[Chunk]) -> list[Chunk]:
     session = SessionId(f"ses_{uuid4().hex}")
     return [chunk.model_copy(update={"session_id": session}) for chunk in chunks]
 
@@ -56,9 +54,9 @@ def test_folding_all_is_folding_a_checkpoint_and_then_the_rest(chunks: Sequence[
 
 @pytest.mark.anyio
 @on_a_store
-@given(chunks=logs(most=15))
+@given(chunks=logs(max_events=15))
 async def test_a_log_and_its_state_come_back_as_they_were_appended(log: SessionLog, chunks: Sequence[Chunk]) -> None:
-    chunks = _elsewhere(chunks)
+    chunks = _in_new_session(chunks)
     state = await _append_all(log, chunks)
 
     assert await whole(log, state.session_id) == chunks
@@ -67,17 +65,17 @@ async def test_a_log_and_its_state_come_back_as_they_were_appended(log: SessionL
 
 @pytest.mark.anyio
 @on_a_store
-@given(chunks=logs(most=15), start=st.integers(0, 20), limits=st.lists(st.integers(1, 3), min_size=1, max_size=5))
+@given(chunks=logs(max_events=15), start=st.integers(0, 20), limits=st.lists(st.integers(1, 3), min_size=1, max_size=5))
 async def test_pages_from_any_cursor_lose_and_repeat_nothing(
     log: SessionLog, chunks: Sequence[Chunk], start: int, limits: Sequence[int]
 ) -> None:
-    chunks = _elsewhere(chunks)
+    chunks = _in_new_session(chunks)
     await _append_all(log, chunks)
 
     read: list[int] = []
     after = start
     while page := await log.read(chunks[0].session_id, after, limits[len(read) % len(limits)]):
-        read += [place for place in places(page) if place > after]
+        read += [sequence for sequence in places(page) if sequence > after]
         after = page[-1].last
 
     assert read == list(range(start + 1, chunks[-1].last + 1))

@@ -1,16 +1,14 @@
-"""Writers that race: everyone's word is in the log once, and the log has no gap."""
+"""Writers that race: the log has every event once, and no gap."""
 
 import asyncio
 
 import pytest
 
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import (
-    SessionUpdated,
-)
+from shared.domain.events import SessionUpdated
 from shared.domain.fold import fold
 from shared.ports import SessionLog
-from tests.contract.building import begin, delta, places, session_id, settle, texts, whole
+from tests.contract.factories import begin, delta, places, session_id, settle, texts, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -21,18 +19,18 @@ async def test_writers_that_decide_again_leave_no_gap_and_no_duplicate(log: Sess
     state = await begin(log)
 
     async def write(writer: int) -> list[int]:
-        hand = log if writer % 2 else elsewhere
-        return [await settle(hand, state.session_id, delta(f"{writer}.{word}")) for word in range(WORDS)]
+        process = log if writer % 2 else elsewhere
+        return [await settle(process, state.session_id, delta(f"{writer}.{word}")) for word in range(WORDS)]
 
-    stands = await asyncio.gather(*(write(writer) for writer in range(WRITERS)))
+    written_at = await asyncio.gather(*(write(writer) for writer in range(WRITERS)))
 
     chunks = await whole(log, state.session_id)
     assert places(chunks) == list(range(1, WRITERS * WORDS + 2))
     written = texts(chunks)
     assert sorted(written) == sorted(f"{writer}.{word}" for writer in range(WRITERS) for word in range(WORDS))
-    for writer, own in enumerate(stands):
+    for writer, own in enumerate(written_at):
         assert own == sorted(own)
-        assert [written[stand - 2] for stand in own] == [f"{writer}.{word}" for word in range(WORDS)]
+        assert [written[sequence - 2] for sequence in own] == [f"{writer}.{word}" for word in range(WORDS)]
 
 
 async def test_the_state_is_the_fold_of_all_that_racing_writers_wrote(log: SessionLog, elsewhere: SessionLog) -> None:
@@ -48,11 +46,11 @@ async def test_the_state_is_the_fold_of_all_that_racing_writers_wrote(log: Sessi
     assert await log.state(state.session_id) == fold(None, await whole(log, state.session_id))
 
 
-async def test_of_many_that_create_one_session_one_does(log: SessionLog, elsewhere: SessionLog) -> None:
+async def test_one_of_many_concurrent_creations_of_a_session_wins(log: SessionLog, elsewhere: SessionLog) -> None:
     session = session_id()
 
     answers = await asyncio.gather(
-        *(begin(hand, session, owner=f"{number}") for number in range(10) for hand in (log, elsewhere)),
+        *(begin(process, session, owner=f"{number}") for number in range(10) for process in (log, elsewhere)),
         return_exceptions=True,
     )
 

@@ -1,22 +1,17 @@
-"""Reading from a cursor, and the state as the whole log says."""
+"""Reading from a cursor, and the state that the whole log gives."""
 
 from typing import Any
 
 import pytest
 
-from shared.domain.events import (
-    MessageStart,
-    Outside,
-    SessionUpdated,
-    UserMessage,
-)
+from shared.domain.events import MessageStart, Outside, SessionUpdated, UserMessage
 from shared.ports import SessionLog
-from tests.contract.building import RUN, begin, delta, go_on, places, whole
+from tests.contract.factories import RUN, begin, delta, go_on, places, whole
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_every_cursor_finds_what_is_later_even_inside_a_chunk(log: SessionLog) -> None:
+async def test_every_cursor_finds_later_events_even_within_a_chunk(log: SessionLog) -> None:
     state = await begin(log)
     state = await go_on(log, state, delta("2"), delta("3"), delta("4"))
     state = await go_on(log, state, delta("5"))
@@ -37,7 +32,7 @@ async def test_every_cursor_finds_what_is_later_even_inside_a_chunk(log: Session
     }
 
 
-async def test_a_limit_counts_chunks_from_the_cursor_on(log: SessionLog) -> None:
+async def test_a_limit_counts_chunks_from_the_cursor(log: SessionLog) -> None:
     state = await begin(log)
     for _ in range(5):
         state = await go_on(log, state, delta(), delta())
@@ -46,7 +41,7 @@ async def test_a_limit_counts_chunks_from_the_cursor_on(log: SessionLog) -> None
     assert places(await log.read(state.session_id, 4, 2)) == [4, 5, 6, 7]
 
 
-async def test_more_chunks_than_one_answer_holds_come_in_order(log: SessionLog) -> None:
+async def test_more_chunks_than_fit_in_one_response_come_in_order(log: SessionLog) -> None:
     state = await begin(log)
     for number in range(1, 131):
         state = await go_on(log, state, delta(str(number)))
@@ -74,7 +69,7 @@ async def test_a_window_is_read_from_either_end(log: SessionLog) -> None:
     assert await read(1, 5, 1, newest=False) == [2, 3]
 
 
-async def test_chunks_that_tell_more_than_deltas_are_found_among_the_many(log: SessionLog) -> None:
+async def test_chunks_of_deltas_alone_can_be_skipped(log: SessionLog) -> None:
     state = await begin(log)
     for number in range(1, 4):
         state = await go_on(log, state, MessageStart(step=1, attempt=number))
@@ -82,16 +77,16 @@ async def test_chunks_that_tell_more_than_deltas_are_found_among_the_many(log: S
             state = await go_on(log, state, delta(), delta())
         state = await go_on(log, state, delta(), Outside(event_type="x"))
 
-    async def told(after: int, limit: int, **window: Any) -> list[int]:
+    async def found(after: int, limit: int, **window: Any) -> list[int]:
         return [chunk.first for chunk in await log.read(state.session_id, after, limit, skip_deltas=True, **window)]
 
-    assert await told(0, 99) == [1, 2, 13, 15, 26, 28, 39]
-    assert await told(0, 2) == [1, 2]
-    assert await told(2, 99, before=39) == [13, 15, 26, 28]
-    assert await told(13, 1) == [13]
-    assert await told(0, 2, newest=True) == [28, 39]
-    assert await told(0, 2, before=28, newest=True) == [15, 26]
-    assert await told(40, 99) == []
+    assert await found(0, 99) == [1, 2, 13, 15, 26, 28, 39]
+    assert await found(0, 2) == [1, 2]
+    assert await found(2, 99, before=39) == [13, 15, 26, 28]
+    assert await found(13, 1) == [13]
+    assert await found(0, 2, newest=True) == [28, 39]
+    assert await found(0, 2, before=28, newest=True) == [15, 26]
+    assert await found(40, 99) == []
 
 
 async def test_the_newest_chunks_with_an_event_of_a_type_are_found(log: SessionLog) -> None:
@@ -110,7 +105,7 @@ async def test_the_newest_chunks_with_an_event_of_a_type_are_found(log: SessionL
     assert await found("start", 10) == []
 
 
-async def test_a_stale_checkpoint_is_folded_on(log: SessionLog) -> None:
+async def test_a_checkpoint_is_folded_with_the_later_chunks(log: SessionLog) -> None:
     state = await begin(log)
     state = await go_on(log, state, UserMessage(content="Hello"), RUN)
     for number in range(1, 4):
@@ -123,7 +118,7 @@ async def test_a_stale_checkpoint_is_folded_on(log: SessionLog) -> None:
     assert state.active_turn.call.number == 3
 
 
-async def test_one_sessions_log_holds_nothing_of_anothers(log: SessionLog) -> None:
+async def test_a_log_holds_nothing_of_another_session(log: SessionLog) -> None:
     one, other = await begin(log), await begin(log)
     await go_on(log, one, delta("one"))
     await go_on(log, other, SessionUpdated(changes={"session_name": "other"}))
@@ -132,7 +127,7 @@ async def test_one_sessions_log_holds_nothing_of_anothers(log: SessionLog) -> No
     assert await log.state(one.session_id) != await log.state(other.session_id)
 
 
-async def test_what_one_process_appended_another_reads(log: SessionLog, elsewhere: SessionLog) -> None:
+async def test_another_process_reads_what_was_appended(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await begin(log)
 
     state = await go_on(elsewhere, state, SessionUpdated(changes={"session_name": "from elsewhere"}))
@@ -141,5 +136,5 @@ async def test_what_one_process_appended_another_reads(log: SessionLog, elsewher
     assert places(await whole(log, state.session_id)) == [1, 2]
 
 
-async def test_a_log_that_is_there_answers(log: SessionLog) -> None:
+async def test_a_store_that_answers_passes_its_check(log: SessionLog) -> None:
     await log.check()

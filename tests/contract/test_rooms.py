@@ -1,28 +1,25 @@
-"""Rooms: every chunk that holds more than deltas is told to whom it concerns, in order, from any cursor on."""
+"""Rooms: each has an entry for every chunk that concerns it, in order, and is read from any cursor."""
 
-import asyncio
-import itertools
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import InvalidRequestError, SequenceTakenError
+from shared.domain.errors import SequenceTakenError
 from shared.domain.events import EventData, Outside, SessionDeleted, SessionUpdated, Status, TokenUsage, UserMessage
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
-from shared.domain.session import SessionState
 from shared.ports import RoomFeed, SessionLog
 from shared.services.rooms import Rooms
-from tests.contract.building import RUN, begin, delta, go_on, settle
+from tests.contract.factories import RUN, begin, delta, go_on
 from tests.contract.stores import Store
 
 pytestmark = pytest.mark.anyio
 
 EIGHT_DAYS_AGO = time.time() - 8 * 24 * 60 * 60
-PATIENCE = timedelta(minutes=5)
-NONE = timedelta(milliseconds=1)
+LONG = timedelta(minutes=5)
+SHORT = timedelta(milliseconds=1)
 ROOM = Room("owner")
 PROJECT = Room("owner", "project")
 NOTE = SessionUpdated(changes={"session_name": "now"})
@@ -30,23 +27,7 @@ PROGRESS = Outside(event_type="progress")
 USAGE = TokenUsage(prompt_tokens=1, completion_tokens=1, total_tokens=2, model="fake", agent="assistant", iteration=1)
 
 
-@pytest.fixture(autouse=True)
-async def bounded() -> AsyncGenerator[None]:
-    """A watcher that isn't woken fails its test instead of holding it up for as long as its patience lasts."""
-    task = asyncio.current_task()
-    assert task is not None
-    end = asyncio.get_running_loop().call_later(60, task.cancel)
-    yield
-    end.cancel()
-
-
-@pytest.fixture
-async def feed(store: Store, log: SessionLog) -> AsyncGenerator[RoomFeed]:
-    async with store.rooms(log) as rooms:
-        yield rooms
-
-
-async def _told(feed: RoomFeed, room: Room = ROOM, after: str = FIRST_CURSOR) -> Sequence[RoomEntry]:
+async def _entries(feed: RoomFeed, room: Room = ROOM, after: int = FIRST_CURSOR) -> Sequence[RoomEntry]:
     return await feed.read(room, after, 1000)
 
 
@@ -54,13 +35,13 @@ def _types(entries: Sequence[RoomEntry]) -> list[list[str]]:
     return [[event.type for event in entry.events] for entry in entries]
 
 
-async def test_a_room_tells_everything_but_deltas(log: SessionLog, feed: RoomFeed) -> None:
+async def test_a_room_holds_everything_except_deltas(log: SessionLog, feed: RoomFeed) -> None:
     state = await begin(log)
     state = await go_on(log, state, UserMessage(content="Hello"), RUN)
     state = await go_on(log, state, delta())
     state = await go_on(log, state, delta(), USAGE, delta())
 
-    entries = await _told(feed)
+    entries = await _entries(feed)
 
     assert _types(entries) == [["session.created"], ["user_message", "run.start"], ["token_usage"]]
     assert {entry.session_id for entry in entries} == {state.session_id}
@@ -72,7 +53,7 @@ async def test_an_entry_holds_the_session_where_it_changed(log: SessionLog, feed
     state = await go_on(log, state, PROGRESS)
     state = await go_on(log, state, event)
 
-    entries = await _told(feed)
+    entries = await _entries(feed)
 
     assert [entry.session and entry.session.session_id for entry in entries] == [
         state.session_id,
@@ -82,221 +63,94 @@ async def test_an_entry_holds_the_session_where_it_changed(log: SessionLog, feed
     assert entries[-1].session == state
 
 
-async def test_a_projects_room_tells_only_of_its_own_sessions_and_none_of_another_owners(
-    log: SessionLog, feed: RoomFeed
-) -> None:
+async def test_a_projects_room_holds_only_its_owners_sessions_of_this_project(log: SessionLog, feed: RoomFeed) -> None:
     mine = await begin(log, project_id="project")
     loose = await begin(log)
     elsewhere = await begin(log, project_id="other")
     theirs = await begin(log, project_id="project", owner="another")
 
     rooms = (ROOM, PROJECT, Room("another", "project"))
-    told = [{entry.session_id for entry in await _told(feed, room)} for room in rooms]
+    sessions = [{entry.session_id for entry in await _entries(feed, room)} for room in rooms]
 
-    assert told == [
+    assert sessions == [
         {mine.session_id, loose.session_id, elsewhere.session_id},
         {mine.session_id},
         {theirs.session_id},
     ]
 
 
-async def test_going_on_from_before_or_from_behind_an_entry_gives_it_or_the_next(
-    log: SessionLog, feed: RoomFeed
-) -> None:
+async def test_a_reader_resumes_before_or_after_any_entry(log: SessionLog, feed: RoomFeed) -> None:
     states = [await begin(log, project_id="project" if number % 2 else None) for number in range(4)]
     for state in states:
         await go_on(log, state, USAGE)
 
     for room in (ROOM, PROJECT):
-        entries = await _told(feed, room)
+        entries = await _entries(feed, room)
         cursors = [entry.cursor for entry in entries]
         assert len(set(cursors)) == len(cursors)
-        for place, entry in enumerate(entries):
-            assert [each.cursor for each in await _told(feed, room, entry.before)] == cursors[place:]
-            assert [each.cursor for each in await _told(feed, room, entry.cursor)] == cursors[place + 1 :]
-            assert [each.cursor for each in await feed.read(room, entry.before, 2)] == cursors[place : place + 2]
+        for index, entry in enumerate(entries):
+            assert [each.cursor for each in await _entries(feed, room, entry.before)] == cursors[index:]
+            assert [each.cursor for each in await _entries(feed, room, entry.cursor)] == cursors[index + 1 :]
+            assert [each.cursor for each in await feed.read(room, entry.before, 2)] == cursors[index : index + 2]
 
 
-async def test_from_now_on_only_what_comes_is_told(log: SessionLog, feed: RoomFeed) -> None:
+async def test_after_the_newest_cursor_only_later_entries_follow(log: SessionLog, feed: RoomFeed) -> None:
     state = await begin(log)
     now = await feed.newest_cursor(ROOM)
-    assert await _told(feed, ROOM, now) == []
+    assert await _entries(feed, ROOM, now) == []
 
     await go_on(log, state, PROGRESS)
 
-    assert _types(await _told(feed, ROOM, now)) == [["progress"]]
+    assert _types(await _entries(feed, ROOM, now)) == [["progress"]]
 
 
-async def test_a_chunk_that_is_refused_or_written_again_is_not_told(log: SessionLog, feed: RoomFeed) -> None:
+async def test_a_chunk_that_is_refused_has_no_entry(log: SessionLog, feed: RoomFeed) -> None:
     before = await begin(log)
     await go_on(log, before, PROGRESS)
 
     with suppress(SequenceTakenError):
         await go_on(log, before, NOTE)
 
-    assert _types(await _told(feed)) == [["session.created"], ["progress"]]
+    assert _types(await _entries(feed)) == [["session.created"], ["progress"]]
 
 
-async def test_of_a_deleted_session_only_that_is_told_also_when_it_is_cleared(log: SessionLog, feed: RoomFeed) -> None:
+async def test_of_a_deleted_session_only_the_deletion_is_shown(log: SessionLog, feed: RoomFeed) -> None:
     state = await begin(log)
     state = await go_on(log, state, UserMessage(content="Hello"), RUN)
     await go_on(log, state, SessionDeleted())
-    deleted = await _told(feed)
+    deleted = await _entries(feed)
 
     await log.clear(state.session_id)
-    cleared = await _told(feed)
+    cleared = await _entries(feed)
 
     for entries in (deleted, cleared):
         assert [(entry.session_id, entry.deletes) for entry in entries if entry.events or entry.deletes] == [
             (state.session_id, True)
         ]
         assert all(entry.session is None for entry in entries)
-    assert _types(cleared)[-1] in ([], ["session.deleted"])  # its log may be gone, and what rooms keep of it not
+    assert _types(cleared)[-1] in ([], ["session.deleted"])  # its log may be cleared before its entry
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "\uff19", "1" * 30])
-async def test_a_cursor_that_is_none_of_ours_is_refused(feed: RoomFeed, cursor: str) -> None:
-    with pytest.raises(InvalidRequestError):
-        await feed.check_cursor(ROOM, cursor)
-
-
-async def test_a_cursor_from_beyond_the_end_stands_for_the_newest(log: SessionLog, feed: RoomFeed) -> None:
+async def test_a_cursor_beyond_the_end_is_replaced_by_the_newest_one(log: SessionLog, feed: RoomFeed) -> None:
     await begin(log)
-    now = await feed.newest_cursor(ROOM)
+    now, rooms = await feed.newest_cursor(ROOM), Rooms(feed, log)
 
-    assert [await feed.check_cursor(ROOM, cursor) for cursor in (FIRST_CURSOR, now, now + "0000")] == [
-        FIRST_CURSOR,
-        now,
-        now,
-    ]
+    assert await rooms.existing_cursor(ROOM, FIRST_CURSOR) == FIRST_CURSOR
+    assert await rooms.existing_cursor(ROOM, now) == now
+    assert await rooms.existing_cursor(ROOM, now * 10000) == now
 
 
-async def test_a_watcher_is_handed_what_is_appended_after_it_began_to_watch(log: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log, project_id="project")
-    now = await feed.newest_cursor(ROOM)
-    with feed.watch(ROOM) as ear, feed.watch(ROOM) as another, feed.watch(PROJECT) as ear_of_project:
-        state = await go_on(log, state, NOTE)
-        handed, of_project = await ear.wait(now, PATIENCE), await ear_of_project.wait(now, PATIENCE)
-
-        assert _types(handed) == _types(of_project) == [["session.updated"]]
-        assert handed[0] is (await another.wait(now, PATIENCE))[0]  # encoded once for all
-        assert handed[0].session == state
-        assert await ear.wait(handed[0].cursor, NONE) == ()
-
-
-async def test_watchers_are_not_woken_by_what_another_room_is_told(log: SessionLog, feed: RoomFeed) -> None:
-    with feed.watch(PROJECT) as ear:
-        await begin(log)
-        await begin(log, project_id="project", owner="another")
-
-        assert await ear.wait(FIRST_CURSOR, NONE) == ()
-
-
-async def test_when_a_watcher_goes_the_others_are_still_told(log: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log)
-    now = await feed.newest_cursor(ROOM)
-    with feed.watch(ROOM) as first, feed.watch(ROOM) as second, feed.watch(ROOM) as third:
-        going = [asyncio.create_task(ear.wait(now, PATIENCE)) for ear in (first, second)]
-        staying = asyncio.create_task(third.wait(now, PATIENCE))
-        for each in going:
-            await asyncio.wait([each], timeout=0.2)
-            each.cancel()
-        await go_on(log, state, NOTE)
-
-        assert _types(await staying) == [["session.updated"]]
-
-
-async def test_a_watcher_that_another_was_ahead_of_from_the_start_misses_nothing(
-    log: SessionLog, feed: RoomFeed
-) -> None:
-    state = await begin(log)
-    before = await feed.newest_cursor(ROOM)
-    with feed.watch(ROOM) as behind, feed.watch(ROOM) as ahead:
-        assert await feed.read(ROOM, before, 10) == []
-        await go_on(log, state, NOTE)
-        now = await feed.newest_cursor(ROOM)
-        watching = asyncio.create_task(ahead.wait(now, PATIENCE))
-        await asyncio.wait([watching], timeout=0.2)
-
-        told = await behind.wait(before, PATIENCE) or await feed.read(ROOM, before, 10)
-
-        assert _types(told) == [["session.updated"]]
-        watching.cancel()
-
-
-async def test_watchers_see_everything_once_however_slow_they_are(log: SessionLog, feed: RoomFeed) -> None:
-    states = [await begin(log) for _ in range(5)]
-    now = await feed.newest_cursor(ROOM)
-    async with asyncio.TaskGroup() as group:
-        watching = [group.create_task(_watch(Rooms(feed, log), now, 100, pause=pause)) for pause in (0, 0, 1, 3, 20)]
-        for state in states:
-            group.create_task(_go_on(log, state, 20))
-
-    whole = [entry.cursor for entry in await _told(feed, ROOM, now)]
-    assert len(whole) == 100
-    for task in watching:
-        assert task.result() == whole
-
-
-async def test_an_appender_that_is_cancelled_leaves_no_hole(log: SessionLog, feed: RoomFeed) -> None:
-    states = [await begin(log) for _ in range(20)]
-    now = await feed.newest_cursor(ROOM)
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(_watch(Rooms(feed, log), now, 40, patience=timedelta(milliseconds=50)))
-        for state in states:
-            appending = asyncio.create_task(settle(log, state.session_id, PROGRESS))
-            await asyncio.sleep(0)
-            appending.cancel()
-            with suppress(asyncio.CancelledError):
-                await appending
-        while len(await _told(feed, ROOM, now)) < 40:
-            await settle(log, states[0].session_id, PROGRESS)
-
-    assert watching.result() == [entry.cursor for entry in await _told(feed, ROOM, now)]
-
-
-async def test_what_another_process_appends_is_told(log: SessionLog, elsewhere: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log)
-    now = await feed.newest_cursor(ROOM)
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(_watch(Rooms(feed, log), now, 9, patience=timedelta(milliseconds=50)))
-        for hand in (log, elsewhere, elsewhere) * 3:
-            state = await go_on(hand, state, PROGRESS)
-
-    assert watching.result() == [entry.cursor for entry in await _told(feed, ROOM, now)]
-
-
-@pytest.mark.needs("a clock to be set")
-async def test_after_seven_days_entries_are_forgotten(
-    store: Store, log: SessionLog, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.needs("a settable clock")
+async def test_entries_expire_after_seven_days(
+    database: Store, log: SessionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("shared.stores.sqlite.rooms.time.time", lambda: EIGHT_DAYS_AGO)
         state = await go_on(log, await begin(log), PROGRESS)
     await go_on(log, state, PROGRESS)
 
-    reopened = store.open()
-    async with store.rooms(reopened) as rooms:
-        left = await _told(rooms)
-    await reopened.close()
+    reopened = database.open()
+    left = await _entries(reopened.rooms)
+    await reopened.log.close()
 
     assert _types(left) == [["progress"]]
-
-
-async def _go_on(log: SessionLog, state: SessionState, times: int) -> None:
-    for _ in range(times):
-        state = await go_on(log, state, PROGRESS)
-
-
-async def _watch(rooms: Rooms, after: str, many: int, *, pause: int = 0, patience: timedelta = PATIENCE) -> list[str]:
-    """The cursors of the next `many` entries, for a watcher that lets others run in between."""
-    seen: list[str] = []
-    following = rooms.follow(ROOM, after, patience)
-    async for entries in following:
-        seen += [entry.cursor for entry in entries]
-        for _ in itertools.repeat(None, pause):
-            await asyncio.sleep(0)
-        if len(seen) >= many:
-            break
-    await following.aclose()
-    return seen

@@ -22,9 +22,9 @@ from shared.domain.project import Project
 from shared.domain.rooms import FIRST_CURSOR, Room
 from shared.ports import SessionLog
 from shared.services.rooms import Rooms
-from shared.services.stream import follow
-from shared.stores.cosmos.opening import open_stores
-from tests.contract.building import THEN, begin, chunk, delta, places, texts, whole
+from shared.services.stream import follow_events
+from shared.stores import cosmos
+from tests.contract.factories import THEN, begin, chunk, delta, places, texts, whole
 from tests.contract.stores import Store, cosmos_store, wire_server
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncGenerator[Store]:
 
 @pytest.fixture
 async def processes(store: Store) -> AsyncGenerator[list[SessionLog]]:
-    logs = [store.open() for _ in range(2)]
+    logs = [store.open().log for _ in range(2)]
     yield logs
     for log in logs:
         await log.close()
@@ -79,19 +79,21 @@ async def test_followers_are_handed_everything_once(processes: list[SessionLog])
     assert all(task.result() == list(range(1, LAST + 1)) for task in reading)
 
 
-async def test_rooms_are_told_of_everything_once_and_in_order(store: Store, processes: list[SessionLog]) -> None:
+async def test_rooms_hold_everything_once_and_in_order(store: Store, processes: list[SessionLog]) -> None:
     sessions = [(await begin(processes[0])).session_id for _ in range(WRITERS)]
-    async with store.rooms(processes[0]) as feed, asyncio.TaskGroup() as group:
+    stores = store.open()
+    async with store.rooms(stores) as feed, asyncio.TaskGroup() as group:
         watching = [group.create_task(_watch(Rooms(feed, processes[0]))) for _ in range(3)]
         for session in sessions:
             group.create_task(_write(processes[0], session, 0))
 
     told = [1, *range(2, 2 * WORDS + 1, 2)]  # the words themselves are told to nobody
     assert [task.result() for task in watching] == [dict.fromkeys(sessions, told)] * 3
+    await stores.log.close()
 
 
 async def test_a_project_is_made_once_and_changed_once_by_each_change(store: Store) -> None:
-    log, projects = store.open_all()
+    log, projects, *_ = store.open()
     made = Project(
         id=new_project_id(THEN), owner="owner", name="0", document={}, changed_by=new_writer_id(), created_at=THEN,
         updated_at=THEN,
@@ -111,7 +113,7 @@ async def test_a_project_is_made_once_and_changed_once_by_each_change(store: Sto
 
 async def test_a_database_that_was_not_provisioned_is_named_as_the_fault() -> None:
     with wire_server() as endpoint:
-        log = open_stores(endpoint, "nowhere")[0]
+        log = cosmos.open_stores(endpoint, "nowhere").log
 
         with pytest.raises(StoreUnavailableError, match="provision the database"):
             await log.check()
@@ -120,7 +122,7 @@ async def test_a_database_that_was_not_provisioned_is_named_as_the_fault() -> No
 
 
 async def test_an_account_that_does_not_answer_is_unavailable(free_tcp_port: int) -> None:
-    log, *_ = open_stores(f"https://127.0.0.1:{free_tcp_port}", "nowhere")
+    log = cosmos.open_stores(f"https://127.0.0.1:{free_tcp_port}", "nowhere").log
 
     with pytest.raises(StoreUnavailableError, match="try again"):
         await log.check()
@@ -174,7 +176,7 @@ async def _watch(rooms: Rooms) -> dict[SessionId, list[int]]:
 async def _read(log: SessionLog, session: SessionId) -> list[int]:
     seen: list[int] = []
     while not seen or seen[-1] < LAST:
-        following = follow(log, session, seen[-1] if seen else 0, timedelta(seconds=2))
+        following = follow_events(log, session, seen[-1] if seen else 0, timedelta(seconds=2))
         with suppress(StoreUnavailableError):
             async for events in following:
                 seen += [event.sequence for event in events]

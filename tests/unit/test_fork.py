@@ -1,6 +1,7 @@
 """Forks: what is copied, under which ids, and what is left of one that was not finished."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, cast
 
@@ -28,10 +29,9 @@ from shared.domain.values import Usage
 from shared.ports import ModelClient, SessionLog
 from shared.services.fork import ForkRequest, Forks
 from shared.services.idempotency import IdempotencyKey
-from shared.stores.sqlite.log import SqliteSessionLog
 from shared.wiring import Services
-from tests.contract.building import whole
-from tests.contract.generating import SESSION, logs, upto
+from tests.contract.factories import whole
+from tests.contract.strategies import SESSION, logs, upto
 from tests.unit.conftest import Clock
 from tests.unit.telling import OWNER, TRACE, Client, opened, posted, state_of
 from tests.unit.test_whole_turns import PROMPT, run
@@ -225,9 +225,7 @@ async def test_a_fork_that_nobody_finishes_is_ended_by_the_sweep_and_never_was_a
     source = await opened(on, project_id=project.id)
     await run(await posted(on, source, PROMPT), Client())
     room = Room(OWNER)
-    assert isinstance(on.log, SqliteSessionLog)
-    rooms = on.log.rooms
-    cursor = await rooms.newest_cursor(room)
+    cursor = (await on.rooms.snapshot(room)).cursor
     log = _Eventful(on.log, 6, _die)
     with pytest.raises(StoreUnavailableError):
         await _forks(on, log).fork(OWNER, source, WISH, KEY)
@@ -239,8 +237,9 @@ async def test_a_fork_that_nobody_finishes_is_ended_by_the_sweep_and_never_was_a
         status = await on.sessions.status(OWNER, copy)
         with pytest.raises(SessionNotFoundError):
             await on.events.append(OWNER, copy, [("note", {})], TRACE)
-        told = await rooms.read(room, cursor, 100)
-        return [[each.session_id for each in listed], used.sessions, status, told]
+        async with aclosing(on.rooms.follow(room, cursor, timedelta(0))) as batches:
+            shown = list(await anext(batches))
+        return [[each.session_id for each in listed], used.sessions, status, shown]
 
     only_the_source = [[source], 1, "not_existent", []]
     assert await seen() == only_the_source

@@ -25,8 +25,8 @@ from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.ports import SessionLog
 from shared.services import history
 from shared.services.history import EventPage, History, PageQuery
-from shared.stores.sqlite.opening import open_stores
-from tests.contract.building import begin, go_on
+from shared.stores import sqlite
+from tests.contract.factories import begin, go_on
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncGenerator[SessionLog]:
-    log, _ = open_stores(tmp_path / "sessions.db")
+    log = sqlite.open_stores(tmp_path / "sessions.db").log
     yield log
     await log.close()
 

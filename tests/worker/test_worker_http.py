@@ -95,17 +95,17 @@ async def test_a_client_that_leaves_ends_its_stream(
     session_id = await api.new_session()
     await api.begin(session_id, "a turn that nobody runs, so that the stream stays open")
     ended = asyncio.Event()
-    follow = sse.follow
+    follow_events = sse.follow_events
 
     async def observed(*arguments: Any) -> AsyncGenerator[Any]:
         try:
-            async with aclosing(follow(*arguments)) as batches:
+            async with aclosing(follow_events(*arguments)) as batches:
                 async for batch in batches:
                     yield batch
         finally:
             ended.set()
 
-    monkeypatch.setattr(sse, "follow", observed)
+    monkeypatch.setattr(sse, "follow_events", observed)
 
     async with api.stream(session_id) as stream:
         await stream.until("run.start")

@@ -14,7 +14,7 @@ HEARTBEAT = timedelta(seconds=15)
 """Below the 230 s after which Azure's load balancer drops an idle connection, with room for proxies."""
 
 HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
-BEAT = b": still here\n\n"
+_BEAT = b": still here\n\n"
 _OPEN = b": open\n\n"
 _RESUME = b"retry: 500\n\n"
 _LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
@@ -30,7 +30,7 @@ class Delivery(Protocol[B_contra]):
         ...
 
     async def caught_up(self) -> bytes:
-        """What to say when there is nothing more to read by now."""
+        """The frames to send when everything that exists was sent."""
         ...
 
 
@@ -41,12 +41,18 @@ def streaming(frames: AsyncGenerator[bytes], headers: Mapping[str, str] | None =
 async def paced(
     batches: AsyncGenerator[Sequence[B_contra]], delivery: Delivery[B_contra], lasting: timedelta
 ) -> AsyncGenerator[bytes]:
-    """The frames of all `batches`, until there is nothing more to come or the time for it is over."""
+    """The frames of all `batches`, until nothing more will come or `lasting` is over."""
     yield _OPEN
     closes_at = time.monotonic() + lasting.total_seconds()
+    was_caught_up = False
     async with aclosing(batches):
         async for batch in batches:
-            if frames := await (delivery.delivered(batch) if batch else delivery.caught_up()):
+            frames = await (delivery.delivered(batch) if batch else delivery.caught_up())
+            # The first empty batch only means that the reader has caught up; another one, that time has passed.
+            if not frames and not batch and was_caught_up:
+                frames = _BEAT
+            was_caught_up = not batch
+            if frames:
                 yield frames
             if delivery.over:
                 return

@@ -9,9 +9,7 @@ from azurefunctions.extensions.http.fastapi import StreamingResponse
 from shared.api.edge import framing
 from shared.api.edge.framing import frame_of
 from shared.api.shapes.views import as_json, envelope, event_data
-from shared.domain.chunks import (
-    Event,
-)
+from shared.domain.chunks import Event
 from shared.domain.events import (
     MessageComplete,
     MessageDelta,
@@ -27,8 +25,8 @@ from shared.domain.history import matches
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.reading import load_texts
-from shared.services.stream import follow
+from shared.services.large_texts import load_texts
+from shared.services.stream import follow_events
 
 EXAMPLE = """: open
 
@@ -76,7 +74,7 @@ def event_stream(
     log: SessionLog, session_id: SessionId, options: StreamOptions, headers: Mapping[str, str] | None = None
 ) -> StreamingResponse:
     """The session's log from a cursor on, as a response that ends when nothing more will come."""
-    batches = follow(log, session_id, options.after, min(framing.HEARTBEAT, options.lasting))
+    batches = follow_events(log, session_id, options.after, min(framing.HEARTBEAT, options.lasting))
     frames = framing.paced(batches, _Delivery(log, session_id, options), options.lasting)
     return framing.streaming(frames, headers)
 
@@ -92,12 +90,10 @@ class _Delivery:
         self._position = options.after
         # Whether something has happened, since we last asked, that may have been the last thing to happen.
         self._may_have_ended = True
-        self._is_silent = False
 
     async def delivered(self, events: Sequence[Event]) -> bytes:
         wanted = events[: self._last_wanted(events)]
         self._position = wanted[-1].sequence
-        self._is_silent = False
         self._may_have_ended |= any(not isinstance(event.data, _GOES_ON) for event in events)
         frames = _framed(self._session_id, await load_texts(self._log, self._session_id, wanted), self._options)
         if not self.over:
@@ -105,10 +101,8 @@ class _Delivery:
         return frames + self._done("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
 
     async def caught_up(self) -> bytes:
-        # To have caught up is no silence yet: only to have caught up again says that time has passed.
-        was_silent, self._is_silent = self._is_silent, True
         if not self._may_have_ended:
-            return framing.BEAT if was_silent else b""
+            return b""
         self._may_have_ended = False
         state = await self._log.state(self._session_id)
         if state is not None and state.deleted and await self._log.read(self._session_id, self._position, 1):

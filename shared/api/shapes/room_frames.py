@@ -6,7 +6,6 @@ from weakref import WeakKeyDictionary
 
 from typing_extensions import TypedDict
 
-from shared.api.edge import framing
 from shared.api.edge.framing import frame_of
 from shared.api.shapes.views import SessionView, as_json, envelope, event_data
 from shared.domain.chunks import Event
@@ -14,7 +13,7 @@ from shared.domain.ids import SessionId
 from shared.domain.rooms import PROJECT_EVENTS, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.reading import load_texts
+from shared.services.large_texts import load_texts
 
 Told: TypeAlias = tuple[str | None, Mapping[str, Any]]
 """A frame before it has its id: its name, if it has one, and its data."""
@@ -48,15 +47,15 @@ class RoomForm:
         encoded = self._encoded.get(entry)
         if encoded is None:
             told = await self.told(entry)
-            ids = [f"{entry.before}~{number}" for number in range(1, len(told))] + [entry.cursor]
+            ids = [f"{entry.before}~{number}" for number in range(1, len(told))] + [str(entry.cursor)]
             encoded = [_frame(frame_id, each) for frame_id, each in zip(ids, told, strict=False)]
             self._encoded[entry] = encoded
         return encoded
 
-    async def opening(self, cursor: str, sessions: Sequence[SessionState]) -> bytes:
+    async def opening(self, cursor: int, sessions: Sequence[SessionState]) -> bytes:
         """The first frame of a stream without a cursor."""
         views = [await self._view(state) for state in sessions]
-        return _frame(cursor, self._of_session("init", {"sessions": views, "cursor": cursor}))
+        return _frame(str(cursor), self._of_session("init", {"sessions": views, "cursor": str(cursor)}))
 
     async def told(self, entry: RoomEntry) -> list[Told]:
         """What the entry's frames say, in order."""
@@ -89,10 +88,8 @@ class RoomDelivery:
     def __init__(self, form: RoomForm, skipped: int) -> None:
         self._form = form
         self._skipped = skipped
-        self._is_silent = False
 
     async def delivered(self, entries: Sequence[RoomEntry], /) -> bytes:
-        self._is_silent = False
         frames: list[bytes] = []
         for entry in entries:
             told, self._skipped, skipped = await self._form.frames(entry), 0, self._skipped
@@ -101,9 +98,7 @@ class RoomDelivery:
         return b"".join(frames)
 
     async def caught_up(self) -> bytes:
-        # To have caught up is no silence yet: only to have caught up again says that time has passed.
-        was_silent, self._is_silent = self._is_silent, True
-        return framing.BEAT if was_silent else b""
+        return b""
 
 
 def _frame(frame_id: str, told: Told) -> bytes:

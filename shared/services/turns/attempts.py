@@ -19,7 +19,7 @@ from shared.domain.events import (
 from shared.domain.session import SessionState
 from shared.domain.turn import Fence, Standing
 from shared.ports import Clock, SessionLog
-from shared.services.stream import follow
+from shared.services.stream import follow_events
 from shared.services.writer import Decision, SessionWriter
 
 _FIRST_LOOK = timedelta(seconds=1)
@@ -46,7 +46,7 @@ async def claim_attempt(log: SessionLog, writer: SessionWriter, standing: Standi
 
 async def _news(log: SessionLog, writer: SessionWriter) -> None:
     patience = timedelta(seconds=5)
-    async with aclosing(follow(log, writer.session_id, writer.state.head, patience)) as batches:
+    async with aclosing(follow_events(log, writer.session_id, writer.state.head, patience)) as batches:
         async for events in batches:
             if events:
                 break

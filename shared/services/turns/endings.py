@@ -16,7 +16,7 @@ from shared.domain.values import ANSWER_BYTES, Failure, TurnOutcome, cut
 from shared.ports import Clock, SessionLog, TurnStart
 from shared.services.messages import load_messages
 from shared.services.patches import Vibecoding
-from shared.services.stream import follow
+from shared.services.stream import follow_events
 from shared.services.writer import Decision, SessionWriter
 
 
@@ -114,7 +114,7 @@ class Endings:
         if turn.call is None or turn.call.done:
             return None
         pieces: list[str] = []
-        batches = follow(self._log, message.session_id, message.sequence - 1, timedelta(0))
+        batches = follow_events(self._log, message.session_id, message.sequence - 1, timedelta(0))
         async with aclosing(batches):
             async for events in batches:
                 if not events:

@@ -1,4 +1,4 @@
-"""The containers as they must be: partition keys, index policies, times to live. `infra/` is held equal to this."""
+"""The containers as they must be: partition keys, index policies, times to live. A test compares `infra/` to this."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ SESSIONS = "sessions"
 PROJECTS = "projects"
 ROOMS = "rooms"
 LEASES = "leases"
-"""Where the change-feed trigger notes how far it has read."""
+"""Where the change-feed triggers store how far they have read."""
 CONTAINERS = (SESSIONS, PROJECTS, ROOMS)
-"""All that the app reads and writes itself: it is ready once each of them answers."""
+"""The containers that the app itself reads and writes. It is ready once each of them answers."""
 
 PARTITION_KEY_VERSION = 2
 """Version 1 hashes only the first 101 bytes of a key; session ids have up to 128."""
 
 NO_DEFAULT_TTL = -1
-"""Documents that say so expire; all others stay."""
+"""Only documents with a `ttl` expire."""
 
 ROOMS_TTL = 7 * 24 * 60 * 60
-"""Seconds for which rooms are kept."""
+"""How long room entries are kept, in seconds."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container: `partition_key` is a path, `indexing_policy` as the API takes it, `default_ttl` in seconds."""
+    """`partition_key` is a path, `indexing_policy` has the form of the API, and `default_ttl` is in seconds."""
 
     name: str
     partition_key: str
@@ -33,7 +33,7 @@ class Container:
 
 
 def _indexing(*included: str, excluded: Sequence[str] = ("/*",), **more: Any) -> Mapping[str, Any]:
-    """An index policy of these paths."""
+    """An index policy that includes these paths."""
     return {
         "indexingMode": "consistent",
         "automatic": True,
@@ -43,7 +43,7 @@ def _indexing(*included: str, excluded: Sequence[str] = ("/*",), **more: Any) ->
     }
 
 
-_NEWEST_OF_AN_OWNER = [{"path": "/owner", "order": "descending"}, {"path": "/listing_key", "order": "descending"}]
+_OWNER_NEWEST_FIRST = [{"path": "/owner", "order": "descending"}, {"path": "/listing_key", "order": "descending"}]
 
 PROVISIONED = (
     Container(
@@ -55,7 +55,7 @@ PROVISIONED = (
             "/last_non_delta/?",
             "/writer/?",
             "/types/[]/?",
-            "/place/?",
+            "/sort_key/?",
             "/repair_due/?",
             "/owner/?",
             "/listing_key/?",
@@ -63,20 +63,20 @@ PROVISIONED = (
             "/status/?",
             "/agent_name/?",
             "/archived/?",
-            "/deleted/?",
+            "/hidden/?",
             "/labels/[]/?",
-            compositeIndexes=[_NEWEST_OF_AN_OWNER],
+            compositeIndexes=[_OWNER_NEWEST_FIRST],
         ),
     ),
     Container(
         PROJECTS,
         "/id",
-        _indexing("/owner/?", "/listing_key/?", "/deleted/?", "/closing/?", compositeIndexes=[_NEWEST_OF_AN_OWNER]),
+        _indexing("/owner/?", "/listing_key/?", "/deleted/?", "/closing/?", compositeIndexes=[_OWNER_NEWEST_FIRST]),
     ),
-    # Rooms are read by their change feed. The one query, of a deleted session's entries, uses ids, which are indexed.
+    # Rooms are read by their change feed. The only query, for a deleted session's entries, uses the ids' own index.
     Container(ROOMS, "/room", _indexing(), ROOMS_TTL),
-    # The trigger requires this key, and it queries leases by their ids. A time to live would delete a lease that nobody
-    # has renewed for long, and with it how far the feed was read.
+    # The trigger requires this key, and it queries leases by their ids. A time to live would delete a lease that has
+    # not been renewed for long, and with it how far the feed was read.
     Container(LEASES, "/id", _indexing("/*", excluded=())),
 )
-"""All containers of the database. `infra/` creates them: the app's identity has the rights on data only."""
+"""All containers of the database. `infra/` creates them, since the app's identity has rights on data only."""

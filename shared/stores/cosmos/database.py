@@ -1,7 +1,7 @@
-"""The clients of one Cosmos DB account: opened when first needed, closed together.
+"""The clients of one Cosmos DB account, which are opened when they are first needed and closed together.
 
-There are two, since a client has one consistency: decisions read at the account's default, Strong; who waits at the
-tail looks at Eventual, for half the price and without asking a quorum.
+There are two, since a client has one consistency. Decisions read at Strong, the account's default. Readers that wait
+for new chunks poll at Eventual, for half the price and without a quorum.
 """
 
 import asyncio
@@ -12,22 +12,22 @@ from urllib.parse import urlsplit
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
-from shared.stores.cosmos.calls import log_charge, with_retries
 from shared.stores.cosmos.containers import CONTAINERS, PROJECTS, ROOMS, SESSIONS
+from shared.stores.cosmos.requests import log_charge, with_retries
 
 Consistency = Literal["Strong", "Eventual"]
 
-# Published with the emulator, so no secret (learn.microsoft.com/azure/cosmos-db/emulator).
+# Published with the emulator, so not a secret (learn.microsoft.com/azure/cosmos-db/emulator).
 _EMULATOR_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 _READ_SECONDS: dict[Consistency, int] = {"Strong": 10, "Eventual": 2}
 
-# At INFO, the worker's level, they tell of every request with all its headers: that would outweigh all else.
+# At INFO, the worker's level, they log every request with all its headers, which would be most of the log.
 for _name in ("azure.core", "azure.cosmos", "azure.identity"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Database:
-    """One database of an account. Opens its clients on the loop that first asks for one, and closes them."""
+    """One database of an account. It opens its clients on the event loop that first needs one, and closes them."""
 
     def __init__(self, endpoint: str, name: str) -> None:
         self._endpoint = endpoint
@@ -38,7 +38,7 @@ class Database:
         self._resources = AsyncExitStack()
 
     async def sessions(self, consistency: Consistency = "Strong") -> ContainerProxy:
-        """The container of all sessions. What a read at Eventual shows is true; what it doesn't show may be there."""
+        """The container of all sessions. A read at Eventual returns only what is true, but it may miss new items."""
         return await self._container(SESSIONS, consistency)
 
     async def projects(self) -> ContainerProxy:
@@ -50,7 +50,7 @@ class Database:
         return await self._container(ROOMS, "Strong")
 
     async def check(self) -> None:
-        """Answer if all containers do."""
+        """Return if all containers answer."""
         containers = [await self._container(name, "Strong") for name in CONTAINERS]
         await asyncio.gather(*(with_retries(container.read) for container in containers))
 
@@ -69,7 +69,7 @@ class Database:
     async def _open(self, name: str, consistency: Consistency) -> ContainerProxy:
         client = await self._client(consistency)
         container = client.get_database_client(self._name).get_container_client(name)
-        # Asked for here because later on a missing container would look like a missing document.
+        # Checked here, because later a missing container would look like a missing document.
         await with_retries(container.read)
         return container
 
@@ -87,12 +87,12 @@ async def open_client(endpoint: str, consistency: Consistency, resources: AsyncE
         "enable_compact_utf8_item_writes": True,
         "read_timeout": _READ_SECONDS[consistency],
         "raw_response_hook": log_charge,
-        # Calls are made again by `persistently`: the SDK's own pauses between attempts are a second and more.
+        # `with_retries` repeats calls: the SDK's own pauses between attempts are a second and more.
         "retry_connect": 0,
         "retry_read": 0,
         "retry_throttle_total": 1,
     }
-    if consistency == "Eventual":  # Strong is the account's default, and a client may only ask for less
+    if consistency == "Eventual":  # Strong is the account's default, and a client may only weaken it
         options["consistency_level"] = consistency
     if is_loopback(endpoint):
         options |= {"credential": _EMULATOR_KEY, "connection_verify": False, "enable_endpoint_discovery": False}
@@ -105,12 +105,12 @@ async def open_client(endpoint: str, consistency: Consistency, resources: AsyncE
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Whether `endpoint` is this machine: an emulator, with its published key and a certificate of its own."""
+    """Whether `endpoint` is on this machine: an emulator, with a published key and a self-signed certificate."""
     return urlsplit(endpoint).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
 async def _credential(resources: AsyncExitStack) -> Any:
-    # Imported where it is used: local runs and tests don't pay for it.
+    # Imported where it is used, since local runs and tests don't need it.
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
 
     return await resources.enter_async_context(DefaultAzureCredential())

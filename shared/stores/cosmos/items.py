@@ -1,7 +1,7 @@
-"""How chunks, states and documents stand in a session's partition.
+"""The stored form of chunks, states and documents, in the partition of their session.
 
-What is looked for stands in fields of its own; the rest is JSON as text. Cosmos DB keeps the numbers of its own JSON as
-doubles and refuses deep nesting; an outside event, a tool's answer or a model's is to come back as it came.
+What queries need is in separate fields; the rest is JSON as text. In its own JSON, Cosmos DB stores numbers as doubles
+and refuses deep nesting, and an outside event or the answer of a tool or a model must come back unchanged.
 """
 
 import json
@@ -9,10 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from shared.domain.chunks import (
-    Chunk,
-    Event,
-)
+from shared.domain.chunks import Chunk, Event
 from shared.domain.documents import (
     AnyDocument,
     Document,
@@ -41,17 +38,17 @@ _PREFIXES: dict[type[Document], str] = {
 
 
 def chunk_id(first: int, epoch: int = 1) -> str:
-    """A chunk's id is its place: who creates it owns the place.
+    """A chunk's id is its first sequence: the writer that creates the item owns the sequence.
 
-    All logs have the first epoch, as long as the id of a deleted session is never given again.
+    Every log has epoch 1, since the id of a deleted session is never used again.
     """
     return f"e:{epoch}:{first:012}"
 
 
 def chunk_item(chunk: Chunk) -> dict[str, Any]:
-    """A chunk. One that holds more than deltas can be found by its `types`, and by `last_non_delta`, its last sequence.
+    """A chunk. `types`, and `last_non_delta` for its last sequence, are missing if it holds only deltas.
 
-    Each indexed value costs request units, and there are many chunks of deltas, which nobody looks for by their type.
+    Each indexed value costs request units. There are many chunks of deltas, and no query needs them by their type.
     """
     non_delta = {} if chunk.types == ("message.delta",) else {"last_non_delta": chunk.last, "types": chunk.types}
     return {
@@ -77,9 +74,10 @@ def chunk_of(item: dict[str, Any]) -> Chunk:
 
 
 def state_item(state: SessionState) -> dict[str, Any]:
-    """The checkpoint, with what lists are filtered and ordered by.
+    """The checkpoint, with the fields that lists are filtered and ordered by.
 
-    `repair_due` is when the sweep is to look at the session; it is there only as long as there is such a time.
+    `hidden` from lists are deleted sessions and forks that are not complete. `repair_due` is when the sweep has to
+    check the session; without such a time the field is missing.
     """
     return {
         "id": STATE_ID,
@@ -93,7 +91,7 @@ def state_item(state: SessionState) -> dict[str, Any]:
         "status": state.status,
         "agent_name": state.agent_name,
         "archived": state.archived,
-        "deleted": state.deleted or not state.is_complete,
+        "hidden": state.deleted or not state.is_complete,
         "labels": [label(key, value) for key, value in state.metadata.items() if isinstance(value, str)],
         **({} if state.repair_due is None else {"repair_due": state.repair_due.timestamp()}),
         "body": state.model_dump_json(exclude_none=True),
@@ -105,7 +103,7 @@ def state_of(item: dict[str, Any]) -> SessionState:
 
 
 def label(key: str, value: str) -> str:
-    """A metadata entry as one string, which an array's index can find."""
+    """A metadata entry as one string, since the index of an array finds only whole values."""
     return json.dumps([key, value], ensure_ascii=False)
 
 
@@ -113,24 +111,24 @@ def item_id(kind: type[Document], document_id: str) -> str:
     return f"{_prefix(kind)}:{document_id}"
 
 
-def place(kind: type[Document], order: int) -> str:
-    """Where the documents of a kind and an order begin, among all of a partition that are listed."""
-    return f"{_prefix(kind)}:{order:012}"
+def sort_key(kind: type[Document], sequence: int) -> str:
+    """Before the sort keys of a kind's documents that have this sequence or a later one."""
+    return f"{_prefix(kind)}:{sequence:012}"
 
 
-def place_after(kind: type[Document]) -> str:
-    """Where the documents of a kind end."""
+def sort_key_end(kind: type[Document]) -> str:
+    """After the sort keys of all documents of a kind."""
     return f"{_prefix(kind)};"
 
 
 def document_item(session_id: SessionId, document: AnyDocument) -> dict[str, Any]:
-    """A document; a lease also as its writer's, so that one query finds when a writer was last heard of."""
+    """A document. A lease also has the field `writer`, so that one query finds the last write of a writer."""
     kind = type(document)
     return {
         "id": item_id(kind, document.id),
         "session_id": session_id,
         "kind": document.kind,
-        "place": f"{place(kind, document.sequence)}:{document.id}",
+        "sort_key": f"{sort_key(kind, document.sequence)}:{document.id}",
         **({"writer": document.id} if isinstance(document, Lease) else {}),
         **({} if document.expires_after is None else {"ttl": document.expires_after}),
         "body": document.model_dump_json(exclude_none=True),

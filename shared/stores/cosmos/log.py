@@ -1,12 +1,11 @@
 """The session log in Cosmos DB; see `shared.ports.SessionLog` for what each method promises."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
 
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceExistsError, CosmosResourceNotFoundError
@@ -20,8 +19,7 @@ from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.domain.values import size_of
 from shared.ports import D, Tail
-from shared.stores.cosmos import claims, queries
-from shared.stores.cosmos.calls import is_taken, with_retries
+from shared.stores.cosmos import idempotency, queries
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import (
     STATE_ID,
@@ -33,21 +31,22 @@ from shared.stores.cosmos.items import (
     state_item,
     state_of,
 )
-from shared.stores.cosmos.poller import PolledTails
+from shared.stores.cosmos.requests import Item, query_items, read_item, upsert_item, with_retries
+from shared.stores.following import MAX_CHUNKS, Feeds, Polling
 
-_LOGGER = logging.getLogger(__name__)
-_BATCHED_DOCUMENT_BYTES = 256 * 1024
-_DELETED_AT_ONCE = 100
+_MAX_BATCHED_BYTES = 256 * 1024
+_DELETE_BATCH = 100
 
-Item = dict[str, Any]
+_log = logging.getLogger(__name__)
 
 
 class CosmosSessionLog:
-    """Chunks, state and documents of a session in one partition. Closing it closes its database, for all on that."""
+    """The chunks, the state and the documents of a session are in one partition."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._tails = PolledTails(self._look)
+        polling = Polling[SessionId, Chunk](self._poll, min_pause=0.05, max_pause=1.0, polls_per_entry=3)
+        self._feeds = Feeds[SessionId, Chunk](MAX_CHUNKS, polling)
 
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
@@ -56,19 +55,19 @@ class CosmosSessionLog:
         upserted = [] if checkpoint is None else [state_item(checkpoint)]
         for document in documents:
             item = document_item(chunk.session_id, document)
-            if isinstance(document, ModelResponse) and size_of(item["body"]) > _BATCHED_DOCUMENT_BYTES:
-                await self._put_ahead(created, item)
+            if isinstance(document, ModelResponse) and size_of(item["body"]) > _MAX_BATCHED_BYTES:
+                await self._put_before(created, item)
             else:
                 upserted.append(item)
-        # A lost reply needs no case of its own: the same create again finds its own chunk there.
-        await with_retries(lambda: self._write(created, upserted))
-        self._tails.appended(chunk)
+        if not await self._write(created, upserted):
+            await self._require_same(created)
+        self._feeds.extend(chunk.session_id, chunk.first - 1, chunk)
 
     async def state(self, session_id: SessionId) -> SessionState | None:
         checkpoint = await self._checkpoint(session_id)
         if checkpoint is None or checkpoint.deleted:
             return checkpoint
-        # A point read is cheaper than a query, and mostly there is nothing more to read.
+        # A point read is cheaper than a query, and usually there is no later chunk.
         following = await self._item(session_id, chunk_id(checkpoint.head + 1))
         return checkpoint if following is None else await self._folded(checkpoint, following)
 
@@ -83,6 +82,7 @@ class CosmosSessionLog:
         session_id: SessionId,
         after: int,
         limit: int,
+        /,
         *,
         before: int | None = None,
         newest: bool = False,
@@ -96,8 +96,8 @@ class CosmosSessionLog:
         items = await self._query(queries.chunks_with(session_id, event_type), limit)
         return [chunk_of(item) for item in reversed(items)]
 
-    def watch(self, session_id: SessionId, *, eager: bool = True) -> AbstractContextManager[Tail]:
-        return self._tails.watch(session_id, eager=eager)
+    def watch(self, session_id: SessionId, /, *, eager: bool = True) -> AbstractContextManager[Tail[Chunk]]:
+        return self._feeds.watch(session_id, eager=eager)
 
     async def get(self, kind: type[D], session_id: SessionId, document_id: str) -> D | None:
         item = await self._item(session_id, item_id(kind, document_id))
@@ -120,10 +120,10 @@ class CosmosSessionLog:
         await self._upsert(document_item(session_id, document))
 
     async def claim(self, record: IdempotencyRecord) -> IdempotencyRecord | None:
-        return await claims.claim(await self._database.sessions(), record)
+        return await idempotency.claim(await self._database.sessions(), record)
 
     async def release(self, record: IdempotencyRecord) -> None:
-        await claims.release(await self._database.sessions(), record)
+        await idempotency.release(await self._database.sessions(), record)
 
     async def silence(self, session_id: SessionId, writer: WriterId) -> timedelta | None:
         container = await self._database.sessions()
@@ -145,10 +145,10 @@ class CosmosSessionLog:
         return [state_of(item) for item in await self._query(queries.due_for_repair(now), limit)]
 
     async def clear(self, session_id: SessionId) -> None:
-        while items := await self._query(queries.all_except(session_id, STATE_ID), _DELETED_AT_ONCE):
+        while items := await self._query(queries.all_except(session_id, STATE_ID), _DELETE_BATCH):
             await self._delete(session_id, [str(item["id"]) for item in items])
         mark = await self._item(session_id, STATE_ID)
-        if mark is not None and mark["deleted"]:
+        if mark is not None and mark["hidden"]:
             await self._upsert({name: value for name, value in mark.items() if name != "repair_due"})
 
     async def check(self) -> None:
@@ -157,49 +157,52 @@ class CosmosSessionLog:
     async def close(self) -> None:
         await self._database.close()
 
-    async def _write(self, created: Item, upserted: Sequence[Item]) -> None:
-        """Create the chunk, and upsert the rest with it.
+    async def _write(self, created: Item, upserted: Sequence[Item]) -> bool:
+        """Create the chunk, and upsert the rest with it. False if an item with the chunk's id exists.
 
         The id is the first sequence, so Cosmos DB itself refuses a second writer: no ETag, no head document, no read
-        before the write. The create comes first: a lost race changes nothing.
+        before the write. The create comes first in the batch: a lost race changes nothing.
         """
         container = await self._database.sessions()
-        try:
-            if upserted:
-                operations = [("create", (created,)), *(("upsert", (item,)) for item in upserted)]
-                await container.execute_item_batch(operations, created["session_id"], no_response=True)
-            else:
-                await container.create_item(created, no_response=True)
-        except (CosmosResourceExistsError, CosmosBatchOperationError) as error:
-            if not is_taken(error):
-                raise
-            await self._settle(created)
 
-    async def _settle(self, created: Item) -> None:
-        """Return if the chunk that stands in the place of `created` is this very write."""
-        container = await self._database.sessions()
-        taken = SequenceTakenError(created["session_id"], created["first"])
-        try:
-            there: Mapping[str, Any] = await container.read_item(created["id"], created["session_id"])
-        except CosmosResourceNotFoundError as error:  # cleared since, so the session was deleted
-            raise taken from error
-        if (there["writer"], there["events"]) != (created["writer"], created["events"]):
-            raise taken
+        async def call() -> bool:
+            try:
+                if upserted:
+                    operations = [("create", (created,)), *(("upsert", (item,)) for item in upserted)]
+                    await container.execute_item_batch(operations, created["session_id"], no_response=True)
+                else:
+                    await container.create_item(created, no_response=True)
+            except CosmosResourceExistsError:
+                return False
+            except CosmosBatchOperationError as error:
+                if (error.error_index, error.status_code) != (0, HTTPStatus.CONFLICT):
+                    raise
+                return False
+            return True
 
-    async def _put_ahead(self, created: Item, item: Item) -> None:
-        """Write what is too large for the batch before it, unless the batch has already lost its race."""
+        return await with_retries(call)
+
+    async def _require_same(self, created: Item) -> None:
+        """Return if the stored chunk is this very write, whose reply was lost. Raises SequenceTakenError if not."""
+        stored = await self._item(created["session_id"], created["id"])
+        # None: it was cleared since, so the session was deleted.
+        if stored is None or (stored["writer"], stored["events"]) != (created["writer"], created["events"]):
+            raise SequenceTakenError(created["session_id"], created["first"])
+
+    async def _put_before(self, created: Item, item: Item) -> None:
+        """Write what is too large for the batch before the batch, unless that has already lost its race."""
         if await self._item(created["session_id"], created["id"]) is None:
             await self._upsert(item)
 
     async def _folded(self, checkpoint: SessionState, following: Item) -> SessionState | None:
-        """`checkpoint` with what is in the log since: `following`, and more perhaps.
+        """`checkpoint` with the later chunks, of which `following` is the first.
 
-        An answer that is being written may be hundreds of chunks. Of those that hold but deltas only the last is read.
+        An answer that is being written may be hundreds of chunks. Of chunks of deltas alone only the last one is read.
         """
         session_id, head = checkpoint.session_id, checkpoint.head
         newest = await self._query(queries.chunks(session_id, head, newest=True), 1)
         if not newest:
-            return await self._checkpoint(session_id)  # it is being cleared, and now says so
+            return await self._checkpoint(session_id)  # it is being cleared, and the checkpoint now says so
         if newest[0]["first"] == following["first"]:
             return fold(checkpoint, (chunk_of(following),))
         return await self._without_deltas(checkpoint, newest[0]["last"])
@@ -213,52 +216,34 @@ class CosmosSessionLog:
         return None if item is None else state_of(item)
 
     async def _item(self, session_id: SessionId, item_id: str) -> Item | None:
-        container = await self._database.sessions()
-
-        async def call() -> Item | None:
-            try:
-                return await container.read_item(item_id, session_id)
-            except CosmosResourceNotFoundError:
-                return None
-
-        return await with_retries(call)
+        return await read_item(await self._database.sessions(), item_id, session_id)
 
     async def _query(self, query: queries.Query, limit: int | None = None) -> list[Item]:
-        container = await self._database.sessions()
-
-        async def call() -> list[Item]:
-            found: list[Item] = []
-            async for item in container.query_items(**query, max_item_count=limit):
-                found.append(item)
-                if len(found) == limit:
-                    break
-            return found
-
-        return await with_retries(call)
+        return await query_items(await self._database.sessions(), query, limit)
 
     async def _upsert(self, item: Item) -> None:
-        container = await self._database.sessions()
-        await with_retries(lambda: container.upsert_item(item, no_response=True))
+        await upsert_item(await self._database.sessions(), item)
 
     async def _delete(self, session_id: SessionId, ids: Sequence[str]) -> None:
         container = await self._database.sessions()
 
         async def call() -> None:
             try:
-                await container.execute_item_batch([("delete", (there,)) for there in ids], session_id)
+                await container.execute_item_batch([("delete", (each,)) for each in ids], session_id)
             except CosmosBatchOperationError as error:
-                # Expired, or cleared by another sweep: nothing was deleted, and the caller asks what is left.
+                # Expired, or cleared by another sweep: nothing was deleted, and the caller queries what is left.
                 if error.status_code != HTTPStatus.NOT_FOUND:
                     raise
 
         await with_retries(call)
 
-    async def _look(self, session_id: SessionId, first: int) -> Chunk | None:
+    async def _poll(self, session_id: SessionId, after: int) -> tuple[Sequence[Chunk], int]:
         try:
             container = await self._database.sessions("Eventual")
-            return chunk_of(await container.read_item(chunk_id(first), session_id))
+            chunk = chunk_of(await container.read_item(chunk_id(after + 1), session_id))
         except CosmosResourceNotFoundError:
-            return None
+            return (), after
         except (AzureError, StoreUnavailableError) as error:
-            _LOGGER.debug("Session %s couldn't be looked at: %s", session_id, error)
-            return None  # readers read strongly in a while, and are told then
+            _log.debug("Session %s could not be polled: %s", session_id, error)
+            return (), after  # readers soon read the store themselves, and get the error there
+        return (chunk,), chunk.last

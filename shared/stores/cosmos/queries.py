@@ -1,7 +1,7 @@
 """The queries, each served by an index in `containers`.
 
-Every query of one session names the session once more in its text: its partition key is indexed, and not every server
-keeps to the key alone.
+A query of one session also names the session in its text. Its partition key is indexed, and not every server limits a
+query to the partition.
 """
 
 from datetime import datetime
@@ -10,11 +10,13 @@ from typing import Any, TypedDict
 from shared.domain.documents import Document
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
-from shared.stores.cosmos.items import chunk_id, label, place, place_after
+from shared.stores.cosmos.items import chunk_id, label, sort_key, sort_key_end
+
+_END = "~"  # after every listing key
 
 
 class Query(TypedDict):
-    """The arguments of `ContainerProxy.query_items`; without a partition key, of all sessions."""
+    """The arguments of `ContainerProxy.query_items`. Without a partition key the query is of the whole container."""
 
     query: str
     parameters: list[dict[str, Any]]
@@ -24,37 +26,43 @@ class Query(TypedDict):
 def chunks(
     session_id: SessionId, after: int, before: int | None = None, *, newest: bool = False, skip_deltas: bool = False
 ) -> Query:
-    """Chunks with events between `after` and `before`. They don't overlap: by their last event is by their first."""
+    """Chunks with events between `after` and `before`. Chunks never overlap, so ordering by `last` is right."""
     field = "last_non_delta" if skip_deltas else "last"
-    values, upto = dict[str, Any](after=after), ""
+    values, bound = dict[str, Any](after=after), ""
     if before is not None:
-        # By their ids, which are indexed as they are and tell where chunks begin.
-        values["before"], upto = chunk_id(before), " AND c.id < @before"
+        # `first` has no index of its own. The ids have one, and they sort like `first`.
+        values["before"], bound = chunk_id(before), " AND c.id < @before"
     order = f"ORDER BY c.{field}{' DESC' if newest else ''}"
-    text = " ".join(("SELECT * FROM c WHERE c.session_id = @session_id AND", f"c.{field} > @after{upto}", order))
-    return _of(session_id, text, **values)
+    text = " ".join(("SELECT * FROM c WHERE c.session_id = @session_id AND", f"c.{field} > @after{bound}", order))
+    return _of_session(session_id, text, **values)
 
 
 def chunks_with(session_id: SessionId, event_type: str) -> Query:
-    """Chunks that hold an event of a type, newest first; those of deltas alone are not to be found by it."""
+    """Chunks that hold an event of a type, newest first. Chunks of deltas alone have no indexed types."""
     text = "SELECT * FROM c WHERE c.session_id = @session_id AND ARRAY_CONTAINS(c.types, @type) ORDER BY c.last DESC"
-    return _of(session_id, text, type=event_type)
+    return _of_session(session_id, text, type=event_type)
 
 
 def documents(session_id: SessionId, kind: type[Document], after: int, before: int | None, *, newest: bool) -> Query:
-    text = "SELECT * FROM c WHERE c.session_id = @session_id AND c.place >= @from AND c.place < @to ORDER BY c.place"
-    bounds = {"from": place(kind, after + 1), "to": place_after(kind) if before is None else place(kind, before)}
-    return _of(session_id, f"{text} DESC" if newest else text, **bounds)
+    """Documents of a kind whose sequence is between `after` and `before`."""
+    text = (
+        "SELECT * FROM c WHERE c.session_id = @session_id AND c.sort_key >= @from AND c.sort_key < @to"
+        " ORDER BY c.sort_key"
+    )
+    end = sort_key_end(kind) if before is None else sort_key(kind, before)
+    bounds = {"from": sort_key(kind, after + 1), "to": end}
+    return _of_session(session_id, f"{text} DESC" if newest else text, **bounds)
 
 
 def last_writes(session_id: SessionId, writer: WriterId) -> Query:
-    """When chunks and leases of `writer` were written, the latest first."""
+    """When the chunks and the lease of `writer` were written, the latest first."""
     text = "SELECT c._ts FROM c WHERE c.session_id = @session_id AND c.writer = @writer ORDER BY c._ts DESC"
-    return _of(session_id, text, writer=writer)
+    return _of_session(session_id, text, writer=writer)
 
 
 def all_except(session_id: SessionId, item_id: str) -> Query:
-    return _of(session_id, "SELECT c.id FROM c WHERE c.session_id = @session_id AND c.id != @item_id", item_id=item_id)
+    text = "SELECT c.id FROM c WHERE c.session_id = @session_id AND c.id != @item_id"
+    return _of_session(session_id, text, item_id=item_id)
 
 
 def sessions(wanted: SessionFilter, before: str | None) -> Query:
@@ -64,26 +72,50 @@ def sessions(wanted: SessionFilter, before: str | None) -> Query:
         for name in ("owner", "project_id", "status", "agent_name", "archived")
         if (value := getattr(wanted, name)) is not None
     }
-    conditions = [*([] if wanted.with_deleted else ["c.deleted = false"]), *(f"c.{name} = @{name}" for name in values)]
+    conditions = [*([] if wanted.with_deleted else ["c.hidden = false"]), *(f"c.{name} = @{name}" for name in values)]
     for number, entry in enumerate(wanted.metadata.items()):
         conditions.append(f"ARRAY_CONTAINS(c.labels, @label{number})")
         values[f"label{number}"] = label(*entry)
     if before is not None:
         conditions.append("c.listing_key < @before")
         values["before"] = before
-    # One owner's sessions stand in the composite index in their order; to be served from it, both must be named.
+    # One owner's sessions are sorted in the composite index, which serves the query only if it orders by both fields.
     order = "c.listing_key DESC" if wanted.owner is None else "c.owner DESC, c.listing_key DESC"
     where = ("WHERE", " AND ".join(conditions)) if conditions else ()
     text = " ".join(("SELECT c.body FROM c", *where, "ORDER BY", order))
-    return _of(None, text, **values)
+    return _query(text, **values)
 
 
 def due_for_repair(now: datetime) -> Query:
+    """States that the sweep has to check by `now`, the longest due first."""
     text = "SELECT c.body FROM c WHERE c.repair_due <= @now ORDER BY c.repair_due"
-    return _of(None, text, now=now.timestamp())
+    return _query(text, now=now.timestamp())
 
 
-def _of(session_id: SessionId | None, text: str, **values: Any) -> Query:
-    own = {} if session_id is None else {"session_id": session_id}
-    parameters = [{"name": f"@{name}", "value": value} for name, value in (own | values).items()]
-    return Query(query=text, parameters=parameters, partition_key=session_id)
+def projects(owner: str, before: str | None) -> Query:
+    """An owner's projects, newest first. The composite index serves this as it does for sessions."""
+    text = (
+        "SELECT c.body FROM c WHERE c.owner = @owner AND c.deleted = false AND c.listing_key < @before"
+        " ORDER BY c.owner DESC, c.listing_key DESC"
+    )
+    return _query(text, owner=owner, before=before or _END)
+
+
+def closing_projects() -> Query:
+    """Deleted projects that the sweep still has to empty, the least recently changed first."""
+    return _query("SELECT c.body FROM c WHERE c.closing > 0 ORDER BY c.closing")
+
+
+def room_entries(room_key: str, first_id: str, end_id: str) -> Query:
+    """The ids between two bounds that hold an entry: of the container of rooms, where only ids are indexed."""
+    text = "SELECT c.id FROM c WHERE c.room = @room AND c.id >= @from AND c.id < @to AND IS_DEFINED(c.entry)"
+    return _query(text, room_key, room=room_key, **{"from": first_id, "to": end_id})
+
+
+def _of_session(session_id: SessionId, text: str, **values: Any) -> Query:
+    return _query(text, session_id, session_id=session_id, **values)
+
+
+def _query(text: str, partition_key: str | None = None, **values: Any) -> Query:
+    parameters = [{"name": f"@{name}", "value": value} for name, value in values.items()]
+    return Query(query=text, parameters=parameters, partition_key=partition_key)

@@ -1,4 +1,4 @@
-"""How rooms stand in their container: a partition per room, a document per chunk of a session that it is told of."""
+"""The stored form of rooms: a partition per room, and in it a document for each chunk that the room shows."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from shared.domain.rooms import Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.domain.values import Frozen
 
-_PLACE_LENGTH = 12
+SEQUENCE_DIGITS = 12
 
 
-class _Told(Frozen):
-    """What of an entry is stored; as text, like everything in `items`."""
+class _StoredEntry(Frozen):
+    """The stored part of an entry: as JSON text, for the reason that `items` gives."""
 
     events: tuple[Event, ...]
     session: SessionState | None = None
@@ -21,47 +21,47 @@ class _Told(Frozen):
 
 
 def room_key(room: Room) -> str:
-    """The partition of a room. Owners are clients' text, and a project's id may be: neither can pass for the other."""
+    """The partition of a room. Owners and project ids may be any text: with the length, no two rooms share a key."""
     if room.project_id is None:
         return f"owner:{room.owner}"
     return f"project:{len(room.owner)}:{room.owner}:{room.project_id}"
 
 
 def rooms_of(state: SessionState) -> list[Room]:
-    """The rooms that are told of a session."""
+    """The rooms that show a session."""
     return [Room(state.owner), *([Room(state.owner, state.project_id)] if state.project_id else [])]
 
 
-def entry_id(session_id: SessionId, epoch: int, place: int) -> str:
-    """An entry's id says which chunk it is of, so a room is told of each once, whoever tells it again."""
-    return f"{session_id}:{epoch}:{place:0{_PLACE_LENGTH}}"
+def entry_id(session_id: SessionId, epoch: int, sequence: int) -> str:
+    """The id names the chunk that begins at `sequence`, so that a room has one entry for it, however often written."""
+    return f"{session_id}:{epoch}:{sequence:0{SEQUENCE_DIGITS}}"
 
 
 def blank_item(room: Room, session_id: SessionId, item_id: str) -> dict[str, Any]:
-    """What is left of the entry of a deleted session: its id, which nobody can take again."""
+    """What remains of an entry of a deleted session: its id, which stays taken."""
     return {"id": item_id, "room": room_key(room), "session_id": session_id}
 
 
 def entry_item(room: Room, item_id: str, entry: RoomEntry) -> dict[str, Any]:
-    told = _Told(events=entry.events, session=entry.session, deletes=entry.deletes, is_new=entry.is_new)
-    return {**blank_item(room, entry.session_id, item_id), "told": told.model_dump_json(exclude_none=True)}
+    stored = _StoredEntry(events=entry.events, session=entry.session, deletes=entry.deletes, is_new=entry.is_new)
+    return {**blank_item(room, entry.session_id, item_id), "entry": stored.model_dump_json(exclude_none=True)}
 
 
-def entry_in(item: dict[str, Any]) -> RoomEntry | None:
-    """The entry of a document as a change feed gives it; None if it is blank.
+def entry_of(item: dict[str, Any]) -> RoomEntry | None:
+    """The entry in a document that a change feed returned; None if it is blank.
 
-    Its cursor is the feed's own number of the change: they rise with every write to the room, and the feed goes on
-    behind any of them.
+    Its cursor is the feed's number of the change. The numbers rise with every write to the room, and the feed can be
+    read from any of them.
     """
-    if "told" not in item:
+    if "entry" not in item:
         return None
-    place, told = int(item["_lsn"]), _Told.model_validate_json(item["told"])
+    cursor, stored = int(item["_lsn"]), _StoredEntry.model_validate_json(item["entry"])
     return RoomEntry(
-        before=str(place - 1),
-        cursor=str(place),
+        before=cursor - 1,
+        cursor=cursor,
         session_id=SessionId(item["session_id"]),
-        events=told.events,
-        session=told.session,
-        deletes=told.deletes,
-        is_new=told.is_new,
+        events=stored.events,
+        session=stored.session,
+        deletes=stored.deletes,
+        is_new=stored.is_new,
     )

@@ -1,12 +1,11 @@
 """Rooms in Cosmos DB, read by the change feed of a room's partition; see `shared.ports.RoomFeed`.
 
-The feed numbers the changes of a partition in their order and continues behind any number, so these are the cursors. A
-batch is one change: its documents have one number, and no page of the feed ends between them. Each entry is written
-once and alone, so no two entries have the same number. Only blanks are written in batches, and nobody sees them.
+The feed numbers the changes of a partition in their order, and can be read from any number. So these numbers are the
+cursors. The documents of a batch have the same number, and no page of the feed ends between them. Each entry is written
+once and alone, so no two entries share a number. Only blanks are written in batches, and readers skip them.
 """
 
 import logging
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -14,72 +13,72 @@ from typing import Any
 
 from azure.core.exceptions import AzureError
 
-from shared.domain.errors import InvalidCursorError, StoreUnavailableError
-from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
-from shared.ports import RoomEar
-from shared.stores.cosmos.calls import with_retries
+from shared.domain.errors import StoreUnavailableError
+from shared.domain.rooms import Room, RoomEntry
+from shared.ports import Tail
 from shared.stores.cosmos.database import Database
-from shared.stores.cosmos.room_items import entry_in, room_key
-from shared.stores.cosmos.room_poller import PolledRooms
+from shared.stores.cosmos.requests import Item, with_retries
+from shared.stores.cosmos.room_items import entry_of, room_key
+from shared.stores.following import MAX_ROOM_ENTRIES, Feeds, Polling
 
-_LOGGER = logging.getLogger(__name__)
-_LOOKED_AT_ONCE = 100
+_POLL_PAGE = 100
+
+_log = logging.getLogger(__name__)
 
 
 class CosmosRooms:
-    """The rooms of one database, as `room_writer` writes them, some time after the log."""
+    """The rooms of one database. `room_writer` writes them some time after the log."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._polled = PolledRooms(self._look)
+        polling = Polling[Room, RoomEntry](self._poll, min_pause=0.1, max_pause=2.0)
+        self._feeds = Feeds[Room, RoomEntry](MAX_ROOM_ENTRIES, polling)
 
-    async def newest_cursor(self, room: Room) -> str:
-        _, place = await with_retries(lambda: self._page(room, 1, start_time="Now"))
-        return str(place)
+    async def newest_cursor(self, room: Room) -> int:
+        _, cursor = await with_retries(lambda: self._page(room, 1, start_time="Now"))
+        return cursor
 
-    async def check_cursor(self, room: Room, cursor: str) -> str:
-        if not re.fullmatch(r"\d{1,18}", cursor, re.ASCII):
-            raise InvalidCursorError("the `id:` of a frame, or 0")
-        return cursor if cursor == FIRST_CURSOR else str(min(int(cursor), int(await self.newest_cursor(room))))
-
-    async def read(self, room: Room, after: str, limit: int) -> Sequence[RoomEntry]:
+    async def read(self, room: Room, after: int, limit: int, /) -> Sequence[RoomEntry]:
         found: list[RoomEntry] = []
-        place = int(after)
         while len(found) < limit:
-            entries, reached = await with_retries(partial(self._following, room, place, limit))
-            if entries is None:
+            items, reached = await with_retries(partial(self._page_after, room, after, limit))
+            if not items:
                 break
-            found += entries
-            place = reached
+            found += _entries(items)
+            after = reached
         return found[:limit]
 
-    def watch(self, room: Room) -> AbstractContextManager[RoomEar]:
-        return self._polled.watch(room)
+    def watch(self, room: Room, /, *, eager: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
+        return self._feeds.watch(room, eager=eager)
 
-    async def _look(self, room: Room, after: int) -> tuple[Sequence[RoomEntry], int]:
+    async def _poll(self, room: Room, after: int) -> tuple[Sequence[RoomEntry], int]:
         try:
-            entries, reached = await self._following(room, after, _LOOKED_AT_ONCE)
+            items, reached = await self._page_after(room, after, _POLL_PAGE)
         except (AzureError, StoreUnavailableError) as error:
-            _LOGGER.debug("The room %s couldn't be looked at: %s", room, error)
-            return (), after  # watchers read in a while, and are told then
-        return entries or (), reached
+            _log.debug("Room %s could not be polled: %s", room, error)
+            return (), after  # readers soon read the store themselves, and get the error there
+        return _entries(items), reached
 
-    async def _following(self, room: Room, after: int, limit: int) -> tuple[Sequence[RoomEntry] | None, int]:
-        """The entries of the next page behind a place, and where that ends; None if nothing follows by now."""
+    async def _page_after(self, room: Room, after: int, limit: int) -> tuple[Sequence[Item], int]:
         items, reached = await self._page(room, limit, continuation=f'"{after}"')
-        return [entry for item in items if (entry := entry_in(item))] if items else None, max(after, reached)
+        return items, max(after, reached)
 
-    async def _page(self, room: Room, limit: int, **since: Any) -> tuple[Sequence[dict[str, Any]], int]:
-        """A page of changes, and the place at which it ends: the last one's, or the newest of the partition."""
+    async def _page(self, room: Room, limit: int, **start: Any) -> tuple[Sequence[Item], int]:
+        """A page of changes, and the number of the last one; of an empty page, the newest in the partition."""
         container = await self._database.rooms()
         etags: list[str] = []
 
-        def note(headers: Mapping[str, str], _: Any) -> None:
-            # Taken from this very response: the client's `last_response_headers` may be another call's by now.
+        def note_etag(headers: Mapping[str, str], _: Any) -> None:
+            # From this very response: the client's `last_response_headers` may already be those of another call.
             etags.append(headers["etag"])
 
-        key = room_key(room)
-        feed = container.query_items_change_feed(partition_key=key, max_item_count=limit, response_hook=note, **since)
-        page: AsyncIterator[dict[str, Any]] | None = await anext(feed.by_page(), None)
+        feed = container.query_items_change_feed(
+            partition_key=room_key(room), max_item_count=limit, response_hook=note_etag, **start
+        )
+        page: AsyncIterator[Item] | None = await anext(feed.by_page(), None)
         items = [] if page is None else [item async for item in page]
         return items, int(items[-1]["_lsn"] if items else etags[-1].strip('"'))
+
+
+def _entries(items: Sequence[Item]) -> list[RoomEntry]:
+    return [entry for item in items if (entry := entry_of(item)) is not None]

@@ -1,1 +1,14 @@
-"""The session log in a SQLite file, for one machine."""
+"""The stores in a SQLite file, for one machine."""
+
+from pathlib import Path
+
+from shared.stores import Stores
+
+
+def open_stores(path: Path) -> Stores:
+    """All stores on one file, which is created if there is none."""
+    from shared.stores.sqlite import database, log, projects, rooms  # noqa: PLC0415  # only where this store is used
+
+    opened = database.Database(path)
+    feed = rooms.SqliteRooms(opened)
+    return Stores(log.SqliteSessionLog(opened, feed), projects.SqliteProjectStore(opened), feed)

@@ -1,4 +1,4 @@
-"""A SQLite file in WAL mode: one thread that writes, one that reads, so that nothing blocks the event loop."""
+"""A SQLite file in WAL mode. One thread writes and one reads, so that nothing blocks the event loop."""
 
 import asyncio
 import sqlite3
@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from shared.domain.errors import StoreUnavailableError
 
-ROOMS_KEPT_SECONDS = 7 * 24 * 60 * 60
+_ROOMS_TTL = 7 * 24 * 60 * 60  # seconds
 
 T = TypeVar("T")
 
-# `repair_due` is when the sweep is to look at a session, and 0 where it never has to.
+# States: `hidden` from lists are deleted sessions and forks that are not complete. `repair_due` is when the sweep has
+# to check a session; 0 means never.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS chunks (
     session_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -23,19 +24,19 @@ CREATE TABLE IF NOT EXISTS chunks (
 CREATE INDEX IF NOT EXISTS chunks_with_non_deltas ON chunks (session_id, first) WHERE types <> ' message.delta ';
 CREATE TABLE IF NOT EXISTS states (
     session_id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, status TEXT NOT NULL,
-    agent_name TEXT, archived INTEGER NOT NULL, deleted INTEGER NOT NULL, repair_due REAL NOT NULL,
+    agent_name TEXT, archived INTEGER NOT NULL, hidden INTEGER NOT NULL, repair_due REAL NOT NULL,
     updated_at REAL NOT NULL, body TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE deleted = 0;
+CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE hidden = 0;
 CREATE INDEX IF NOT EXISTS states_of_projects ON states (owner, project_id, listing_key DESC)
     WHERE project_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS states_repair_due ON states (repair_due) WHERE repair_due > 0;
 CREATE TABLE IF NOT EXISTS documents (
-    session_id TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL,
+    session_id TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL,
     recorded_at REAL NOT NULL, expires_at REAL, body TEXT NOT NULL,
     PRIMARY KEY (session_id, kind, id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS documents_placed ON documents (session_id, kind, place);
+CREATE INDEX IF NOT EXISTS documents_listed ON documents (session_id, kind, sequence);
 CREATE INDEX IF NOT EXISTS documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS projects (
     id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, revision INTEGER NOT NULL,
@@ -45,32 +46,32 @@ CREATE TABLE IF NOT EXISTS projects (
 CREATE INDEX IF NOT EXISTS projects_listed ON projects (owner, listing_key DESC) WHERE deleted = 0;
 CREATE INDEX IF NOT EXISTS projects_closing ON projects (updated_at) WHERE closing = 1;
 CREATE TABLE IF NOT EXISTS rooms (
-    place INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, project_id TEXT, session_id TEXT NOT NULL,
+    cursor INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, project_id TEXT, session_id TEXT NOT NULL,
     first INTEGER NOT NULL, deletes INTEGER NOT NULL, recorded_at REAL NOT NULL
 );
-CREATE INDEX IF NOT EXISTS rooms_owned ON rooms (owner, place);
-CREATE INDEX IF NOT EXISTS rooms_of_projects ON rooms (owner, project_id, place) WHERE project_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS rooms_of_owners ON rooms (owner, cursor);
+CREATE INDEX IF NOT EXISTS rooms_of_projects ON rooms (owner, project_id, cursor) WHERE project_id IS NOT NULL;
 """
 
 
 class Database:
-    """Runs functions on the file's connections; the stores on it share them, and whoever made it closes it.
+    """Runs functions on the file's two connections, which all stores on it share. The code that opens it closes it.
 
-    `synchronous=NORMAL`: in WAL mode an acknowledged commit survives the death of the process at any point; only
-    losing the machine's power can cost the last ones (sqlite.org/wal.html).
+    `synchronous=NORMAL`: in WAL mode an acknowledged commit survives a crash of the process at any point. Only a loss
+    of power can lose the last ones (sqlite.org/wal.html).
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._unbegun: dict[Hashable, asyncio.Future[Any]] = {}
+        self._not_started: dict[Hashable, asyncio.Future[Any]] = {}
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
         self._writer = self._write_thread.submit(self._connect).result()
         self._reader = self._read_thread.submit(self._connect).result()
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in a transaction of its own: all of it or nothing."""
+        """Run `work` in one transaction: all of it or nothing."""
         return await self._run(self._write_thread, lambda: _transaction(self._writer, work, "BEGIN IMMEDIATE"))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -78,20 +79,20 @@ class Database:
         return await self._run(self._read_thread, lambda: _transaction(self._reader, work, "BEGIN"))
 
     async def read_together(self, key: Hashable, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `read` gives. All who ask the same, by `key`, before it has begun get the same answer."""
-        shared: asyncio.Future[T] | None = self._unbegun.get(key)
+        """Like `read`, except that callers with the same `key` share one read until it starts."""
+        shared: asyncio.Future[T] | None = self._not_started.get(key)
         if shared is None:
 
-            def begin(connection: sqlite3.Connection) -> T:
-                # Before anything is read: who asks from now on may know of something later.
-                self._unbegun.pop(key, None)
+            def start(connection: sqlite3.Connection) -> T:
+                # Before anything is read: a later caller may know of a later write.
+                self._not_started.pop(key, None)
                 return work(connection)
 
             def end(ended: asyncio.Future[T]) -> None:
-                if self._unbegun.get(key) is ended:
-                    del self._unbegun[key]
+                if self._not_started.get(key) is ended:
+                    del self._not_started[key]
 
-            shared = self._unbegun[key] = asyncio.ensure_future(self.read(begin))
+            shared = self._not_started[key] = asyncio.ensure_future(self.read(start))
             shared.add_done_callback(end)
         return await asyncio.shield(shared)
 
@@ -102,7 +103,7 @@ class Database:
         self._read_thread.shutdown()
 
     async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        # Shielded: a caller that is cancelled must not leave it unknown whether its write was begun.
+        # Shielded: if the caller is cancelled, work that has started is not abandoned.
         running = asyncio.get_running_loop().run_in_executor(thread, work)
         try:
             return await asyncio.shield(running)
@@ -116,15 +117,15 @@ class Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
-        forget_expired(connection)
+        delete_expired(connection)
         return connection
 
 
-def forget_expired(connection: sqlite3.Connection) -> None:
-    """Drop documents and room entries whose time is over. The latter stand in order: no others are looked at."""
+def delete_expired(connection: sqlite3.Connection) -> None:
+    """Delete expired documents and room entries. Rooms are in order of time, so only their oldest rows are read."""
     connection.execute("DELETE FROM documents WHERE expires_at < unixepoch()")
-    kept = "SELECT place FROM rooms WHERE recorded_at >= unixepoch() - ? ORDER BY place LIMIT 1"
-    connection.execute(f"DELETE FROM rooms WHERE place < coalesce(({kept}), ?)", (ROOMS_KEPT_SECONDS, 2**63 - 1))
+    oldest = "SELECT cursor FROM rooms WHERE recorded_at >= unixepoch() - ? ORDER BY cursor LIMIT 1"
+    connection.execute(f"DELETE FROM rooms WHERE cursor < coalesce(({oldest}), ?)", (_ROOMS_TTL, 2**63 - 1))
 
 
 def _transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str) -> T:

@@ -1,4 +1,4 @@
-"""Chunks, states and documents as rows: the stored form, private to this store."""
+"""Chunks, states and documents as rows. The stored form is private to this package."""
 
 import sqlite3
 import time
@@ -6,56 +6,44 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from shared.domain.chunks import (
-    Chunk,
-    Event,
-)
+from shared.domain.chunks import Chunk, Event
 from shared.domain.documents import AnyDocument, Document, IdempotencyRecord, claim_place
 from shared.domain.errors import SequenceTakenError
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 
-BEYOND = 2**63 - 1
-"""A place after every other."""
+MAX_SEQUENCE = 2**63 - 1
+"""No sequence is as large."""
 
 SKIP_DELTAS = " AND types <> ' message.delta '"
-"""The condition of the index `chunks_with_non_deltas`, in its words: SQLite has to recognise it."""
+"""The condition of the index `chunks_with_non_deltas`. SQLite uses the index only if the text is the same."""
 
 _EVENTS = TypeAdapter(tuple[Event, ...])
-_FILTERS = {"owner": "owner", "project_id": "project_id", "status": "status", "agent_name": "agent_name"}
+_FILTERED_COLUMNS = ("owner", "project_id", "status", "agent_name", "archived")
 
 
 def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
-    """Put `chunk` into its place; False if this very write was done before.
+    """Insert `chunk`; False if exactly this chunk was inserted before.
 
-    A deleted session's places are all taken: its mark refuses writers that slept until now.
+    The mark of a deleted session refuses every chunk, from a writer that was suspended until now.
 
     Raises:
-        SequenceTakenError: the place is another's.
+        SequenceTakenError: another writer holds the sequence, or the session is deleted.
     """
     events = _events_json(chunk)
     inserted = connection.execute(
-        # The column alone also says of a fork that is being copied that no list shows it.
+        # The column `hidden` is not enough: a fork that is being copied is hidden as well.
         "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"
-        " (SELECT 1 FROM states WHERE session_id = ?1 AND deleted = 1 AND body ->> '$.deleted') ON CONFLICT DO NOTHING",
-        (
-            chunk.session_id,
-            chunk.first,
-            chunk.last,
-            chunk.epoch,
-            chunk.writer,
-            time.time(),
-            _types(chunk),
-            events,
-        ),
+        " (SELECT 1 FROM states WHERE session_id = ?1 AND hidden = 1 AND body ->> '$.deleted') ON CONFLICT DO NOTHING",
+        (chunk.session_id, chunk.first, chunk.last, chunk.epoch, chunk.writer, time.time(), _types(chunk), events),
     ).rowcount
     if inserted:
         return True
-    there = connection.execute(
+    stored = connection.execute(
         "SELECT writer, events FROM chunks WHERE session_id = ? AND first = ?", (chunk.session_id, chunk.first)
     ).fetchone()
-    if there is None or (there["writer"], there["events"]) != (chunk.writer, events):
+    if stored is None or (stored["writer"], stored["events"]) != (chunk.writer, events):
         raise SequenceTakenError(chunk.session_id, chunk.first)
     return False
 
@@ -95,14 +83,14 @@ def upsert_document(connection: sqlite3.Connection, session_id: SessionId, docum
 
 
 def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> IdempotencyRecord | None:
-    """Insert `record` in a partition of its own, or give the one that is there and has not expired."""
-    place = claim_place(record)
+    """Store `record`, which belongs to no session, or return the one with its id that has not expired."""
+    partition = claim_place(record)
     query = "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND id = ? AND expires_at > ?"
-    there = connection.execute(query, (place, record.kind, record.id, time.time())).fetchone()
-    if there is None:
-        upsert_document(connection, place, record)
+    stored = connection.execute(query, (partition, record.kind, record.id, time.time())).fetchone()
+    if stored is None:
+        upsert_document(connection, partition, record)
         return None
-    return IdempotencyRecord.model_validate_json(there["body"])
+    return IdempotencyRecord.model_validate_json(stored["body"])
 
 
 def release(connection: sqlite3.Connection, record: IdempotencyRecord) -> None:
@@ -117,12 +105,12 @@ def read_chunks(
     session_id: SessionId,
     after: int,
     limit: int,
-    before: int = BEYOND,
+    before: int = MAX_SEQUENCE,
     *,
     newest: bool = False,
     skip_deltas: bool = False,
 ) -> list[Chunk]:
-    # The chunk that holds `after` begins at or before it: start there, and pass over it if it ends there.
+    # The index has the first sequences. So start at the chunk that holds `after`, and skip it if it ends there.
     source = "chunks INDEXED BY chunks_with_non_deltas" if skip_deltas else "chunks"
     rows = connection.execute(
         f"SELECT epoch, writer, events FROM {source} WHERE session_id = ?1 AND last > ?2 AND first < ?3 AND first >="
@@ -134,7 +122,7 @@ def read_chunks(
 
 
 def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:
-    # What this store wrote was checked then; the events are parsed, the envelope needs no second look.
+    # The events are parsed. The other fields were validated before they were written.
     return Chunk.model_construct(
         session_id=session_id,
         epoch=row["epoch"],
@@ -144,19 +132,17 @@ def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:
 
 
 def _types(chunk: Chunk) -> str:
-    """The chunk's event types as words with a space on either side, to be found whole."""
+    """The chunk's event types as words with a space on each side, so that a search finds whole words."""
     return f" {' '.join(chunk.types)} "
 
 
-def conditions(wanted: SessionFilter) -> tuple[list[str], list[Any]]:
-    where, values = ["1" if wanted.with_deleted else "deleted = 0"], list[Any]()
-    for attribute, column in _FILTERS.items():
-        if (value := getattr(wanted, attribute)) is not None:
+def filter_conditions(wanted: SessionFilter) -> tuple[list[str], list[Any]]:
+    """The conditions for a query of states, and the values that they bind."""
+    where, values = ["1" if wanted.with_deleted else "hidden = 0"], list[Any]()
+    for column in _FILTERED_COLUMNS:
+        if (value := getattr(wanted, column)) is not None:
             where.append(f"{column} = ?")
             values.append(value)
-    if wanted.archived is not None:
-        where.append("archived = ?")
-        values.append(wanted.archived)
     for key, value in wanted.metadata.items():
         where.append("EXISTS (SELECT 1 FROM json_each(body, '$.metadata') WHERE key = ? AND atom = ?)")
         values.extend((key, value))

@@ -1,26 +1,26 @@
 """The session log in SQLite; see `shared.ports.SessionLog` for what each method promises."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from shared.domain.chunks import (
-    Chunk,
-)
+from shared.domain.chunks import Chunk
 from shared.domain.documents import AnyDocument, IdempotencyRecord, Lease
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.ports import D, Tail
+from shared.stores.following import MAX_CHUNKS, Feeds
 from shared.stores.sqlite.database import Database
 from shared.stores.sqlite.items import (
-    BEYOND,
+    MAX_SEQUENCE,
     chunk_of,
     claim,
-    conditions,
+    filter_conditions,
     insert_chunk,
     kind_name,
     read_chunks,
@@ -28,36 +28,39 @@ from shared.stores.sqlite.items import (
     upsert_document,
     upsert_state,
 )
-from shared.stores.sqlite.rooms import Recorded, SqliteRooms, record
-from shared.stores.tails import Tails
+from shared.stores.sqlite.rooms import RecordedChunk, SqliteRooms, record_chunk
 
-_CLEAR_AT_ONCE = 1000
+_CLEAR_BATCH = 1000  # rows
 
 
 class SqliteSessionLog:
-    """Chunks, states and documents in three tables. Closing it closes its database, for all stores on that."""
+    """Chunks, states and documents in three tables. It writes `rooms` as well, in the same transactions."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rooms: SqliteRooms) -> None:
         self._database = database
-        self._tails = Tails()
-        self.rooms = SqliteRooms(self._database)
+        self._rooms = rooms
+        self._feeds = Feeds[SessionId, Chunk](MAX_CHUNKS)
 
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
-        def work(connection: sqlite3.Connection) -> Recorded | None:
+        # Shielded: if the caller is cancelled while the chunk is written, readers are woken all the same.
+        await asyncio.shield(self._append(chunk, checkpoint, documents))
+
+    async def _append(self, chunk: Chunk, checkpoint: SessionState | None, documents: Sequence[AnyDocument]) -> None:
+        def work(connection: sqlite3.Connection) -> RecordedChunk | None:
             if not insert_chunk(connection, chunk):
                 return None
             if checkpoint is not None:
                 upsert_state(connection, checkpoint)
             for document in documents:
                 upsert_document(connection, chunk.session_id, document)
-            return record(connection, chunk)
+            return record_chunk(connection, chunk)
 
         recorded = await self._database.write(work)
-        self._tails.appended(chunk)
+        self._feeds.extend(chunk.session_id, chunk.first - 1, chunk)
         if recorded is not None:
-            self.rooms.appended(recorded, chunk, checkpoint)
+            self._rooms.extend(recorded, chunk, checkpoint)
 
     async def state(self, session_id: SessionId) -> SessionState | None:
         def work(connection: sqlite3.Connection) -> SessionState | None:
@@ -78,15 +81,16 @@ class SqliteSessionLog:
         session_id: SessionId,
         after: int,
         limit: int,
+        /,
         *,
         before: int | None = None,
         newest: bool = False,
         skip_deltas: bool = False,
     ) -> Sequence[Chunk]:
-        upto = BEYOND if before is None else before
+        end = MAX_SEQUENCE if before is None else before
         return await self._database.read(
             lambda connection: read_chunks(
-                connection, session_id, after, limit, upto, newest=newest, skip_deltas=skip_deltas
+                connection, session_id, after, limit, end, newest=newest, skip_deltas=skip_deltas
             )
         )
 
@@ -99,8 +103,8 @@ class SqliteSessionLog:
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [chunk_of(session_id, row) for row in reversed(rows)]
 
-    def watch(self, session_id: SessionId, *, eager: bool = True) -> AbstractContextManager[Tail]:  # noqa: ARG002
-        return self._tails.watch(session_id)
+    def watch(self, session_id: SessionId, /, *, eager: bool = True) -> AbstractContextManager[Tail[Chunk]]:
+        return self._feeds.watch(session_id, eager=eager)
 
     async def get(self, kind: type[D], session_id: SessionId, document_id: str) -> D | None:
         query = (
@@ -127,10 +131,10 @@ class SqliteSessionLog:
     ) -> Sequence[D]:
         direction = "DESC" if newest else "ASC"
         query = (
-            "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND place > ? AND place < ?"
-            f" ORDER BY place {direction}, id {direction} LIMIT ?"
+            "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND sequence > ? AND sequence < ?"
+            f" ORDER BY sequence {direction}, id {direction} LIMIT ?"
         )
-        values = (session_id, kind_name(kind), after, BEYOND if before is None else before, limit)
+        values = (session_id, kind_name(kind), after, MAX_SEQUENCE if before is None else before, limit)
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [kind.model_validate_json(row["body"]) for row in (reversed(rows) if newest else rows)]
 
@@ -155,15 +159,15 @@ class SqliteSessionLog:
             ).fetchone()
             return max((row["recorded_at"] for row in (appended, renewed) if row is not None), default=None)
 
-        heard = await self._database.read(work)
-        return None if heard is None else timedelta(seconds=max(0.0, time.time() - heard))
+        written = await self._database.read(work)
+        return None if written is None else timedelta(seconds=max(0.0, time.time() - written))
 
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
-        where, values = conditions(wanted)
+        where, values = filter_conditions(wanted)
         if before is not None:
             where.append("listing_key < ?")
             values.append(before)
-        # Only column names of this module are put together here; every value is bound.
+        # The text is built of constants of this package only; every value is bound.
         query = f"SELECT body FROM states WHERE {' AND '.join(where)} ORDER BY listing_key DESC LIMIT ?"
         rows = await self._database.read(lambda connection: connection.execute(query, (*values, limit)).fetchall())
         return [SessionState.model_validate_json(row["body"]) for row in rows]
@@ -180,12 +184,12 @@ class SqliteSessionLog:
             for table, key in (("chunks", "first"), ("documents", "id")):
                 cleared += connection.execute(
                     f"DELETE FROM {table} WHERE session_id = ? AND {key} IN"
-                    f" (SELECT {key} FROM {table} WHERE session_id = ? LIMIT {_CLEAR_AT_ONCE})",
+                    f" (SELECT {key} FROM {table} WHERE session_id = ? LIMIT {_CLEAR_BATCH})",
                     (session_id, session_id),
                 ).rowcount
             if not cleared:
                 connection.execute(
-                    "UPDATE states SET repair_due = 0 WHERE session_id = ? AND deleted = 1", (session_id,)
+                    "UPDATE states SET repair_due = 0 WHERE session_id = ? AND hidden = 1", (session_id,)
                 )
             return cleared
 

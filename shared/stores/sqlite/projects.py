@@ -11,29 +11,31 @@ from shared.stores.sqlite.database import Database
 
 
 class SqliteProjectStore:
-    """Projects in a table beside the log, on its database."""
+    """One table, on the database of the log."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def create(self, project: Project) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            if (there := _there(connection, project.id)) is None:
+            if (stored := _select(connection, project.id)) is None:
                 _upsert(connection, project)
-            elif there["changed_by"] != project.changed_by:
+            elif stored["changed_by"] != project.changed_by:
                 raise ProjectExistsError(project.id)
 
         await self._database.write(work)
 
     async def get(self, project_id: ProjectId) -> Project | None:
-        row = await self._database.read(lambda connection: _there(connection, project_id))
+        row = await self._database.read(lambda connection: _select(connection, project_id))
         return None if row is None else Project.model_validate_json(row["body"])
 
     async def replace(self, project: Project) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            there = _there(connection, project.id)
-            if there is None or there["revision"] != project.revision - 1:
-                if there is not None and Project.model_validate_json(there["body"]).was_changed_by(project.changed_by):
+            stored = _select(connection, project.id)
+            if stored is None or stored["revision"] != project.revision - 1:
+                if stored is not None and Project.model_validate_json(stored["body"]).was_changed_by(
+                    project.changed_by
+                ):
                     return
                 raise RevisionTakenError(project.id)
             _upsert(connection, project)
@@ -45,19 +47,19 @@ class SqliteProjectStore:
         if before is not None:
             where += " AND listing_key < ?"
             values.append(before)
-        return await self._found(f"WHERE {where} ORDER BY listing_key DESC LIMIT ?", *values, limit)
+        return await self._query(f"WHERE {where} ORDER BY listing_key DESC LIMIT ?", *values, limit)
 
     async def deleted_with_sessions(self, limit: int) -> Sequence[Project]:
-        return await self._found("WHERE closing = 1 ORDER BY updated_at LIMIT ?", limit)
+        return await self._query("WHERE closing = 1 ORDER BY updated_at LIMIT ?", limit)
 
-    async def _found(self, which: str, *values: Any) -> Sequence[Project]:
-        # Only texts of this module are put together here; every value is bound.
-        query = f"SELECT body FROM projects {which}"
+    async def _query(self, condition: str, *values: Any) -> Sequence[Project]:
+        # The text is built of constants of this module only; every value is bound.
+        query = f"SELECT body FROM projects {condition}"
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [Project.model_validate_json(row["body"]) for row in rows]
 
 
-def _there(connection: sqlite3.Connection, project_id: ProjectId) -> sqlite3.Row | None:
+def _select(connection: sqlite3.Connection, project_id: ProjectId) -> sqlite3.Row | None:
     query = "SELECT revision, changed_by, body FROM projects WHERE id = ?"
     return connection.execute(query, (project_id,)).fetchone()
 

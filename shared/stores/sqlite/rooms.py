@@ -1,6 +1,5 @@
-"""Rooms in SQLite: a row for each chunk that holds more than deltas; see `shared.ports.RoomFeed`."""
+"""Rooms in SQLite: one table, with a row for each chunk that rooms show; see `shared.ports.RoomFeed`."""
 
-import re
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -8,108 +7,109 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from shared.domain.chunks import Chunk
-from shared.domain.errors import InvalidCursorError
 from shared.domain.events import SessionDeleted
 from shared.domain.ids import SessionId
 from shared.domain.rooms import Room, RoomEntry, has_room_events, room_entry
 from shared.domain.session import SessionState
-from shared.ports import RoomEar
-from shared.stores.listeners import Listeners
-from shared.stores.sqlite.database import Database, forget_expired
+from shared.ports import Tail
+from shared.stores.following import MAX_ROOM_ENTRIES, Feeds
+from shared.stores.sqlite.database import Database, delete_expired
 from shared.stores.sqlite.items import chunk_of
 
-_FORGOTTEN_EVERY = 1000
+_EXPIRE_EVERY = 1000  # rows
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A chunk's row: its place among those of all rooms, and whose room it is in."""
+class RecordedChunk:
+    """A chunk's row: its cursor, and for each room that shows it the cursor of the room's row before."""
 
-    place: int
-    owner: str
-    project_id: str | None
+    cursor: int
+    before: dict[Room, int]
 
 
-def record(connection: sqlite3.Connection, chunk: Chunk) -> Recorded | None:
-    """Note `chunk` for its rooms, in the transaction that appends it; None if they aren't told of it.
+def record_chunk(connection: sqlite3.Connection, chunk: Chunk) -> RecordedChunk | None:
+    """Record `chunk` for its rooms, in the transaction that appends it. None if rooms don't show it.
 
-    The row only points to the chunk: its events are not copied. Whose it is says the stored state.
+    The row only refers to the chunk: its events are not copied. The stored state says which rooms these are.
     """
     if not has_room_events(chunk):
         return None
-    query = "SELECT owner, project_id, CASE WHEN deleted THEN body END AS hidden FROM states WHERE session_id = ?"
+    query = "SELECT owner, project_id, CASE WHEN hidden THEN body END AS hidden_body FROM states WHERE session_id = ?"
     session = connection.execute(query, (chunk.session_id,)).fetchone()
-    if session is None or _is_no_session(session["hidden"]):
+    if session is None or _is_incomplete(session["hidden_body"]):
         return None
-    deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
     owner, project_id = session["owner"], session["project_id"]
-    (place,) = connection.execute(
+    rooms = {Room(owner), Room(owner, project_id or None)}
+    before = {room: _newest_in(connection, room) for room in rooms}
+    deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
+    (cursor,) = connection.execute(
         "INSERT INTO rooms (owner, project_id, session_id, first, deletes, recorded_at) VALUES (?, ?, ?, ?, ?, ?)"
-        " RETURNING place",
+        " RETURNING cursor",
         (owner, project_id, chunk.session_id, chunk.first, deletes, time.time()),
     ).fetchone()
-    if place % _FORGOTTEN_EVERY == 0:
-        forget_expired(connection)
-    return Recorded(place, owner, project_id)
+    if cursor % _EXPIRE_EVERY == 0:
+        delete_expired(connection)
+    return RecordedChunk(cursor, before)
 
 
-def _is_no_session(hidden: str | None) -> bool:
-    """Whether a state that no list shows is that of a fork which is not copied whole, or never was."""
-    return hidden is not None and not SessionState.model_validate_json(hidden).is_complete
+def _is_incomplete(hidden_body: str | None) -> bool:
+    """Whether a hidden state belongs to a fork whose copy was not finished."""
+    return hidden_body is not None and not SessionState.model_validate_json(hidden_body).is_complete
 
 
 class SqliteRooms:
-    """The rooms of one file, whose log tells `appended`. The connections are the log's."""
+    """The rooms of one file. The log calls `extend` after each append."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._listeners = Listeners()
+        self._feeds = Feeds[Room, RoomEntry](MAX_ROOM_ENTRIES)
 
-    async def newest_cursor(self, room: Room) -> str:  # noqa: ARG002  # all rooms share one line of places
-        return str(await self._newest())
-
-    async def check_cursor(self, room: Room, cursor: str) -> str:  # noqa: ARG002  # as before
-        if not re.fullmatch(r"\d{1,18}", cursor, re.ASCII):
-            raise InvalidCursorError("the `id:` of a frame, or 0")
-        return str(min(int(cursor), await self._newest()))
-
-    async def read(self, room: Room, after: str, limit: int) -> Sequence[RoomEntry]:
-        return await self._database.read(lambda connection: _entries(connection, room, int(after), limit))
-
-    def watch(self, room: Room) -> AbstractContextManager[RoomEar]:
-        return self._listeners.watch(room)
-
-    def appended(self, recorded: Recorded, chunk: Chunk, checkpoint: SessionState | None) -> None:
-        """Tell who listens of a chunk that is in the log now."""
-        rooms = (Room(recorded.owner), Room(recorded.owner, recorded.project_id or None))
-        self._listeners.tell(
-            recorded.place,
-            dict.fromkeys(rooms),
-            lambda: room_entry(str(recorded.place - 1), str(recorded.place), chunk, checkpoint),
-        )
-
-    async def _newest(self) -> int:
+    async def newest_cursor(self, room: Room) -> int:  # noqa: ARG002  # the cursors of all rooms are one sequence
         query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rooms'"
         return await self._database.read(lambda connection: connection.execute(query).fetchone()[0])
 
+    async def read(self, room: Room, after: int, limit: int, /) -> Sequence[RoomEntry]:
+        return await self._database.read(lambda connection: _entries(connection, room, after, limit))
+
+    def watch(self, room: Room, /, *, eager: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
+        return self._feeds.watch(room, eager=eager)
+
+    def extend(self, recorded: RecordedChunk, chunk: Chunk, checkpoint: SessionState | None) -> None:
+        """Wake the readers of the rooms that show a chunk which is stored now."""
+        watched = [room for room in recorded.before if self._feeds.is_watched(room)]
+        if watched:
+            entry = room_entry(recorded.cursor - 1, recorded.cursor, chunk, checkpoint)
+            for room in watched:
+                self._feeds.extend(room, recorded.before[room], entry)
+
+
+def _in_room(room: Room) -> tuple[str, list[str | int]]:
+    """The condition that a row is in `room`, and the values in it."""
+    if room.project_id is None:
+        return "owner = ?", [room.owner]
+    return "owner = ? AND project_id = ?", [room.owner, room.project_id]
+
+
+def _newest_in(connection: sqlite3.Connection, room: Room) -> int:
+    where, values = _in_room(room)
+    return connection.execute(f"SELECT coalesce(max(cursor), 0) FROM rooms WHERE {where}", values).fetchone()[0]
+
 
 def _entries(connection: sqlite3.Connection, room: Room, after: int, limit: int) -> list[RoomEntry]:
-    of_project, values = "", [room.owner, after]
-    if room.project_id is not None:
-        of_project, values = " AND r.project_id = ?", [*values, room.project_id]
+    where, values = _in_room(room)
     rows = connection.execute(
-        "SELECT r.place, r.session_id, r.deletes, c.epoch, c.writer, c.events, s.body FROM rooms r"
+        "SELECT r.cursor, r.session_id, r.deletes, c.epoch, c.writer, c.events, s.body"
+        f" FROM (SELECT * FROM rooms WHERE {where} AND cursor > ? ORDER BY cursor LIMIT ?) r"
         " LEFT JOIN chunks c ON c.session_id = r.session_id AND c.first = r.first"
-        f" LEFT JOIN states s ON s.session_id = r.session_id WHERE r.owner = ? AND r.place > ?{of_project}"
-        " ORDER BY r.place LIMIT ?",
-        (*values, limit),
+        " LEFT JOIN states s ON s.session_id = r.session_id ORDER BY r.cursor",
+        (*values, after, limit),
     ).fetchall()
     return [_entry(row) for row in rows]
 
 
 def _entry(row: sqlite3.Row) -> RoomEntry:
-    session_id, before, cursor = SessionId(row["session_id"]), str(row["place"] - 1), str(row["place"])
-    if row["events"] is None:  # cleared: of its chunks only the deletion is still to be told
-        return RoomEntry(before, cursor, session_id, (), deletes=bool(row["deletes"]))
+    session_id, cursor = SessionId(row["session_id"]), row["cursor"]
+    if row["events"] is None:  # its log was cleared: only the deletion itself is still shown
+        return RoomEntry(cursor - 1, cursor, session_id, (), deletes=bool(row["deletes"]))
     state = None if row["body"] is None else SessionState.model_validate_json(row["body"])
-    return room_entry(before, cursor, chunk_of(session_id, row), state)
+    return room_entry(cursor - 1, cursor, chunk_of(session_id, row), state)

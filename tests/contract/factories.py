@@ -1,23 +1,14 @@
-"""What the suite's tests are told with: sessions, chunks and documents, and one hand that writes."""
+"""Sessions, chunks and documents for the suite's tests, and functions that append them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from shared.domain.chunks import (
-    Chunk,
-    Draft,
-    sequenced,
-)
+from shared.domain.chunks import Chunk, Draft, sequenced
 from shared.domain.documents import AnyDocument, Message
 from shared.domain.errors import SequenceTakenError
-from shared.domain.events import (
-    EventData,
-    MessageDelta,
-    RunStart,
-    SessionCreated,
-)
+from shared.domain.events import EventData, MessageDelta, RunStart, SessionCreated
 from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, new_writer_id
 from shared.domain.session import SessionState
@@ -41,7 +32,7 @@ def delta(text: str = "word") -> MessageDelta:
 def chunk(
     session: SessionId, after: int, *data: EventData, writer: WriterId | None = None, at: datetime = THEN
 ) -> Chunk:
-    """What is appended right after the event `after`, by `writer` or a new one."""
+    """A chunk that follows the event `after`, by `writer` or a new one."""
     drafts = [Draft(data=each, turn_id=TURN, message_id=MESSAGE) for each in data]
     return Chunk(session_id=session, writer=writer or new_writer_id(), events=sequenced(drafts, after, at))
 
@@ -49,7 +40,7 @@ def chunk(
 async def begin(
     log: SessionLog, session: SessionId | None = None, *, at: datetime = THEN, **fields: Any
 ) -> SessionState:
-    """A new session in the log."""
+    """Create a session in the log."""
     created = SessionCreated.model_validate({"thread_id": "thread", "owner": "owner", **fields})
     first = chunk(session or session_id(), 0, created, at=at)
     state = fold(None, [first])
@@ -66,7 +57,7 @@ async def go_on(
     writer: WriterId | None = None,
     at: datetime = THEN,
 ) -> SessionState:
-    """Append `data` to a session that is at `state`; gives the state after it."""
+    """Append `data` to a session that is at `state`; returns the state after it."""
     following = chunk(state.session_id, state.head, *data, writer=writer, at=at)
     after = fold(state, [following])
     assert after is not None
@@ -75,7 +66,7 @@ async def go_on(
 
 
 async def settle(log: SessionLog, session: SessionId, *data: EventData) -> int:
-    """Append `data` wherever the log ends, deciding again as often as others were first; gives where it stands."""
+    """Append `data` at the end of the log, again as often as another writer was first; returns its first sequence."""
     while True:
         state = await log.state(session)
         assert state is not None

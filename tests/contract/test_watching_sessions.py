@@ -1,38 +1,24 @@
-"""Waiting for what comes: nobody misses anything that was appended after they began to watch."""
+"""Waiting for new chunks: a reader misses nothing that is appended after it began to watch."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
-from shared.domain.chunks import (
-    Chunk,
-)
-from shared.domain.events import (
-    SessionUpdated,
-)
+from shared.domain.chunks import Chunk
+from shared.domain.events import SessionUpdated
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog, Tail
-from shared.services.stream import follow
-from tests.contract.building import begin, chunk, delta, go_on, places
+from shared.services.stream import follow_events
+from tests.contract.factories import begin, chunk, delta, go_on, places
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("time_limit")]
 
-PATIENCE = timedelta(minutes=5)
-NONE = timedelta(milliseconds=1)
-
-
-@pytest.fixture(autouse=True)
-async def bounded() -> AsyncGenerator[None]:
-    """A reader that isn't woken fails its test instead of holding it up for as long as its patience lasts."""
-    task = asyncio.current_task()
-    assert task is not None
-    end = asyncio.get_running_loop().call_later(60, task.cancel)
-    yield
-    end.cancel()
+LONG = timedelta(minutes=5)
+SHORT = timedelta(milliseconds=1)
 
 
 async def _read(
@@ -40,11 +26,11 @@ async def _read(
     session: SessionId,
     until: int,
     after: int = 0,
-    patience: timedelta = PATIENCE,
+    timeout: timedelta = LONG,
 ) -> list[int]:
-    """What a follower is handed until it has seen `until`."""
+    """The sequences that a follower yields, up to `until`."""
     seen: list[int] = []
-    following = follow(log, session, after, patience)
+    following = follow_events(log, session, after, timeout)
     async for events in following:
         seen += [event.sequence for event in events]
         if seen and seen[-1] >= until:
@@ -57,7 +43,7 @@ async def _read(
 async def test_a_reader_is_woken_by_an_append(log: SessionLog, *, eager: bool) -> None:
     state = await begin(log)
     with log.watch(state.session_id, eager=eager) as tail:
-        waiting = asyncio.create_task(tail.wait(1, PATIENCE))
+        waiting = asyncio.create_task(tail.wait(1, LONG))
         await asyncio.sleep(0)
 
         await go_on(log, state, delta())
@@ -72,33 +58,33 @@ async def test_an_append_between_watching_and_waiting_is_not_missed(log: Session
         assert await log.read(state.session_id, 1, 10) == []
         await go_on(log, state, SessionUpdated(changes={"session_name": "now"}))
 
-        await tail.wait(1, PATIENCE)
+        await tail.wait(1, LONG)
 
         assert places(await log.read(state.session_id, 1, 10)) == [2]
 
 
-async def test_a_reader_gives_up_when_nothing_comes(log: SessionLog) -> None:
+async def test_a_wait_ends_after_its_timeout(log: SessionLog) -> None:
     state = await begin(log)
     with log.watch(state.session_id) as tail:
-        assert await tail.wait(1, NONE) == ()
+        assert await tail.wait(1, SHORT) == ()
 
 
-async def test_what_is_handed_over_follows_the_cursor_without_a_gap(log: SessionLog) -> None:
+async def test_cached_chunks_follow_the_cursor_without_a_gap(log: SessionLog) -> None:
     state = await begin(log)
     with log.watch(state.session_id) as tail:
         for _ in range(100):
             state = await go_on(log, state, delta(), delta())
 
-        handed = {after: await tail.wait(after, PATIENCE) for after in range(201)}
+        waited = {after: await tail.wait(after, LONG) for after in range(201)}
 
-    for after, chunks in handed.items():
+    for after, chunks in waited.items():
         if chunks:
             assert chunks[0].first <= after + 1 <= chunks[0].last
             assert places(chunks) == list(range(chunks[0].first, 202))
-    assert handed[200]
+    assert waited[200]
 
 
-async def test_chunks_acknowledged_out_of_order_are_not_handed_over_with_a_hole(log: SessionLog) -> None:
+async def test_chunks_acknowledged_out_of_order_are_not_returned_with_a_hole(log: SessionLog) -> None:
     state = await begin(log)
     with log.watch(state.session_id) as tail:
         second = chunk(state.session_id, 1, delta())
@@ -106,29 +92,29 @@ async def test_chunks_acknowledged_out_of_order_are_not_handed_over_with_a_hole(
         for appended in (third, second, third):
             await log.append(appended)
 
-        chunks = await tail.wait(1, PATIENCE)
+        chunks = await tail.wait(1, LONG)
 
         assert not chunks or places(chunks)[0] == 2
         assert places(await log.read(state.session_id, 1, 10)) == [2, 3]
 
 
-async def test_a_chunk_of_another_process_in_between_is_not_passed_over(log: SessionLog, elsewhere: SessionLog) -> None:
+async def test_a_chunk_of_another_process_in_between_is_not_skipped(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await begin(log)
     with log.watch(state.session_id) as tail:
-        for hand in (log, elsewhere, log):
-            state = await go_on(hand, state, delta())
+        for process in (log, elsewhere, log):
+            state = await go_on(process, state, delta())
 
-        chunks = await tail.wait(1, PATIENCE)
+        chunks = await tail.wait(1, LONG)
 
         assert places(chunks) in ([], [2], [2, 3, 4])
         assert places(await log.read(state.session_id, 1, 10)) == [2, 3, 4]
 
 
-async def test_a_cancelled_reader_leaves_the_others_waiting_for_the_next_chunk(log: SessionLog) -> None:
+async def test_a_cancelled_reader_does_not_stop_the_others(log: SessionLog) -> None:
     state = await begin(log)
 
-    async def wait(tail: Tail) -> Sequence[Chunk]:
-        return await tail.wait(1, PATIENCE)
+    async def wait(tail: Tail[Chunk]) -> Sequence[Chunk]:
+        return await tail.wait(1, LONG)
 
     with log.watch(state.session_id) as first, log.watch(state.session_id, eager=False) as second:
         waiting = [asyncio.create_task(wait(tail)) for tail in (first, second, first)]
@@ -143,7 +129,7 @@ async def test_a_cancelled_reader_leaves_the_others_waiting_for_the_next_chunk(l
         await waiting[2]
 
 
-async def test_followers_see_everything_once_from_wherever_they_begin(log: SessionLog) -> None:
+async def test_followers_see_everything_once_from_any_cursor(log: SessionLog) -> None:
     state = await begin(log)
     for _ in range(5):
         state = await go_on(log, state, delta(), delta(), delta())
@@ -170,9 +156,9 @@ async def test_many_readers_see_everything_once(log: SessionLog) -> None:
     assert all(task.result() == list(range(1, 22)) for task in reading)
 
 
-async def test_a_reader_far_behind_catches_up_and_goes_on(log: SessionLog) -> None:
+async def test_a_reader_far_behind_catches_up(log: SessionLog) -> None:
     state = await begin(log)
-    slow = follow(log, state.session_id, 0, PATIENCE)
+    slow = follow_events(log, state.session_id, 0, LONG)
     seen = [event.sequence for event in await anext(slow)]
     for _ in range(200):
         state = await go_on(log, state, delta())
@@ -187,26 +173,26 @@ async def test_a_reader_far_behind_catches_up_and_goes_on(log: SessionLog) -> No
 async def test_followers_see_what_another_process_appends(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await begin(log)
     async with asyncio.TaskGroup() as group:
-        patience = timedelta(milliseconds=100)
-        reading = [group.create_task(_read(log, state.session_id, 11, after, patience)) for after in (0, 1, 4)]
+        timeout = timedelta(milliseconds=100)
+        reading = [group.create_task(_read(log, state.session_id, 11, after, timeout)) for after in (0, 1, 4)]
         await asyncio.sleep(0.1)
-        await _by_turns(log, elsewhere, state)
+        await _append_alternately(log, elsewhere, state)
 
     assert [task.result() for task in reading] == [list(range(after + 1, 12)) for after in (0, 1, 4)]
 
 
-async def _by_turns(log: SessionLog, elsewhere: SessionLog, state: SessionState) -> None:
+async def _append_alternately(log: SessionLog, elsewhere: SessionLog, state: SessionState) -> None:
     for number in range(10):
         state = await go_on(elsewhere if number % 3 else log, state, delta())
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.needs("hearing others")
-async def test_a_waiting_reader_is_woken_by_another_processs_append(log: SessionLog, elsewhere: SessionLog) -> None:
+@pytest.mark.needs("polling")
+async def test_a_reader_is_woken_by_an_append_of_another_process(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await begin(log)
     with log.watch(state.session_id) as tail:
-        waiting = asyncio.create_task(tail.wait(1, PATIENCE))
-        ahead = asyncio.create_task(tail.wait(1000, PATIENCE))
+        waiting = asyncio.create_task(tail.wait(1, LONG))
+        ahead = asyncio.create_task(tail.wait(1000, LONG))
 
         state = await go_on(elsewhere, state, delta(), delta())
 
@@ -215,14 +201,14 @@ async def test_a_waiting_reader_is_woken_by_another_processs_append(log: Session
         ahead.cancel()
 
 
-@pytest.mark.needs("hearing others")
-async def test_when_a_reader_leaves_another_one_hears(log: SessionLog, elsewhere: SessionLog) -> None:
+@pytest.mark.needs("polling")
+async def test_when_a_reader_leaves_another_one_polls(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await begin(log)
-    with log.watch(state.session_id) as tail, log.watch(state.session_id, eager=False) as listening:
-        patient = (tail, listening, tail, tail)
-        leaving, late, next_leaving, staying = (asyncio.create_task(each.wait(1, PATIENCE)) for each in patient)
+    with log.watch(state.session_id) as tail, log.watch(state.session_id, eager=False) as lazy:
+        tails = (tail, lazy, tail, tail)
+        leaving, late, next_leaving, staying = (asyncio.create_task(each.wait(1, LONG)) for each in tails)
         await asyncio.sleep(0.1)
-        # Both at once: the second may have been told to take over, and goes before it does.
+        # Both at once: the second may have been woken to take over, and is cancelled before it does.
         leaving.cancel()
         next_leaving.cancel()
         await asyncio.sleep(0.1)
@@ -233,9 +219,9 @@ async def test_when_a_reader_leaves_another_one_hears(log: SessionLog, elsewhere
         assert places(await late) == [2]
 
 
-async def test_watching_one_session_hears_nothing_of_another(log: SessionLog) -> None:
+async def test_a_reader_is_not_woken_by_another_session(log: SessionLog) -> None:
     state, other = await begin(log), await begin(log)
     with log.watch(state.session_id) as tail:
         await go_on(log, other, delta())
 
-        assert await tail.wait(1, NONE) == ()
+        assert await tail.wait(1, SHORT) == ()

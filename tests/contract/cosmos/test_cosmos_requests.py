@@ -1,4 +1,4 @@
-"""What Cosmos DB is asked: request units are paid by the request."""
+"""Which requests operations send to Cosmos DB, since each request costs request units."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from shared.domain.events import MessageStart, UserMessage
 from shared.ports import SessionLog
 from shared.stores.cosmos.containers import CONTAINERS
 from shared.stores.cosmos.database import open_client
-from tests.contract.building import RUN, begin, delta, go_on, message
+from tests.contract.factories import RUN, begin, delta, go_on, message
 from tests.contract.stores import CosmosStore, cosmos_store
 
 pytestmark = pytest.mark.anyio
@@ -25,19 +25,19 @@ Requests = Callable[[], list[str]]
 @pytest.fixture
 async def log(endpoint: str) -> AsyncGenerator[SessionLog]:
     async with cosmos_store(endpoint) as store:
-        log = store.open()
+        log = store.open().log
         yield log
         await log.close()
 
 
 @pytest.fixture
 def requests(caplog: pytest.LogCaptureFixture) -> Requests:
-    """The methods of the requests for documents since it was last asked."""
-    caplog.set_level(logging.DEBUG, "shared.stores.cosmos.calls")
+    """Returns the methods of the requests for documents since the last call."""
+    caplog.set_level(logging.DEBUG, "shared.stores.cosmos.requests")
 
     def since() -> list[str]:
-        said = [record.getMessage() for record in caplog.records]
-        methods = [text.split()[2] for text in said if "/docs" in text]
+        messages = [record.getMessage() for record in caplog.records]
+        methods = [text.split()[2] for text in messages if "/docs" in text]
         caplog.clear()
         return methods
 
@@ -76,7 +76,7 @@ async def test_the_sdk_does_not_log_every_request(log: SessionLog, caplog: pytes
     assert [record.name for record in caplog.records if record.name.startswith("azure")] == []
 
 
-async def test_the_state_of_a_session_at_rest_takes_no_query(log: SessionLog, requests: Requests) -> None:
+async def test_the_state_of_an_idle_session_takes_no_query(log: SessionLog, requests: Requests) -> None:
     state = await begin(log)
     requests()
 
@@ -85,9 +85,7 @@ async def test_the_state_of_a_session_at_rest_takes_no_query(log: SessionLog, re
     assert requests() == ["GET", "GET"]
 
 
-async def test_the_state_in_the_middle_of_an_answer_takes_few_requests_however_long_that_is(
-    log: SessionLog, requests: Requests
-) -> None:
+async def test_the_state_during_a_long_answer_takes_few_requests(log: SessionLog, requests: Requests) -> None:
     state = await go_on(log, await begin(log), UserMessage(content="Hello"), RUN)
     state = await go_on(log, state, MessageStart(step=1, attempt=1))
     for _ in range(30):
@@ -105,7 +103,7 @@ async def test_the_state_in_the_middle_of_an_answer_takes_few_requests_however_l
     assert requests() == ["GET", "POST"]
 
 
-async def test_readers_who_wait_share_one_poll(log: SessionLog, requests: Requests) -> None:
+async def test_waiting_readers_share_one_poll(log: SessionLog, requests: Requests) -> None:
     state = await begin(log)
     requests()
 
@@ -117,7 +115,7 @@ async def test_readers_who_wait_share_one_poll(log: SessionLog, requests: Reques
     assert 0 < await polls(50) <= 2 * await polls(1)
 
 
-async def test_who_is_not_eager_does_not_poll(log: SessionLog, requests: Requests) -> None:
+async def test_a_reader_that_is_not_eager_does_not_poll(log: SessionLog, requests: Requests) -> None:
     state = await begin(log)
     requests()
 
@@ -131,7 +129,7 @@ async def test_the_account_is_ready_once_every_container_is(endpoint: str) -> No
     for name in CONTAINERS:
         async with cosmos_store(endpoint) as store, AsyncExitStack() as resources:
             assert isinstance(store, CosmosStore)
-            log = store.open()
+            log = store.open().log
             resources.push_async_callback(log.close)
             await log.check()
             client = await open_client(endpoint, "Strong", resources)

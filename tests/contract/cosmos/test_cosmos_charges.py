@@ -1,4 +1,4 @@
-"""What store operations cost is told by operation, from the charges that Cosmos DB's answers carry."""
+"""The metric of what store operations cost, by operation, from the charges in Cosmos DB's responses."""
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -16,15 +16,15 @@ from shared.domain.events import UserMessage
 from shared.ports import SessionLog
 from shared.telemetry import names
 from shared.telemetry.recorder import Telemetry
-from shared.telemetry.stores import observed, unobserved
-from tests.contract.building import RUN, begin, delta, go_on, message
+from shared.telemetry.stores import observed_stores, unobserved
+from tests.contract.factories import RUN, begin, delta, go_on, message
 from tests.contract.stores import cosmos_store
 
 pytestmark = pytest.mark.anyio
 
 
-class Seen:
-    """What is told in this process."""
+class Recorded:
+    """The spans and metrics of this process."""
 
     def __init__(self) -> None:
         self._spans = InMemorySpanExporter()
@@ -39,7 +39,7 @@ class Seen:
         return [span for span in spans if names.STORE_OPERATION in (span.attributes or {})]
 
     def charges(self) -> dict[str, float]:
-        """The request units so far, by operation."""
+        """The sums of request units, by operation."""
         data = self._metrics.get_metrics_data()
         assert data is not None
         metrics = [each for one in data.resource_metrics for scope in one.scope_metrics for each in scope.metrics]
@@ -50,58 +50,60 @@ class Seen:
 
 
 @pytest.fixture
-def seen() -> Seen:
-    return Seen()
+def recorded() -> Recorded:
+    return Recorded()
 
 
 @pytest.fixture
-async def log(endpoint: str, seen: Seen) -> AsyncGenerator[SessionLog]:
+async def log(endpoint: str, recorded: Recorded) -> AsyncGenerator[SessionLog]:
     async with cosmos_store(endpoint) as store:
-        log = observed(seen.telemetry, store.open(), "azure.cosmosdb", "sessions")
+        log = observed_stores(recorded.telemetry, store.open(), "azure.cosmosdb").log
         yield log
         await log.close()
 
 
-async def test_an_operation_costs_what_all_its_requests_cost(log: SessionLog, seen: Seen) -> None:
-    with seen.telemetry.span("work", {}):
+async def test_an_operation_costs_the_sum_of_its_requests(log: SessionLog, recorded: Recorded) -> None:
+    with recorded.telemetry.span("work", {}):
         state = await begin(log)
-        seen.operations()
+        recorded.operations()
         await log.state(state.session_id)  # the checkpoint, and whether more follows
 
-    (read,) = seen.operations()
+    (read,) = recorded.operations()
     assert read.name == "state sessions"
     assert (read.attributes or {})[names.CHARGE] == 2.0
     assert (read.attributes or {})[names.STORE] == "azure.cosmosdb"
 
 
-async def test_charges_are_counted_by_operation_also_where_nothing_is_traced(log: SessionLog, seen: Seen) -> None:
+async def test_charges_are_recorded_by_operation_even_if_nothing_is_traced(log: SessionLog, recorded: Recorded) -> None:
     state = await begin(log)
-    before = seen.charges()
+    before = recorded.charges()
     state = await go_on(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
     await go_on(log, state, delta())
     with log.watch(state.session_id) as tail:
         await tail.wait(state.head + 1, timedelta(seconds=0.2))
 
-    after = seen.charges()
+    after = recorded.charges()
     assert after["append"] == before["append"] + 1
     assert after["flush"] == 1
     assert after["poll"] >= 1
-    assert seen.operations() == []
+    assert recorded.operations() == []
 
 
-async def test_a_lost_race_is_told_but_is_no_fault(log: SessionLog, seen: Seen) -> None:
+async def test_a_lost_race_is_recorded_as_an_error_type_but_not_as_a_failure(
+    log: SessionLog, recorded: Recorded
+) -> None:
     state = await begin(log)
     await go_on(log, state, delta())
-    with seen.telemetry.span("work", {}), pytest.raises(SequenceTakenError):
+    with recorded.telemetry.span("work", {}), pytest.raises(SequenceTakenError):
         await go_on(log, state, UserMessage(content="Hello"))
 
-    (lost,) = seen.operations()
+    (lost,) = recorded.operations()
     assert (lost.status.is_ok, (lost.attributes or {})["error.type"]) == (True, "sequence_taken")
 
 
-async def test_who_copies_what_has_happened_is_not_told_of(log: SessionLog, seen: Seen) -> None:
+async def test_operations_of_an_unobserved_store_are_not_recorded(log: SessionLog, recorded: Recorded) -> None:
     state = await begin(unobserved(log))
 
     await go_on(unobserved(log), state, delta())
 
-    assert seen.operations() == []
+    assert recorded.operations() == []

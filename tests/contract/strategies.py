@@ -1,4 +1,4 @@
-"""Logs for hypothesis: any valid order of events of every type, cut into chunks anywhere."""
+"""Logs for hypothesis: events of every type in any valid order, cut into chunks anywhere."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -6,11 +6,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from shared.domain.chunks import (
-    Chunk,
-    Draft,
-    sequenced,
-)
+from shared.domain.chunks import Chunk, Draft, sequenced
 from shared.domain.events import (
     ErrorRaised,
     EventData,
@@ -37,7 +33,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
 from shared.domain.values import Usage
-from tests.contract.building import THEN
+from tests.contract.factories import THEN
 
 EVENT_TYPES: tuple[type, ...] = get_args(get_args(EventData)[0])
 
@@ -138,11 +134,11 @@ def _drafts(draw: st.DrawFn, data: st.SearchStrategy[Any]) -> Draft:
 
 
 @st.composite
-def logs(draw: st.DrawFn, most: int = 25) -> Sequence[Chunk]:
-    """A whole log: created, then anything in any order, then perhaps deleted."""
+def logs(draw: st.DrawFn, max_events: int = 25) -> Sequence[Chunk]:
+    """A whole log: the creation, then events in any order, then perhaps the deletion."""
     drafts = [
         draw(_drafts(_created)),
-        *draw(st.lists(_drafts(st.one_of(*_later.values())), max_size=most)),
+        *draw(st.lists(_drafts(st.one_of(*_later.values())), max_size=max_events)),
         *draw(st.lists(_drafts(st.just(SessionDeleted())), max_size=1)),
     ]
     chunks: list[Chunk] = []
@@ -156,7 +152,7 @@ def logs(draw: st.DrawFn, most: int = 25) -> Sequence[Chunk]:
 
 
 def upto(chunks: Sequence[Chunk], sequence: int) -> Sequence[Chunk]:
-    """The part of a log that ends with the event `sequence`, wherever that stands in its chunk."""
+    """The part of a log that ends with the event `sequence`, which may be in the middle of a chunk."""
     whole = [chunk for chunk in chunks if chunk.last <= sequence]
     cut = [chunk for chunk in chunks if chunk.first <= sequence < chunk.last]
     return [*whole, *(chunk.model_copy(update={"events": chunk.events[: sequence + 1 - chunk.first]}) for chunk in cut)]

@@ -1,4 +1,4 @@
-"""What whole turns ask of Cosmos DB, through the real app: a request more in each turn is a bill that grows.
+"""How many requests whole turns send to Cosmos DB, through the real app: every bill contains them.
 
 How often an answer is written depends on its pace; see tests/unit/test_relay.py, and `python -m bench.cost`.
 """
@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 Bills = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def bills(endpoint: str) -> Bills:
-    """The turns as `bench.cost` counts them, in a process of its own: the app is to be loaded once."""
+    """The turns as `bench.cost` counts them, in another process, since the app can be loaded only once."""
     command = [sys.executable, "-m", "bench.cost", "--json", "--only", "short", "--only", "tools"]
     env = {**os.environ, "COSMOS_TEST_ENDPOINT": endpoint}
     counted = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)

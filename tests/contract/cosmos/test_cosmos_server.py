@@ -1,4 +1,4 @@
-"""The Cosmos DB server of the tests: what the store relies on holds there as in the service."""
+"""The Cosmos DB server of the tests behaves like the service wherever the store relies on it."""
 
 import itertools
 from collections.abc import AsyncGenerator
@@ -30,14 +30,14 @@ def sessions(database: DatabaseProxy) -> ContainerProxy:
     return database.get_container_client(SESSIONS)
 
 
-async def test_every_container_has_the_settings_that_it_has_in_azure(database: DatabaseProxy) -> None:
+async def test_every_container_has_its_settings_of_azure(database: DatabaseProxy) -> None:
     for container in PROVISIONED:
-        there = await database.get_container_client(container.name).read()
+        found = await database.get_container_client(container.name).read()
 
-        assert there["partitionKey"]["paths"] == [container.partition_key]
-        assert there["partitionKey"]["version"] == 2
-        assert there["defaultTtl"] == container.default_ttl
-        assert there["indexingPolicy"]["includedPaths"] == container.indexing_policy["includedPaths"]
+        assert found["partitionKey"]["paths"] == [container.partition_key]
+        assert found["partitionKey"]["version"] == 2
+        assert found["defaultTtl"] == container.default_ttl
+        assert found["indexingPolicy"]["includedPaths"] == container.indexing_policy["includedPaths"]
 
 
 def _item(name: str, **values: Any) -> dict[str, Any]:
@@ -50,7 +50,7 @@ async def _in(sessions: ContainerProxy) -> dict[str, int]:
 
 
 async def _pages(sessions: ContainerProxy, size: int) -> list[list[tuple[str, int]]]:
-    """The change feed page by page: of each document the id, and its position in the feed."""
+    """The change feed page by page: the id of each document, and the number of its change."""
     feed, pages = ChangeFeed(sessions, size), list[list[tuple[str, int]]]()
     while batch := await feed.batch():
         pages.append([(document["id"], document["_lsn"]) for document in batch])
@@ -68,7 +68,7 @@ async def _pages(sessions: ContainerProxy, size: int) -> list[list[tuple[str, in
     ],
     ids=["create", "delete", "replace", "replace another version", "upsert without an id"],
 )
-async def test_a_batch_that_fails_changes_nothing_and_says_which_operation_failed(
+async def test_a_batch_that_fails_changes_nothing_and_names_the_operation(
     sessions: ContainerProxy, failing: Any, status: int
 ) -> None:
     for name in ("there", "deleted"):
@@ -92,7 +92,7 @@ async def test_a_batch_that_fails_changes_nothing_and_says_which_operation_faile
     assert await _in(sessions) == {"there": 2, "new": 2}
 
 
-async def test_the_documents_of_a_batch_have_one_position_and_come_in_one_page_of_the_change_feed(
+async def test_the_documents_of_a_batch_have_one_number_and_share_a_page_of_the_feed(
     sessions: ContainerProxy,
 ) -> None:
     await sessions.create_item(_item("first"))

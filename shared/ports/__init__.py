@@ -1,0 +1,32 @@
+"""What the services need from the outside, one module per concern. Stores, models and Durable implement it."""
+
+from shared.ports.feeds import Entry, Feed, Tail
+from shared.ports.log import Claims, D, Documents, EventLog, SessionIndex, SessionLog, Storage
+from shared.ports.model import ModelClient, ModelStream
+from shared.ports.projects import ProjectStore
+from shared.ports.rooms import RoomFeed, RoomWriter
+from shared.ports.runtime import Clock, TurnScheduler, TurnStart
+from shared.ports.signalr import Connection, GroupHub
+
+__all__ = [
+    "Claims",
+    "Clock",
+    "Connection",
+    "D",
+    "Documents",
+    "Entry",
+    "EventLog",
+    "Feed",
+    "GroupHub",
+    "ModelClient",
+    "ModelStream",
+    "ProjectStore",
+    "RoomFeed",
+    "RoomWriter",
+    "SessionIndex",
+    "SessionLog",
+    "Storage",
+    "Tail",
+    "TurnScheduler",
+    "TurnStart",
+]

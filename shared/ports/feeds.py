@@ -1,0 +1,51 @@
+"""Feeds: entries in order, which readers replay from a cursor and then follow. Sessions and rooms have feeds."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Protocol, TypeVar
+
+
+class Entry(Protocol):
+    """What a feed holds."""
+
+    @property
+    def cursor(self) -> int:
+        """Where a reader resumes after this entry."""
+        ...
+
+    def continues(self, after: int) -> bool:
+        """Whether no other entry can be between the cursor `after` and this one."""
+        ...
+
+
+E = TypeVar("E", bound=Entry)
+E_co = TypeVar("E_co", bound=Entry, covariant=True)
+K = TypeVar("K")
+K_contra = TypeVar("K_contra", contravariant=True)
+
+
+class Tail(Protocol[E_co]):
+    """A reader that waits for new entries."""
+
+    async def wait(self, after: int, timeout: timedelta) -> Sequence[E_co]:
+        """Wait until there may be entries later than `after`, or until `timeout` is over.
+
+        Returns entries that follow `after` without a gap if they are cached. An empty answer promises nothing: read.
+        """
+        ...
+
+
+class Feed(Protocol[K_contra, E_co]):
+    """The feeds of one kind, each with its key."""
+
+    async def read(self, key: K_contra, after: int, limit: int, /) -> Sequence[E_co]:
+        """At most `limit` entries that are later than `after`, oldest first."""
+        ...
+
+    def watch(self, key: K_contra, /, *, eager: bool = True) -> AbstractContextManager[Tail[E_co]]:
+        """Watch from now on: `Tail.wait` misses nothing that is appended after this call.
+
+        `eager=False` never polls: such a reader may learn late of what other processes append, and costs nothing.
+        """
+        ...

@@ -1,0 +1,135 @@
+"""The logs of all sessions and what is stored beside them: five ports, which one store implements together.
+
+Every method raises StoreUnavailableError when the store doesn't answer.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from shared.domain.chunks import Chunk
+from shared.domain.documents import AnyDocument, Document, IdempotencyRecord
+from shared.domain.ids import SessionId, WriterId
+from shared.domain.listing import SessionFilter
+from shared.domain.session import SessionState
+from shared.ports.feeds import Feed
+
+D = TypeVar("D", bound=Document)
+
+
+class EventLog(Feed[SessionId, Chunk], Protocol):
+    """The log of each session: gapless, and with one writer at each sequence."""
+
+    async def append(
+        self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
+    ) -> None:
+        """Write `chunk`, with the state after it and its documents: all of it or nothing. Safe to repeat.
+
+        Raises:
+            SequenceTakenError: another writer holds this sequence; read on and decide again.
+        """
+        ...
+
+    async def state(self, session_id: SessionId) -> SessionState | None:
+        """The session as its whole log says, read strongly; None if there is none. A deleted one stays as a mark."""
+        ...
+
+    async def outline(self, session_id: SessionId) -> SessionState | None:
+        """Like `state`, except that the newest deltas may be missing. It is cheaper while an answer is written."""
+        ...
+
+    async def read(
+        self,
+        session_id: SessionId,
+        after: int,
+        limit: int,
+        /,
+        *,
+        before: int | None = None,
+        newest: bool = False,
+        skip_deltas: bool = False,
+    ) -> Sequence[Chunk]:
+        """At most `limit` chunks that hold events between `after` and `before`, both excluded, oldest first.
+
+        Read strongly. `newest`: the last chunks instead of the first. `skip_deltas`: only chunks that hold an event
+        other than a delta; the others are not read.
+        """
+        ...
+
+    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
+        """The newest `limit` chunks that hold an event of this type, oldest first."""
+        ...
+
+    async def silence(self, session_id: SessionId, writer: WriterId) -> timedelta | None:
+        """How long ago, by the store's clock, `writer` last appended or renewed its lease; None if it never did."""
+        ...
+
+
+class Documents(Protocol):
+    """What is stored beside a log, by kind and id."""
+
+    async def get(self, kind: type[D], session_id: SessionId, document_id: str) -> D | None: ...
+
+    async def find(
+        self,
+        kind: type[D],
+        session_id: SessionId,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int,
+        newest: bool = False,
+    ) -> Sequence[D]:
+        """At most `limit` documents of a kind whose sequence is between `after` and `before`, both excluded, in order.
+
+        `newest`: the last of them instead of the first.
+        """
+        ...
+
+    async def put(self, session_id: SessionId, document: AnyDocument) -> None:
+        """Write a document alone: a lease, or what must be stored before the chunk that names it."""
+        ...
+
+
+class Claims(Protocol):
+    """Idempotency records that belong to no session, by id."""
+
+    async def claim(self, record: IdempotencyRecord) -> IdempotencyRecord | None:
+        """Store `record`. If one with its id exists, change nothing and return that one."""
+        ...
+
+    async def release(self, record: IdempotencyRecord) -> None:
+        """Remove `record`, if exactly this record is stored."""
+        ...
+
+
+class SessionIndex(Protocol):
+    """Which sessions there are."""
+
+    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
+        """Stored states, newest first. `before` is the `listing_key` of the last one on the previous page."""
+        ...
+
+    async def due_for_repair(self, now: datetime, limit: int) -> Sequence[SessionState]:
+        """Sessions that the sweep has to check by `now` (see `SessionState.repair_due`), the longest due first."""
+        ...
+
+
+class Storage(Protocol):
+    """The store as a whole."""
+
+    async def clear(self, session_id: SessionId) -> None:
+        """Remove everything of a deleted session except its mark. Safe to repeat, also by two processes at once."""
+        ...
+
+    async def check(self) -> None:
+        """Return if the store answers."""
+        ...
+
+    async def close(self) -> None:
+        """Close the database, for all stores on it."""
+        ...
+
+
+class SessionLog(EventLog, Documents, Claims, SessionIndex, Storage, Protocol):
+    """All five, for services that need most of them."""

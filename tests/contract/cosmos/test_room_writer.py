@@ -1,0 +1,307 @@
+"""Rooms get each entry once and in order, however often and on however many instances a batch is delivered."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from changes.feed import chunks_in, states_in
+from changes.write_rooms import write_rooms
+from local.host.feeds import ChangeFeed
+from shared.domain.errors import StoreUnavailableError
+from shared.domain.events import Outside, RunComplete, SessionDeleted, Status, UserMessage
+from shared.domain.ids import SessionId
+from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
+from shared.domain.session import SessionState
+from shared.ports import SessionLog
+from shared.services.fork import ForkRequest, Forks
+from shared.stores.cosmos.database import Database
+from shared.stores.cosmos.items import STATE_ID, chunk_item
+from shared.stores.cosmos.rooms import CosmosRooms
+from shared.wiring import Services, SystemClock
+from tests.contract.change_feed import cosmos_services, document_list
+from tests.contract.factories import RUN, begin, chunk, delta, go_on, session_id
+from tests.contract.stores import CosmosStore, cosmos_store, wire_server
+
+pytestmark = pytest.mark.anyio
+
+ROOM = Room("owner")
+EIGHT_DAYS = 8 * 24 * 60 * 60
+PROGRESS = Outside(event_type="progress")
+END = RunComplete(status="completed", steps=1, usage={}, duration_ms=1, model="fake")
+
+Item = dict[str, Any]
+
+
+class Process:
+    """A process on a Cosmos DB database."""
+
+    def __init__(self, app: Services, database: Database) -> None:
+        self.app = app
+        self.log: SessionLog = app.log
+        self._database = database
+
+    async def changes(self) -> list[Item]:
+        """All changes of the sessions, in the order of the feed."""
+        feed, found = ChangeFeed(await self._database.sessions(), 1000), list[Item]()
+        while batch := await feed.batch():
+            found += batch
+        return found
+
+    async def break_state(self, session: SessionId) -> None:
+        """Replace the stored state of a session by something that can't be read."""
+        container = await self._database.sessions()
+        await container.upsert_item({"id": STATE_ID, "session_id": session, "body": "{}"})
+
+    async def entries(self, room: Room = ROOM) -> Sequence[RoomEntry]:
+        return await CosmosRooms(self._database).read(room, FIRST_CURSOR, 1000)
+
+    async def pages(self, after: int, limit: int) -> list[int]:
+        """The cursors of all entries after `after`, read `limit` at a time."""
+        rooms, cursors = CosmosRooms(self._database), [after]
+        while entries := await rooms.read(ROOM, cursors[-1], limit):
+            cursors += [entry.cursor for entry in entries]
+        return cursors[1:]
+
+
+@asynccontextmanager
+async def _process(endpoint: str) -> AsyncGenerator[Process]:
+    async with cosmos_store(endpoint) as store:
+        assert isinstance(store, CosmosStore)
+        database = Database(store.endpoint, store.database)
+        async with cosmos_services(store.endpoint, store.database) as app:
+            yield Process(app, database)
+        await database.close()
+
+
+@pytest.fixture
+async def process(endpoint: str) -> AsyncGenerator[Process]:
+    async with _process(endpoint) as process:
+        yield process
+
+
+async def _sessions(process: Process, many: int = 3) -> list[SessionState]:
+    """Sessions that each had a turn."""
+    states = [await begin(process.log) for _ in range(many)]
+    for data in ((UserMessage(content="Hello"), RUN), (delta(),), (PROGRESS, delta()), (END,)):
+        states = [await go_on(process.log, state, *data) for state in states]
+    return states
+
+
+def _sequences(entries: Sequence[RoomEntry]) -> dict[SessionId, list[int]]:
+    """The sequences of the events in `entries`, for each session."""
+    found: dict[SessionId, list[int]] = {}
+    for entry in entries:
+        found.setdefault(entry.session_id, []).extend(event.sequence for event in entry.events)
+    return found
+
+
+async def test_repeated_and_shuffled_batches_give_each_entry_once_and_in_order(process: Process) -> None:
+    states = await _sessions(process)
+    changes, chance = await process.changes(), random.Random(1)
+    for cut in range(0, len(changes), 12):
+        for batch in (changes[cut : cut + 12], changes[max(0, cut - 5) : cut + 12]):
+            await write_rooms(document_list(chance.sample(batch, len(batch))))
+
+    assert _sequences(await process.entries()) == {state.session_id: [1, 2, 3, 5, 7] for state in states}
+
+
+async def test_batches_in_reverse_order_give_each_entry_once(process: Process) -> None:
+    states = await _sessions(process)
+    for change in reversed(await process.changes()):
+        await write_rooms(document_list([change]))
+
+    written = {session_id: sorted(sequences) for session_id, sequences in _sequences(await process.entries()).items()}
+    assert written == {state.session_id: [1, 2, 3, 5, 7] for state in states}
+
+
+async def test_an_entry_holds_its_session_as_it_is_after_the_chunk_or_later(process: Process) -> None:
+    before = await begin(process.log)
+    after = await go_on(process.log, before, UserMessage(content="Hello"), RUN)
+    changes = await process.changes()
+    assert process.app.room_writer is not None
+
+    await process.app.room_writer.write(chunks_in(changes), {before.session_id: before})
+
+    assert [entry.session for entry in await process.entries()] == [after, after]
+
+
+async def test_instances_that_write_a_batch_at_once_write_each_entry_once(process: Process) -> None:
+    states = await _sessions(process, 6)
+    changes = await process.changes()
+
+    await asyncio.gather(*(write_rooms(document_list(changes)) for _ in range(3)))
+
+    assert _sequences(await process.entries()) == {state.session_id: [1, 2, 3, 5, 7] for state in states}
+
+
+@pytest.mark.parametrize(
+    "poison", [{"events": "[{}]"}, {"events": None}, {"writer": None, "epoch": None, "events": "no"}, {"kind": None}]
+)
+async def test_a_document_that_cannot_be_read_is_skipped(process: Process, poison: Item) -> None:
+    states = await _sessions(process)
+    changes = await process.changes()
+    broken = next(change for change in changes if change["kind"] == "chunk" and change["first"] == 5)
+    lost = broken["session_id"]
+    broken.update(poison)
+
+    await write_rooms(document_list(changes))
+
+    assert _sequences(await process.entries()) == {
+        state.session_id: [1, 2, 3, 7] if state.session_id == lost else [1, 2, 3, 5, 7] for state in states
+    }
+
+
+async def test_a_state_that_cannot_be_read_is_read_from_the_store(process: Process) -> None:
+    states = await _sessions(process)
+    changes = await process.changes()
+    for change in changes:
+        if change["kind"] == "state":
+            change["body"] = "{}"
+
+    await write_rooms(document_list(changes))
+
+    assert _sequences(await process.entries()) == {state.session_id: [1, 2, 3, 5, 7] for state in states}
+
+
+async def test_a_session_whose_stored_state_cannot_be_read_is_skipped(process: Process) -> None:
+    broken, whole = await _sessions(process, 2)
+    changes = [change for change in await process.changes() if change["kind"] == "chunk"]
+    await process.break_state(broken.session_id)
+
+    await write_rooms(document_list(changes))
+
+    assert _sequences(await process.entries()) == {whole.session_id: [1, 2, 3, 5, 7]}
+
+
+async def test_an_entry_that_cosmos_db_refuses_is_logged_and_skipped(
+    process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = await begin(process.log)
+    huge = chunk(state.session_id, state.head, Outside(event_type="progress", fields={"text": "x" * 2_100_000}))
+
+    await write_rooms(
+        document_list([*await process.changes(), {**chunk_item(huge), "_ts": SystemClock().now().timestamp()}])
+    )
+
+    assert _sequences(await process.entries()) == {state.session_id: [1]}
+    assert f"gets no entry {state.session_id}:1:{state.head + 1:012}" in caplog.text
+
+
+async def test_a_batch_fails_while_the_store_throttles_and_completes_later() -> None:
+    with wire_server("--throttle", "60") as endpoint:
+        async with _process(endpoint) as process:
+            states = await _sessions(process)
+            failures = 0
+            while failures < 20:
+                try:
+                    await write_rooms(document_list(await process.changes()))
+                    break
+                except StoreUnavailableError:
+                    failures += 1
+
+            assert failures
+            assert _sequences(await process.entries()) == {state.session_id: [1, 2, 3, 5, 7] for state in states}
+
+
+@pytest.mark.parametrize("project_id", [None, "project"])
+async def test_a_deletion_is_written_even_if_the_log_was_cleared_first(
+    process: Process, project_id: str | None
+) -> None:
+    state = await begin(process.log, project_id=project_id)
+    state = await go_on(process.log, state, UserMessage(content="Hello"), RUN)
+    await write_rooms(document_list(await process.changes()))
+    await go_on(process.log, state, Status(status="cancelling"), SessionDeleted())
+    await process.log.clear(state.session_id)
+
+    for _ in range(2):
+        await write_rooms(document_list(await process.changes()))
+
+    for room in (ROOM, *([Room("owner", project_id)] if project_id else [])):
+        (entry,) = await process.entries(room)
+        assert (entry.session_id, entry.deletes, entry.events, entry.session) == (state.session_id, True, (), None)
+
+
+async def test_a_late_batch_adds_nothing_to_a_session_that_was_deleted(process: Process) -> None:
+    state = await begin(process.log)
+    for _ in range(3):
+        state = await go_on(process.log, state, PROGRESS)
+    late = await process.changes()
+    await go_on(process.log, state, SessionDeleted())
+    assert process.app.room_writer is not None
+    await write_rooms(document_list([change for change in late if change["kind"] == "chunk"][:2]))
+    await write_rooms(document_list([*late, *await process.changes()]))
+
+    await process.app.room_writer.write(chunks_in(late), states_in(late))
+
+    assert [(entry.deletes, [event.type for event in entry.events]) for entry in await process.entries()] == [
+        (True, ["session.deleted"])
+    ]
+
+
+async def test_all_entries_of_a_deleted_session_are_blanked_and_no_others(process: Process) -> None:
+    name = session_id()
+    state = await begin(process.log, name)
+    alike = await begin(process.log, SessionId(f"{name}:1:5"))
+    for _ in range(120):
+        state = await go_on(process.log, state, PROGRESS)
+    await write_rooms(document_list(await process.changes()))
+    assert len(_sequences(await process.entries())[name]) == 121
+
+    await go_on(process.log, state, SessionDeleted())
+    await write_rooms(document_list(await process.changes()))
+
+    assert _sequences(await process.entries()) == {alike.session_id: [1], name: [122]}
+
+
+async def test_blanks_that_were_written_in_one_batch_hide_no_other_entries(process: Process) -> None:
+    kept, deleted = await begin(process.log), await begin(process.log)
+    for _ in range(5):
+        kept, deleted = await go_on(process.log, kept, PROGRESS), await go_on(process.log, deleted, PROGRESS)
+    await write_rooms(document_list(await process.changes()))
+    cursors = [FIRST_CURSOR, *(entry.cursor for entry in await process.entries())]
+    await go_on(process.log, deleted, SessionDeleted())
+    await go_on(process.log, kept, PROGRESS)
+    await write_rooms(document_list(await process.changes()))
+
+    whole = await process.entries()
+
+    assert _sequences(whole) == {kept.session_id: [1, 2, 3, 4, 5, 6, 7], deleted.session_id: [7]}
+    for cursor in cursors:
+        following = [entry.cursor for entry in whole if int(entry.cursor) > int(cursor)]
+        for limit in (1, 2, 100):
+            assert await process.pages(cursor, limit) == following
+
+
+async def test_a_fork_is_shown_from_its_last_copied_chunk_on(process: Process) -> None:
+    (source,) = await _sessions(process, 1)
+    fork, _ = await Forks(process.log, SystemClock()).fork("owner", source.session_id, ForkRequest(trace_id="0"))
+    assert fork.forked_from is not None
+    await go_on(process.log, fork, PROGRESS)
+    changes = [change for change in await process.changes() if change["session_id"] == fork.session_id]
+
+    # First without the state, then with everything.
+    await write_rooms(
+        document_list([{**change, "session_id": "unwritten"} for change in changes if change["kind"] == "chunk"])
+    )
+    await write_rooms(document_list(changes))
+
+    entries = await process.entries()
+    assert [entry.is_new for entry in entries] == [True, False]
+    assert entries[0].session is not None
+    assert _sequences(entries) == {fork.session_id: list(range(7, fork.head + 2))}
+
+
+async def test_entries_that_have_expired_are_not_written_again(process: Process) -> None:
+    old, new = await _sessions(process, 2)
+    changes = await process.changes()
+    for change in changes:
+        if change["session_id"] == old.session_id:
+            change["_ts"] -= EIGHT_DAYS
+
+    await write_rooms(document_list(changes))
+
+    assert set(_sequences(await process.entries())) == {new.session_id}
