@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from shared.domain.chunks import Chunk
 from shared.domain.documents import AnyDocument, Document, IdempotencyRecord
-from shared.domain.ids import InstanceId, ProjectId, SessionId, TurnId, WriterId
+from shared.domain.ids import InstanceId, ProjectId, SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.project import Project
 from shared.domain.rooms import Room, RoomEntry
@@ -171,28 +171,11 @@ class ModelClient(Protocol):
     async def close(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class TurnStart:
-    """What an instance is told of its turn: ids and limits, never a transcript.
-
-    `agent` is whose step limit holds. `first_attempt` is above every attempt that an earlier instance may have begun.
-    `trace_id` is the trace of the request that posted the turn.
-    """
-
-    session_id: SessionId
-    turn_id: TurnId
-    instance_id: InstanceId
-    agent: str
-    deadline: datetime
-    first_attempt: int = 1
-    trace_id: str | None = None
-
-
 class TurnScheduler(Protocol):
-    """Durable Functions, as far as a turn needs it: the only place that knows its client."""
+    """Starts the Durable instances that run turns."""
 
-    async def start(self, turn: TurnStart) -> None:
-        """Start the instance that runs a turn; nothing happens if it runs already.
+    async def start(self, state: SessionState) -> None:
+        """Start the instance that is to run the active turn. Nothing happens if it was started before.
 
         A start that fails is logged and left to the sweep: the claim in the log is what was acknowledged.
         """

@@ -16,10 +16,9 @@ from shared.domain.events import (
 )
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.ids import SessionId
-from shared.domain.session import SessionState
+from shared.domain.session import SessionState, require_owned
 from shared.ports import Clock, SessionLog
 from shared.services.reading import load_texts
-from shared.services.sessions import require_owned
 
 _CHUNKS_AT_ONCE = 50
 

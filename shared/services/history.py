@@ -13,10 +13,9 @@ from shared.domain.events import (
 )
 from shared.domain.history import DELTA, AttemptAt, Entry, Walk, attempt_of, matches_any, settles_attempt
 from shared.domain.ids import SessionId
-from shared.domain.session import SessionState
+from shared.domain.session import SessionState, require_owned
 from shared.ports import SessionLog
 from shared.services.reading import load_texts
-from shared.services.sessions import require_owned
 
 _CHUNKS_AT_ONCE = (8, 32, 64)
 """How many chunks are read at first, then, and from then on: a chunk may hold one event or a hundred."""

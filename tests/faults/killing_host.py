@@ -28,7 +28,6 @@ from shared.domain.chunks import (
 from shared.domain.documents import AnyDocument
 from shared.domain.session import SessionState
 from shared.models.assembly import Assembly
-from shared.ports import TurnStart
 from shared.scheduler import DurableTurnScheduler
 from shared.stores.sqlite import log as sqlite_log
 from shared.stores.sqlite.log import SqliteSessionLog
@@ -90,9 +89,9 @@ def _deadly_log() -> None:
 def _deadly_engine() -> None:
     start, write = DurableTurnScheduler.start, TaskHub.write
 
-    async def deadly_start(self: DurableTurnScheduler, turn: TurnStart) -> None:
+    async def deadly_start(self: DurableTurnScheduler, state: SessionState) -> None:
         fate.meet("before start")
-        await start(self, turn)
+        await start(self, state)
         fate.meet("after start")
 
     async def deadly_write(self: TaskHub, change: Change) -> None:

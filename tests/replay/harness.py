@@ -16,9 +16,10 @@ import azure.durable_functions as df
 from azure.functions import OrchestrationContext
 
 from local.durable.history import Event, Kind, moment_of, text_of
-from orchestrations.contracts import LookReply, Reply, TurnInput
+from orchestrations.contracts import LookReply, Reply
 from orchestrations.run_turn import run_turn
 from shared.domain.ids import InstanceId, SessionId, TurnId
+from shared.scheduler import TurnStart
 
 THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -109,7 +110,7 @@ class Turn:
     def __init__(
         self, *, max_steps: int = 5, timeout: float = 900, look_after: float = 20, first_attempt: int = 1
     ) -> None:
-        turn = TurnInput(
+        turn = TurnStart(
             session_id=SessionId("ses_1"),
             turn_id=TurnId("turn_1"),
             instance_id=InstanceId("turn_1"),
@@ -141,7 +142,7 @@ class Turn:
         self, name: str, outcome: Any, *, attempt: int | None = None, call: str | None = None, **fields: Any
     ) -> None:
         """The activity gives back a reply; of several open ones of that name the one meant is the newest."""
-        self.complete(self._find(name, attempt, call), Reply(outcome=outcome, **fields).dump())
+        self.complete(self._find(name, attempt, call), Reply[Any](outcome=outcome, **fields).dump())
 
     def look(self, *verdicts: Any) -> None:
         """The newest look gives its verdicts."""
@@ -205,7 +206,7 @@ class Turn:
         return self.latest.ended
 
     @property
-    def given_to_finish(self) -> dict[str, Any]:
+    def finish_input(self) -> dict[str, Any]:
         """What the newest finish_turn was told."""
         return next(given for name, given in reversed(self.scheduled) if name == "finish_turn")
 

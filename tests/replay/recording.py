@@ -30,10 +30,10 @@ def tools() -> Turn:
     turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
     turn.fail("run_tool", call="b")
     turn.fire()
-    turn.look("unbegun", "alive", "dead")
+    turn.look("not_begun", "alive", "lost")
     turn.reply("run_tool", "done", call="b")
     turn.fire()
-    turn.look("unbegun", "alive")
+    turn.look("not_begun", "alive")
     turn.reply("run_tool", "done", call="c", attempt=2)
     turn.reply("run_tool", "superseded", call="c", attempt=1)
     turn.reply("run_tool", "done", call="a", attempt=2)
@@ -47,12 +47,12 @@ def tools() -> Turn:
 def broken_off() -> Turn:
     """The model breaks off, a look is lost, another one fails, and the third attempt answers."""
     turn = Turn()
-    turn.reply("call_model", "again", failure=_CUT)
+    turn.reply("call_model", "retry", failure=_CUT)
     turn.fire()
     turn.fire()
     turn.fail("look")
     turn.fire()
-    turn.look("dead")
+    turn.look("lost")
     with turn.at_once():
         turn.fire()
         turn.reply("call_model", "done", attempt=3)
@@ -87,11 +87,11 @@ def steered() -> Turn:
     turn.reply("run_tool", "done")
     turn.reply("call_model", "done")
     turn.fail("finish_turn")
-    turn.reply("finish_turn", "goes_on")
+    turn.reply("finish_turn", "continues")
     turn.fire()
     turn.look("alive")
     turn.reply("call_model", "done")
-    turn.reply("finish_turn", "goes_on")
+    turn.reply("finish_turn", "continues")
     turn.reply("call_model", "tools", call_ids=["b"])
     turn.reply("run_tool", "done")
     turn.reply("call_model", "done")
@@ -118,7 +118,7 @@ def superseded() -> Turn:
 def failed() -> Turn:
     turn = Turn()
     for _ in range(3):
-        turn.reply("call_model", "again", failure=_CUT)
+        turn.reply("call_model", "retry", failure=_CUT)
     for _ in range(3):
         turn.fail("finish_turn")
     return turn
@@ -152,7 +152,7 @@ def cancelled_while_parking() -> Turn:
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "waits")
     turn.fire()
-    turn.look("unbegun")
+    turn.look("not_begun")
     turn.reply("park_turn", "cancelled")
     turn.reply("finish_turn", "done")
     return turn

@@ -11,21 +11,21 @@ from tests.replay.harness import Task, Turn
 
 _FAILURE = Failure(code="model_unavailable", message="The model's server answered 503.", retryable=True)
 _OUTCOMES = {
-    "call_model": ["done", "tools", "tools", "cancelled", "failed", "again", "superseded"],
-    "run_tool": ["done", "done", "done", "cancelled", "failed", "again", "superseded"],
-    "finish_turn": ["done", "goes_on", "superseded"],
+    "call_model": ["done", "tools", "tools", "cancelled", "failed", "retry", "superseded"],
+    "run_tool": ["done", "done", "done", "cancelled", "failed", "superseded"],
+    "finish_turn": ["done", "continues", "superseded"],
 }
-_VERDICTS = st.sampled_from(["alive", "dead", "unbegun"])
+_VERDICTS = st.sampled_from(["alive", "lost", "not_begun"])
 
 
 def _reply(data: st.DataObject, task: Task) -> dict[str, Any]:
     if task.name == "look":
         return {"verdicts": [data.draw(_VERDICTS) for _ in task.given["work"]]}
     outcome = data.draw(st.sampled_from(_OUTCOMES[task.name]))
-    if outcome == "goes_on" and "goes_on_after" not in task.given:
+    if outcome == "continues" and "continues_after" not in task.given:
         outcome = "done"
     calls = [f"{task.given['step']}{letter}" for letter in "ab"[: data.draw(st.integers(1, 2))]]
-    failure = _FAILURE.model_dump() if outcome in {"failed", "again"} else None
+    failure = _FAILURE.model_dump() if outcome in {"failed", "retry"} else None
     return {"outcome": outcome, "call_ids": calls if outcome == "tools" else [], "failure": failure}
 
 
@@ -60,13 +60,13 @@ def test_every_schedule_ends_the_turn_in_one_way_only(
             case "look":
                 continue
             case "finish_turn":
-                verdicts.append((work["ends"], work.get("failure"), work.get("goes_on_after")))
+                verdicts.append((work["ends"], work.get("failure"), work.get("continues_after")))
                 attempts[name, len(set(map(str, verdicts))), None].append(work["attempt"])
                 continue
             case "call_model":
-                *_, (_, _, goes_on_after) = verdicts or [(None, None, work["step"] - 1)]
-                assert goes_on_after is not None, "a turn that has ended goes on"
-                assert work["step"] > goes_on_after
+                *_, (_, _, continues_after) = verdicts or [(None, None, work["step"] - 1)]
+                assert continues_after is not None, "a turn that has ended goes on"
+                assert work["step"] > continues_after
             case _:
                 pass
         attempts[name, work["step"], work.get("call_id")].append(work["attempt"])

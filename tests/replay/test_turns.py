@@ -13,7 +13,7 @@ CUT = Failure(code="model_broke_off", message="The model's stream broke off.", r
 
 
 def failure_of(turn: Turn) -> Any:
-    return turn.given_to_finish.get("failure", {}).get("code")
+    return turn.finish_input.get("failure", {}).get("code")
 
 
 def test_an_answered_turn_ends_completed_after_one_call_of_the_model(begin: Begin) -> None:
@@ -150,7 +150,7 @@ def test_a_model_that_is_down_fails_the_turn_at_once(begin: Begin) -> None:
     turn.reply("finish_turn", "done")
 
     assert turn.asked == ["call_model 1#1", "finish_turn failed#1"]
-    assert turn.given_to_finish["failure"] == DOWN.model_dump()
+    assert turn.finish_input["failure"] == DOWN.model_dump()
 
 
 def test_an_attempt_that_raises_is_followed_by_the_next(begin: Begin) -> None:
@@ -165,10 +165,10 @@ def test_an_attempt_that_raises_is_followed_by_the_next(begin: Begin) -> None:
 def test_attempts_that_break_off_three_times_fail_the_turn_with_the_last_failure(begin: Begin) -> None:
     turn = begin()
     for failure in (DOWN, DOWN, CUT):
-        turn.reply("call_model", "again", failure=failure)
+        turn.reply("call_model", "retry", failure=failure)
 
     assert turn.asked == ["call_model 1#1", "call_model 1#2", "call_model 1#3", "finish_turn failed#1"]
-    assert turn.given_to_finish["failure"] == CUT.model_dump()
+    assert turn.finish_input["failure"] == CUT.model_dump()
 
 
 def test_each_step_has_three_attempts_of_its_own(begin: Begin) -> None:
@@ -189,7 +189,7 @@ def test_each_step_has_three_attempts_of_its_own(begin: Begin) -> None:
 def test_a_dead_attempt_is_followed_by_the_next(begin: Begin) -> None:
     turn = begin()
     turn.fire()
-    turn.look("dead")
+    turn.look("lost")
 
     assert turn.asked == ["call_model 1#1", "look at 1#1", "call_model 1#2"]
 
@@ -198,7 +198,7 @@ def test_an_attempt_found_dead_three_times_is_lost(begin: Begin) -> None:
     turn = begin()
     for _ in range(3):
         turn.fire()
-        turn.look("dead")
+        turn.look("lost")
 
     assert turn.asked[-1] == "finish_turn failed#1"
     assert failure_of(turn) == "attempt_lost"
@@ -219,7 +219,7 @@ def test_an_attempt_found_unbegun_twice_is_issued_again_without_counting_as_fail
     for _ in range(4):
         for _ in range(2):
             turn.fire()
-            turn.look("unbegun")
+            turn.look("not_begun")
     turn.reply("call_model", "done")
 
     assert [asked for asked in turn.asked if "look" not in asked] == [
@@ -234,7 +234,7 @@ def test_an_attempt_found_unbegun_twice_is_issued_again_without_counting_as_fail
 
 def test_an_attempt_that_was_unbegun_once_and_then_lives_is_left_alone(begin: Begin) -> None:
     turn = begin()
-    for verdict in ("unbegun", "alive", "unbegun", "alive"):
+    for verdict in ("not_begun", "alive", "not_begun", "alive"):
         turn.fire()
         turn.look(verdict)
 
@@ -246,7 +246,7 @@ def test_of_several_tools_only_the_dead_one_is_tried_again(begin: Begin) -> None
     turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
     turn.reply("run_tool", "done", call="b")
     turn.fire()
-    turn.look("alive", "dead")
+    turn.look("alive", "lost")
 
     assert turn.asked[-2:] == ["look at a#1, c#1", "run_tool c#2"]
 
@@ -255,7 +255,7 @@ def test_a_look_that_never_comes_back_is_replaced_when_the_timer_fires_again(beg
     turn = begin()
     turn.fire()
     turn.fire()
-    turn.look("dead")
+    turn.look("lost")
 
     assert turn.asked == ["call_model 1#1", "look at 1#1", "look at 1#1", "call_model 1#2"]
 
@@ -265,7 +265,7 @@ def test_a_replaced_look_is_not_listened_to(begin: Begin) -> None:
     turn.fire()
     (lost,) = [task for task in turn.activities if task.name == "look"]
     turn.fire()
-    turn.complete(lost, {"verdicts": ["dead"]})
+    turn.complete(lost, {"verdicts": ["lost"]})
 
     assert turn.asked == ["call_model 1#1", "look at 1#1", "look at 1#1"]
 
@@ -283,7 +283,7 @@ def test_a_verdict_on_an_attempt_that_has_failed_meanwhile_does_not_touch_the_ne
     turn = begin()
     turn.fire()
     turn.fail("call_model")
-    turn.look("dead")
+    turn.look("lost")
 
     assert turn.asked == ["call_model 1#1", "look at 1#1", "call_model 1#2"]
 
@@ -320,7 +320,7 @@ def test_a_reply_and_the_timer_found_together_end_the_call(begin: Begin, fired_f
 def test_a_late_reply_of_an_abandoned_attempt_changes_nothing(begin: Begin) -> None:
     turn = begin()
     turn.fire()
-    turn.look("dead")
+    turn.look("lost")
     turn.reply("call_model", "failed", attempt=1, failure=DOWN)
     assert turn.asked == ["call_model 1#1", "look at 1#1", "call_model 1#2"]
     turn.reply("call_model", "done", attempt=2)
@@ -332,7 +332,7 @@ def test_a_late_failure_of_an_abandoned_attempt_does_not_count(begin: Begin) -> 
     turn = begin()
     for attempt in (1, 2):
         turn.fire()
-        turn.look("dead")
+        turn.look("lost")
         turn.fail("call_model", attempt=attempt)
     turn.reply("call_model", "done")
 
@@ -412,12 +412,12 @@ def test_an_instance_that_takes_a_turn_over_counts_on_from_the_attempts_before_i
 def test_a_turn_with_a_message_yet_to_be_read_goes_on_with_another_step(begin: Begin) -> None:
     turn = begin()
     turn.reply("call_model", "done")
-    assert turn.given_to_finish["goes_on_after"] == 1
-    turn.reply("finish_turn", "goes_on")
+    assert turn.finish_input["continues_after"] == 1
+    turn.reply("finish_turn", "continues")
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "done")
     turn.reply("call_model", "done")
-    assert turn.given_to_finish["goes_on_after"] == 3
+    assert turn.finish_input["continues_after"] == 3
     turn.reply("finish_turn", "done")
 
     assert turn.asked == [
@@ -434,11 +434,11 @@ def test_a_turn_with_a_message_yet_to_be_read_goes_on_with_another_step(begin: B
 def test_a_turn_may_not_go_on_after_its_last_step(begin: Begin) -> None:
     turn = begin(max_steps=2)
     turn.reply("call_model", "done")
-    turn.reply("finish_turn", "goes_on")
+    turn.reply("finish_turn", "continues")
     turn.reply("call_model", "done")
 
     assert [task["last_step"] for task in _given(turn, "call_model")] == [False, True]
-    assert "goes_on_after" not in turn.given_to_finish
+    assert "continues_after" not in turn.finish_input
 
 
 @pytest.mark.parametrize("outcome", ["cancelled", "failed"])
@@ -446,14 +446,14 @@ def test_a_turn_that_was_stopped_or_failed_may_not_go_on(begin: Begin, outcome: 
     turn = begin()
     turn.reply("call_model", outcome, failure=DOWN if outcome == "failed" else None)
 
-    assert "goes_on_after" not in turn.given_to_finish
+    assert "continues_after" not in turn.finish_input
 
 
 def test_a_turn_that_goes_on_is_cancelled_and_superseded_like_any_other(begin: Begin) -> None:
     for outcome, ended in (("cancelled", "finish_turn cancelled#1"), ("superseded", "call_model 2#1")):
         turn = begin()
         turn.reply("call_model", "done")
-        turn.reply("finish_turn", "goes_on")
+        turn.reply("finish_turn", "continues")
         turn.reply("call_model", outcome)
 
         assert turn.asked[-1] == ended
@@ -463,16 +463,16 @@ def test_a_deadline_that_passes_before_a_turn_goes_on_ends_it(begin: Begin) -> N
     turn = begin(timeout=30, look_after=60)
     turn.reply("call_model", "done")
     turn.later(31)
-    turn.reply("finish_turn", "goes_on")
+    turn.reply("finish_turn", "continues")
 
     assert turn.asked[-1] == "finish_turn failed#1"
     assert failure_of(turn) == "turn_timeout"
-    assert "goes_on_after" not in turn.given_to_finish
+    assert "continues_after" not in turn.finish_input
 
 
 def test_an_instance_that_takes_over_a_turn_that_went_on_finds_its_later_steps(begin: Begin) -> None:
     turn = begin(first_attempt=2)
     turn.reply("call_model", "done")
-    turn.reply("finish_turn", "goes_on")
+    turn.reply("finish_turn", "continues")
 
     assert turn.asked[-1] == "call_model 2#2"

@@ -17,11 +17,23 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.domain.turn import Standing, standing_of_step
-from shared.services.turns.attempts import Guard, StandingOf, claim_attempt, load_active_message, turn_drafts
+from shared.domain.turn_events import turn_drafts
+from shared.services.turns.attempts import Guard, StandingOf, claim_attempt, load_active_message
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services
 from tests.unit.conftest import Clock
-from tests.unit.telling import OWNER, TRACE, appended, cancelled, events_of, fence, opened, posted, state_of
+from tests.unit.telling import (
+    OWNER,
+    TRACE,
+    active_turn,
+    appended,
+    cancelled,
+    events_of,
+    fence,
+    opened,
+    posted,
+    state_of,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +67,7 @@ async def test_of_racing_executions_of_one_attempt_exactly_one_begins_and_the_ot
     async def run() -> Standing:
         found, writer = await execute(on, message)
         if found is Standing.MINE:
-            await writer.append(turn_drafts(writer.state, ANSWER))
+            await writer.append(turn_drafts(active_turn(writer.state), ANSWER))
         return found
 
     found = await asyncio.gather(*(run() for _ in range(8)))
@@ -68,8 +80,8 @@ async def test_an_execution_that_follows_is_done_when_the_other_records(on: Serv
     message = await posted(on, await opened(on))
     _, first = await execute(on, message)
     second = await following(on, message)
-    await first.append(turn_drafts(first.state, MessageDelta(step=1, attempt=1, text="H")))
-    await first.append(turn_drafts(first.state, ANSWER))
+    await first.append(turn_drafts(active_turn(first.state), MessageDelta(step=1, attempt=1, text="H")))
+    await first.append(turn_drafts(active_turn(first.state), ANSWER))
 
     assert (await second)[0] is Standing.DONE
 
@@ -100,7 +112,7 @@ async def test_a_later_attempt_takes_over_and_the_earlier_finds_out_when_it_appe
 
     async def decide(state: SessionState) -> Decision[Standing]:
         now = standing(message, first, 1)(state)
-        return Decision(now, turn_drafts(state, ANSWER) if now is Standing.MINE else ())
+        return Decision(now, turn_drafts(active_turn(state), ANSWER) if now is Standing.MINE else ())
 
     assert await first.settle(decide) is Standing.SUPERSEDED
     assert await events_of(on, message.session_id, "message.complete") == []
@@ -189,7 +201,7 @@ async def test_a_guard_does_not_mind_what_does_not_concern_the_attempt(on: Servi
     _, writer = await execute(on, message)
     work = Work(on, message, writer)
     running = asyncio.create_task(work.run())
-    await writer.append(turn_drafts(writer.state, MessageDelta(step=1, attempt=1, text="H")))
+    await writer.append(turn_drafts(active_turn(writer.state), MessageDelta(step=1, attempt=1, text="H")))
     await on.events.append(OWNER, message.session_id, [("run.complete", {})], TRACE)
     await posted(on, message.session_id, "Next")
     done, _ = await asyncio.wait([running], timeout=0.05)  # hearing nothing can't be waited for

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from orchestrations.call_model import call_model
+from orchestrations.activities import call_model
 from orchestrations.contracts import Reply
 from shared.domain.documents import Message, ModelResponse, response_id
 from shared.domain.events import (
@@ -67,7 +67,7 @@ async def test_an_answer_is_written_while_it_comes_and_recorded_whole_with_the_t
 ) -> None:
     reply = await call_model(work(message))
 
-    assert reply == Reply(outcome="ended").dump()
+    assert reply == Reply[str](outcome="ended").dump()
     types = await types_of(on, message.session_id)
     assert types[3] == "message.start"
     assert set(types[4:-3]) == {"message.delta"}
@@ -140,7 +140,7 @@ async def test_tools_that_the_model_asks_for_are_named_by_ids_of_our_own(on: Ser
     reply = await call_model(work(message))
 
     ids = [f"call_{message.turn_id[5:]}_1_{index}" for index in (0, 1)]
-    assert reply == Reply(outcome="tools", call_ids=ids).dump()
+    assert reply == Reply[str](outcome="tools", call_ids=ids).dump()
     (step,) = (await kept(on, message)).steps
     assert [(call.id, call.name, call.arguments) for call in step.tool_calls] == [
         (ids[0], "calculate", '{"expression": "1 + 1"}'),
@@ -203,10 +203,10 @@ async def test_a_cancel_aborts_the_request_and_keeps_what_was_said(on: Services,
 )
 async def test_an_answer_that_breaks_off_is_worth_another_attempt(on: Services, name: str, code: str) -> None:
     message = await posted(on, await opened(on), model=name)
-    reply = Reply.model_validate(await call_model(work(message)))
+    reply = Reply[str].model_validate(await call_model(work(message)))
 
     assert reply.failure is not None
-    assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("again", code, True)
+    assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("retry", code, True)
     assert len((await said(on, message)).split()) == 3
     await call_model(work(message, attempt=2))
     starts = [event.data for event in await events_of(on, message.session_id, "message.start")]
@@ -216,7 +216,7 @@ async def test_an_answer_that_breaks_off_is_worth_another_attempt(on: Services, 
 @pytest.mark.parametrize(("name", "code"), [("fail-401", "model_unauthorized"), ("fail-404", "model_not_found")])
 async def test_a_model_that_refuses_fails_the_turn(on: Services, name: str, code: str) -> None:
     message = await posted(on, await opened(on), model=name)
-    reply = Reply.model_validate(await call_model(work(message)))
+    reply = Reply[str].model_validate(await call_model(work(message)))
 
     assert reply.failure is not None
     assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("failed", code, False)
@@ -225,7 +225,7 @@ async def test_a_model_that_refuses_fails_the_turn(on: Services, name: str, code
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that can't answer is asked again at once."""
-    monkeypatch.setattr("orchestrations.call_model._RETRY_PAUSES", (0.0, 0.0, None))
+    monkeypatch.setattr("shared.services.turns.model_calls._RETRY_PAUSES", (0.0, 0.0, None))
 
 
 @with_model("fail-503")
@@ -234,7 +234,7 @@ async def test_a_server_that_still_cannot_answer_at_the_third_time_fails_the_tur
     on: Services, message: Message
 ) -> None:
     before = (await requests(on, "fail-503"))["requests"]
-    reply = Reply.model_validate(await call_model(work(message)))
+    reply = Reply[str].model_validate(await call_model(work(message)))
 
     assert reply.failure is not None
     assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("failed", "model_unavailable", True)
@@ -255,7 +255,7 @@ async def test_a_server_that_cannot_answer_now_is_asked_again_before_its_first_w
 @with_model("hang-5")
 async def test_a_call_ends_with_its_turns_deadline(on: Services, message: Message, clock: Clock) -> None:
     deadline = clock.now() + timedelta(seconds=0.1)
-    reply = Reply.model_validate(await call_model(work(message, deadline=deadline)))
+    reply = Reply[str].model_validate(await call_model(work(message, deadline=deadline)))
 
     assert reply.failure is not None
     assert (reply.outcome, reply.failure.code) == ("failed", "turn_timeout")

@@ -23,7 +23,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import SessionId
 from shared.domain.values import Failure, ToolCall
-from shared.ports import TurnStart
+from shared.scheduler import TurnStart
 from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.unit.conftest import Clock
@@ -32,8 +32,8 @@ from tests.unit.telling import (
     TRACE,
     appended,
     cancelled,
+    end_turn,
     events_of,
-    fence,
     kept,
     opened,
     posted,
@@ -53,7 +53,8 @@ async def end(
     status: Literal["completed", "failed", "cancelled"] = "completed",
     failure: Failure | None = None,
 ) -> TurnStart | None:
-    return (await on.endings.end(message.session_id, fence(message), EndRequest(status, failure))).following
+    _, start = await end_turn(on, message, EndRequest(status, failure))
+    return start
 
 
 async def asked_for_tools(on: Services, message: Message) -> Message:
@@ -214,7 +215,7 @@ async def test_a_superseded_instance_ends_nothing(on: Services) -> None:
     assert await end(on, message) is None
     assert await events_of(on, message.session_id, "run.complete") == []
 
-    await on.endings.end(message.session_id, fence(message, generation=2), EndRequest("completed"))
+    await end_turn(on, message, EndRequest("completed"), generation=2)
     assert len(await events_of(on, message.session_id, "run.complete")) == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrations.sweep import sweep
+from orchestrations.timers import sweep
 from shared.domain.chunks import Chunk
 from shared.domain.documents import AnyDocument
 from shared.domain.errors import (

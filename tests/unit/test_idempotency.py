@@ -16,7 +16,7 @@ from shared.services.sessions import Sessions
 from shared.services.turns.cancelling import CancelRequest, Control
 from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
-from tests.unit.telling import OWNER, TRACE, fence, opened, posted, state_of, types_of
+from tests.unit.telling import LOST_STARTS, OWNER, TRACE, end_turn, opened, posted, state_of, types_of
 
 pytestmark = pytest.mark.anyio
 
@@ -125,15 +125,15 @@ async def test_requests_to_cancel_with_one_key_mean_one_turn(on: Services, monke
         await put(*given)
 
     monkeypatch.setattr(on.log, "put", late)
-    first = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), KEY))
+    first = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY))
     await asyncio.sleep(0.05)
     await posted(on, session_id)
-    retry = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), KEY))
+    retry = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY))
     await asyncio.sleep(0.05)
     goes_on.set()
 
     assert [(await each).status for each in (first, retry)] == ["idle", "idle"]
-    assert (await on.control.cancel(OWNER, session_id, CancelRequest(TRACE), KEY)).status == "idle"
+    assert (await on.control.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY)).status == "idle"
     turn = (await state_of(on, session_id)).active_turn
     assert turn is not None
     assert not turn.cancelling
@@ -141,14 +141,13 @@ async def test_requests_to_cancel_with_one_key_mean_one_turn(on: Services, monke
 
 async def test_a_cancel_whose_first_try_died_still_means_the_turn_that_was_active_then(on: Services) -> None:
     message = await posted(on, await opened(on))
+    dying = Control(_dying(on), on.clock)
     with pytest.raises(StoreUnavailableError):
-        await Control(_dying(on), on.clock, on.turn_timeout).cancel(
-            OWNER, message.session_id, CancelRequest(TRACE), KEY
-        )
-    await on.endings.end(message.session_id, fence(message), EndRequest("completed"))
+        await dying.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS, KEY)
+    await end_turn(on, message, EndRequest("completed"))
     await posted(on, message.session_id)
 
-    receipt = await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), KEY)
+    receipt = await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS, KEY)
 
     turn = (await state_of(on, message.session_id)).active_turn
     assert turn is not None

@@ -20,7 +20,20 @@ from shared.domain.turn import standing_of_step, standing_of_tool
 from shared.services.messages import EndOf
 from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
-from tests.unit.telling import FENCE, MESSAGE, OWNER, TRACE, TURN, after, created, events_of, opened, posted, state_of
+from tests.unit.telling import (
+    FENCE,
+    LOST_STARTS,
+    MESSAGE,
+    OWNER,
+    TRACE,
+    TURN,
+    after,
+    created,
+    events_of,
+    opened,
+    posted,
+    state_of,
+)
 
 CALL = "call_1"
 OWN = sorted(kind.model_fields["type"].default for kind in get_args(get_args(EventData)[0]) if kind is not Outside)
@@ -85,7 +98,7 @@ def test_a_waiting_message_goes_on_waiting(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_nobody_takes_it_for_an_event_of_the_turn(on: Services, kind: str) -> None:
     message = await posted(on, await opened(on))
-    waiting = await on.turns.submit(OWNER, message.session_id, NewMessage("Next", TRACE))
+    waiting = await on.turns.submit(OWNER, message.session_id, NewMessage("Next", TRACE), LOST_STARTS)
     before = await state_of(on, message.session_id)
     ids = {"turn_id": message.turn_id, "message_id": waiting.message.id}
 

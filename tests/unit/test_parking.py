@@ -5,20 +5,20 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations.call_model import call_model
-from orchestrations.finish_turn import finish_turn
-from orchestrations.park_turn import park_turn
-from orchestrations.run_tool import run_tool
-from orchestrations.sweep import sweep
+from orchestrations.activities import call_model, finish_turn, park_turn, run_tool
+from orchestrations.timers import sweep
 from shared.domain.actions import Resolution, denial
 from shared.domain.documents import Message, ToolResult
 from shared.domain.ids import instance_of
 from shared.domain.session import ActiveTurn
+from shared.scheduler import TurnStart
+from shared.services.turns.approvals import DecisionRequest
 from shared.services.turns.cancelling import CancelRequest
 from shared.settings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (
+    LOST_STARTS,
     OWNER,
     TRACE,
     Client,
@@ -27,6 +27,7 @@ from tests.unit.telling import (
     opened,
     outcome,
     posted,
+    scheduler,
     state_of,
     types_of,
     work,
@@ -70,7 +71,7 @@ async def turn_of(on: Services, message: Message) -> ActiveTurn:
 
 async def decide(on: Services, message: Message, call: str, ruling: Resolution = APPROVAL) -> None:
     """Decide, and die before the turn's next instance is started."""
-    await on.actions.decide(OWNER, message.session_id, call, ruling, trace_id=TRACE)
+    await on.actions.decide(OWNER, message.session_id, DecisionRequest(call, ruling, TRACE), LOST_STARTS)
 
 
 async def test_a_call_that_waits_leaves_nothing_in_the_log(on: Services, client: Client) -> None:
@@ -93,7 +94,7 @@ async def test_parking_twice_asks_once(on: Services, client: Client) -> None:
 
 async def test_a_turn_that_is_to_stop_does_not_park(on: Services, client: Client) -> None:
     message, _ = await asking(on, client)
-    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE))
+    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS)
 
     assert outcome(await park_turn(work(message, step=0))) == "cancelled"
     assert await events_of(on, message.session_id, "tool_call.action_required") == []
@@ -136,11 +137,11 @@ async def test_a_turn_taken_up_has_all_its_time_again_and_its_attempts_count_on(
 ) -> None:
     message, (call,) = await parked(on, client)
     clock.move(timedelta(days=3))
-    decided = await on.actions.decide(OWNER, message.session_id, call, APPROVAL, trace_id=TRACE)
+    request = DecisionRequest(call, APPROVAL, TRACE)
+    await on.actions.decide(OWNER, message.session_id, request, scheduler(on, client))
 
-    assert decided.starts is not None
-    assert decided.starts.deadline == clock.now() + on.turn_timeout
-    assert decided.starts.first_attempt == 2
+    (start,) = [TurnStart.model_validate(started) for started in client.started]
+    assert (start.deadline, start.first_attempt) == (clock.now() + on.turn_timeout, 2)
     await swept(client)
     assert await events_of(on, message.session_id, "run.complete") == []
 
@@ -213,7 +214,7 @@ async def test_a_parked_turn_that_is_cancelled_and_whose_start_was_lost_is_ended
     on: Services, client: Client, clock: Clock
 ) -> None:
     message, (call,) = await parked(on, client)
-    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE))
+    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS)
     clock.move(ONE_MACHINE.start_grace)
     await swept(client)
     (started,) = client.started
@@ -234,7 +235,7 @@ async def test_a_parked_turn_that_is_cancelled_and_whose_start_was_lost_is_ended
 async def test_a_second_cancel_of_a_parked_turn_adds_nothing(on: Services, client: Client) -> None:
     message, _ = await parked(on, client)
     for _ in range(2):
-        await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE))
+        await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS)
 
     told = await types_of(on, message.session_id)
     assert (told.count("status"), told.count("run.handover")) == (1, 1)

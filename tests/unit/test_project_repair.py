@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations.sweep import sweep
+from orchestrations.timers import sweep
 from shared.domain.errors import ProjectNotFoundError
 from shared.domain.ids import ProjectId, new_writer_id
 from shared.domain.listing import SessionFilter

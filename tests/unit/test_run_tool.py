@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrations.run_tool import run_tool
+from orchestrations.activities import run_tool
 from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS
 from shared.agents.tools import ToolError, calculate, tool

@@ -5,9 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations.call_model import call_model
-from orchestrations.finish_turn import finish_turn
-from orchestrations.run_tool import run_tool
+from orchestrations.activities import call_model, finish_turn, run_tool
 from shared.agents.assistant import ASSISTANT
 from shared.domain.documents import Message, Step
 from shared.domain.errors import MessageNotFoundError, NotWaitingError, QueueFullError
@@ -21,7 +19,8 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, turn_of
 from shared.domain.values import Failure, OnBusy, ToolCall
-from shared.ports import ModelClient, TurnStart
+from shared.ports import ModelClient
+from shared.scheduler import TurnStart
 from shared.services.messages import EndOf
 from shared.services.turns.cancelling import CancelRequest
 from shared.services.turns.conversation import conversation, recent_messages
@@ -29,13 +28,14 @@ from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (
+    LOST_STARTS,
     OWNER,
     TRACE,
     Client,
     appended,
     cancelled,
+    end_turn,
     events_of,
-    fence,
     kept,
     opened,
     outcome,
@@ -76,7 +76,8 @@ async def answered(on: Services, lead: Message, step: int, text: str = "Answer",
 
 
 async def end(on: Services, lead: Message, verdict: EndRequest) -> TurnStart | None:
-    return (await on.endings.end(lead.session_id, fence(lead), verdict)).following
+    _, start = await end_turn(on, lead, verdict)
+    return start
 
 
 async def stands(on: Services, message: Message) -> Message:
@@ -110,9 +111,9 @@ async def test_a_turn_with_an_unread_message_goes_on_and_nothing_is_appended(on:
     before = await types_of(on, lead.session_id)
 
     client = Client()
-    finishing = work(lead, step=0, ends="completed", goes_on_after=1)
+    finishing = work(lead, step=0, ends="completed", continues_after=1)
     for attempt in (1, 2):
-        assert outcome(await finish_turn({**finishing, "attempt": attempt}, client)) == "goes_on"  # pyright: ignore[reportArgumentType]
+        assert outcome(await finish_turn({**finishing, "attempt": attempt}, client)) == "continues"  # pyright: ignore[reportArgumentType]
 
     assert await types_of(on, lead.session_id) == before
     assert client.started == []
@@ -123,9 +124,9 @@ async def test_a_late_end_leaves_a_turn_alone_that_has_gone_on(on: Services, lea
     await said(on, lead, "Steer")
     await appended(on, lead.session_id, MessageStart(step=2, attempt=1))
 
-    ended = await on.endings.end(lead.session_id, fence(lead), EndRequest("completed", goes_on_after=1))
+    outcome, _ = await end_turn(on, lead, EndRequest("completed", continues_after=1))
 
-    assert ended.goes_on
+    assert outcome == "continues"
     assert await events_of(on, lead.session_id, "run.complete") == []
 
 
@@ -133,8 +134,8 @@ async def test_a_late_end_leaves_a_turn_alone_that_has_gone_on(on: Services, lea
     "verdict",
     [
         EndRequest("completed"),
-        EndRequest("completed", goes_on_after=1, has_time=False),
-        EndRequest("failed", BROKE, goes_on_after=1),
+        EndRequest("completed", continues_after=1, has_time=False),
+        EndRequest("failed", BROKE, continues_after=1),
     ],
     ids=["no step is left", "no time is left", "it failed"],
 )
@@ -208,16 +209,16 @@ async def test_after_a_handover_the_turn_goes_on_where_its_steps_end(on: Service
     await said(on, lead, "Steer")
     await appended(on, lead.session_id, MessageStart(step=2, attempt=1), RunHandover(instance_id=f"{lead.turn_id}~2"))
 
-    ended = await on.endings.end(lead.session_id, fence(lead, 2), EndRequest("completed", goes_on_after=1))
+    outcome, _ = await end_turn(on, lead, EndRequest("completed", continues_after=1), generation=2)
 
-    assert ended.goes_on
+    assert outcome == "continues"
 
 
 async def test_who_waits_for_the_message_follows_it_from_turn_to_turn(on: Services, lead: Message) -> None:
     message = await said(on, lead, "Steer")
     await cancelled(on, lead)
     await end(on, lead, EndRequest("completed"))
-    await on.endings.end(lead.session_id, fence(await kept(on, message)), EndRequest("completed"))
+    await end_turn(on, await kept(on, message), EndRequest("completed"))
 
     is_end = EndOf(message)
     events = await events_of(on, lead.session_id)
@@ -337,7 +338,7 @@ async def test_a_cancel_that_clears_withdraws_the_unread_and_the_waiting_in_one_
 ) -> None:
     messages = [await said(on, lead, "Waiting", "enqueue"), await said(on, lead, "Unread")]
 
-    await on.control.cancel(OWNER, lead.session_id, CancelRequest(TRACE, clears_queue=True))
+    await on.control.cancel(OWNER, lead.session_id, CancelRequest(TRACE, clears_queue=True), LOST_STARTS)
 
     (chunk,) = await on.log.newest_of_type(lead.session_id, "status", 1)
     assert [event.type for event in chunk.events] == ["status", "message.withdrawn", "message.withdrawn"]
@@ -349,7 +350,7 @@ async def test_a_second_cancel_can_still_clear_the_queue(on: Services, lead: Mes
     await said(on, lead, "Waiting", "enqueue")
     await cancelled(on, lead)
 
-    receipt = await on.control.cancel(OWNER, lead.session_id, CancelRequest(TRACE, clears_queue=True))
+    receipt = await on.control.cancel(OWNER, lead.session_id, CancelRequest(TRACE, clears_queue=True), LOST_STARTS)
 
     assert receipt.status == "cancelling"
     assert len(await events_of(on, lead.session_id, "status")) == 1
@@ -379,7 +380,7 @@ async def test_a_turn_without_time_does_not_go_on(on: Services, lead: Message, c
     clock.move(timedelta(minutes=16))
     client = Client()
 
-    ended = await finish_turn(work(lead, step=0, ends="completed", goes_on_after=1), client)  # pyright: ignore[reportArgumentType]
+    ended = await finish_turn(work(lead, step=0, ends="completed", continues_after=1), client)  # pyright: ignore[reportArgumentType]
 
     assert outcome(ended) == "done"
     assert [payload["turn_id"] for payload in client.started] == [turn_of(message.message_id)]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations.sweep import sweep
+from orchestrations.timers import sweep
 from shared.domain.chunks import (
     Chunk,
     Draft,
@@ -18,8 +18,9 @@ from shared.domain.events import (
     RunStart,
     UserMessage,
 )
-from shared.domain.ids import MessageId, TurnId
-from shared.services.turns.attempts import turn_drafts
+from shared.domain.ids import MessageId, TurnId, instance_of
+from shared.domain.turn_events import turn_drafts
+from shared.scheduler import TurnStart
 from shared.services.writer import SessionWriter
 from shared.settings import ONE_MACHINE
 from shared.wiring import Services
@@ -28,6 +29,7 @@ from tests.unit.telling import (
     OWNER,
     TRACE,
     Client,
+    active_turn,
     appended,
     cancelled,
     events_of,
@@ -73,18 +75,16 @@ async def test_a_turn_that_was_claimed_but_never_started_is_started(on: Services
     await swept(client)
     await swept(client)
 
-    assert client.started == [
-        {
-            "session_id": message.session_id,
-            "turn_id": message.turn_id,
-            "instance_id": message.turn_id,
-            "deadline": (message.created_at + on.turn_timeout).isoformat(),
-            "max_steps": on.settings.max_steps,
-            "look_after_seconds": ONE_MACHINE.look_after.total_seconds(),
-            "first_attempt": 1,
-            "trace_id": message.trace_id,
-        }
-    ]
+    start = TurnStart(
+        session_id=message.session_id,
+        turn_id=message.turn_id,
+        instance_id=instance_of(message.turn_id, 1),
+        deadline=message.created_at + on.turn_timeout,
+        max_steps=on.settings.max_steps,
+        look_after_seconds=ONE_MACHINE.look_after.total_seconds(),
+        trace_id=message.trace_id,
+    )
+    assert [TurnStart.model_validate(started) for started in client.started] == [start]
     assert await types_of(on, message.session_id) == before
 
 
@@ -122,7 +122,7 @@ async def test_a_turn_that_is_being_answered_lives_however_old_its_checkpoint_is
     message = await running(on, client)
     writer = await appended(on, message.session_id, START)
     clock.move(3 * PATIENCE)
-    await writer.append(turn_drafts(writer.state, WORD))
+    await writer.append(turn_drafts(active_turn(writer.state), WORD))
     await swept(client)
 
     assert await events_of(on, message.session_id, "run.handover") == []
@@ -161,7 +161,30 @@ async def test_a_silent_turn_is_handed_to_another_instance(on: Services, client:
     assert (turn.instance_id, turn.generation) == (f"{message.turn_id}~2", 2)
     (started,) = client.started
     assert (started["instance_id"], started["first_attempt"]) == (turn.instance_id, 3)
-    assert started["deadline"] == (message.created_at + on.turn_timeout).isoformat()
+    assert TurnStart.model_validate(started).deadline == message.created_at + on.turn_timeout
+
+
+async def test_a_silent_turn_is_stalled_until_its_next_instance_begins(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message = await running(on, client)
+    clock.move(PATIENCE)
+    await swept(client)
+    assert (await types_of(on, message.session_id))[-2:] == ["status", "run.handover"]
+    assert (await state_of(on, message.session_id)).ui_state == "stalled"
+    await appended(on, message.session_id, START)
+
+    assert (await state_of(on, message.session_id)).ui_state == "running"
+
+
+async def test_a_turn_that_stays_silent_is_called_stalled_once(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    for _ in range(2):
+        clock.move(2 * PATIENCE)
+        await swept(client)
+
+    types = await types_of(on, message.session_id)
+    assert (types.count("status"), types.count("run.handover")) == (1, 2)
 
 
 async def test_patience_with_a_silent_turn_doubles(on: Services, client: Client, clock: Clock) -> None:
@@ -204,7 +227,7 @@ async def test_a_turn_that_stood_still_beyond_its_deadline_is_lost_and_the_next_
     assert lost.error is not None
     assert (lost.status, lost.error.code) == ("failed", "turn_lost")
     assert instances(client) == [following.turn_id]
-    assert client.started[0]["deadline"] == (clock.now() + on.turn_timeout).isoformat()
+    assert TurnStart.model_validate(client.started[0]).deadline == clock.now() + on.turn_timeout
 
 
 async def test_a_turn_that_was_to_stop_is_lost_as_cancelled(on: Services, client: Client, clock: Clock) -> None:

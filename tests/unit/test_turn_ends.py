@@ -15,7 +15,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.session import ActiveTurn
-from shared.domain.turn import (
+from shared.domain.turn_events import (
     Ending,
     cancelled_call,
     inline_or_reference,
@@ -23,7 +23,7 @@ from shared.domain.turn import (
     step_completion,
     tool_completion,
 )
-from shared.domain.values import INLINE_RESPONSE_BYTES, INLINE_TEXT_BYTES, Failure, ToolOutcome
+from shared.domain.values import INLINE_RESPONSE_BYTES, INLINE_TEXT_BYTES, Failure, ToolCall, ToolOutcome
 from tests.unit.telling import MESSAGE, SESSION, THEN, TURN, after, created
 
 LARGE = "é" * (INLINE_TEXT_BYTES // 2 + 1)
@@ -82,7 +82,7 @@ def test_a_clock_that_went_back_makes_no_negative_duration() -> None:
 
 
 def test_what_is_open_is_closed_before_the_end() -> None:
-    call = cancelled_call("call_a", "t", "{}", MESSAGE, 1)
+    call = cancelled_call(ToolCall(id="call_a", name="t", arguments="{}"), MESSAGE, 1)
     failure = Failure(code="model_error", message="It broke.")
     ending = Ending("failed", THEN, failure, Step(text="Half"), (call,))
     drafts = ending.drafts(turn(MessageStart(step=1, attempt=2)), message())
@@ -136,7 +136,7 @@ def test_a_large_tool_response_stays_in_its_document(over: bool) -> None:
 
 
 def test_a_call_that_was_never_run_is_answered_as_cancelled() -> None:
-    event = tool_completion(cancelled_call("call_a", "t", '{"x": 1}', MESSAGE, 2))
+    event = tool_completion(cancelled_call(ToolCall(id="call_a", name="t", arguments='{"x": 1}'), MESSAGE, 2))
 
     assert (event.id, event.name, event.arguments, event.step) == ("call_a", "t", '{"x": 1}', 2)
     assert event.status == "cancelled"

@@ -6,10 +6,8 @@ from typing import Any
 import pytest
 from blockbuster import blockbuster_ctx
 
-from orchestrations.call_model import call_model
+from orchestrations.activities import call_model, finish_turn, run_tool
 from orchestrations.contracts import Reply
-from orchestrations.finish_turn import finish_turn
-from orchestrations.run_tool import run_tool
 from shared.domain.documents import Message
 from shared.domain.events import (
     ToolCallComplete,
@@ -27,7 +25,7 @@ PROMPT = 'call calculate {"expression": "6 * 7"} and use current_time {"timezone
 async def run(message: Message, client: Client) -> None:
     """The turn from its first step to its end."""
     step = 1
-    while (reply := Reply.model_validate(await call_model(work(message, step=step)))).outcome == "tools":
+    while (reply := Reply[str].model_validate(await call_model(work(message, step=step)))).outcome == "tools":
         for call_id in reply.call_ids:
             await run_tool(work(message, step=step, call_id=call_id))
         step += 1
