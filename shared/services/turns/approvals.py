@@ -106,14 +106,7 @@ class Actions:
         writer = SessionWriter(self._log, self._clock, session_id)
 
         async def decide(state: SessionState) -> Decision[Decided]:
-            turn = await self._require_waiting(state, request)
-            resolved = await self._resolve(state, turn, {request.call_id: request.resolution}, request.trace_id)
-            still_open = {
-                call_id: action for call_id, action in turn.open_actions.items() if call_id != request.call_id
-            }
-            decided = Decided(turn.turn_id, turn.message_id, state.head, still_open, resolved.resumes)
-            recorded = _Recorded(turn_id=turn.turn_id, message_id=turn.message_id, after=state.head)
-            return Decision(decided, resolved.drafts, resolved.results, record=recorded.model_dump_json())
+            return await self._decide(state, request)
 
         async def replay(state: SessionState, record: str) -> Decided:
             recorded = _Recorded.model_validate_json(record)
@@ -124,6 +117,14 @@ class Actions:
         if decided.resumes:
             await scheduler.start(writer.state)
         return decided
+
+    async def _decide(self, state: SessionState, request: DecisionRequest) -> Decision[Decided]:
+        turn = await self._require_waiting(state, request)
+        resolved = await self._resolve(state, turn, {request.call_id: request.resolution}, request.trace_id)
+        still_open = {call_id: action for call_id, action in turn.open_actions.items() if call_id != request.call_id}
+        decided = Decided(turn.turn_id, turn.message_id, state.head, still_open, resolved.resumes)
+        recorded = _Recorded(turn_id=turn.turn_id, message_id=turn.message_id, after=state.head)
+        return Decision(decided, resolved.drafts, resolved.results, record=recorded.model_dump_json())
 
     async def expire(self, session_id: SessionId, turn_id: TurnId, scheduler: TurnScheduler) -> None:
         """Deny the calls that were not decided in time. After the last open call, start the next instance."""
