@@ -69,7 +69,7 @@ class _Supervision(Generic[Outcome]):
 
     def _ticking(self) -> TimerTask:
         if self._timer is None:
-            pause = timedelta(seconds=self._turn.look_after_seconds)
+            pause = timedelta(seconds=self._turn.check_after_seconds)
             timer = self._context.create_timer(self._context.current_utc_datetime + pause)
             self._timer = cast("TimerTask", timer)
         return self._timer
@@ -125,7 +125,7 @@ class _Supervision(Generic[Outcome]):
             self._retry(job)
 
     def _is_overdue(self) -> bool:
-        grace = timedelta(seconds=self._turn.look_after_seconds)
+        grace = timedelta(seconds=self._turn.check_after_seconds)
         return self._context.current_utc_datetime > self._turn.deadline + grace
 
 

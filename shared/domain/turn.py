@@ -1,4 +1,4 @@
-"""Who may act on a turn: pure decisions over the state."""
+"""Which execution may act on a turn: pure decisions over the state."""
 
 from dataclasses import dataclass
 from enum import Enum, auto

@@ -108,7 +108,7 @@ class Turn:
     """An instance of `run_turn` from its start. Each method that says what happens is one episode."""
 
     def __init__(
-        self, *, max_steps: int = 5, timeout: float = 900, look_after: float = 20, first_attempt: int = 1
+        self, *, max_steps: int = 5, timeout: float = 900, check_after: float = 20, first_attempt: int = 1
     ) -> None:
         turn = TurnStart(
             session_id=SessionId("ses_1"),
@@ -116,7 +116,7 @@ class Turn:
             instance_id=InstanceId("turn_1"),
             deadline=THEN + timedelta(seconds=timeout),
             max_steps=max_steps,
-            look_after_seconds=look_after,
+            check_after_seconds=check_after,
             first_attempt=first_attempt,
         )
         self.payload = turn.dump()

@@ -123,7 +123,7 @@ def test_a_turn_cancelled_during_a_later_call_ends_as_cancelled(begin: Begin) ->
 
 
 def test_a_deadline_that_passes_between_steps_ends_the_turn_before_the_next_call(begin: Begin) -> None:
-    turn = begin(timeout=30, look_after=20)
+    turn = begin(timeout=30, check_after=20)
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.fire()
     turn.later(11)
@@ -134,7 +134,7 @@ def test_a_deadline_that_passes_between_steps_ends_the_turn_before_the_next_call
 
 
 def test_a_call_that_outlives_the_deadline_is_abandoned_after_one_more_look(begin: Begin) -> None:
-    turn = begin(timeout=30, look_after=20)
+    turn = begin(timeout=30, check_after=20)
     for _ in range(2):
         turn.fire()
         turn.look("alive")
@@ -460,7 +460,7 @@ def test_a_turn_that_continues_is_cancelled_and_superseded_like_any_other(begin:
 
 
 def test_a_deadline_that_passes_before_a_turn_continues_ends_it(begin: Begin) -> None:
-    turn = begin(timeout=30, look_after=60)
+    turn = begin(timeout=30, check_after=60)
     turn.reply("call_model", "done")
     turn.later(31)
     turn.reply("finish_turn", "continues")

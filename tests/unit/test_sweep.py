@@ -81,7 +81,7 @@ async def test_a_turn_that_was_claimed_but_never_started_is_started(on: Services
         instance_id=instance_of(message.turn_id, 1),
         deadline=message.created_at + on.turn_timeout,
         max_steps=on.settings.max_steps,
-        look_after_seconds=ONE_MACHINE.look_after.total_seconds(),
+        check_after_seconds=ONE_MACHINE.look_after.total_seconds(),
         trace_id=message.trace_id,
     )
     assert [TurnStart.model_validate(started) for started in client.started] == [start]
