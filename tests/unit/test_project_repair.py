@@ -1,4 +1,4 @@
-"""What a crash leaves of a deleted project is finished, and generations are found however many there are."""
+"""An interrupted deletion of a project is finished, and the newest generation of a session is found."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ async def _swept() -> None:
 
 
 async def _marked(on: Services, project: Project) -> None:
-    """Delete the project as a process does that dies before it comes to the sessions."""
+    """Delete the project as a process that dies before it deletes the sessions."""
     changes = {"deleted": True, "revision": project.revision + 1, "changed_by": new_writer_id()}
     await on.project_store.replace(project.model_copy(update=changes))
 
@@ -46,7 +46,7 @@ async def test_the_sweep_deletes_the_sessions_that_a_crash_left(on: Services) ->
     assert await on.project_store.deleted_with_sessions(10) == []
 
 
-async def test_a_deleted_project_is_looked_after_as_long_as_somebody_may_be_opening_a_session(on: Services) -> None:
+async def test_a_deleted_project_is_swept_as_long_as_a_session_may_be_opened_in_it(on: Services) -> None:
     project, _ = await on.projects.create(OWNER, "Late")
     await on.projects.delete(OWNER, project.id, TRACE)
     (mark,) = await on.project_store.deleted_with_sessions(10)
@@ -60,7 +60,7 @@ async def test_a_deleted_project_is_looked_after_as_long_as_somebody_may_be_open
     assert await on.project_store.deleted_with_sessions(10) == []
 
 
-async def test_a_session_that_is_opened_while_its_project_is_deleted_is_taken_back(
+async def test_a_session_opened_while_its_project_is_deleted_is_deleted(
     on: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, _ = await on.projects.create(OWNER, "Deleted")
@@ -95,7 +95,7 @@ async def test_the_newest_generation_is_found_however_many_there_are(on: Service
     assert (after.state.session_id, after.found) == (generation_id(project.id, "n", generations + 1), False)
 
 
-async def test_a_session_of_another_owner_or_node_under_the_derived_id_is_passed_over(on: Services) -> None:
+async def test_a_session_of_another_owner_or_node_with_the_derived_id_is_skipped(on: Services) -> None:
     project, _ = await on.projects.create(OWNER, "Squatted")
     first, second = (generation_id(project.id, None, generation) for generation in (1, 2))
     await on.sessions.create("somebody", {"project_id": project.id}, first, TRACE)
