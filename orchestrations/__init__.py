@@ -1,1 +1,1 @@
-"""Everything Durable: one orchestrator, its activities, the repair timer."""
+"""Everything Durable: the orchestrator of a turn, its activities, and the timers that repair and purge."""

@@ -3,21 +3,16 @@
 import azure.durable_functions as df
 import azure.functions as func
 
-from orchestrations.call_model import call_model
-from orchestrations.finish_turn import finish_turn
-from orchestrations.look import look
-from orchestrations.park_turn import park_turn
-from orchestrations.purge import purge
-from orchestrations.run_tool import run_tool
+from orchestrations.activities import call_model, finish_turn, look, park_turn, run_tool
 from orchestrations.run_turn import run_turn
-from orchestrations.sweep import sweep
+from orchestrations.timers import purge, sweep
 from shared.settings import settings
 
 bp = df.Blueprint()
 
 bp.orchestration_trigger(context_name="context")(run_turn)
 
-# An activity's input is annotated `Any`: the worker does not take `dict[str, Any]` for a type, and indexes nothing.
+# An activity's input is annotated `Any`: with `dict[str, Any]` the worker finds no type and indexes nothing.
 bp.activity_trigger(input_name="work")(call_model)
 bp.activity_trigger(input_name="work")(run_tool)
 bp.activity_trigger(input_name="work")(park_turn)
@@ -28,12 +23,12 @@ bp.activity_trigger(input_name="looks")(look)
 @bp.timer_trigger(arg_name="timer", schedule=settings().timings.sweep_schedule, run_on_startup=True)
 @bp.durable_client_input(client_name="client")
 async def sweep_turns(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:  # noqa: ARG001
-    """Repair what died between two lines."""
+    """Repair what was interrupted when a process died."""
     await sweep(client)
 
 
 @bp.timer_trigger(arg_name="timer", schedule="0 17 * * * *")
 @bp.durable_client_input(client_name="client")
 async def purge_instances(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:  # noqa: ARG001
-    """Forget the instances of turns that ended long ago."""
+    """Delete the histories of instances that ended long ago."""
     await purge(client)

@@ -1,45 +1,34 @@
-"""Payloads that live in orchestration histories: ids and limits, never texts.
+"""The payloads that live in orchestration histories, and one table: activity and outcome -> what `run_turn` does next.
 
-Histories outlive deployments: add optional fields, never rename or remove one.
+Histories outlive deployments: add optional fields and outcomes, never rename or remove one.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Self, TypeAlias
+from enum import IntEnum, auto
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from shared.domain.ids import InstanceId, SessionId, TurnId
 from shared.domain.turn import Fence
 from shared.domain.values import Failure, TurnOutcome
+from shared.scheduler import Payload, TurnStart
+from shared.services.turns.approvals import ParkOutcome
+from shared.services.turns.attempts import AttemptRequest, Verdict
+from shared.services.turns.endings import EndOutcome, EndRequest
+from shared.services.turns.model_calls import ModelCallOutcome
+from shared.services.turns.tool_calls import ToolCallOutcome
 
-ActivityName: TypeAlias = Literal["call_model", "run_tool", "park_turn", "finish_turn"]
-
-
-class _Payload(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    def dump(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_none=True)
-
-
-class TurnInput(_Payload):
-    """What `run_turn` is started with; everything it branches on is here or in a reply."""
-
-    session_id: SessionId
-    turn_id: TurnId
-    instance_id: InstanceId
-    deadline: AwareDatetime
-    max_steps: int
-    look_after_seconds: float
-    first_attempt: int = 1
-    trace_id: str | None = None
+Outcome = TypeVar("Outcome", bound=str)
 
 
-class Work(_Payload):
-    """One attempt of one activity of a turn. `call_id` names the tool call; `ends` is what finish_turn is to record.
+class Work(Payload):
+    """One attempt of one activity of a turn.
 
-    `goes_on_after`: the step after which finish_turn may let the turn go on instead; absent where no step may follow.
-    `trace_id`: the trace of the request that posted the turn. `after`: what the attempt before this one failed with.
+    `call_id` names the tool call. `after`: the code of the failure of the attempt before this one. For `finish_turn`:
+    `ends` and `failure` say how the turn is to end; after the step `continues_after` it may continue instead.
     """
 
     session_id: SessionId
@@ -51,21 +40,13 @@ class Work(_Payload):
     last_step: bool = False
     call_id: str | None = None
     ends: TurnOutcome | None = None
-    goes_on_after: int | None = None
+    continues_after: int | None = None
     failure: Failure | None = None
     trace_id: str | None = None
     after: str | None = None
 
-    @property
-    def fence(self) -> Fence:
-        return Fence(self.turn_id, self.instance_id)
-
-    def time_left(self, now: datetime) -> float:
-        """Seconds until the turn's deadline; never negative."""
-        return max(0.0, (self.deadline - now).total_seconds())
-
     @classmethod
-    def of(cls, turn: TurnInput, **details: Any) -> Self:
+    def of(cls, turn: TurnStart, **details: Any) -> Self:
         return cls(
             session_id=turn.session_id,
             turn_id=turn.turn_id,
@@ -75,31 +56,121 @@ class Work(_Payload):
             **details,
         )
 
+    @property
+    def fence(self) -> Fence:
+        return Fence(self.turn_id, self.instance_id)
 
-class Reply(_Payload):
-    """What an activity gives back.
+    @property
+    def attempt_request(self) -> AttemptRequest:
+        return AttemptRequest(
+            session_id=self.session_id,
+            fence=self.fence,
+            step=self.step,
+            attempt=self.attempt,
+            deadline=self.deadline,
+            last_step=self.last_step,
+            call_id=self.call_id,
+        )
 
-    `done`: recorded. `ended`: recorded, with the turn's end. `tools`: recorded, and these calls are to be run.
-    `cancelled`: the turn is to stop. `failed`: for good, with the reason. `again`: this attempt failed, another may
-    not. `superseded`: not this instance's any more. `goes_on`: the turn is not to end yet, a message was put into it
-    that the next step is to read. `waits`: the tool call can't be run before something comes from outside. `parked`:
-    the turn goes on under another instance, later.
-    """
+    def end_request(self, now: datetime) -> EndRequest:
+        return EndRequest(self.ends or "failed", self.failure, self.continues_after, has_time=now < self.deadline)
 
-    outcome: Literal[
-        "done", "ended", "tools", "cancelled", "failed", "again", "superseded", "goes_on", "waits", "parked"
-    ]
+
+class Reply(Payload, Generic[Outcome]):
+    """What an activity returns. The services say what their outcomes mean. `call_ids` are the tool calls to run."""
+
+    outcome: Outcome
     call_ids: list[str] = []
     failure: Failure | None = None
 
 
-class LookInput(_Payload):
-    """The attempts in flight that `look` is to judge."""
+class Next(IntEnum):
+    """What `run_turn` does after a reply. Of the replies of several tool calls, the smallest value decides."""
+
+    END_INSTANCE = auto()
+    """Nothing more: the turn has ended or is parked, or it does not belong to this instance any more."""
+    CANCEL_TURN = auto()
+    FAIL_TURN = auto()
+    PARK_TURN = auto()
+    NEXT_STEP = auto()
+    RUN_TOOLS = auto()
+    COMPLETE_TURN = auto()
+    RETRY = auto()
+    """Make another attempt, until there have been too many."""
+    FAIL_INSTANCE = auto()
+    """The sweep hands the turn over to another instance, or ends it at its deadline."""
+
+
+@dataclass(frozen=True)
+class Activity(Generic[Outcome]):
+    """An activity that `run_turn` supervises, and what is next after each of its outcomes."""
+
+    name: str
+    reply: type[Reply[Outcome]]
+    next: Mapping[Outcome, Next]
+
+
+Failed: TypeAlias = Literal["failed"]
+"""Supervision replies this for every activity whose attempts have failed too often."""
+
+ModelReply: TypeAlias = Reply[ModelCallOutcome]
+ToolReply: TypeAlias = Reply[ToolCallOutcome]
+ParkReply: TypeAlias = Reply[ParkOutcome | Failed]
+EndReply: TypeAlias = Reply[EndOutcome | Failed]
+
+CALL_MODEL = Activity(
+    "call_model",
+    ModelReply,
+    {
+        "done": Next.COMPLETE_TURN,
+        "ended": Next.END_INSTANCE,
+        "tools": Next.RUN_TOOLS,
+        "cancelled": Next.CANCEL_TURN,
+        "failed": Next.FAIL_TURN,
+        "retry": Next.RETRY,
+        "superseded": Next.END_INSTANCE,
+    },
+)
+RUN_TOOL = Activity(
+    "run_tool",
+    ToolReply,
+    {
+        "done": Next.NEXT_STEP,
+        "waits": Next.PARK_TURN,
+        "cancelled": Next.CANCEL_TURN,
+        "failed": Next.FAIL_TURN,
+        "superseded": Next.END_INSTANCE,
+    },
+)
+PARK_TURN = Activity(
+    "park_turn",
+    ParkReply,
+    {
+        "parked": Next.END_INSTANCE,
+        "cancelled": Next.CANCEL_TURN,
+        "failed": Next.FAIL_TURN,
+        "superseded": Next.END_INSTANCE,
+    },
+)
+FINISH_TURN = Activity(
+    "finish_turn",
+    EndReply,
+    {
+        "done": Next.END_INSTANCE,
+        "continues": Next.NEXT_STEP,
+        "failed": Next.FAIL_INSTANCE,
+        "superseded": Next.END_INSTANCE,
+    },
+)
+
+
+class LookInput(Payload):
+    """The running attempts that `look` is to check."""
 
     work: list[Work]
 
 
-class LookReply(_Payload):
-    """For each attempt, in order: `alive`, `dead`, or `unbegun` (still queued, or its message is lost)."""
+class LookReply(Payload):
+    """A verdict on each attempt, in the same order."""
 
-    verdicts: list[Literal["alive", "dead", "unbegun"]]
+    verdicts: list[Verdict]

@@ -1,61 +1,82 @@
 """The orchestrator: one turn, one terminal event."""
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
 
 import azure.durable_functions as df
 
-from orchestrations.contracts import Reply, TurnInput, Work
+from orchestrations.contracts import CALL_MODEL, FINISH_TURN, PARK_TURN, RUN_TOOL, Next, Reply, ToolReply, Work
 from orchestrations.supervise import supervised
 from shared.domain.values import Failure, TurnOutcome
+from shared.scheduler import TurnStart
 
-_ENDS: dict[str, TurnOutcome] = {"done": "completed", "cancelled": "cancelled", "failed": "failed"}
+_ENDS: dict[Next, TurnOutcome] = {
+    Next.COMPLETE_TURN: "completed",
+    Next.CANCEL_TURN: "cancelled",
+    Next.FAIL_TURN: "failed",
+}
+
+
+class _Stop(NamedTuple):
+    """The step after which the steps stopped, the reply that stopped them, and what to do next."""
+
+    step: int
+    next: Next
+    reply: Reply[Any]
 
 
 def run_turn(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
-    """Call the model, run the tools it asks for, and again, until it stops; then end the turn.
+    """Call the model and run the tools that it requests, until it requests none. Then end the turn.
 
-    A model call that leaves nothing to do has ended the turn itself. A message put into the turn that no call has read
-    lets it go on. An instance that is superseded ends without a word: the turn has ended or is another instance's. So
-    does one whose turn is parked until somebody has acted.
+    A model call that leaves nothing to do has ended the turn itself. If a message was put into the turn and no model
+    call has read it, the turn continues. An instance that is superseded ends without another event, and so does one
+    whose turn is parked: another instance resumes the turn.
     """
-    turn = TurnInput.model_validate(context.get_input())
+    turn = TurnStart.model_validate(context.get_input())
     step = 0
     while True:
-        step, reply = yield from _steps(context, turn, step + 1)
-        if reply.outcome in {"ended", "superseded", "parked"}:
+        step, then, reply = yield from _steps(context, turn, step + 1)
+        if then is Next.END_INSTANCE:
             return reply.dump()
-        goes_on_after = step if reply.outcome == "done" and step < turn.max_steps else None
-        ends = Work.of(turn, ends=_ENDS[reply.outcome], failure=reply.failure, goes_on_after=goes_on_after)
-        (end,) = yield from supervised(context, turn, "finish_turn", [ends])
-        if end.outcome == "failed":
-            # The sweep hands the turn to another instance, or ends it at its deadline.
-            raise RuntimeError(f"finish_turn failed: {end.failure}")
-        if end.outcome != "goes_on":
-            return end.dump()
+        may_continue = then is Next.COMPLETE_TURN and step < turn.max_steps
+        continues_after = step if may_continue else None
+        ends = Work.of(turn, ends=_ENDS[then], failure=reply.failure, continues_after=continues_after)
+        (end,) = yield from supervised(context, turn, FINISH_TURN, [ends])
+        match FINISH_TURN.next[end.outcome]:
+            case Next.NEXT_STEP:
+                continue
+            case Next.FAIL_INSTANCE:
+                raise RuntimeError(f"finish_turn failed: {end.failure}")
+            case _:
+                return end.dump()
 
 
-def _steps(
-    context: df.DurableOrchestrationContext, turn: TurnInput, first: int
-) -> Generator[Any, Any, tuple[int, Reply]]:
-    """Steps from `first` on until the model stops, or the turn has to; the last step, and how it ended."""
+def _steps(context: df.DurableOrchestrationContext, turn: TurnStart, first: int) -> Generator[Any, Any, _Stop]:
+    """Steps from `first` on, until the model stops or the turn has to."""
     for step in range(first, turn.max_steps + 1):
         if context.current_utc_datetime >= turn.deadline:
-            return step, _failed("turn_timeout", "The turn took longer than it may.")
+            return _failed(step, "turn_timeout", "The turn took longer than it may.")
         call = Work.of(turn, step=step, attempt=turn.first_attempt, last_step=step == turn.max_steps)
-        (reply,) = yield from supervised(context, turn, "call_model", [call])
-        if reply.outcome != "tools":
-            return step, reply
+        (reply,) = yield from supervised(context, turn, CALL_MODEL, [call])
+        if (then := CALL_MODEL.next[reply.outcome]) is not Next.RUN_TOOLS:
+            return _Stop(step, then, reply)
         calls = [Work.of(turn, step=step, attempt=turn.first_attempt, call_id=call_id) for call_id in reply.call_ids]
-        replies = yield from supervised(context, turn, "run_tool", calls)
-        for stop in ("superseded", "cancelled", "failed"):
-            if stopped := next((reply for reply in replies if reply.outcome == stop), None):
-                return step, stopped
-        if any(reply.outcome == "waits" for reply in replies):
-            (parked,) = yield from supervised(context, turn, "park_turn", [Work.of(turn)])
-            return step, parked
-    return turn.max_steps, _failed("step_limit", f"The model still asked for tools after {turn.max_steps} steps.")
+        replies = yield from supervised(context, turn, RUN_TOOL, calls)
+        then, decisive = _decisive(replies)
+        if then is Next.PARK_TURN:
+            (parked,) = yield from supervised(context, turn, PARK_TURN, [Work.of(turn)])
+            return _Stop(step, PARK_TURN.next[parked.outcome], parked)
+        if then is not Next.NEXT_STEP:
+            return _Stop(step, then, decisive)
+    return _failed(turn.max_steps, "step_limit", f"The model still asked for tools after {turn.max_steps} steps.")
 
 
-def _failed(code: str, message: str) -> Reply:
-    return Reply(outcome="failed", failure=Failure(code=code, message=message))
+def _decisive(replies: Sequence[ToolReply]) -> tuple[Next, ToolReply]:
+    """The reply that decides what is next after several tool calls; of equal ones, the first."""
+    decisive = min(replies, key=lambda reply: RUN_TOOL.next[reply.outcome])
+    return RUN_TOOL.next[decisive.outcome], decisive
+
+
+def _failed(step: int, code: str, message: str) -> _Stop:
+    failure = Failure(code=code, message=message)
+    return _Stop(step, Next.FAIL_TURN, Reply[Any](outcome="failed", failure=failure))

@@ -1,47 +1,54 @@
-"""Attempts: start activities, look after them, try again what died. The orchestrator numbers them."""
+"""Attempts: start activities, check that they are alive, and retry those that failed or were lost."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Generic, cast
 
 import azure.durable_functions as df
 from azure.durable_functions.models.Task import TaskBase, TimerTask
 
-from orchestrations.contracts import ActivityName, LookInput, LookReply, Reply, TurnInput, Work
+from orchestrations.contracts import Activity, LookInput, LookReply, Next, Outcome, Reply, Work
 from shared.domain.values import Failure
+from shared.scheduler import TurnStart
+from shared.services.turns.attempts import Verdict
 
 MAX_FAILURES = 3
-_UNBEGUN_LOOKS = 2
+_MAX_NOT_BEGUN = 2
+
+_BROKE_OFF = Failure(code="attempt_failed", message="The attempt broke off.", retryable=True)
+_LOST = Failure(code="attempt_lost", message="The attempt fell silent.", retryable=True)
+_OVERDUE = Failure(code="turn_timeout", message="The turn took longer than it may.", retryable=True)
 
 
 @dataclass
-class _Job:
-    """One activity under supervision."""
+class _Job(Generic[Outcome]):
+    """One supervised activity. `not_begun` counts the checks in a row that found its attempt not begun."""
 
-    name: ActivityName
     work: Work
     task: TaskBase
     failures: int = 0
-    unbegun: int = 0
-    reply: Reply | None = None
+    not_begun: int = 0
+    reply: Reply[Outcome] | None = None
 
 
-class _Supervision:
-    """Races activities against a timer; when that fires, `look` says which of them live.
+class _Supervision(Generic[Outcome]):
+    """Waits for activities and for a timer; when the timer fires, the activity `look` checks the attempts.
 
-    Every wait is on tasks whose loss is noticed: a `look` that never comes back is replaced when the timer fires again.
+    Each wait includes the timer, so every loss is noticed. A `look` that never returns is replaced when the timer
+    fires again. The orchestrator numbers the attempts.
     """
 
-    def __init__(self, context: df.DurableOrchestrationContext, turn: TurnInput) -> None:
+    def __init__(self, context: df.DurableOrchestrationContext, turn: TurnStart, activity: Activity[Outcome]) -> None:
         self._context = context
         self._turn = turn
+        self._activity = activity
         self._timer: TimerTask | None = None
         self._look: TaskBase | None = None
-        self._looked_at: list[tuple[_Job, int]] = []
+        self._checked: list[tuple[_Job[Outcome], int]] = []
 
-    def run(self, name: ActivityName, works: Sequence[Work]) -> Generator[Any, Any, list[Reply]]:
-        jobs = [_Job(name, work, self._context.call_activity(name, work.dump())) for work in works]
+    def run(self, works: Sequence[Work]) -> Generator[Any, Any, list[Reply[Outcome]]]:
+        jobs = [_Job[Outcome](work, self._call(work)) for work in works]
         while open_jobs := [job for job in jobs if job.reply is None]:
             timer = self._ticking()
             look = [] if self._look is None else [self._look]
@@ -50,82 +57,88 @@ class _Supervision:
                 if job.task.is_completed:
                     self._settle(job)
             if self._look is not None and self._look.is_completed:
-                self._judge(self._look.result)
+                self._apply_verdicts(self._look.result)
             if timer.is_completed:
-                self._look_at([job for job in open_jobs if job.reply is None])
+                self._check([job for job in open_jobs if job.reply is None])
         if self._timer is not None:
             self._timer.cancel()
         return [job.reply for job in jobs if job.reply is not None]
 
+    def _call(self, work: Work) -> TaskBase:
+        return self._context.call_activity(self._activity.name, work.dump())
+
     def _ticking(self) -> TimerTask:
         if self._timer is None:
-            pause = timedelta(seconds=self._turn.look_after_seconds)
+            pause = timedelta(seconds=self._turn.check_after_seconds)
             timer = self._context.create_timer(self._context.current_utc_datetime + pause)
             self._timer = cast("TimerTask", timer)
         return self._timer
 
-    def _settle(self, job: _Job) -> None:
-        # A failed task's result is the exception: task_any raises nothing.
+    def _settle(self, job: _Job[Outcome]) -> None:
+        # The result of a failed task is the exception: task_any raises nothing.
         result = job.task.result
         if isinstance(result, Exception):
-            failure = Failure(code="attempt_failed", message="The attempt broke off.", retryable=True)
-            self._fail(job, failure)
+            self._fail(job, _BROKE_OFF)
             return
-        reply = Reply.model_validate(result)
-        if reply.outcome == "again":
-            self._fail(job, reply.failure or Failure(code="attempt_failed", message="The attempt failed."))
+        reply = self._activity.reply.model_validate(result)
+        if self._activity.next[reply.outcome] is Next.RETRY:
+            self._fail(job, reply.failure or _BROKE_OFF)
         else:
             job.reply = reply
 
-    def _fail(self, job: _Job, failure: Failure) -> None:
+    def _fail(self, job: _Job[Outcome], failure: Failure) -> None:
         job.failures += 1
         if job.failures >= MAX_FAILURES:
-            job.reply = Reply(outcome="failed", failure=failure)
+            job.reply = _failed(failure)
         else:
-            self._try_again(job, failure.code)
+            self._retry(job, failure.code)
 
-    def _try_again(self, job: _Job, after: str | None = None) -> None:
-        job.unbegun = 0
+    def _retry(self, job: _Job[Outcome], after: str | None = None) -> None:
+        job.not_begun = 0
         job.work = job.work.model_copy(update={"attempt": job.work.attempt + 1, "after": after})
-        job.task = self._context.call_activity(job.name, job.work.dump())
+        job.task = self._call(job.work)
 
-    def _look_at(self, jobs: list[_Job]) -> None:
+    def _check(self, jobs: list[_Job[Outcome]]) -> None:
         self._timer = None
         if self._is_overdue():
-            failure = Failure(code="turn_timeout", message="The turn took longer than it may.", retryable=True)
             for job in jobs:
-                job.reply = Reply(outcome="failed", failure=failure)
+                job.reply = _failed(_OVERDUE)
         elif jobs:
-            self._looked_at = [(job, job.work.attempt) for job in jobs]
+            self._checked = [(job, job.work.attempt) for job in jobs]
             self._look = self._context.call_activity("look", LookInput(work=[job.work for job in jobs]).dump())
 
-    def _judge(self, result: Any) -> None:
+    def _apply_verdicts(self, result: Any) -> None:
         self._look = None
         if isinstance(result, Exception):
             return
-        for (job, attempt), verdict in zip(self._looked_at, LookReply.model_validate(result).verdicts, strict=True):
-            # Of an attempt that ended since, and of one that took its place, this look knows nothing.
-            if job.reply is not None or job.task.is_completed or job.work.attempt != attempt:
-                continue
-            job.unbegun = job.unbegun + 1 if verdict == "unbegun" else 0
-            if verdict == "dead":
-                failure = Failure(code="attempt_lost", message="The attempt fell silent.", retryable=True)
-                self._fail(job, failure)
-            elif job.unbegun >= _UNBEGUN_LOOKS:
-                # It may only be queued, so it doesn't count as a failure; the log lets just one of both begin.
-                self._try_again(job)
+        for (job, attempt), verdict in zip(self._checked, LookReply.model_validate(result).verdicts, strict=True):
+            # The verdict does not apply if the attempt has ended since, or another attempt has replaced it.
+            if job.reply is None and not job.task.is_completed and job.work.attempt == attempt:
+                self._apply(verdict, job)
+
+    def _apply(self, verdict: Verdict, job: _Job[Outcome]) -> None:
+        job.not_begun = job.not_begun + 1 if verdict == "not_begun" else 0
+        if verdict == "lost":
+            self._fail(job, _LOST)
+        elif job.not_begun >= _MAX_NOT_BEGUN:
+            # It may only be queued, so this does not count as a failure. The log lets only one of both begin.
+            self._retry(job)
 
     def _is_overdue(self) -> bool:
-        grace = timedelta(seconds=self._turn.look_after_seconds)
+        grace = timedelta(seconds=self._turn.check_after_seconds)
         return self._context.current_utc_datetime > self._turn.deadline + grace
 
 
-def supervised(
-    context: df.DurableOrchestrationContext, turn: TurnInput, name: ActivityName, works: Sequence[Work]
-) -> Generator[Any, Any, list[Reply]]:
-    """Run activities side by side until each has a reply; one that fails three times has `failed`.
+def _failed(failure: Failure) -> Reply[Any]:
+    return Reply[Any](outcome="failed", failure=failure)
 
-    An attempt that was looked at between its end and the arrival of its reply may be judged dead: the next one then
+
+def supervised(
+    context: df.DurableOrchestrationContext, turn: TurnStart, activity: Activity[Outcome], works: Sequence[Work]
+) -> Generator[Any, Any, list[Reply[Outcome]]]:
+    """Run activities at the same time until each has a reply. After three failures of one, its reply is `failed`.
+
+    An attempt that was checked between its end and the arrival of its reply may be found lost. The next attempt then
     finds everything recorded and gives the same reply.
     """
-    return (yield from _Supervision(context, turn).run(name, works))
+    return (yield from _Supervision(context, turn, activity).run(works))

@@ -1,4 +1,4 @@
-"""Activities as telemetry tells them: each attempt is a span of its own, in the trace of its turn."""
+"""Spans of activities and tools: each attempt is one span in the trace of its turn."""
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -10,25 +10,26 @@ from pydantic_core import to_json
 
 from orchestrations.contracts import Work
 from shared.domain.values import ToolCall, ToolOutcome
+from shared.services.turns.tool_calls import RunTool
 from shared.telemetry import names
 from shared.telemetry.ids import context_of, turn_span
 from shared.telemetry.recorder import Telemetry, current_telemetry, failed
 from shared.telemetry.turns import Attempt, current_attempt, tool_label
 
-Activity = TypeVar("Activity", bound=Callable[..., Awaitable[dict[str, Any]]])
+ActivityFunction = TypeVar("ActivityFunction", bound=Callable[..., Awaitable[dict[str, Any]]])
 
 
-def traced_activity(activity: Activity) -> Activity:
-    """Tell of each execution of `activity`: which attempt at what it is, and what came of it.
+def traced_activity(activity: ActivityFunction) -> ActivityFunction:
+    """Trace each execution of `activity`: which attempt it is, and its outcome.
 
-    The orchestrator itself tells nothing: it is replayed.
+    The orchestrator itself is not traced, because it is replayed.
     """
 
     @wraps(activity)
     async def run(work: Any, *clients: Any, **bindings: Any) -> dict[str, Any]:
-        if (on := current_telemetry()) is None:
+        if (telemetry := current_telemetry()) is None:
             return await activity(work, *clients, **bindings)
-        with _attempt(on, activity.__name__, Work.model_validate(work)) as span:
+        with _attempt(telemetry, activity.__name__, Work.model_validate(work)) as span:
             reply = await activity(work, *clients, **bindings)
             span.set_attribute(names.OUTCOME, reply["outcome"])
             if "failure" in reply:
@@ -39,7 +40,7 @@ def traced_activity(activity: Activity) -> Activity:
 
 
 @contextmanager
-def _attempt(on: Telemetry, name: str, work: Work) -> Generator[Span]:
+def _attempt(telemetry: Telemetry, name: str, work: Work) -> Generator[Span]:
     attributes = {
         names.SESSION: work.session_id,
         names.TURN: work.turn_id,
@@ -49,7 +50,7 @@ def _attempt(on: Telemetry, name: str, work: Work) -> Generator[Span]:
         names.AFTER: work.after,
         names.TOOL_CALL: work.call_id,
     }
-    with on.span(name, attributes, parent=context_of(work.trace_id, turn_span(work.turn_id))) as span:
+    with telemetry.span(name, attributes, parent=context_of(work.trace_id, turn_span(work.turn_id))) as span:
         attempt = Attempt(span)
         token = current_attempt.set(attempt)
         try:
@@ -60,38 +61,22 @@ def _attempt(on: Telemetry, name: str, work: Work) -> Generator[Span]:
                 span.set_attribute(names.FLUSHES, attempt.flushes)
 
 
-class ToolSpan:
-    """What is told of a tool's run; where nothing is told, this."""
-
-    def ended(self, outcome: ToolOutcome) -> None:
-        """It gave an outcome."""
-
-
-_UNTOLD = ToolSpan()
-
-
-class _ToldTool(ToolSpan):
-    def __init__(self, on: Telemetry, span: Span) -> None:
-        self._on = on
-        self._span = span
-
-    def ended(self, outcome: ToolOutcome) -> None:
-        self._span.set_attribute(names.OUTCOME, outcome.status)
-        if outcome.status == "failed":
-            failed(self._span, "tool_failed")
-        if self._on.content:
-            self._span.set_attribute(names.TOOL_RESULT, to_json(outcome.response).decode())
-
-
-@contextmanager
-def tool_span(call: ToolCall) -> Generator[ToolSpan]:
-    """The run of a tool, current while the body runs."""
-    if (on := current_telemetry()) is None:
-        yield _UNTOLD
-        return
+async def traced_tool(call: ToolCall, run: RunTool) -> ToolOutcome:
+    """Run a tool within a span that records its outcome."""
+    if (telemetry := current_telemetry()) is None:
+        return await run()
     label = tool_label(call.name)
     attributes = {names.OPERATION: "execute_tool", names.TOOL: label, names.TOOL_CALL: call.id}
-    if on.content:
+    if telemetry.content:
         attributes[names.TOOL_ARGUMENTS] = call.arguments
-    with on.timed(names.TOOL_SECONDS, {names.TOOL: label}), on.span(f"execute_tool {label}", attributes) as span:
-        yield _ToldTool(on, span)
+    with (
+        telemetry.timed(names.TOOL_SECONDS, {names.TOOL: label}),
+        telemetry.span(f"execute_tool {label}", attributes) as span,
+    ):
+        outcome = await run()
+        span.set_attribute(names.OUTCOME, outcome.status)
+        if outcome.status == "failed":
+            failed(span, "tool_failed")
+        if telemetry.content:
+            span.set_attribute(names.TOOL_RESULT, to_json(outcome.response).decode())
+        return outcome

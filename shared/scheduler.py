@@ -1,41 +1,85 @@
-"""Starting turns: the only place that knows the Durable Functions client, whose next version renames its methods."""
+"""Starting turns: what an instance is given, and the only use of the Durable Functions client that starts it.
+
+The next version of that client renames its methods.
+"""
 
 import logging
+from datetime import timedelta
+from typing import Any
 
 import azure.durable_functions as df
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.agents.registry import step_limit
-from shared.domain.ids import InstanceId
-from shared.ports import TurnStart
+from shared.domain.ids import InstanceId, SessionId, TurnId
+from shared.domain.session import ActiveTurn, SessionState
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
+class Payload(BaseModel):
+    """A value that lives in orchestration histories: ids and limits, never texts.
+
+    Histories outlive deployments: add optional fields, never rename or remove one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    def dump(self) -> dict[str, Any]:
+        """The value as JSON."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class TurnStart(Payload):
+    """The input of `run_turn`. Everything that `run_turn` branches on is here or in an activity's reply.
+
+    `first_attempt` is higher than the number of every attempt that an earlier instance may have begun. `trace_id` is
+    the trace of the request that posted the turn's message.
+    """
+
+    session_id: SessionId
+    turn_id: TurnId
+    instance_id: InstanceId
+    deadline: AwareDatetime
+    max_steps: int
+    check_after_seconds: float
+    first_attempt: int = 1
+    trace_id: str | None = None
+
+
+def turn_start(session_id: SessionId, turn: ActiveTurn, settings: Settings) -> TurnStart:
+    """The start of the instance that is to run `turn` now."""
+    return TurnStart(
+        session_id=session_id,
+        turn_id=turn.turn_id,
+        instance_id=turn.instance_id,
+        # Not since the turn's start: the time that it was parked does not count.
+        deadline=turn.running_since + timedelta(seconds=settings.turn_timeout_seconds),
+        max_steps=step_limit(turn.agent, settings.max_steps),
+        check_after_seconds=settings.timings.look_after.total_seconds(),
+        first_attempt=turn.first_attempt,
+        trace_id=turn.trace_id,
+    )
+
+
 class DurableTurnScheduler:
-    """See `shared.ports.TurnScheduler`. The client is the one bound to the running function."""
+    """Implements `shared.ports.TurnScheduler`. The client is the one bound to the running function."""
 
     def __init__(self, client: df.DurableOrchestrationClient, settings: Settings) -> None:
         self._client = client
         self._settings = settings
 
-    async def start(self, turn: TurnStart) -> None:
-        payload = {
-            "session_id": turn.session_id,
-            "turn_id": turn.turn_id,
-            "instance_id": turn.instance_id,
-            "deadline": turn.deadline.isoformat(),
-            "max_steps": step_limit(turn.agent, self._settings.max_steps),
-            "look_after_seconds": self._settings.timings.look_after.total_seconds(),
-            "first_attempt": turn.first_attempt,
-            "trace_id": turn.trace_id,
-        }
+    async def start(self, state: SessionState) -> None:
+        if state.active_turn is None:
+            return
+        start = turn_start(state.session_id, state.active_turn, self._settings)
         try:
-            await self._client.start_new("run_turn", turn.instance_id, payload)
+            await self._client.start_new("run_turn", start.instance_id, start.dump())
         except Exception as error:  # noqa: BLE001  # the SDK raises bare Exceptions
             if "OrchestrationAlreadyExistsException" not in str(error):
-                # The turn is claimed in the log, and that is what was acknowledged: the sweep starts it.
-                _log.warning("instance %s could not be started now: %s", turn.instance_id, error)
+                # The turn is claimed in the log, and that claim was acknowledged: the sweep starts the instance.
+                _log.warning("instance %s could not be started now: %s", start.instance_id, error)
 
     async def exists(self, instance_id: InstanceId) -> bool:
         return (await self._client.get_status(instance_id)).runtime_status is not None

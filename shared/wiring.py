@@ -21,9 +21,14 @@ from shared.services.projects import Projects
 from shared.services.rooms import Rooms
 from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Actions
+from shared.services.turns.attempts import Liveness
 from shared.services.turns.cancelling import Control
 from shared.services.turns.endings import Endings
-from shared.services.turns.submit import TurnLimits, Turns
+from shared.services.turns.model_calls import ModelCalls
+from shared.services.turns.relay import Relay
+from shared.services.turns.repair import ProjectRepair, Repair
+from shared.services.turns.submit import MessageLimits, Turns
+from shared.services.turns.tool_calls import ToolCalls
 from shared.settings import Settings, settings
 from shared.stores import Stores, cosmos, sqlite
 from shared.telemetry.models import observe_model
@@ -85,8 +90,7 @@ class Services:
 
     @cached_property
     def turns(self) -> Turns:
-        limits = TurnLimits(
-            timeout=self.turn_timeout,
+        limits = MessageLimits(
             queue=self.settings.queue_limit,
             default_model=self.settings.model,
             allowed_models=self.settings.allowed_models,
@@ -107,15 +111,50 @@ class Services:
 
     @cached_property
     def control(self) -> Control:
-        return Control(self.log, self.clock, self.turn_timeout)
+        return Control(self.log, self.clock)
 
     @cached_property
     def actions(self) -> Actions:
-        return Actions(self.log, self.clock, self.turn_timeout, self.settings.approval_timeout)
+        return Actions(self.log, self.clock, self.settings.approval_timeout)
 
     @cached_property
     def endings(self) -> Endings:
-        return Endings(self.log, self.clock, self.turn_timeout, self.vibecoding)
+        return Endings(self.log, self.clock, self.vibecoding)
+
+    @cached_property
+    def model_calls(self) -> ModelCalls:
+        return ModelCalls(
+            log=self.log,
+            clock=self.clock,
+            vibecoding=self.vibecoding,
+            model=self.model,
+            new_relay=lambda: Relay(self.settings.flush_ms, self.settings.delta_flush_bytes),
+            lease_after=self.settings.timings.lease_after,
+        )
+
+    @cached_property
+    def tool_calls(self) -> ToolCalls:
+        return ToolCalls(self.log, self.clock, self.vibecoding, self.settings.timings.lease_after)
+
+    @cached_property
+    def liveness(self) -> Liveness:
+        return Liveness(self.log, self.settings.timings.dead_after)
+
+    @cached_property
+    def repair(self) -> Repair:
+        return Repair(
+            log=self.log,
+            clock=self.clock,
+            forks=self.forks,
+            actions=self.actions,
+            endings=self.endings,
+            timings=self.settings.timings,
+            turn_timeout=self.turn_timeout,
+        )
+
+    @cached_property
+    def project_repair(self) -> ProjectRepair:
+        return ProjectRepair(self.project_store, self.projects, self.settings.timings.clear_after)
 
     @cached_property
     def vibecoding(self) -> Vibecoding:

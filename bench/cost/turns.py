@@ -89,7 +89,7 @@ class App:
         own = [request for request in requests[opening:] if request.session_id == session_id]
         return Turn(
             before=requests[:opening],
-            own=[request for request in own if not _has_caller(request, "bench/", "orchestrations/sweep.py")],
+            own=[request for request in own if not _has_caller(request, "bench/", "shared/services/turns/repair.py")],
             reading=[request for request in own if _has_caller(request, "bench/")],
             seconds=time.perf_counter() - began - 0.5,
         )

@@ -79,9 +79,9 @@ async def post_message(req: Request, client: df.DurableOrchestrationClient) -> R
     command, who, session_id = parsed(PostMessage, body), caller(req), session_id_of(req)
     new = NewMessage(command.text, who.trace_id, command.agent, command.model, command.on_busy, dict(command.metadata))
 
-    submission = await services().turns.submit(who.owner, session_id, new, idempotency_key(req, body))
+    scheduler = DurableTurnScheduler(client, services().settings)
+    submission = await services().turns.submit(who.owner, session_id, new, scheduler, idempotency_key(req, body))
     told_posting(submission)
-    await services().turns.start(submission, DurableTurnScheduler(client, services().settings))
 
     return await _answer(req, submission)
 
@@ -166,8 +166,8 @@ async def cancel_turn(req: Request, client: df.DurableOrchestrationClient) -> Re
     command, key = parsed(Cancel, body), idempotency_key(req, body)
     wish = CancelRequest(who.trace_id, command.turn_id, command.reason, clears_queue=command.queue == "clear")
 
-    asked = await services().control.cancel(who.owner, session_id_of(req), wish, key)
-    await services().control.start(asked, DurableTurnScheduler(client, services().settings))
+    scheduler = DurableTurnScheduler(client, services().settings)
+    asked = await services().control.cancel(who.owner, session_id_of(req), wish, scheduler, key)
 
     return await _cancelled(req, asked)
 

@@ -29,7 +29,7 @@ from shared.domain.errors import (
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.values import ActionDecision
 from shared.scheduler import DurableTurnScheduler
-from shared.services.turns.approvals import Decided
+from shared.services.turns.approvals import Decided, DecisionRequest
 from shared.wiring import services
 
 bp = df.Blueprint()
@@ -138,10 +138,10 @@ async def answer_tool_call(req: Request, client: df.DurableOrchestrationClient) 
 
 async def _decided(req: Request, client: df.DurableOrchestrationClient, body: bytes, ruling: Resolution) -> Response:
     """Record the decision, let the turn go on if it was the last one, and say what is still open."""
-    who, session_id, call_id = caller(req), session_id_of(req), req.path_params["call_id"]
-    actions, key = services().actions, idempotency_key(req, body)
-    decided = await actions.decide(who.owner, session_id, call_id, ruling, trace_id=who.trace_id, key=key)
-    await actions.start(decided, DurableTurnScheduler(client, services().settings))
+    who, key = caller(req), idempotency_key(req, body)
+    request = DecisionRequest(req.path_params["call_id"], ruling, who.trace_id)
+    scheduler = DurableTurnScheduler(client, services().settings)
+    decided = await services().actions.decide(who.owner, session_id_of(req), request, scheduler, key)
     return _receipt(req, decided, ruling.decision)
 
 
@@ -149,13 +149,13 @@ def _receipt(req: Request, decided: Decided, decision: ActionDecision) -> Respon
     session_id = session_id_of(req)
     body: DecisionReceipt = {
         "session_id": session_id,
-        "turn_id": decided.place.turn_id,
-        "message_id": decided.place.message_id,
+        "turn_id": decided.turn_id,
+        "message_id": decided.message_id,
         "call_id": req.path_params["call_id"],
         "decision": decision,
         "required_action": required_actions(decided.still_open),
         "trace_id": caller(req).trace_id,
     }
-    headers = {"location": f"/sessions/{session_id}/stream?after={decided.place.after}"}
+    headers = {"location": f"/sessions/{session_id}/stream?after={decided.after}"}
     headers |= {"idempotency-replayed": "true"} if decided.replayed else {}
     return ok(body, 200, headers)

@@ -1,4 +1,4 @@
-"""What tool calls wait for from outside: asking for it, deciding on it, and going on once all is decided."""
+"""What tool calls wait for from outside: requesting it, deciding on it, and resuming once everything is decided."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from shared.domain.chunks import Draft
 from shared.domain.documents import Message, ToolResult
 from shared.domain.events import EventData, ToolCallAction, ToolCallActionRequired
 from shared.domain.session import ActiveTurn
-from shared.domain.turn import handover_event, tool_completion
+from shared.domain.turn_events import handover_event, tool_completion, turn_drafts
 from shared.domain.values import ANSWER_BYTES, ActionDecision, ActionKind, ToolCall, ToolOutcome, cut
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """What was decided on a call. `outcome` is the call's answer; None where the tool is yet to run."""
+    """The decision on a call. `outcome` is the call's answer; it is None if the tool is still to run."""
 
     decision: ActionDecision
     by: str
@@ -26,70 +26,70 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What rulings append. `takes_up`: nothing is open any more, and the turn goes on under another instance."""
+    """What resolutions append. `resumes`: no call is open any more, and the next instance continues the turn."""
 
     drafts: Sequence[Draft] = ()
     results: Sequence[ToolResult] = field(default_factory=list[ToolResult])
-    takes_up: bool = False
+    resumes: bool = False
 
 
 def denial(by: str, reason: str | None) -> Resolution:
-    """A call that is not to be run; the model is told so, and why."""
-    told = f"The call was denied: {reason}" if reason else "The call was denied."
-    return Resolution("deny", by, reason, ToolOutcome(status="denied", response={"error": told}))
+    """The call is not to be run. Its answer to the model says so, and why."""
+    text = f"The call was denied: {reason}" if reason else "The call was denied."
+    return Resolution("deny", by, reason, ToolOutcome(status="denied", response={"error": text}))
 
 
 def completed(value: Any) -> ToolOutcome:
-    """What a tool gave, as JSON; cut where it is too large."""
+    """The outcome of a tool that returned `value`, as JSON; cut if it is too large."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
     kept, truncated = cut(text, ANSWER_BYTES)
-    plain = isinstance(value, str) or truncated
-    return ToolOutcome(status="completed", response=kept if plain else json.loads(text), truncated=truncated)
+    is_text = isinstance(value, str) or truncated
+    return ToolOutcome(status="completed", response=kept if is_text else json.loads(text), truncated=truncated)
 
 
 def failed(text: str) -> ToolOutcome:
+    """The outcome of a tool that failed; the model reads `text`."""
     return ToolOutcome(status="failed", response={"error": text})
 
 
-def action_events(
+def action_drafts(
     turn: ActiveTurn, waiting: Sequence[tuple[ToolCall, ActionKind]], expires_at: datetime
 ) -> list[Draft]:
-    """The events with which `turn` parks until somebody has decided on all of `waiting`."""
-    return [
-        _draft(
-            turn,
-            ToolCallActionRequired(
-                id=call.id, kind=kind, name=call.name, arguments=call.arguments, expires_at=expires_at
-            ),
-        )
+    """The events with which `turn` parks until all of `waiting` are decided."""
+    events = [
+        ToolCallActionRequired(id=call.id, kind=kind, name=call.name, arguments=call.arguments, expires_at=expires_at)
         for call, kind in waiting
     ]
+    return turn_drafts(turn, *events)
 
 
-def resolve(turn: ActiveTurn, message: Message, rulings: Mapping[str, Resolution], trace_id: str | None) -> Resolved:
-    """What `rulings` on open calls append; with the last open one, the turn's handover to its next instance."""
+def resolve(
+    turn: ActiveTurn, message: Message, resolutions: Mapping[str, Resolution], trace_id: str | None
+) -> Resolved:
+    """What `resolutions` of open calls append; after the last open call, the turn's handover to its next instance."""
     events: list[EventData] = []
     results: list[ToolResult] = []
-    for call_id, ruling in rulings.items():
-        events.append(ToolCallAction(id=call_id, decision=ruling.decision, by=ruling.by, reason=ruling.reason))
-        if ruling.outcome is not None:
-            action = turn.actions[call_id]
-            result = ToolResult(
-                id=call_id,
-                sequence=message.sequence,
-                message_id=message.message_id,
-                step=turn.step,
-                name=action.name,
-                arguments=action.arguments,
-                outcome=ruling.outcome,
-            )
+    for call_id, resolution in resolutions.items():
+        decision, by, reason = resolution.decision, resolution.by, resolution.reason
+        events.append(ToolCallAction(id=call_id, decision=decision, by=by, reason=reason))
+        if resolution.outcome is not None:
+            result = _result(turn, message, call_id, resolution.outcome)
             results.append(result)
             events.append(tool_completion(result))
-    takes_up = turn.parked and turn.open_actions.keys() <= rulings.keys()
-    if takes_up:
+    resumes = turn.parked and turn.open_actions.keys() <= resolutions.keys()
+    if resumes:
         events.append(handover_event(turn))
-    return Resolved([_draft(turn, data, trace_id) for data in events], results, takes_up)
+    return Resolved(turn_drafts(turn, *events, trace_id=trace_id), results, resumes)
 
 
-def _draft(turn: ActiveTurn, data: EventData, trace_id: str | None = None) -> Draft:
-    return Draft(data=data, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=trace_id or turn.trace_id)
+def _result(turn: ActiveTurn, message: Message, call_id: str, outcome: ToolOutcome) -> ToolResult:
+    action = turn.actions[call_id]
+    return ToolResult(
+        id=call_id,
+        sequence=message.sequence,
+        message_id=message.message_id,
+        step=turn.step,
+        name=action.name,
+        arguments=action.arguments,
+        outcome=outcome,
+    )

@@ -203,10 +203,13 @@ class VibecodeResponse(Frozen):
 
 
 class Status(Frozen):
-    """Somebody cancelled the turn (`cancelling`). The turn's instance reads this event, and ends the turn."""
+    """The turn was asked to stop (`cancelling`), or its instance fell silent and is replaced (`stalled`).
+
+    `cancelling` is the whole mechanism of a cancel. A turn is stalled until a step or a tool call of it begins or ends.
+    """
 
     type: Literal["status"] = "status"
-    status: Literal["cancelling", "cancelled", "stalled"]
+    status: Literal["cancelling", "stalled"]
     reason: str | None = None
 
 

@@ -19,7 +19,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, base32, turn_of
 from shared.domain.session import SessionState
-from shared.domain.turn import withdrawn_draft
+from shared.domain.turn_events import withdrawn_draft
 from shared.domain.values import MessageStatus, Usage
 
 _TIME_LENGTH = 10

@@ -1,4 +1,4 @@
-"""The order of waiting messages: those that are ahead, then the others as they came."""
+"""The order of the waiting messages: first those that go ahead, then the others in the order of their arrival."""
 
 from typing import TypeAlias
 
@@ -6,11 +6,11 @@ from shared.domain.ids import MessageId
 from shared.domain.values import OnBusy
 
 Queue: TypeAlias = tuple[tuple[MessageId, ...], int]
-"""The messages in the order in which they will run, and how many of them are ahead of those that were enqueued."""
+"""The messages in the order in which they will run, and how many of them are ahead of the enqueued ones."""
 
 
 def joined(queue: Queue, message_id: MessageId, on_busy: OnBusy) -> Queue:
-    """The queue with a message at the place that `on_busy` gives it."""
+    """The queue with one more message, placed as `on_busy` says."""
     waiting, ahead = queue
     match on_busy:
         case "interrupt":

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import AwareDatetime, JsonValue
 
+from shared.domain.errors import SessionNotFoundError
 from shared.domain.events import ForkedFrom
 from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, created_at_of
 from shared.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordinal, Usage, UsageRow
@@ -158,3 +159,14 @@ class SessionState(Frozen):
     def is_open(self) -> bool:
         """Whether more events will follow without another request."""
         return not self.deleted and (self.status == "running" or self.active_turn is not None or bool(self.queue))
+
+
+def require_owned(state: SessionState | None, owner: str, session_id: SessionId) -> SessionState:
+    """`state`, if it belongs to `owner`, is not deleted, and is not a copy that is still being written.
+
+    Raises:
+        SessionNotFoundError: otherwise. The error does not show whether the session exists.
+    """
+    if state is None or state.deleted or not state.is_complete or state.owner != owner:
+        raise SessionNotFoundError(session_id)
+    return state

@@ -1,5 +1,6 @@
 """How events change the active turn: its steps, attempts and actions."""
 
+from datetime import datetime
 from typing import Any
 
 from shared.domain.chunks import Event
@@ -21,6 +22,7 @@ from shared.domain.values import Usage
 
 
 def started_turn(start: RunStart, event: Event) -> ActiveTurn:
+    """The active turn after its `run.start`."""
     if event.turn_id is None or event.message_id is None:
         raise ValueError("run.start without its turn")
     return ActiveTurn(
@@ -35,40 +37,69 @@ def started_turn(start: RunStart, event: Event) -> ActiveTurn:
     )
 
 
-def turn_changes(turn: ActiveTurn | None, event: Event, writer: WriterId) -> dict[str, Any]:  # noqa: C901
+def turn_changes(turn: ActiveTurn | None, event: Event, writer: WriterId) -> dict[str, Any]:
+    """The fields of the active turn that `event`, which `writer` appended, changes."""
     if turn is None or event.turn_id != turn.turn_id:
         return {}
     match event.data:
+        case MessageStart() | MessageComplete() | TokenUsage() as data:
+            changes = _step_changes(turn, data, writer)
+        case ToolCallStart() | ToolCallComplete() | ToolCallActionRequired() | ToolCallAction() as data:
+            changes = _tool_changes(turn, data, writer)
         case RunHandover(instance_id=instance_id):
-            taken = {"instance_id": InstanceId(instance_id), "generation": turn.generation + 1}
-            resumed = {"parked": False, "running_since": event.timestamp, "running_generation": turn.generation + 1}
-            return taken | (resumed if turn.parked else {})
-        case MessageStart(step=step, attempt=number):
-            read = turn.reading if step == turn.step else ()
-            fresh: dict[str, Any] = {} if step == turn.step else {"tools": {}, "actions": {}}
-            call = Attempt(number=number, writer=writer)
-            return {"step": step, "call": call, **fresh, "reading": (*read, *turn.unread), "unread": ()}
-        case MessageComplete() if turn.call is not None:
-            return {"call": turn.call.model_copy(update={"done": True})}
-        case TokenUsage() as used:
-            return {"usage": turn.usage + usage_of(used), "model_calls": turn.model_calls + 1}
-        case ToolCallStart(id=call, attempt=number):
-            return {"tools": {**turn.tools, call: Attempt(number=number, writer=writer)}}
-        case ToolCallComplete(id=call):
-            attempt = turn.tools.get(call, Attempt(number=1, writer=writer))
-            return {"tools": {**turn.tools, call: attempt.model_copy(update={"done": True})}}
-        case ToolCallActionRequired(id=call) as asked:
-            action = Action(**asked.model_dump(exclude={"type", "id"}))
-            return {"parked": True, "actions": {**turn.actions, call: action}}
-        case ToolCallAction(id=call, decision=decision) if call in turn.actions:
-            decided = turn.actions[call].model_copy(update={"decision": decision})
-            return {"actions": {**turn.actions, call: decided}}
+            return _handover_changes(turn, InstanceId(instance_id), event.timestamp)
         case Status(status="cancelling"):
             return {"cancelling": True}
         case Status(status="stalled"):
             return {"stalled": True}
         case _:
             return {}
+    return {**changes, "stalled": False}
+
+
+def _handover_changes(turn: ActiveTurn, instance_id: InstanceId, at: datetime) -> dict[str, Any]:
+    generation = turn.generation + 1
+    changes: dict[str, Any] = {"instance_id": instance_id, "generation": generation}
+    # The time during which a turn was parked does not count: its limits begin again.
+    resumed = {"parked": False, "running_since": at, "running_generation": generation}
+    return changes | (resumed if turn.parked else {})
+
+
+def _step_changes(
+    turn: ActiveTurn, data: MessageStart | MessageComplete | TokenUsage, writer: WriterId
+) -> dict[str, Any]:
+    match data:
+        case MessageStart(step=step, attempt=number):
+            is_retry = step == turn.step
+            read = turn.reading if is_retry else ()
+            cleared: dict[str, Any] = {} if is_retry else {"tools": {}, "actions": {}}
+            call = Attempt(number=number, writer=writer)
+            return {"step": step, "call": call, **cleared, "reading": (*read, *turn.unread), "unread": ()}
+        case MessageComplete():
+            return {} if turn.call is None else {"call": turn.call.model_copy(update={"done": True})}
+        case TokenUsage():
+            return {"usage": turn.usage + usage_of(data), "model_calls": turn.model_calls + 1}
+
+
+def _tool_changes(
+    turn: ActiveTurn,
+    data: ToolCallStart | ToolCallComplete | ToolCallActionRequired | ToolCallAction,
+    writer: WriterId,
+) -> dict[str, Any]:
+    match data:
+        case ToolCallStart(id=call_id, attempt=number):
+            return {"tools": {**turn.tools, call_id: Attempt(number=number, writer=writer)}}
+        case ToolCallComplete(id=call_id):
+            attempt = turn.tools.get(call_id, Attempt(number=1, writer=writer))
+            return {"tools": {**turn.tools, call_id: attempt.model_copy(update={"done": True})}}
+        case ToolCallActionRequired(id=call_id):
+            action = Action(**data.model_dump(exclude={"type", "id"}))
+            return {"parked": True, "actions": {**turn.actions, call_id: action}}
+        case ToolCallAction(id=call_id, decision=decision):
+            if call_id not in turn.actions:
+                return {}
+            decided = turn.actions[call_id].model_copy(update={"decision": decision})
+            return {"actions": {**turn.actions, call_id: decided}}
 
 
 def usage_of(used: TokenUsage) -> Usage:

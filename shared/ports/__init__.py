@@ -5,7 +5,7 @@ from shared.ports.log import Claims, D, Documents, EventLog, SessionIndex, Sessi
 from shared.ports.model import ModelClient, ModelStream
 from shared.ports.projects import ProjectStore
 from shared.ports.rooms import RoomFeed, RoomWriter
-from shared.ports.runtime import Clock, TurnScheduler, TurnStart
+from shared.ports.runtime import Clock, TurnScheduler
 from shared.ports.signalr import Connection, GroupHub
 
 __all__ = [
@@ -28,5 +28,4 @@ __all__ = [
     "Storage",
     "Tail",
     "TurnScheduler",
-    "TurnStart",
 ]

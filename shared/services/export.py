@@ -10,10 +10,9 @@ from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import MessageQueued, RunComplete, ToolCallComplete, UserMessage
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.ids import SessionId
-from shared.domain.session import SessionState
+from shared.domain.session import SessionState, require_owned
 from shared.ports import Clock, SessionLog
 from shared.services.large_texts import load_texts
-from shared.services.sessions import require_owned
 from shared.services.stream import follow
 
 

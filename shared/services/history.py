@@ -9,10 +9,9 @@ from shared.domain.chunks import Event
 from shared.domain.events import MessageStart
 from shared.domain.history import DELTA, Entry, PageBuilder, StepAttempt, attempt_of, matches_any, settles_attempt
 from shared.domain.ids import SessionId
-from shared.domain.session import SessionState
+from shared.domain.session import SessionState, require_owned
 from shared.ports import SessionLog
 from shared.services.large_texts import load_texts
-from shared.services.sessions import require_owned
 
 _CHUNKS_PER_READ = (8, 32, 64)
 """The sizes of the first, the second and all later reads: a chunk may hold one event or a hundred."""

@@ -1,4 +1,4 @@
-"""Idempotency keys: what a request with one made is found again by a retry."""
+"""Idempotency keys: a retry finds what the first request with its key created."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -6,24 +6,26 @@ from dataclasses import dataclass
 
 from shared.domain.documents import IdempotencyRecord
 from shared.domain.errors import IdempotencyKeyReusedError, StoreUnavailableError, TurnlogError
+from shared.domain.ids import SessionId
 from shared.ports import SessionLog
 
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """A client's key, bound to caller, method and path by `id`, and the hash of the body it came with."""
+    """A client's key. `id` is a hash of caller, method, path and key; `body_hash` is that of the request's body."""
 
     id: str
     body_hash: str
 
     def record(self, result: str) -> IdempotencyRecord:
+        """The document from which a retry is answered."""
         return IdempotencyRecord(id=self.id, body_hash=self.body_hash, result=result)
 
     def replayed(self, record: IdempotencyRecord | None) -> str | None:
-        """What the first request with this key made; None if this is the first.
+        """The recorded result of the first request with this key; None if there was none.
 
         Raises:
-            IdempotencyKeyReusedError: the first one had another body.
+            IdempotencyKeyReusedError: the first request had another body.
         """
         if record is None:
             return None
@@ -32,33 +34,42 @@ class IdempotencyKey:
         return record.result
 
 
+async def find_result(log: SessionLog, session_id: SessionId, key: IdempotencyKey) -> str | None:
+    """What the first request with `key` recorded in the session; None if there was none.
+
+    Raises:
+        IdempotencyKeyReusedError: the first request had another body.
+    """
+    return key.replayed(await log.get(IdempotencyRecord, session_id, key.id))
+
+
 @dataclass(frozen=True)
 class Claim:
-    """What a request is to make. `replayed`: an earlier one with its key set out to make it, and may have done so."""
+    """The id of what a request is to create. `replayed`: an earlier request with its key claimed it first."""
 
     result: str
     replayed: bool = False
 
 
 @asynccontextmanager
-async def claiming(log: SessionLog, key: IdempotencyKey | None, result: str) -> AsyncGenerator[Claim, None]:
-    """Take `key` for `result` where the path doesn't say in which session a retry would find it.
+async def claimed(log: SessionLog, key: IdempotencyKey | None, result: str) -> AsyncGenerator[Claim, None]:
+    """Claim `key` for `result`, for requests whose path does not name the session that a retry would find.
 
-    The claim comes first: who dies behind it leaves it to a retry, which makes what was claimed. A refusal gives it up.
+    The claim comes first. If the process dies after it, a retry creates what was claimed. A refusal releases the claim.
 
     Raises:
-        IdempotencyKeyReusedError: it was taken with another body.
+        IdempotencyKeyReusedError: it was claimed with another body.
     """
     if key is None:
         yield Claim(result)
         return
     record = key.record(result)
-    made = key.replayed(await log.claim(record))
+    earlier = key.replayed(await log.claim(record))
     try:
-        yield Claim(result if made is None else made, replayed=made is not None)
-    except StoreUnavailableError:  # nobody knows what has become of it: a retry finds out
+        yield Claim(result if earlier is None else earlier, replayed=earlier is not None)
+    except StoreUnavailableError:  # the outcome is unknown: a retry finds out
         raise
     except TurnlogError:
-        if made is None:
+        if earlier is None:
             await log.release(record)
         raise

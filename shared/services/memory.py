@@ -11,11 +11,11 @@ from shared.domain.errors import InvalidRequestError, SessionArchivedError, Sess
 from shared.domain.events import Outside, ToolCallComplete
 from shared.domain.ids import SessionId, is_session_id
 from shared.domain.memory import ADDED, CLEARED, POPPED, Item, Memory
-from shared.domain.session import SessionState
+from shared.domain.session import SessionState, require_owned
 from shared.domain.values import size_of
 from shared.ports import Clock, SessionLog
 from shared.services.large_texts import load_texts
-from shared.services.sessions import Sessions, require_owned
+from shared.services.sessions import Sessions
 from shared.services.writer import Decision, R, SessionWriter
 
 MAX_ITEMS_BYTES = 1024 * 1024

@@ -1,13 +1,11 @@
-"""Messages as they stand: one, a page of them, those that wait; their responses, and waiting for an end."""
+"""Messages with their current status: one, a page, the waiting ones; their responses, and waiting for an end."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 
-from shared.domain.chunks import (
-    Event,
-)
+from shared.domain.chunks import Event
 from shared.domain.documents import Message, ModelResponse, ToolResult, response_id
 from shared.domain.errors import MessageNotFoundError, SessionNotFoundError, ToolCallNotFoundError
 from shared.domain.events import (
@@ -20,12 +18,11 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, SessionId, session_of
 from shared.domain.messages import with_current_status
-from shared.domain.session import SessionState
+from shared.domain.session import SessionState, require_owned
 from shared.ports import SessionLog
-from shared.services.sessions import require_owned
 from shared.services.stream import follow_events
 
-_NEWEST_STEPS = 100
+_MAX_STEPS = 100
 
 
 class Messages:
@@ -33,7 +30,7 @@ class Messages:
         self._log = log
 
     async def get(self, owner: str, message_id: MessageId) -> Message:
-        """Raises MessageNotFoundError, also for another owner's."""
+        """The message of this id. Raises MessageNotFoundError, also for another owner's message."""
         session_id = session_of(message_id)
         state = None if session_id is None else await self._log.state(session_id)
         if state is None or state.deleted or not state.is_complete or state.owner != owner:
@@ -42,7 +39,7 @@ class Messages:
 
     async def load(self, state: SessionState, message_id: MessageId) -> Message:
         """A message of the session whose `state` was just read. Raises MessageNotFoundError."""
-        # The lead last: once the state has let go of a message, its lead's document says for good who was read.
+        # The lead is read last: once the message is not in the state any more, its lead's document holds what was read.
         message = await self._log.get(Message, state.session_id, message_id)
         if message is None or session_of(message_id) != state.session_id:
             raise MessageNotFoundError(message_id)
@@ -52,17 +49,17 @@ class Messages:
     async def list(
         self, owner: str, session_id: SessionId, *, after: MessageId | None, limit: int, newest: bool
     ) -> Sequence[Message]:
-        """At most `limit` messages that follow `after`, oldest first; `newest`: that precede it, newest first.
+        """At most `limit` messages after `after`, oldest first. With `newest`: before `after`, newest first.
 
         Raises SessionNotFoundError, MessageNotFoundError.
         """
         state = require_owned(await self._log.state(session_id), owner, session_id)
-        place = None if after is None else (await self.load(state, after)).sequence
+        sequence = None if after is None else (await self.load(state, after)).sequence
         if newest:
-            found = await self._log.find(Message, session_id, before=place, limit=limit, newest=True)
+            found = await self._log.find(Message, session_id, before=sequence, limit=limit, newest=True)
             found = list(reversed(found))
         else:
-            found = await self._log.find(Message, session_id, after=place or 0, limit=limit)
+            found = await self._log.find(Message, session_id, after=sequence or 0, limit=limit)
         steered = {message.steers for message in found if message.steers is not None}
         leads = {lead.message_id: lead for lead in await load_messages(self._log, session_id, steered)}
         return [
@@ -73,8 +70,8 @@ class Messages:
         """The messages that wait for their turns, in the order in which they will run."""
         state = require_owned(await self._log.state(session_id), owner, session_id)
         waiting = await load_messages(self._log, session_id, state.queue)
-        stand = [with_current_status(message, state) for message in waiting]
-        return [message for message in stand if message.status == "queued"]
+        messages = [with_current_status(message, state) for message in waiting]
+        return [message for message in messages if message.status == "queued"]
 
     async def responses(self, message: Message) -> Sequence[ModelResponse]:
         """The model calls of a message's turn, in order."""
@@ -90,56 +87,56 @@ class Messages:
         return state.head if message is None else message.sequence - 1
 
     async def tool_result(self, owner: str, session_id: SessionId, call_id: str) -> ToolResult:
-        """Raises SessionNotFoundError, ToolCallNotFoundError."""
+        """The answer to a tool call. Raises SessionNotFoundError, ToolCallNotFoundError."""
         require_owned(await self._log.state(session_id), owner, session_id)
         result = await self._log.get(ToolResult, session_id, call_id)
         if result is None:
             raise ToolCallNotFoundError(f"There is no answered tool call {call_id!r} in this session.")
         return result
 
-    async def wait_for_end(self, message: Message, at_most: timedelta) -> Message:
-        """The message, just read, once its turn has ended or parked or it was withdrawn, or when `at_most` has passed.
+    async def wait_for_end(self, message: Message, timeout: timedelta) -> Message:  # no error
+        """Wait until the turn of `message` has ended or parked, or the message was withdrawn, or `timeout` has passed.
 
-        Raises SessionNotFoundError: the session is deleted meanwhile.
+        `message` was just read. Returns it as it is then. Raises SessionNotFoundError: the session was deleted.
         """
-        if not at_most:
+        if not timeout:
             return message
         if message.status in {"queued", "running"}:
             with suppress(TimeoutError):
-                async with asyncio.timeout(at_most.total_seconds()):
-                    await self._end_of(message, at_most)
+                async with asyncio.timeout(timeout.total_seconds()):
+                    await self._wait_for_end(message, timeout)
         state = await self._log.state(message.session_id)
         return message if state is None or state.deleted else await self.load(state, message.message_id)
 
-    async def _end_of(self, message: Message, patience: timedelta) -> None:
+    async def _wait_for_end(self, message: Message, poll: timedelta) -> None:
         is_end = EndOf(message)
-        async with aclosing(follow_events(self._log, message.session_id, message.sequence - 1, patience)) as batches:
+        async with aclosing(follow_events(self._log, message.session_id, message.sequence - 1, poll)) as batches:
             async for events in batches:
                 end = next((event for event in events if is_end(event)), None)
                 if end is not None and isinstance(end.data, SessionDeleted):
                     raise SessionNotFoundError(message.session_id)
-                if end is not None or await self._parks(message, events):
+                if end is not None or await self._has_parked(message, events):
                     return
 
-    async def _parks(self, message: Message, events: Sequence[Event]) -> bool:
-        """Whether `events` say that the turn waits for an action, and it still does."""
+    async def _has_parked(self, message: Message, events: Sequence[Event]) -> bool:
+        """Whether the turn waits for an action according to `events`, and still does."""
         if not any(isinstance(event.data, ToolCallActionRequired) for event in events):
             return False
         state = await self._log.state(message.session_id)
-        told = None if state is None or state.deleted else await self.load(state, message.message_id)
-        return told is not None and told.status == "requires_action"
+        current = None if state is None or state.deleted else await self.load(state, message.message_id)
+        return current is not None and current.status == "requires_action"
 
     async def find_model_stop(self, message: Message) -> datetime | None:
-        """When the newest model call of the message's turn was over; None if the turn made none."""
-        chunks = await self._log.newest_of_type(message.session_id, "message.complete", _NEWEST_STEPS)
+        """When the newest model call of the message's turn ended; None if there was none."""
+        chunks = await self._log.newest_of_type(message.session_id, "message.complete", _MAX_STEPS)
         events = [event for chunk in chunks for event in chunk.events if event.type == "message.complete"]
         return next((event.timestamp for event in reversed(events) if event.turn_id == message.turn_id), None)
 
 
 class EndOf:
-    """Says of each event from a message's own on whether nothing of that message follows.
+    """A predicate for events from a message's own on: whether nothing of that message follows the event.
 
-    A message may change its turn: one that steered gets a turn of its own if no model call has read it.
+    A message may change its turn: one that steered gets its own turn if no model call has read it.
     """
 
     def __init__(self, message: Message) -> None:
@@ -162,6 +159,6 @@ class EndOf:
 
 
 async def load_messages(log: SessionLog, session_id: SessionId, message_ids: Iterable[MessageId]) -> Sequence[Message]:
-    """The documents of messages, in the order of the ids."""
+    """The messages of these ids, in the same order. Missing ones are left out."""
     found = [await log.get(Message, session_id, message_id) for message_id in message_ids]
     return [message for message in found if message is not None]

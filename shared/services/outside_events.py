@@ -5,32 +5,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.chunks import (
-    Draft,
-)
-from shared.domain.documents import AnyDocument, IdempotencyRecord, Producer
-from shared.domain.errors import (
-    SequenceTakenError,
-    SessionArchivedError,
-    SessionDeletedError,
-    SessionExistsError,
-)
-from shared.domain.events import (
-    Outside,
-    SessionCreated,
-)
+from shared.domain.chunks import Draft
+from shared.domain.documents import AnyDocument, Producer
+from shared.domain.errors import SequenceTakenError, SessionArchivedError, SessionDeletedError, SessionExistsError
+from shared.domain.events import Outside, SessionCreated
 from shared.domain.ids import SessionId
 from shared.domain.producers import ProducerClaim
 from shared.domain.session import SessionState
 from shared.ports import Clock, SessionLog
-from shared.services.idempotency import IdempotencyKey, claiming
-from shared.services.sessions import require_owned
+from shared.services.idempotency import IdempotencyKey, claimed
 from shared.services.writer import Decision, SessionWriter
 
 
 @dataclass(frozen=True)
 class Appended:
-    """The places of what was appended; `replayed` says that an earlier request with the same key did it."""
+    """The sequences of the appended events. `replayed`: an earlier request with the same key appended them."""
 
     sequences: Sequence[int]
     replayed: bool = False
@@ -51,45 +40,32 @@ class Events:
     ) -> Appended:
         """Append events of other producers, all of them or none, and once for a key or a producer's request.
 
-        They belong to no turn: the running one neither sees nor minds them.
+        They belong to no turn, and the running turn ignores them.
 
         Raises:
             SessionNotFoundError, SessionArchivedError, IdempotencyKeyReusedError
             ProducerFencedError, ProducerGapError, ProducerSeqReusedError
         """
-        writer = SessionWriter(self._log, self._clock, session_id)
-        await writer.load()
         drafts = [_draft(event_type, fields, trace_id) for event_type, fields in events]
+        once = key if isinstance(key, IdempotencyKey) else None
+        claim = key if isinstance(key, ProducerClaim) else None
 
         async def decide(state: SessionState) -> Decision[Appended]:
-            require_owned(state, owner, session_id)
-            before, record = await self._known(session_id, key, state.head + 1, len(drafts))
-            if before is not None:
-                return Decision(Appended(before, replayed=True))
+            first, documents = state.head + 1, list[AnyDocument]()
+            if claim is not None:
+                producer = await self._log.get(Producer, session_id, claim.document_id)
+                if (receipt := claim.replayed(producer)) is not None:
+                    return Decision(Appended(range(receipt.first, receipt.first + receipt.count), replayed=True))
+                documents.append(claim.carried_out(producer, first, len(drafts)))
             if state.archived:
                 raise SessionArchivedError
-            sequences = range(state.head + 1, state.head + 1 + len(drafts))
-            return Decision(Appended(sequences), drafts, () if record is None else (record,))
+            return Decision(Appended(range(first, first + len(drafts))), drafts, documents, record=str(first))
 
-        return await writer.settle(decide)
+        async def replay(_: SessionState, first: str) -> Appended:
+            return Appended(range(int(first), int(first) + len(drafts)), replayed=True)
 
-    async def _known(
-        self, session_id: SessionId, key: IdempotencyKey | ProducerClaim | None, first: int, count: int
-    ) -> tuple[range | None, AnyDocument | None]:
-        """Where an earlier request with `key` put its events, or what is to be written with them from `first` on."""
-        match key:
-            case None:
-                return None, None
-            case IdempotencyKey():
-                record = await self._log.get(IdempotencyRecord, session_id, key.id)
-                made = key.replayed(record)
-                return (None, key.record(str(first))) if made is None else (range(int(made), int(made) + count), None)
-            case ProducerClaim():
-                producer = await self._log.get(Producer, session_id, key.document_id)
-                receipt = key.replayed(producer)
-                if receipt is None:
-                    return None, key.carried_out(producer, first, count)
-                return range(receipt.first, receipt.first + receipt.count), None
+        writer = SessionWriter(self._log, self._clock, session_id)
+        return await writer.settle(decide, owner=owner, once=once, replay=replay)
 
     async def start(
         self,
@@ -101,18 +77,17 @@ class Events:
         *,
         key: IdempotencyKey | ProducerClaim | None = None,
     ) -> Appended:
-        """Open a session together with the event that asks for it; to one that is open that event is appended.
+        """Open a session together with the event that asks for it. If it is open, append the event to it.
 
         Raises:
-            SessionExistsError: it is another owner's. SessionDeletedError, and what `append` raises.
+            SessionExistsError: it belongs to another owner. SessionDeletedError, and what `append` raises.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
         if await writer.load() is None:
             created = SessionCreated(thread_id=f"thread_{session_id}", owner=owner, **fields)
-            _, record = await self._known(session_id, key, 2, 1)
             drafts = [Draft(data=created, trace_id=trace_id), _draft(*event, trace_id)]
-            with suppress(SequenceTakenError):  # somebody else opened it meanwhile
-                await writer.append(drafts, () if record is None else (record,))
+            with suppress(SequenceTakenError):  # another request opened it in between
+                await writer.append(drafts, _first_records(key, first=2))
                 return Appended((2,))
             await writer.load()
         if writer.state.deleted:
@@ -131,15 +106,31 @@ class Events:
         opening: dict[str, Any] | None = None,
         key: IdempotencyKey | ProducerClaim | None = None,
     ) -> Appended:
-        """Append one event that names its session itself; `opening` are the fields of the session that it may open.
+        """Append one event that names its session itself. `opening` are the fields of the session that it may open.
 
         Raises:
             What `append` and `start` raise.
         """
-        async with claiming(self._log, key if isinstance(key, IdempotencyKey) else None, session_id):
+        async with claimed(self._log, key if isinstance(key, IdempotencyKey) else None, session_id):
             if opening is None:
                 return await self.append(owner, session_id, [event], trace_id, key)
             return await self.start(owner, session_id, opening, event, trace_id, key=key)
+
+
+def _first_records(key: IdempotencyKey | ProducerClaim | None, first: int) -> Sequence[AnyDocument]:
+    """What is written with the one event, at `first`, of a session's first request.
+
+    Raises:
+        ProducerGapError: the producer's request is not its first one.
+    """
+    match key:
+        case None:
+            return ()
+        case IdempotencyKey():
+            return (key.record(str(first)),)
+        case ProducerClaim():
+            key.replayed(None)
+            return (key.carried_out(None, first, 1),)
 
 
 def _draft(event_type: str, fields: dict[str, Any], trace_id: str) -> Draft:

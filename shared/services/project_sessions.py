@@ -1,4 +1,4 @@
-"""The sessions of a project: the one of each node, started or found again; and what all of them used."""
+"""The sessions of a project: the session of each node, opened or found; and the usage of all of them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.domain.usage import UsageSum
 from shared.ports import SessionLog
-from shared.services.idempotency import IdempotencyKey, claiming
+from shared.services.idempotency import IdempotencyKey, claimed
 from shared.services.projects import Projects
 from shared.services.sessions import Sessions
 
@@ -20,7 +20,7 @@ _PAGE = 200
 
 @dataclass(frozen=True)
 class Started:
-    """A node's session. `found`: it was open before. `replayed`: and an earlier request with the same key had it."""
+    """A node's session. `found`: it was open before. `replayed`: an earlier request with the same key got it."""
 
     state: SessionState
     found: bool
@@ -43,20 +43,20 @@ class ProjectSessions:
         *,
         key: IdempotencyKey | None = None,
     ) -> Started:
-        """Open the session of a node, or find the open one. Without a node, the project's own.
+        """Open the session of a node, or find the open one. Without a node, the project's own session.
 
         Raises:
             ProjectNotFoundError, IdempotencyKeyReusedError
         """
         await self._projects.get(owner, project_id)
-        async with claiming(self._log, key, project_id) as claim:
-            state, found = await self._started(owner, project_id, node_id, fields, trace_id)
+        async with claimed(self._log, key, project_id) as claim:
+            state, found = await self._find_or_open(owner, project_id, node_id, fields, trace_id)
             return Started(state, found, replayed=found and claim.replayed)
 
-    async def _started(
+    async def _find_or_open(
         self, owner: str, project_id: ProjectId, node_id: str | None, fields: dict[str, Any], trace_id: str
     ) -> tuple[SessionState, bool]:
-        """Generations follow each other without a gap, and creating one is the claim: of many at once, one makes it."""
+        """Generations have no gaps, and creating the next one is the claim: of several requests, one creates it."""
         fields = {**fields, "project_id": project_id, "node_id": node_id}
         while True:
             generation, newest = await self._newest(project_id, node_id)
@@ -66,12 +66,14 @@ class ProjectSessions:
             try:
                 state, _ = await self._sessions.create(owner, fields, session_id, trace_id)
             except (SessionExistsError, SessionDeletedError):
-                continue  # somebody else was first: look again
-            await self._keep(owner, project_id, state, trace_id)
+                continue  # another request was first: search again
+            await self._delete_if_project_is(owner, project_id, state, trace_id)
             return state, False
 
-    async def _keep(self, owner: str, project_id: ProjectId, state: SessionState, trace_id: str) -> None:
-        """Take the new session back if the project was deleted meanwhile: who deleted it may not have seen it."""
+    async def _delete_if_project_is(
+        self, owner: str, project_id: ProjectId, state: SessionState, trace_id: str
+    ) -> None:
+        """Delete the new session if the project was deleted in between: that deletion may have missed the session."""
         try:
             await self._projects.get(owner, project_id)
         except ProjectNotFoundError:
@@ -79,9 +81,9 @@ class ProjectSessions:
             raise
 
     async def with_agent(self, owner: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """The fields of a new session; one of a project of the owner's gets its agent, unless another is named.
+        """The fields of a new session. In a project of the owner's, the project's agent is the default.
 
-        A `project_id` may also be a mere label: there is nothing then for a VibeCoder to work on.
+        A `project_id` may also be only a label: then there is no document that a VibeCoder could work on.
         """
         project_id = fields["project_id"]
         if project_id is None or fields["agent_name"] is not None:
@@ -93,7 +95,7 @@ class ProjectSessions:
         return {**fields, "agent_name": PROJECT_AGENT}
 
     async def usage(self, owner: str, project_id: ProjectId) -> UsageSum:
-        """What all sessions of the project used, those that are deleted included.
+        """What all sessions of the project used, including the deleted ones.
 
         Raises:
             ProjectNotFoundError
@@ -109,7 +111,7 @@ class ProjectSessions:
         return used
 
     async def _newest(self, project_id: ProjectId, node_id: str | None) -> tuple[int, SessionState | None]:
-        """The newest generation there is, found in steps that double and then halve; 0 if there is none."""
+        """The newest generation, found in steps that double and then halve; 0 if there is none."""
         low, newest, step = 0, None, 1
         while (state := await self._log.state(generation_id(project_id, node_id, low + step))) is not None:
             low, newest, step = low + step, state, step * 2
@@ -125,11 +127,11 @@ class ProjectSessions:
 
 
 def _is_open(state: SessionState, owner: str, project_id: ProjectId, node_id: str | None) -> bool:
-    is_ours = (state.owner, state.project_id, state.node_id) == (owner, project_id, node_id)
-    return is_ours and not state.archived and not state.deleted
+    is_same = (state.owner, state.project_id, state.node_id) == (owner, project_id, node_id)
+    return is_same and not state.archived and not state.deleted
 
 
 def generation_id(project_id: ProjectId, node_id: str | None, generation: int) -> SessionId:
-    """The id of a node's session of a generation; without a node, of the project's own."""
+    """The id of a node's session in a generation; without a node, of the project's own session."""
     text = "\n".join((project_id, node_id or "", str(generation)))
     return SessionId(f"ses_{base32(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16]))}")

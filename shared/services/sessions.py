@@ -6,11 +6,7 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
-from shared.domain.chunks import (
-    Draft,
-    Event,
-)
-from shared.domain.documents import IdempotencyRecord
+from shared.domain.chunks import Draft, Event
 from shared.domain.errors import (
     InvalidRequestError,
     NoResultError,
@@ -31,9 +27,10 @@ from shared.domain.events import (
 from shared.domain.fold import text_of
 from shared.domain.ids import SessionId, is_session_id, new_session_id
 from shared.domain.listing import SessionFilter, decode_cursor, encode_cursor, listing_key
-from shared.domain.session import METADATA_BYTES, SessionState
+from shared.domain.session import METADATA_BYTES, SessionState, require_owned
+from shared.domain.turn_events import turn_drafts
 from shared.ports import Clock, SessionLog
-from shared.services.idempotency import IdempotencyKey, claiming
+from shared.services.idempotency import IdempotencyKey, claimed, find_result
 from shared.services.large_texts import load_text, load_texts
 from shared.services.writer import Decision, SessionWriter
 
@@ -64,38 +61,39 @@ class Sessions:
         Raises:
             SessionExistsError, SessionDeletedError: the id is taken. IdempotencyKeyReusedError.
         """
-        wanted = session_id or new_session_id(self._clock.now())
-        async with claiming(self._log, key, wanted) as claim:
-            made = SessionId(claim.result)
-            created = SessionCreated(thread_id=f"thread_{made}", owner=owner, **fields)
-            writer = SessionWriter(self._log, self._clock, made)
+        proposed = session_id or new_session_id(self._clock.now())
+        async with claimed(self._log, key, proposed) as claim:
+            claimed_id = SessionId(claim.result)
+            created = SessionCreated(thread_id=f"thread_{claimed_id}", owner=owner, **fields)
+            writer = SessionWriter(self._log, self._clock, claimed_id)
             try:
-                documents = () if key is None else (key.record(made),)
+                documents = () if key is None else (key.record(claimed_id),)
                 await writer.append([Draft(data=created, trace_id=trace_id)], documents)
             except SequenceTakenError:
-                return await self._found(owner, made, key), True
+                return await self._opened_before(owner, claimed_id, key), True
             return writer.state, False
 
-    async def _found(self, owner: str, session_id: SessionId, key: IdempotencyKey | None) -> SessionState:
-        """The session that an earlier request with `key` made."""
+    async def _opened_before(self, owner: str, session_id: SessionId, key: IdempotencyKey | None) -> SessionState:
+        """The session that an earlier request with `key` opened."""
         state = await self._log.state(session_id)
         if state is not None and state.deleted:
-            raise SessionDeletedError(session_id)
-        record = None if key is None else await self._log.get(IdempotencyRecord, session_id, key.id)
-        if key is None or state is None or state.owner != owner or key.replayed(record) is None:
-            raise SessionExistsError(session_id)
+            raise SessionDeletedError(f"The session {session_id!r} was deleted; its id is not given out again.")
+        is_own = key is not None and await find_result(self._log, session_id, key) is not None
+        if state is None or state.owner != owner or not is_own:
+            raise SessionExistsError(f"There is a session {session_id!r} already: take another id.")
         return state
 
     async def get(self, owner: str, session_id: SessionId) -> SessionState:
         """The session as it is now.
 
         Raises:
-            SessionNotFoundError: there is none, it was deleted, or it is another owner's.
+            SessionNotFoundError: there is no such session, it was deleted, or it belongs to another owner.
         """
         found = await self._log.state(session_id) if is_session_id(session_id) else None
         return require_owned(found, owner, session_id)
 
     async def status(self, owner: str, session_id: SessionId) -> Literal["running", "finished", "not_existent"]:
+        """The session's status; `not_existent` also for another owner's session."""
         try:
             return (await self.get(owner, session_id)).status
         except SessionNotFoundError:
@@ -136,7 +134,7 @@ class Sessions:
         return [event for chunk in chunks for event in chunk.events if event.type == event_type][-limit:]
 
     async def tail(self, state: SessionState, limit: int) -> Sequence[Event]:
-        """The newest `limit` events, oldest first: without gaps, their places are known."""
+        """The newest `limit` events, oldest first. The log has no gaps, so their sequences are known."""
         after = max(0, state.head - limit)
         chunks = await self._log.read(state.session_id, after, limit)
         events = [event for chunk in chunks for event in chunk.events if event.sequence > after]
@@ -146,62 +144,45 @@ class Sessions:
         """A page of sessions, newest first.
 
         Raises:
-            InvalidRequestError: the cursor is not one of ours.
+            InvalidRequestError: the cursor did not come from this list.
         """
         before = None if cursor is None else decode_cursor(cursor)
         sessions = await self._log.sessions(wanted, before=before, limit=limit + 1)
-        more = len(sessions) > limit
-        sessions = sessions[:limit]
-        next_cursor = encode_cursor(listing_key(sessions[-1])) if more else None
-        return Page(sessions, next_cursor)
+        page = sessions[:limit]
+        next_cursor = encode_cursor(listing_key(page[-1])) if len(sessions) > limit else None
+        return Page(page, next_cursor)
 
     async def update(self, owner: str, session_id: SessionId, patch: dict[str, Any], trace_id: str) -> SessionState:
         """Change the fields of `patch` (RFC 7396: null clears, objects merge)."""
         writer = SessionWriter(self._log, self._clock, session_id)
-        await writer.load()
 
         async def decide(state: SessionState) -> Decision[None]:
-            changes = _changed(require_owned(state, owner, session_id), patch)
+            changes = _changed(state, patch)
             drafts = [Draft(data=SessionUpdated(changes=changes), trace_id=trace_id)] if changes else []
             return Decision(None, drafts)
 
-        await writer.settle(decide)
+        await writer.settle(decide, owner=owner)
         return writer.state
 
     async def delete(self, owner: str, session_id: SessionId, trace_id: str | None) -> None:
-        """End the running turn and the session: from here on it is not found, and the sweep clears what it held."""
-        writer = SessionWriter(self._log, self._clock, session_id)
-        await writer.load()
+        """End the running turn and the session. From now on the session is not found, and the sweep clears its data."""
 
         async def decide(state: SessionState) -> Decision[None]:
-            turn = require_owned(state, owner, session_id).active_turn
-            drafts = [Draft(data=SessionDeleted(), trace_id=trace_id)]
-            if turn is not None:
-                stop = Status(status="cancelling", reason="session deleted")
-                drafts.insert(0, Draft(data=stop, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=trace_id))
-            return Decision(None, drafts)
+            turn = state.active_turn
+            stop = Status(status="cancelling", reason="session deleted")
+            drafts = [] if turn is None else turn_drafts(turn, stop, trace_id=trace_id)
+            return Decision(None, [*drafts, Draft(data=SessionDeleted(), trace_id=trace_id)])
 
-        await writer.settle(decide)
-
-
-def require_owned(state: SessionState | None, owner: str, session_id: SessionId) -> SessionState:
-    """`state`, if it is `owner`'s, not deleted, and no copy that is still being made.
-
-    Raises:
-        SessionNotFoundError: it isn't; whether it exists is nobody else's business.
-    """
-    if state is None or state.deleted or not state.is_complete or state.owner != owner:
-        raise SessionNotFoundError(session_id)
-    return state
+        await SessionWriter(self._log, self._clock, session_id).settle(decide, owner=owner)
 
 
 def _changed(state: SessionState, patch: dict[str, Any]) -> dict[str, Any]:
-    """The fields that `patch` gives another value."""
+    """The fields that `patch` gives a new value."""
     merged = {name: merge_patch(getattr(state, name), value) for name, value in patch.items()}
     cleared = {name: _EMPTY[name] if value is None and name in _EMPTY else value for name, value in merged.items()}
     if len(to_json(cleared.get("metadata"))) > METADATA_BYTES:
         raise InvalidRequestError(f"metadata would grow beyond {METADATA_BYTES // 1024} KB.")
-    # As JSON: to Python 1 and true are equal.
+    # Compared as JSON, because 1 and true are equal in Python.
     return {name: value for name, value in cleared.items() if to_json(value) != to_json(getattr(state, name))}
 
 

@@ -1,77 +1,74 @@
-"""One execution's hand on a session's log: read on, decide, append; decide again when somebody else was first."""
+"""The writer of a session's log: decide on the newest state, append, and decide again if another writer was first."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from shared.domain.chunks import (
-    Chunk,
-    Draft,
-    Event,
-    sequenced,
-)
+from shared.domain.chunks import Chunk, Draft, Event, sequenced
 from shared.domain.documents import AnyDocument
 from shared.domain.errors import SequenceTakenError, SessionNotFoundError
 from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import SessionId, new_writer_id
-from shared.domain.session import SessionState
+from shared.domain.session import SessionState, require_owned
 from shared.ports import Clock, SessionLog
+from shared.services.idempotency import IdempotencyKey, find_result
 
 R = TypeVar("R")
 
-_READ_AT_ONCE = 100
+_PAGE = 100
 _STANDSTILL_SECONDS = 5.0
-"""After so long without anybody getting done, writers no longer wait for each other."""
+"""If no writer of a session finishes for this long, the others no longer wait for it."""
 
 
 class _Line:
-    """This process's writers of one session: each in its turn, none past the others as long as they get on.
+    """This process's writers of one session, one after the other as long as they make progress.
 
-    `state` is the newest that one of them left.
+    `state` is the newest state that one of them left.
     """
 
     def __init__(self) -> None:
         self.state: SessionState | None = None
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._settled = 0
         self._waiting = 0
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
-        """Wait for a turn; where the line stands still, go past: the log itself keeps writers apart.
+        """Wait for the writers before this one. If they make no progress, do not wait: the log keeps writers apart.
 
-        A store that doesn't answer would else be waited for by one after the other, and a cancel by all of them.
+        Otherwise a store that does not answer would delay each writer by all those before it, and a cancel by all.
         """
-        if not self._turn.locked() and not self._waiting:
-            async with self._turn:
+        if not self._lock.locked() and not self._waiting:
+            async with self._lock:
                 yield
                 self._settled += 1
             return
-        taking = asyncio.create_task(self._turn.acquire())
+        acquiring = asyncio.create_task(self._lock.acquire())
         self._waiting += 1
         try:
             try:
-                await self._moved_up(taking)
+                await self._wait(acquiring)
             finally:
                 self._waiting -= 1
             yield
             self._settled += 1
         finally:
-            if not taking.cancel():  # it is done, so the turn is ours
-                self._turn.release()
+            if not acquiring.cancel():  # the task is done, so this writer holds the lock
+                self._lock.release()
 
-    async def _moved_up(self, taking: asyncio.Task[bool]) -> None:
-        while not taking.done():
+    async def _wait(self, acquiring: asyncio.Task[bool]) -> None:
+        """Return when the lock is acquired, or when no writer has settled for a while."""
+        while not acquiring.done():
             settled = self._settled
-            await asyncio.wait([taking], timeout=_STANDSTILL_SECONDS)
+            await asyncio.wait([acquiring], timeout=_STANDSTILL_SECONDS)
             if self._settled == settled:
                 return
 
-    def leave(self, state: SessionState) -> None:
-        """Tell the next ones how far the log goes by now."""
+    def keep(self, state: SessionState) -> None:
+        """Keep `state` for the next writers if it is newer."""
         if self.state is None or state.head > self.state.head:
             self.state = state
 
@@ -81,18 +78,24 @@ _LINES: WeakKeyDictionary[SessionLog, WeakValueDictionary[SessionId, _Line]] = W
 
 @dataclass(frozen=True)
 class Decision(Generic[R]):
-    """What to append, with the documents of the same batch, and what the caller gets once that is in the log.
+    """What to append, the documents of the same batch, and what the caller gets once the batch is written.
 
-    Without drafts nothing is written and the result stands at once.
+    Without drafts nothing is appended. `record` is stored under the request's Idempotency-Key, if it has one; `replay`
+    answers a retry from it.
     """
 
     result: R
     drafts: Sequence[Draft] = ()
     documents: Sequence[AnyDocument] = ()
+    record: str | None = None
+
+
+Decide: TypeAlias = Callable[[SessionState], Awaitable[Decision[R]]]
+Replay: TypeAlias = Callable[[SessionState, str], Awaitable[R]]
 
 
 class SessionWriter:
-    """Appends to one session under one random writer id, which is how its own chunks are told from others'."""
+    """Appends to one session under one random writer id, by which its chunks are recognised."""
 
     def __init__(self, log: SessionLog, clock: Clock, session_id: SessionId) -> None:
         self.id = new_writer_id()
@@ -101,7 +104,7 @@ class SessionWriter:
         self._clock = clock
         self._state: SessionState | None = None
         self.appended_at = clock.now()
-        """When this writer last appended; its making counts as the first time."""
+        """When this writer last appended; at first, when it was created."""
 
     @property
     def state(self) -> SessionState:
@@ -111,15 +114,15 @@ class SessionWriter:
         return self._state
 
     async def load(self) -> SessionState | None:
-        """Read the session as its log says now; None if there is none."""
+        """Read the session's state from the log; None if there is no session."""
         self._state = await self._log.state(self.session_id)
         return self._state
 
     async def append(self, drafts: Sequence[Draft], documents: Sequence[AnyDocument] = ()) -> Sequence[Event]:
-        """Append right after what this writer knows.
+        """Append directly after the state that this writer knows.
 
         Raises:
-            SequenceTakenError: there is something it doesn't know yet: read on and decide again.
+            SequenceTakenError: there are events that this writer does not know. Read them and decide again.
         """
         known = self._state
         events = sequenced(drafts, 0 if known is None else known.head, self._clock.now())
@@ -130,30 +133,65 @@ class SessionWriter:
         self.appended_at = chunk.events[-1].timestamp
         return events
 
-    async def settle(self, decide: Callable[[SessionState], Awaitable[Decision[R]]]) -> R:
-        """Append what `decide` says of the newest state; when another writer was first, ask it again.
+    async def settle(
+        self,
+        decide: Decide[R],
+        *,
+        owner: str | None = None,
+        once: IdempotencyKey | None = None,
+        replay: Replay[R] | None = None,
+    ) -> R:
+        """Append what `decide` returns for the newest state. If another writer was first, call `decide` again.
 
-        `decide` may read documents: if the append then succeeds, nothing was written in between.
+        `decide` may read documents: if the append succeeds, nothing was written in between. With `once`, only the first
+        request with this key is decided; `replay` answers the others from what the first one recorded.
+
+        Raises:
+            SessionNotFoundError: there is no session, or `owner` is given and it is not theirs.
+            IdempotencyKeyReusedError: the first request with the key had another body.
         """
+        if self._state is None:
+            await self.load()
+
+        async def decide_once(state: SessionState) -> Decision[R]:
+            if owner is not None:
+                require_owned(state, owner, self.session_id)
+            if once is None or replay is None:
+                return await decide(state)
+            recorded = await find_result(self._log, self.session_id, once)
+            return await decide(state) if recorded is None else Decision(await replay(state, recorded))
+
+        decision = await self._settle(decide_once, once)
+        if once is not None and decision.record is not None and not decision.drafts:
+            await self._log.put(self.session_id, once.record(decision.record))
+        return decision.result
+
+    async def _settle(self, decide: Decide[R], once: IdempotencyKey | None) -> Decision[R]:
         line = _LINES.setdefault(self._log, WeakValueDictionary()).setdefault(self.session_id, _Line())
         async with line.turn():
-            # What the one before has appended need not be read: should there be more, the append tells.
+            # What the writer before has appended need not be read. If there is more, the append fails.
             if line.state is not None and line.state.head > self.state.head:
                 self._state = line.state
             while True:
                 with suppress(SequenceTakenError):
                     decision = await decide(self.state)
                     if decision.drafts:
-                        await self.append(decision.drafts, decision.documents)
-                        line.leave(self.state)
-                    return decision.result
+                        await self.append(decision.drafts, _with_record(decision, once))
+                        line.keep(self.state)
+                    return decision
                 await self._read_on()
 
     async def _read_on(self) -> None:
-        """Learn what others have appended since this writer last looked."""
+        """Read what other writers appended after the state that this writer knows."""
         head = self.state.head
-        news = await self._log.read(self.session_id, head, _READ_AT_ONCE)
-        if [chunk.first for chunk in news] == [head + 1, *(chunk.last + 1 for chunk in news[:-1])]:
-            self._state = fold(self.state, news)
-        else:  # nothing is there, or the log is being cleared: then its state says more
+        chunks = await self._log.read(self.session_id, head, _PAGE)
+        if [chunk.first for chunk in chunks] == [head + 1, *(chunk.last + 1 for chunk in chunks[:-1])]:
+            self._state = fold(self.state, chunks)
+        else:  # there are no chunks, or the log is being cleared: read the state itself
             await self.load()
+
+
+def _with_record(decision: Decision[R], once: IdempotencyKey | None) -> Sequence[AnyDocument]:
+    if once is None or decision.record is None:
+        return decision.documents
+    return (*decision.documents, once.record(decision.record))

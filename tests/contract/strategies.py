@@ -108,7 +108,7 @@ _later: dict[type, st.SearchStrategy[Any]] = {
         token_usage=st.builds(Usage, prompt_tokens=_counts),
         project_revision=_counts,
     ),
-    Status: _of(Status, status=st.sampled_from(("cancelling", "cancelled", "stalled")), reason=st.none() | _texts),
+    Status: _of(Status, status=st.sampled_from(("cancelling", "stalled")), reason=st.none() | _texts),
     ErrorRaised: _of(ErrorRaised, message=_texts, code=_texts),
     RunComplete: _of(
         RunComplete,

@@ -1,4 +1,4 @@
-"""The suite's fixtures, and helpers whose assertions tell what they compared."""
+"""The suite's fixtures. The assertions of its helpers show what they compared."""
 
 import os
 import secrets
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.register_assert_rewrite("tests.faults.talking", "tests.faults.reading", "tests.faults.promises")
+pytest.register_assert_rewrite("tests.faults.api_client", "tests.faults.readers", "tests.faults.invariants")
 
 if TYPE_CHECKING:
-    from tests.faults.talking import Client
+    from tests.faults.api_client import Client
 
 
 @pytest.fixture(scope="session")
 def model_url() -> Generator[str]:
-    from tests.faults.crashing import model_server
+    from tests.faults.host import model_server
 
     with model_server() as url:
         yield url
@@ -24,7 +24,7 @@ def model_url() -> Generator[str]:
 
 @pytest.fixture
 def seed() -> int:
-    """Another one each time; FAULT_SEED takes up one that failed."""
+    """A new seed each time; FAULT_SEED repeats one that failed."""
     seed = int(os.environ.get("FAULT_SEED", secrets.randbits(32)))
     print(f"FAULT_SEED={seed}")  # noqa: T201  # pytest shows it with a failure
     return seed
@@ -32,9 +32,9 @@ def seed() -> int:
 
 @pytest.fixture
 async def client(tmp_path: Path, model_url: str, seed: int) -> AsyncGenerator["Client"]:
-    """A client of a host of the test's own."""
-    from tests.faults.crashing import MortalHost, mortal_host
-    from tests.faults.talking import client_of
+    """A client of a host that only this test uses."""
+    from tests.faults.api_client import client_of
+    from tests.faults.host import KillableHost, running_host
 
-    async with mortal_host(MortalHost(tmp_path, model_url)) as host, client_of(host, seed) as client:
+    async with running_host(KillableHost(tmp_path, model_url)) as host, client_of(host, seed) as client:
         yield client

@@ -1,6 +1,6 @@
-"""`kill -9` at every line where it matters (docs/why/architecture.md, "What survives what"): die, start again, go on.
+"""`kill -9` at every line where it matters (see "What survives what" in the architecture), then a restart.
 
-One host serves all the tests: what one test's death left is taken up by the host that the next test kills.
+One host serves all the tests: what the kill of one test left is repaired by the host that the next test kills.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.crashing import MortalHost, mortal_host
-from tests.faults.promises import Record, check
-from tests.faults.reading import Reader, reading
-from tests.faults.talking import Client, Posted, Way, client_of
+from tests.faults.api_client import Client, Posted, Way, client_of
+from tests.faults.host import KillableHost, running_host
+from tests.faults.invariants import Record, check
+from tests.faults.readers import Reader, reading
 from tests.http.driving import new_id, ok
 from tests.http.streaming import JSON
 
@@ -25,7 +25,7 @@ slow = pytest.mark.slow
 
 @dataclass
 class Scene:
-    """A session of its own, on a host that can be told where to die."""
+    """A session on a host that is killed at chosen points."""
 
     client: Client
     session: str
@@ -33,20 +33,20 @@ class Scene:
     notes: Path
 
     def die(self, *points: str) -> None:
-        """Let the host die at these points, one after the other; a number says the how manieth time."""
+        """Kill the host at these points, one after the other; a number means the nth time at that point."""
         lines = [point if point[-1].isdigit() else f"{point} 1" for point in points]
         self.deaths.write_text("".join(f"{line}\n" for line in lines))
 
     async def restart(self, times: int = 1) -> None:
-        """Wait for the host's death, start it again; and so on for all its deaths."""
+        """Wait until the host is killed and start it again, this many times."""
         for _ in range(times):
             await self.client.host.died()
             await self.client.host.start()
 
     async def say(self, *points: str, content: str = "", way: Way = "async", **fields: Any) -> Record:
-        """Post a message in a way, while the host dies at these points; what became of it, once all is checked."""
+        """Post a message while the host is killed at these points; the record of the session, checked."""
         self.die(*points)
-        model = self.client.new_model((30, 40), (5, 8))  # a number of deltas, whatever else the machine does
+        model = self.client.new_model((30, 40), (5, 8))  # enough deltas, however busy the machine is
         message = self.client.new_message(self.session, content, model=model, **fields)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.client.post(message, way))
@@ -54,7 +54,7 @@ class Scene:
         return await self.check()
 
     async def begin(self) -> Posted:
-        """Post a message whose turn takes a while, and wait for its first words."""
+        """Post a message whose turn takes a while, and wait for its first delta."""
         message = self.client.new_message(self.session, model=self.client.new_model((150, 200), (5, 5)))
         await self.client.post(message)
         reader = Reader(self.client, self.session, follow=True)
@@ -63,11 +63,11 @@ class Scene:
         return message
 
     async def check(self) -> Record:
-        assert not self.deaths.read_text(), "it did not die everywhere"
+        assert not self.deaths.read_text(), "it was not killed at every point"
         return await check(self.client, self.session)
 
     def ran(self) -> list[str]:
-        """What the tools were told, each time they ran in this session."""
+        """The texts of the tools' calls, each time they ran in this session."""
         lines = self.notes.read_text().splitlines()
         return [line.partition(" ")[0] for line in lines if line.endswith(self.session)]
 
@@ -82,8 +82,8 @@ async def client(tmp_path_factory: pytest.TempPathFactory, model_url: str) -> As
     folder = tmp_path_factory.mktemp("host")
     (folder / "deaths").touch()
     env = {"DEATHS": str(folder / "deaths"), "NOTES": str(folder / "notes")}
-    host = MortalHost(folder, model_url, "tests.faults.killing_host", env)
-    async with mortal_host(host), client_of(host, seed=1) as client:
+    host = KillableHost(folder, model_url, "tests.faults.fault_injection", env)
+    async with running_host(host), client_of(host, seed=1) as client:
         yield client
 
 
@@ -102,7 +102,7 @@ async def scene(client: Client) -> AsyncGenerator[Scene]:
 
 
 @pytest.mark.parametrize(
-    ("point", "asked"),
+    ("point", "calls"),
     [
         ("before append run.start", 1),
         pytest.param("torn append run.start", 1, marks=slow),
@@ -120,16 +120,16 @@ async def scene(client: Client) -> AsyncGenerator[Scene]:
         ("after append message.complete", 1),
         pytest.param("before episode 2", 1, marks=slow),
         pytest.param("after episode 2", 1, marks=slow),
-        pytest.param("after append run.complete", 1, marks=slow),  # which is the same append as message.complete's
+        pytest.param("after append run.complete", 1, marks=slow),  # the same append as that of message.complete
     ],
 )
-async def test_a_turn_goes_on_where_the_server_died_and_only_a_cut_model_call_is_made_again(
-    scene: Scene, point: str, asked: int
+async def test_a_turn_continues_after_a_kill_and_only_an_interrupted_model_call_is_repeated(
+    scene: Scene, point: str, calls: int
 ) -> None:
     record = await scene.say(point)
 
     assert [message["status"] for message in record.messages] == ["completed"]
-    assert await _requests(scene.client, record.messages[0]["model"]) == asked
+    assert await _requests(scene.client, record.messages[0]["model"]) == calls
 
 
 @pytest.mark.parametrize("way", [pytest.param("wait", marks=slow), "stream"])
@@ -170,7 +170,7 @@ async def test_an_idempotent_tool_runs_again_with_the_same_call_id(scene: Scene,
         pytest.param("after append tool_call.complete", 1, True, marks=slow),
     ],
 )
-async def test_a_tool_that_must_not_repeat_never_does_and_the_model_is_told(
+async def test_a_tool_that_must_not_repeat_does_not_and_the_model_reads_why(
     scene: Scene, point: str, runs: int, *, known: bool
 ) -> None:
     record = await scene.say(point, content=_call(scene, "stamp"), agent="clerk")
@@ -198,7 +198,7 @@ async def test_of_two_tools_at_once_each_keeps_its_own_promise(scene: Scene, poi
 @pytest.mark.parametrize(
     "point", [pytest.param("before append message.queued", marks=slow), "after append message.queued"]
 )
-async def test_a_message_waits_across_a_death(scene: Scene, point: str) -> None:
+async def test_a_message_waits_across_a_kill(scene: Scene, point: str) -> None:
     await scene.begin()
 
     record = await scene.say(point)
@@ -218,7 +218,7 @@ async def test_a_message_waits_across_a_death(scene: Scene, point: str) -> None:
         pytest.param("after episode 2", marks=slow),
     ],
 )
-async def test_the_next_turn_starts_although_the_server_died_between_two(scene: Scene, point: str) -> None:
+async def test_the_next_turn_starts_although_the_server_was_killed_between_two(scene: Scene, point: str) -> None:
     await scene.begin()
     await scene.client.post(scene.client.new_message(scene.session))
 
@@ -241,7 +241,7 @@ async def test_the_next_turn_starts_although_the_server_died_between_two(scene: 
         pytest.param("after append run.complete", marks=slow),
     ],
 )
-async def test_a_cancel_stops_its_turn_whenever_the_server_dies(scene: Scene, point: str) -> None:
+async def test_a_cancel_stops_its_turn_whenever_the_server_is_killed(scene: Scene, point: str) -> None:
     await scene.begin()
 
     scene.die(point)
@@ -252,11 +252,11 @@ async def test_a_cancel_stops_its_turn_whenever_the_server_dies(scene: Scene, po
     record = await scene.check()
     receipt: JSON | None = cancelling.result()
     assert receipt is not None
-    # Asked again after the end, it finds nothing that runs; where only the end was missing, that may be there first.
+    # After the end, a repeated cancel finds nothing that runs. If only the end was missing, it may come first.
     ends = {"after append run.complete": {"idle"}, "before append run.complete": {"idle", "cancelled"}}
     assert receipt["status"] in ends.get(point, {"cancelled"})
     assert [message["status"] for message in record.messages] == ["cancelled"]
-    # Before that, the next attempt may have begun, and it had not said a word.
+    # Before that, the next attempt may have begun without any text yet.
     assert record.messages[0]["answer"] or point in {"before append status", "torn append status"}
 
 
@@ -301,7 +301,7 @@ async def test_a_deleted_session_stays_deleted_and_its_turn_ends(scene: Scene, p
 
 @pytest.mark.parametrize("point", ["before start", "after start"])
 @slow
-async def test_the_sweep_starts_a_claimed_turn_although_it_dies_over_it(scene: Scene, point: str) -> None:
+async def test_the_sweep_starts_a_claimed_turn_although_it_is_killed_at_that(scene: Scene, point: str) -> None:
     record = await scene.say("after append run.start", point)
 
     assert [message["status"] for message in record.messages] == ["completed"]
@@ -309,7 +309,7 @@ async def test_the_sweep_starts_a_claimed_turn_although_it_dies_over_it(scene: S
 
 @pytest.mark.parametrize("point", ["before append message.start", "after append message.start", "in model 5"])
 @slow
-async def test_a_step_that_kills_the_server_three_times_is_given_up(scene: Scene, point: str) -> None:
+async def test_a_step_that_kills_the_server_three_times_fails_the_turn(scene: Scene, point: str) -> None:
     record = await scene.say(point, point, point)
 
     (message,) = record.messages
@@ -323,7 +323,7 @@ async def test_a_step_that_kills_the_server_three_times_is_given_up(scene: Scene
 async def test_a_turn_whose_instance_failed_is_handed_over(scene: Scene, point: str) -> None:
     await scene.begin()
     waiting = scene.client.new_message(scene.session)
-    await scene.client.post(waiting)  # with which the turn can't end in its last step
+    await scene.client.post(waiting)  # with a queued message the last step cannot end the turn
 
     points = [*["before append run.complete"] * 3, *filter(None, [point])]
     scene.die(*points)

@@ -1,7 +1,7 @@
-"""Cosmos DB at its worst: 30 % of calls throttled, refused, timed out or cut off, also after they were done.
+"""Cosmos DB at its worst: 30 % of calls are throttled, refused, timed out or cut off, also after they took effect.
 
-Reads at Eventual may miss for a second what was written. The server injects the faults, so what is tested is all of
-the client: the SDK with its own retries, and ours.
+Reads at Eventual may miss for a second what was written. The server injects the faults, so the whole client is tested:
+the SDK with its own retries, and the retries of this project.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ async def test_racing_writers_leave_no_gap_and_no_duplicate(processes: list[Sess
     assert await processes[1].state(state.session_id) == fold(None, chunks)
 
 
-async def test_followers_are_handed_everything_once(processes: list[SessionLog]) -> None:
+async def test_followers_get_every_event_once(processes: list[SessionLog]) -> None:
     state = await begin(processes[0])
 
     async with asyncio.TaskGroup() as group:
@@ -79,7 +79,7 @@ async def test_followers_are_handed_everything_once(processes: list[SessionLog])
     assert all(task.result() == list(range(1, LAST + 1)) for task in reading)
 
 
-async def test_rooms_hold_everything_once_and_in_order(store: Store, processes: list[SessionLog]) -> None:
+async def test_rooms_get_every_event_once_and_in_order(store: Store, processes: list[SessionLog]) -> None:
     sessions = [(await begin(processes[0])).session_id for _ in range(WRITERS)]
     stores = store.open()
     async with store.rooms(stores) as feed, asyncio.TaskGroup() as group:
@@ -87,26 +87,25 @@ async def test_rooms_hold_everything_once_and_in_order(store: Store, processes: 
         for session in sessions:
             group.create_task(_write(processes[0], session, 0))
 
-    told = [1, *range(2, 2 * WORDS + 1, 2)]  # the words themselves are told to nobody
-    assert [task.result() for task in watching] == [dict.fromkeys(sessions, told)] * 3
-    await stores.log.close()
+    expected = [1, *range(2, 2 * WORDS + 1, 2)]  # the deltas themselves are not in rooms
+    assert [task.result() for task in watching] == [dict.fromkeys(sessions, expected)] * 3
 
 
-async def test_a_project_is_made_once_and_changed_once_by_each_change(store: Store) -> None:
+async def test_a_project_is_created_once_and_changed_once_by_each_change(store: Store) -> None:
     log, projects, *_ = store.open()
-    made = Project(
+    created = Project(
         id=new_project_id(THEN), owner="owner", name="0", document={}, changed_by=new_writer_id(), created_at=THEN,
         updated_at=THEN,
     )  # fmt: skip
-    await projects.create(made)
-    project = made
+    await projects.create(created)
+    project = created
 
     for _ in range(20):
         following = {"revision": project.revision + 1, "changed_by": new_writer_id(), "name": f"{project.revision}"}
         project = project.model_copy(update=following)
         await projects.replace(project)
 
-    assert await projects.get(made.id) == project
+    assert await projects.get(created.id) == project
     assert await projects.list("owner", before=None, limit=5) == [project]
     await log.close()
 
@@ -131,7 +130,7 @@ async def test_an_account_that_does_not_answer_is_unavailable(free_tcp_port: int
 
 
 async def _write(log: SessionLog, session: SessionId, writer: int) -> None:
-    """Append words one after another, each with a change of the state, deciding again when another was first."""
+    """Append words one after another, each with a change of the state; decide again if another writer was first."""
     for word in range(WORDS):
         text = f"{writer}.{word}"
         while not await _is_appended(log, session, text):
@@ -150,14 +149,14 @@ async def _is_appended(log: SessionLog, session: SessionId, text: str) -> bool:
 
 
 async def _insist(call: Callable[[], Awaitable[T]]) -> T:
-    """What a caller may do that was told that the store doesn't answer: the very same again."""
+    """Repeat a call while the store is unavailable, as a caller may."""
     while True:
         with suppress(StoreUnavailableError):
             return await call()
 
 
 async def _watch(rooms: Rooms) -> dict[SessionId, list[int]]:
-    """What is told of each session, until every one was told of to its end."""
+    """The sequences in the room for each session, until every session is complete."""
     seen: dict[SessionId, list[int]] = {}
     after = FIRST_CURSOR
     while len(seen) < WRITERS or min(places[-1] for places in seen.values()) < 2 * WORDS:

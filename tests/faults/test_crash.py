@@ -1,27 +1,27 @@
-"""`kill -9` at random points of many turns: nothing acknowledged is lost, and everything goes on where it was."""
+"""`kill -9` at random points of many turns: nothing acknowledged is lost, and everything continues."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.faults.crashing import MortalHost, mortal_host
-from tests.faults.promises import check
-from tests.faults.reading import Reader, reading
-from tests.faults.talking import TOOLS, WAYS, Client, client_of
+from tests.faults.api_client import TOOLS, WAYS, Client, client_of
+from tests.faults.host import KillableHost, running_host
+from tests.faults.invariants import check
+from tests.faults.readers import Reader, reading
 from tests.http.driving import ok
 
 pytestmark = pytest.mark.anyio
 
 SESSIONS = 4
-TALKERS = 2
+USERS = 2
 
 
 @pytest.fixture
 async def another_client(tmp_path_factory: pytest.TempPathFactory, model_url: str, seed: int) -> AsyncGenerator[Client]:
-    """One of another host: two that are killed side by side take half the time."""
-    host = MortalHost(tmp_path_factory.mktemp("another"), model_url)
-    async with mortal_host(host), client_of(host, seed + 1) as client:
+    """A client of another host: killing two at the same time takes half the time."""
+    host = KillableHost(tmp_path_factory.mktemp("another"), model_url)
+    async with running_host(host), client_of(host, seed + 1) as client:
         yield client
 
 
@@ -34,37 +34,37 @@ async def test_kills_at_random_points_lose_and_repeat_nothing(client: Client) ->
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_two_hundred_kills_lose_and_repeat_nothing(client: Client, another_client: Client) -> None:
-    await asyncio.gather(_storm(client), _storm(another_client))
+    await asyncio.gather(_kill_often(client), _kill_often(another_client))
 
     assert len(client.host.deaths) + len(another_client.host.deaths) >= 200
 
 
-async def _storm(client: Client) -> None:
+async def _kill_often(client: Client) -> None:
     sessions = [session for number in range(5) for session in await _round(client, f"round-{number}", kills=20)]
     await _check_it_works(client, sessions)
 
 
 async def _round(client: Client, name: str, kills: int) -> list[str]:
-    """Talk in new sessions while the server is killed; once all is quiet, check them."""
+    """Use new sessions while the server is killed; once nothing runs, check them."""
     sessions = [f"{name}-{number}" for number in range(SESSIONS)]
     over = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         killing = group.create_task(_kill(client, kills))
         await asyncio.gather(*(client.new_session(session) for session in sessions))
-        # Two readers of each session: one stays for later turns, the other one comes back for them.
+        # Two readers of each session: one follows later turns, the other connects again for them.
         pairs = {name: [Reader(client, name, follow=True), Reader(client, name, envelope=True)] for name in sessions}
         async with reading(reader for pair in pairs.values() for reader in pair):
-            talking = [group.create_task(_talk(client, session, over)) for session in sessions for _ in range(TALKERS)]
+            users = [group.create_task(_use(client, session, over)) for session in sessions for _ in range(USERS)]
             await killing
             over.set()
-            await asyncio.gather(*talking)
+            await asyncio.gather(*users)
             for session in sessions:
                 await check(client, session, pairs[session])
     return sessions
 
 
 async def _kill(client: Client, kills: int) -> None:
-    """Kill the server after more or less time, now and then before it serves."""
+    """Kill the server after random times, sometimes before it serves."""
     draw, host = client.random, client.host
     for _ in range(kills):
         await asyncio.sleep(draw.random() * draw.choice([0.1, 0.4, 1, 1.5]))
@@ -76,7 +76,7 @@ async def _kill(client: Client, kills: int) -> None:
         await host.start()
 
 
-async def _talk(client: Client, session: str, over: asyncio.Event) -> None:
+async def _use(client: Client, session: str, over: asyncio.Event) -> None:
     draw = client.random
     while not over.is_set():
         match draw.choice(["say", "say", "say", "tools", "queue", "cancel", "cancel", "note", "careless"]):
@@ -100,7 +100,7 @@ async def _talk(client: Client, session: str, over: asyncio.Event) -> None:
 
 
 async def _check_it_works(client: Client, sessions: list[str]) -> None:
-    """Every session goes on, and so does a new one; what was posted before is recognised still."""
+    """Every session works, and so does a new one; retries of earlier posts are recognised."""
     for session in [*sessions, await client.new_session("after")]:
         message = await client.post(client.new_message(session), "wait")
         assert message is not None

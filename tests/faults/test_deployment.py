@@ -1,4 +1,4 @@
-"""A deployment: the host is told to stop, its streams go on for the grace and are cut, and another one starts."""
+"""A deployment: the host is stopped, its streams continue for the grace period, and another host starts."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crashing import PATIENCE, MortalHost, mortal_host
-from tests.faults.promises import Record, check
-from tests.faults.reading import Reader, reading
-from tests.faults.talking import TOOLS, WAYS, Client, client_of
+from tests.faults.api_client import TOOLS, WAYS, Client, client_of
+from tests.faults.host import TIMEOUT, KillableHost, running_host
+from tests.faults.invariants import Record, check
+from tests.faults.readers import Reader, reading
 from tests.http.driving import ok
 
 pytestmark = pytest.mark.anyio
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def patient(tmp_path: Path, model_url: str, seed: int) -> AsyncGenerator[Client]:
-    """A client of a host that leaves its streams as long as Azure does."""
-    async with mortal_host(MortalHost(tmp_path, model_url, grace=30)) as host, client_of(host, seed) as client:
+    """A client of a host that keeps its streams open as long as Azure does."""
+    async with running_host(KillableHost(tmp_path, model_url, grace=30)) as host, client_of(host, seed) as client:
         yield client
 
 
-async def test_a_turn_that_ends_within_the_grace_is_read_to_its_end_and_not_made_again(patient: Client) -> None:
+async def test_a_turn_that_ends_within_the_grace_is_read_to_its_end_and_not_repeated(patient: Client) -> None:
     session = await patient.new_session("short")
     reader = Reader(patient, session, once=True)
     message = await patient.post(patient.new_message(session, model="fake-000150-10"))
@@ -40,37 +40,37 @@ async def test_a_turn_that_ends_within_the_grace_is_read_to_its_end_and_not_made
     assert len(turn.of("message.start")) == 1
 
 
-async def test_turns_and_readers_go_on_across_a_deployment(client: Client) -> None:
+async def test_turns_and_readers_continue_across_a_deployment(client: Client) -> None:
     await _deployed(client, sessions=4, readers=3, times=2)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-async def test_forty_sessions_with_their_readers_go_on_across_ten_deployments(client: Client) -> None:
+async def test_forty_sessions_with_their_readers_continue_across_ten_deployments(client: Client) -> None:
     for number in range(5):
         await _deployed(client, sessions=40, readers=4, times=2, name=f"{number}-")
 
 
 async def _deployed(client: Client, sessions: int, readers: int, times: int, name: str = "") -> None:
-    """Talk in sessions while the host is replaced some times; then everything that is promised of them holds."""
+    """Use sessions while the host is replaced some times; then check every promise."""
     names = [await client.new_session(f"{name}{number}") for number in range(sessions)]
     everyone = {each: [Reader(client, each, follow=bool(number % 2)) for number in range(readers)] for each in names}
     over = asyncio.Event()
     async with reading(reader for group in everyone.values() for reader in group), asyncio.TaskGroup() as group:
-        talking = [group.create_task(_talk(client, each, over)) for each in names]
+        users = [group.create_task(_use(client, each, over)) for each in names]
         for _ in range(times):
             await _until_all_work(client, names)
             await client.host.replace()
         over.set()
-        await asyncio.gather(*talking)
+        await asyncio.gather(*users)
         records = [await check(client, each, everyone[each]) for each in names]
     assert any(reader.drops for group in everyone.values() for reader in group)
     _check_calls(records, times)
     await _check_requests(client, records, sessions * times)
 
 
-async def _talk(client: Client, session: str, over: asyncio.Event) -> None:
-    """One message after the other: of some the host can see the end, others are longer than its grace."""
+async def _use(client: Client, session: str, over: asyncio.Event) -> None:
+    """Post one message after the other: some end within the grace period, others take longer."""
     draw = client.random
     while not over.is_set():
         tokens, delay = draw.choice([((5, 40), (0, 10)), ((100, 150), (15, 20))])
@@ -79,28 +79,28 @@ async def _talk(client: Client, session: str, over: asyncio.Event) -> None:
 
 
 async def _until_all_work(client: Client, names: list[str]) -> None:
-    """Wait until each session has a turn under way."""
+    """Wait until each session runs a turn."""
 
     async def works(session: str) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not (await client.get(f"/sessions/{session}"))["active_turn"]:  # noqa: ASYNC110  # nobody sets an event
+        async with asyncio.timeout(TIMEOUT):
+            while not (await client.get(f"/sessions/{session}"))["active_turn"]:  # noqa: ASYNC110  # nothing sets an event
                 await asyncio.sleep(0.05)
 
     await asyncio.gather(*(works(each) for each in names))
 
 
 def _check_calls(records: list[Record], times: int) -> None:
-    """Every turn completed, and a step was begun again by a deployment at most."""
+    """Every turn completed, and only deployments made a step begin again."""
     for turn in [turn for record in records for turn in record.turns]:
         assert turn.end["status"] == "completed"
         assert all(len(begun) <= 1 + times for begun in turn.attempts().values())
 
 
-async def _check_requests(client: Client, records: list[Record], most: int) -> None:
-    """No more calls of the model were made again than sessions were cut: each has one turn under way at most."""
+async def _check_requests(client: Client, records: list[Record], max_repeated: int) -> None:
+    """At most one model call was repeated for each interrupted session: each runs one turn at a time."""
     stats = ok(await client.http.get(client.host.model_url.removesuffix("/v1") + "/stats"))["models"]
     made = sum(
         stats.get(message["model"], {"requests": 0})["requests"] for each in records for message in each.messages
     )
     needed = sum(len(turn.completions) for record in records for turn in record.turns)
-    assert needed <= made <= needed + most
+    assert needed <= made <= needed + max_repeated

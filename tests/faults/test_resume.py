@@ -1,4 +1,4 @@
-"""Readers that come and go, and readers that never read: no event is lost or repeated, and nobody is delayed."""
+"""Readers that reconnect and readers that never read: no event is lost or repeated, and others are not delayed."""
 
 import asyncio
 import socket
@@ -8,17 +8,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.promises import check
-from tests.faults.reading import Reader, Seen, reading
-from tests.faults.talking import TOOLS, WAYS, Client
+from tests.faults.api_client import TOOLS, WAYS, Client
+from tests.faults.invariants import check
+from tests.faults.readers import Reader, Seen, reading
 
 pytestmark = pytest.mark.anyio
 
 STUCK = 100
 MEGABYTES = 8
-"""What the log grows by while they don't read."""
-MOST_GROWTH_KB = STUCK * 2 * 1024
-"""Two megabytes for each: one for whom everything was kept ready would take eight."""
+"""How much the log grows while they do not read."""
+MAX_GROWTH_KB = STUCK * 2 * 1024
+"""Two megabytes for each. A reader whose events were all buffered would take eight."""
 
 
 async def test_a_reader_that_drops_anywhere_loses_and_repeats_nothing(client: Client) -> None:
@@ -33,7 +33,7 @@ async def test_thousands_of_drops_lose_and_repeat_nothing(client: Client) -> Non
 
 
 async def _trials(client: Client, sessions: int, turns: int, readers: int) -> int:
-    """Talk in some sessions at once while their readers drop and come back; how often they did."""
+    """Use some sessions at the same time while their readers drop and reconnect; the number of drops."""
     draw = client.random
     names = [f"{len(client.ledger.posted)}-{number}" for number in range(sessions)]
     return sum(await asyncio.gather(*(_trial(client, name, turns, draw.randint(2, readers)) for name in names)))
@@ -44,7 +44,7 @@ async def _trial(client: Client, session: str, turns: int, readers: int) -> int:
     everyone = [_reader(client, session, number) for number in range(readers)]
     async with reading(everyone):
         for _ in range(turns):
-            await _talk(client, session)
+            await _use(client, session)
         record = await check(client, session)
         for reader in everyone:
             await reader.reaches(_wanted(record.seen, reader)[-1].sequence)
@@ -57,7 +57,7 @@ async def _trial(client: Client, session: str, turns: int, readers: int) -> int:
 
 
 def _reader(client: Client, session: str, number: int, *, once: bool = False) -> Reader:
-    """One that drops after a few hundred bytes or a few thousand, and at times before the first frame is whole."""
+    """A reader that drops after some hundred or thousand bytes, sometimes before the first frame is whole."""
     draw = client.random
     return Reader(
         client,
@@ -70,7 +70,7 @@ def _reader(client: Client, session: str, number: int, *, once: bool = False) ->
     )
 
 
-async def _talk(client: Client, session: str) -> None:
+async def _use(client: Client, session: str) -> None:
     """A turn or two at once, of a fast model or a slow one."""
     draw = client.random
     for _ in range(draw.randint(1, 2)):
@@ -79,7 +79,7 @@ async def _talk(client: Client, session: str) -> None:
         message = client.new_message(session, content, model=client.new_model(tokens, delay))
         if draw.random() < 0.7:
             await client.post(message, draw.choice(WAYS))
-        else:  # what a cancelled turn said is said to the readers too
+        else:  # readers also get the text of a cancelled turn
             await client.post(message)
             await asyncio.sleep(draw.random() * 0.1)
             await client.cancel_running(session, wait=True)
@@ -89,7 +89,7 @@ def _wanted(seen: list[Seen], reader: Reader) -> list[Seen]:
     return [event for event in seen if not reader.types or event.type.startswith(("message.", "run.complete"))]
 
 
-async def test_readers_that_never_read_delay_nobody_and_cost_little(client: Client) -> None:
+async def test_readers_that_never_read_delay_no_others_and_cost_little(client: Client) -> None:
     watched, others = await client.new_session("watched"), [await client.new_session(f"s{i}") for i in range(8)]
     for _ in range(6):
         await client.post(client.new_message(watched, model=client.new_model((4000, 5000), (0, 0))), "wait")
@@ -102,7 +102,7 @@ async def test_readers_that_never_read_delay_nobody_and_cost_little(client: Clie
             await asyncio.gather(*(client.post(client.new_message(name), "wait") for name in [watched, *others]))
             for _ in range(MEGABYTES * 20):
                 await client.append(watched, "x" * 50_000)
-            assert _memory_kb(client) - before < MOST_GROWTH_KB
+            assert _memory_kb(client) - before < MAX_GROWTH_KB
             for session in [watched, *others]:
                 await check(client, session, [reader] if session == watched else [])
     await client.post(client.new_message(watched), "wait")
@@ -110,7 +110,7 @@ async def test_readers_that_never_read_delay_nobody_and_cost_little(client: Clie
 
 
 def _stuck(url: str, session: str) -> socket.socket:
-    """A connection that asked for the session's stream and reads nothing of it."""
+    """A connection that requested the session's stream and does not read it."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect((urlsplit(url).hostname, urlsplit(url).port))
@@ -119,7 +119,7 @@ def _stuck(url: str, session: str) -> socket.socket:
 
 
 def _memory_kb(client: Client) -> int:
-    """What the host holds of the machine's memory."""
+    """The host's resident memory."""
     assert client.host.process is not None
     command = ["ps", "-o", "rss=", "-p", str(client.host.process.pid)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

@@ -1,4 +1,4 @@
-"""Turns as the tests get them: payloads are plain values, and in the end any part of the history replays the same."""
+"""Turns for the tests: payloads are plain values, and at the end every part of the history replays the same."""
 
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ def strict_typing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def begin() -> Generator[Begin]:
-    """Starts instances of `run_turn`; takes what `Turn` takes."""
+    """Starts instances of `run_turn`; takes the arguments of `Turn`."""
     begun: list[Turn] = []
 
     def begin(**limits: Any) -> Turn:

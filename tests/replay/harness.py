@@ -1,7 +1,7 @@
-"""Plays the host to `run_turn`: its history in the Durable extension's JSON, replayed whole in every episode.
+"""Plays the host of `run_turn`: its history in the Durable extension's JSON, replayed whole in every episode.
 
-A test says what happens, one call an episode; the SDK's own executor runs the orchestrator, and what it asks for is
-opened as the extension would open it. Where a replay asks for something else than before, the episode fails.
+A test says what happens, one call an episode. The SDK's own executor runs the orchestrator, and the harness opens the
+tasks that it requests as the extension does. If a replay requests something else than before, the episode fails.
 """
 
 import json
@@ -16,21 +16,22 @@ import azure.durable_functions as df
 from azure.functions import OrchestrationContext
 
 from local.durable.history import Event, Kind, moment_of, text_of
-from orchestrations.contracts import LookReply, Reply, TurnInput
+from orchestrations.contracts import LookReply, Reply
 from orchestrations.run_turn import run_turn
 from shared.domain.ids import InstanceId, SessionId, TurnId
+from shared.scheduler import TurnStart
 
 THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 Action: TypeAlias = dict[str, Any]
 
 _CREATE_TIMER = 5
-_FAILED_STATE = "\n\n$OutOfProcData$:"  # the SDK puts its state behind this into the exception it raises
+_FAILED_STATE = "\n\n$OutOfProcData$:"  # the SDK appends its state after this mark to the exception that it raises
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the SDK reports of a replay: all that was asked for so far, and how the orchestrator ended, if it has."""
+    """What the SDK reports of a replay: all actions requested so far, and how the orchestrator ended, if it has."""
 
     actions: Sequence[Action]
     is_done: bool
@@ -39,7 +40,7 @@ class Answer:
 
     @property
     def kinds(self) -> list[str]:
-        """What DTFx compares between replays: a name for each task, in the order of their ids."""
+        """What DTFx compares between replays: the name of each task, in the order of the ids."""
         return [action.get("functionName", "timer") for action in self.actions]
 
     @property
@@ -51,7 +52,7 @@ class Answer:
 
     @property
     def requests(self) -> list[Action]:
-        """The actions but for what may still change: whether a timer was cancelled."""
+        """The actions without what may still change: whether a timer was cancelled."""
         return [{key: value for key, value in action.items() if key != "isCanceled"} for action in self.actions]
 
 
@@ -61,17 +62,17 @@ class Task:
 
     id: int
     name: str = ""
-    given: dict[str, Any] = field(default_factory=dict[str, Any])
+    payload: dict[str, Any] = field(default_factory=dict[str, Any])
     fire_at: datetime = THEN
 
 
-def replay(given: dict[str, Any], history: Sequence[Event]) -> Answer:
+def replay(payload: dict[str, Any], history: Sequence[Event]) -> Answer:
     """Run today's orchestrator through the whole of `history`; its last episode is the new one."""
     started = max(place for place, event in enumerate(history) if event["EventType"] == Kind.ORCHESTRATOR_STARTED)
     body = {
         "history": [{**event, "IsPlayed": place < started} for place, event in enumerate(history)],
-        "input": json.dumps(given),
-        "instanceId": given["instance_id"],
+        "input": json.dumps(payload),
+        "instanceId": payload["instance_id"],
         "isReplaying": started > 0,
         "parentInstanceId": None,
         "upperSchemaVersion": 1,
@@ -81,7 +82,7 @@ def replay(given: dict[str, Any], history: Sequence[Event]) -> Answer:
     }
     handle = df.Orchestrator.create(run_turn)
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", "Potential duplicate")  # the end of a task that was never asked for
+        warnings.filterwarnings("error", "Potential duplicate")  # the end of a task that was never requested
         try:
             state = json.loads(handle(OrchestrationContext(json.dumps(body))))
         except Exception as error:
@@ -104,21 +105,21 @@ def _flat(actions: list[Any]) -> Generator[Action]:
 
 
 class Turn:
-    """An instance of `run_turn` from its start; every method that says what happens is an episode of its own."""
+    """An instance of `run_turn` from its start. Each method that says what happens is one episode."""
 
     def __init__(
-        self, *, max_steps: int = 5, timeout: float = 900, look_after: float = 20, first_attempt: int = 1
+        self, *, max_steps: int = 5, timeout: float = 900, check_after: float = 20, first_attempt: int = 1
     ) -> None:
-        turn = TurnInput(
+        turn = TurnStart(
             session_id=SessionId("ses_1"),
             turn_id=TurnId("turn_1"),
             instance_id=InstanceId("turn_1"),
             deadline=THEN + timedelta(seconds=timeout),
             max_steps=max_steps,
-            look_after_seconds=look_after,
+            check_after_seconds=check_after,
             first_attempt=first_attempt,
         )
-        self.given = turn.dump()
+        self.payload = turn.dump()
         self.now = THEN
         self.history: list[Event] = []
         self.open: dict[int, Task] = {}
@@ -129,7 +130,7 @@ class Turn:
             Kind.EXECUTION_STARTED,
             Name="run_turn",
             Version="",
-            Input=json.dumps(self.given),
+            Input=json.dumps(self.payload),
             OrchestrationInstance={"InstanceId": turn.instance_id, "ExecutionId": "0"},
             ParentInstance=None,
             Tags=None,
@@ -140,11 +141,11 @@ class Turn:
     def reply(
         self, name: str, outcome: Any, *, attempt: int | None = None, call: str | None = None, **fields: Any
     ) -> None:
-        """The activity gives back a reply; of several open ones of that name the one meant is the newest."""
-        self.complete(self._find(name, attempt, call), Reply(outcome=outcome, **fields).dump())
+        """The activity replies. Of several open activities of that name, the newest is meant."""
+        self.complete(self._find(name, attempt, call), Reply[Any](outcome=outcome, **fields).dump())
 
     def look(self, *verdicts: Any) -> None:
-        """The newest look gives its verdicts."""
+        """The newest look replies its verdicts."""
         self.complete(self._find("look"), LookReply(verdicts=list(verdicts)).dump())
 
     def complete(self, task: Task, result: dict[str, Any]) -> None:
@@ -170,23 +171,23 @@ class Turn:
 
     @contextmanager
     def at_once(self) -> Generator[None]:
-        """What happens in the body is found by one episode."""
+        """Everything that happens in the body is one episode."""
         self._arrivals = []
         yield
         arrivals, self._arrivals = self._arrivals, None
         self._episode(arrivals)
 
-    # What came of it
+    # What the orchestrator did
 
     @property
-    def asked(self) -> list[str]:
+    def requested(self) -> list[str]:
         """The activities started so far: `call_model 1#1` is step 1's first attempt."""
-        return [_told(task) for task in self._scheduled if task.name]
+        return [_text(task) for task in self._scheduled if task.name]
 
     @property
     def scheduled(self) -> list[tuple[str, dict[str, Any]]]:
-        """The activities started so far, with what they were given."""
-        return [(task.name, task.given) for task in self._scheduled if task.name]
+        """The activities started so far, with their inputs."""
+        return [(task.name, task.payload) for task in self._scheduled if task.name]
 
     @property
     def activities(self) -> list[Task]:
@@ -205,13 +206,13 @@ class Turn:
         return self.latest.ended
 
     @property
-    def given_to_finish(self) -> dict[str, Any]:
-        """What the newest finish_turn was told."""
-        return next(given for name, given in reversed(self.scheduled) if name == "finish_turn")
+    def finish_input(self) -> dict[str, Any]:
+        """The input of the newest finish_turn."""
+        return next(payload for name, payload in reversed(self.scheduled) if name == "finish_turn")
 
     def check_replay(self, end: int) -> None:
-        """A replay that stops behind `end` events of the history has asked for the same as all the others."""
-        again = replay(self.given, self.history[:end])
+        """A replay of the first `end` events of the history requests the same as all others."""
+        again = replay(self.payload, self.history[:end])
         assert again.requests == self.latest.requests[: len(again.requests)]
         assert again == self._answers.get(end, again)
 
@@ -222,8 +223,8 @@ class Turn:
             task
             for task in reversed(self.activities)
             if task.name == name
-            and attempt in {None, task.given.get("attempt")}
-            and call in {None, task.given.get("call_id")}
+            and attempt in {None, task.payload.get("attempt")}
+            and call in {None, task.payload.get("call_id")}
         )
 
     def _happens(self, kind: Kind, **fields: Any) -> None:
@@ -239,7 +240,7 @@ class Turn:
         self.history += [self._event(Kind.ORCHESTRATOR_STARTED), *arrivals]
         for arrival in arrivals:
             self.open.pop(arrival.get("TaskScheduledId", arrival.get("TimerId", -1)), None)
-        answer = replay(self.given, self.history)
+        answer = replay(self.payload, self.history)
         assert answer.requests[: len(before.requests)] == before.requests, "non-determinism"
         self._answers[len(self.history)] = answer
         for number, action in enumerate(answer.actions):
@@ -258,9 +259,9 @@ class Turn:
             task = Task(number, fire_at=moment_of(action["fireAt"]))
             self.history.append(self._event(Kind.TIMER_CREATED, number, FireAt=text_of(task.fire_at)))
         else:
-            name, given = action["functionName"], action["input"]
-            task = Task(number, name, json.loads(given))
-            self.history.append(self._event(Kind.TASK_SCHEDULED, number, Name=name, Version="", Input=given))
+            name, payload = action["functionName"], action["input"]
+            task = Task(number, name, json.loads(payload))
+            self.history.append(self._event(Kind.TASK_SCHEDULED, number, Name=name, Version="", Input=payload))
         self.open[number] = task
         self._scheduled.append(task)
 
@@ -274,12 +275,12 @@ class Turn:
         }
 
 
-def _told(task: Task) -> str:
+def _text(task: Task) -> str:
     match task.name:
         case "look":
-            return f"look at {', '.join(_attempt(work) for work in task.given['work'])}"
+            return f"look at {', '.join(_attempt(work) for work in task.payload['work'])}"
         case _:
-            return f"{task.name} {_attempt(task.given)}"
+            return f"{task.name} {_attempt(task.payload)}"
 
 
 def _attempt(work: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Recorded histories of a release: `python -m tests.replay.recording 1.0.0` records today's.
 
-Instances outlive deployments. A release's folder is recorded once, with its code, and from then on must replay: an
-orchestrator that no longer can needs another name.
+Instances outlive deployments. A release's folder is recorded once, with the code of that release, and must replay from
+then on. An orchestrator that cannot replay it any more needs another name.
 """
 
 import json
@@ -25,15 +25,15 @@ def answered() -> Turn:
 
 
 def tools() -> Turn:
-    """Two steps of tools side by side: one fails and is tried again, one dies, one is issued twice."""
+    """Two steps with several tools: one fails and is retried, one is lost, one is issued twice."""
     turn = Turn()
     turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
     turn.fail("run_tool", call="b")
     turn.fire()
-    turn.look("unbegun", "alive", "dead")
+    turn.look("not_begun", "alive", "lost")
     turn.reply("run_tool", "done", call="b")
     turn.fire()
-    turn.look("unbegun", "alive")
+    turn.look("not_begun", "alive")
     turn.reply("run_tool", "done", call="c", attempt=2)
     turn.reply("run_tool", "superseded", call="c", attempt=1)
     turn.reply("run_tool", "done", call="a", attempt=2)
@@ -45,14 +45,14 @@ def tools() -> Turn:
 
 
 def broken_off() -> Turn:
-    """The model breaks off, a look is lost, another one fails, and the third attempt answers."""
+    """The model breaks off, one look is lost, another fails, and the third attempt answers."""
     turn = Turn()
-    turn.reply("call_model", "again", failure=_CUT)
+    turn.reply("call_model", "retry", failure=_CUT)
     turn.fire()
     turn.fire()
     turn.fail("look")
     turn.fire()
-    turn.look("dead")
+    turn.look("lost")
     with turn.at_once():
         turn.fire()
         turn.reply("call_model", "done", attempt=3)
@@ -81,17 +81,17 @@ def timed_out() -> Turn:
 
 
 def steered() -> Turn:
-    """Twice the end finds a message yet to be read: the first time as the second attempt at the end says."""
+    """Twice the end finds an unread message; the first time in its second attempt."""
     turn = Turn()
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "done")
     turn.reply("call_model", "done")
     turn.fail("finish_turn")
-    turn.reply("finish_turn", "goes_on")
+    turn.reply("finish_turn", "continues")
     turn.fire()
     turn.look("alive")
     turn.reply("call_model", "done")
-    turn.reply("finish_turn", "goes_on")
+    turn.reply("finish_turn", "continues")
     turn.reply("call_model", "tools", call_ids=["b"])
     turn.reply("run_tool", "done")
     turn.reply("call_model", "done")
@@ -118,14 +118,14 @@ def superseded() -> Turn:
 def failed() -> Turn:
     turn = Turn()
     for _ in range(3):
-        turn.reply("call_model", "again", failure=_CUT)
+        turn.reply("call_model", "retry", failure=_CUT)
     for _ in range(3):
         turn.fail("finish_turn")
     return turn
 
 
 def parked() -> Turn:
-    """Of three calls two wait for somebody; the first attempt at parking is lost."""
+    """Of three calls two wait for an action; the first attempt at parking fails."""
     turn = Turn()
     turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
     turn.reply("run_tool", "waits", call="a")
@@ -136,8 +136,8 @@ def parked() -> Turn:
     return turn
 
 
-def taken_up() -> Turn:
-    """The instance after the one that parked: what is recorded is passed over, then the turn goes on."""
+def resumed() -> Turn:
+    """The instance after the one that parked: it finds the recorded steps, then the turn continues."""
     turn = Turn(first_attempt=2)
     turn.reply("call_model", "tools", call_ids=["a", "b"])
     turn.reply("run_tool", "done", call="a")
@@ -152,7 +152,7 @@ def cancelled_while_parking() -> Turn:
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "waits")
     turn.fire()
-    turn.look("unbegun")
+    turn.look("not_begun")
     turn.reply("park_turn", "cancelled")
     turn.reply("finish_turn", "done")
     return turn
@@ -169,18 +169,18 @@ SCENARIOS: list[Callable[[], Turn]] = [
     superseded,
     failed,
     parked,
-    taken_up,
+    resumed,
     cancelled_while_parking,
 ]
 
 
 def record(release: str) -> None:
-    """Write the histories of today's code into the folder of `release`, which must be a new one."""
+    """Write the histories of today's code into the folder of `release`, which must not exist."""
     folder = FOLDER / release
     folder.mkdir(parents=True)
     for scenario in SCENARIOS:
         turn = scenario()
-        recorded = {"input": turn.given, "history": turn.history, "ended": turn.ended}
+        recorded = {"input": turn.payload, "history": turn.history, "ended": turn.ended}
         text = json.dumps(recorded, indent=1, ensure_ascii=False)
         (folder / f"{scenario.__name__}.json").write_text(f"{text}\n", encoding="utf-8")
 

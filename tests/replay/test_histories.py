@@ -1,4 +1,4 @@
-"""Release compatibility: what earlier releases began, today's orchestrator goes on with."""
+"""Release compatibility: today's orchestrator continues the instances of earlier releases."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,8 @@ from tests.replay.recording import FOLDER, SCENARIOS
 RECORDED = sorted(FOLDER.glob("*/*.json"))
 
 
-def _asked(history: list[dict[str, Any]]) -> list[str]:
-    """The tasks of a history by kind, in the order of their ids: what DTFx compares."""
+def _requested(history: list[dict[str, Any]]) -> list[str]:
+    """The names of a history's tasks in the order of their ids: what DTFx compares."""
     opened = {
         event["EventId"]: event.get("Name", "timer")
         for event in history
@@ -30,9 +30,9 @@ def test_a_recorded_history_replays_without_non_determinism(path: Path) -> None:
     ends = [place + 1 for place, event in enumerate(history) if event["EventType"] == Kind.ORCHESTRATOR_COMPLETED]
 
     for end in ends:
-        assert replay(recorded["input"], history[:end]).kinds == _asked(history[:end])
+        assert replay(recorded["input"], history[:end]).kinds == _requested(history[:end])
     assert replay(recorded["input"], history).ended == recorded["ended"]
 
 
-def test_every_release_recorded_every_way_a_turn_can_go() -> None:
+def test_every_release_recorded_every_scenario() -> None:
     assert {path.stem for path in RECORDED} >= {scenario.__name__ for scenario in SCENARIOS}

@@ -1,4 +1,4 @@
-"""What `run_turn` asks for when calls wait for somebody outside."""
+"""What `run_turn` requests when calls wait for an action from outside."""
 
 import pytest
 
@@ -8,16 +8,16 @@ from tests.replay.conftest import Begin
 DOWN = Failure(code="attempt_failed", message="The attempt broke off.")
 
 
-def test_a_turn_parks_once_all_other_tools_have_answered_and_its_instance_ends(begin: Begin) -> None:
+def test_a_turn_parks_after_all_other_tools_have_answered(begin: Begin) -> None:
     turn = begin()
     turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
     turn.reply("run_tool", "waits", call="a")
     turn.reply("run_tool", "waits", call="c")
-    assert turn.asked[-1] == "run_tool c#1"
+    assert turn.requested[-1] == "run_tool c#1"
     turn.reply("run_tool", "done", call="b")
     turn.reply("park_turn", "parked")
 
-    assert turn.asked[-1] == "park_turn 0#1"
+    assert turn.requested[-1] == "park_turn 0#1"
     assert turn.ended == "parked"
     assert turn.open == {}
 
@@ -25,13 +25,13 @@ def test_a_turn_parks_once_all_other_tools_have_answered_and_its_instance_ends(b
 @pytest.mark.parametrize(
     ("outcome", "end"), [("cancelled", "finish_turn cancelled#1"), ("failed", "finish_turn failed#1")]
 )
-def test_a_call_that_stopped_goes_before_one_that_waits(begin: Begin, outcome: str, end: str) -> None:
+def test_a_call_that_stops_the_turn_decides_before_one_that_waits(begin: Begin, outcome: str, end: str) -> None:
     turn = begin()
     turn.reply("call_model", "tools", call_ids=["a", "b"])
     turn.reply("run_tool", "waits", call="a")
     turn.reply("run_tool", outcome, call="b", failure=DOWN if outcome == "failed" else None)
 
-    assert turn.asked[-1] == end
+    assert turn.requested[-1] == end
 
 
 def test_a_turn_cancelled_before_it_parked_ends(begin: Begin) -> None:
@@ -41,11 +41,11 @@ def test_a_turn_cancelled_before_it_parked_ends(begin: Begin) -> None:
     turn.reply("park_turn", "cancelled")
     turn.reply("finish_turn", "done")
 
-    assert turn.asked[-1] == "finish_turn cancelled#1"
+    assert turn.requested[-1] == "finish_turn cancelled#1"
     assert turn.ended == "done"
 
 
-def test_an_instance_superseded_before_it_parked_ends_without_a_word(begin: Begin) -> None:
+def test_an_instance_superseded_before_it_parked_ends_without_an_event(begin: Begin) -> None:
     turn = begin()
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "waits")
@@ -54,7 +54,7 @@ def test_an_instance_superseded_before_it_parked_ends_without_a_word(begin: Begi
     assert turn.ended == "superseded"
 
 
-def test_parking_that_breaks_off_is_tried_again(begin: Begin) -> None:
+def test_parking_that_breaks_off_is_retried(begin: Begin) -> None:
     turn = begin()
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "waits")
@@ -62,7 +62,7 @@ def test_parking_that_breaks_off_is_tried_again(begin: Begin) -> None:
         turn.fail("park_turn")
     turn.reply("park_turn", "parked")
 
-    assert turn.asked[-3:] == ["park_turn 0#1", "park_turn 0#2", "park_turn 0#3"]
+    assert turn.requested[-3:] == ["park_turn 0#1", "park_turn 0#2", "park_turn 0#3"]
     assert turn.ended == "parked"
 
 
@@ -73,4 +73,4 @@ def test_parking_that_breaks_off_three_times_fails_the_turn(begin: Begin) -> Non
     for _ in range(3):
         turn.fail("park_turn")
 
-    assert turn.asked[-1] == "finish_turn failed#1"
+    assert turn.requested[-1] == "finish_turn failed#1"

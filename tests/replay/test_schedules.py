@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, a turn ends, and is ended in one way only."""
+"""Whatever happens in whatever order, a turn ends, and in one way only."""
 
 from collections import defaultdict
 from typing import Any
@@ -11,26 +11,26 @@ from tests.replay.harness import Task, Turn
 
 _FAILURE = Failure(code="model_unavailable", message="The model's server answered 503.", retryable=True)
 _OUTCOMES = {
-    "call_model": ["done", "tools", "tools", "cancelled", "failed", "again", "superseded"],
-    "run_tool": ["done", "done", "done", "cancelled", "failed", "again", "superseded"],
-    "finish_turn": ["done", "goes_on", "superseded"],
+    "call_model": ["done", "tools", "tools", "cancelled", "failed", "retry", "superseded"],
+    "run_tool": ["done", "done", "done", "cancelled", "failed", "superseded"],
+    "finish_turn": ["done", "continues", "superseded"],
 }
-_VERDICTS = st.sampled_from(["alive", "dead", "unbegun"])
+_VERDICTS = st.sampled_from(["alive", "lost", "not_begun"])
 
 
 def _reply(data: st.DataObject, task: Task) -> dict[str, Any]:
     if task.name == "look":
-        return {"verdicts": [data.draw(_VERDICTS) for _ in task.given["work"]]}
+        return {"verdicts": [data.draw(_VERDICTS) for _ in task.payload["work"]]}
     outcome = data.draw(st.sampled_from(_OUTCOMES[task.name]))
-    if outcome == "goes_on" and "goes_on_after" not in task.given:
+    if outcome == "continues" and "continues_after" not in task.payload:
         outcome = "done"
-    calls = [f"{task.given['step']}{letter}" for letter in "ab"[: data.draw(st.integers(1, 2))]]
-    failure = _FAILURE.model_dump() if outcome in {"failed", "again"} else None
+    calls = [f"{task.payload['step']}{letter}" for letter in "ab"[: data.draw(st.integers(1, 2))]]
+    failure = _FAILURE.model_dump() if outcome in {"failed", "retry"} else None
     return {"outcome": outcome, "call_ids": calls if outcome == "tools" else [], "failure": failure}
 
 
 def _happens(data: st.DataObject, turn: Turn) -> None:
-    """One episode, in which one or two of the open tasks end: abandoned ones too, and the timer before its company."""
+    """One episode in which one or two open tasks end, also abandoned ones, in any order."""
     tasks = st.lists(st.sampled_from(list(turn.open.values())), min_size=1, max_size=2, unique_by=lambda each: each.id)
     with turn.at_once():
         for task in data.draw(tasks):
@@ -49,28 +49,28 @@ def test_every_schedule_ends_the_turn_in_one_way_only(
 ) -> None:
     turn = Turn(max_steps=max_steps, timeout=timeout, first_attempt=first)
     while turn.ended is None:
-        assert len(turn.timers) == 1, "nothing would notice a loss"
+        assert len(turn.timers) == 1, "a loss would not be noticed"
         _happens(data, turn)
         assert len(turn.history) < 2000, "it never ends"
 
     attempts: dict[Any, list[int]] = defaultdict(list)
-    verdicts: list[Any] = []
+    ends: list[Any] = []
     for name, work in turn.scheduled:
         match name:
             case "look":
                 continue
             case "finish_turn":
-                verdicts.append((work["ends"], work.get("failure"), work.get("goes_on_after")))
-                attempts[name, len(set(map(str, verdicts))), None].append(work["attempt"])
+                ends.append((work["ends"], work.get("failure"), work.get("continues_after")))
+                attempts[name, len(set(map(str, ends))), None].append(work["attempt"])
                 continue
             case "call_model":
-                *_, (_, _, goes_on_after) = verdicts or [(None, None, work["step"] - 1)]
-                assert goes_on_after is not None, "a turn that has ended goes on"
-                assert work["step"] > goes_on_after
+                *_, (_, _, continues_after) = ends or [(None, None, work["step"] - 1)]
+                assert continues_after is not None, "a turn that has ended continues"
+                assert work["step"] > continues_after
             case _:
                 pass
         attempts[name, work["step"], work.get("call_id")].append(work["attempt"])
     assert all(numbers == sorted(set(numbers)) for numbers in attempts.values())
-    assert verdicts or turn.ended == "superseded"
+    assert ends or turn.ended == "superseded"
     assert turn.timers == []
     turn.check_replay(data.draw(st.integers(2, len(turn.history))))

@@ -170,9 +170,9 @@ async def test_every_attempt_at_a_step_is_a_span_with_its_outcome(api: Api, log:
     assert message["error"]["code"] == "model_broke_off"
     attempts = [span.attributes for span in seen if span.name == "call_model"]
     assert [(each["turnlog.attempt"], each["turnlog.outcome"]) for each in attempts] == [
-        (1, "again"),
-        (2, "again"),
-        (3, "again"),
+        (1, "retry"),
+        (2, "retry"),
+        (3, "retry"),
     ]
     assert {each["turnlog.fault_domain"] for each in attempts} == {"model"}
     assert [each.get("turnlog.after") for each in attempts] == [None, "model_broke_off", "model_broke_off"]

@@ -18,11 +18,14 @@ from shared.domain.events import (
     SessionCreated,
 )
 from shared.domain.fold import fold
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
-from shared.domain.session import SessionState
+from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, instance_of
+from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.turn import Fence
-from shared.services.turns.attempts import turn_drafts
+from shared.domain.turn_events import turn_drafts
+from shared.ports import TurnScheduler
+from shared.scheduler import DurableTurnScheduler, TurnStart
 from shared.services.turns.cancelling import CancelRequest
+from shared.services.turns.endings import EndOutcome, EndRequest
 from shared.services.turns.submit import NewMessage
 from shared.services.writer import SessionWriter
 from shared.wiring import Services
@@ -56,18 +59,31 @@ def created(**fields: Any) -> SessionState:
     return after(None, SessionCreated.model_validate({"thread_id": "thread", "owner": OWNER, **fields}))
 
 
+class LostStarts:
+    """A scheduler whose starts are lost, as if the process died before each."""
+
+    async def start(self, state: SessionState) -> None:
+        pass
+
+    async def exists(self, instance_id: InstanceId) -> bool:
+        return False
+
+
+LOST_STARTS = LostStarts()
+
+
 async def opened(on: Services, **fields: Any) -> SessionId:
     state, _ = await on.sessions.create(OWNER, fields, None, TRACE)
     return state.session_id
 
 
 async def posted(on: Services, session: SessionId, content: str = "Hello", **fields: Any) -> Message:
-    submission = await on.turns.submit(OWNER, session, NewMessage(content, TRACE, **fields))
+    submission = await on.turns.submit(OWNER, session, NewMessage(content, TRACE, **fields), LOST_STARTS)
     return submission.message
 
 
 async def cancelled(on: Services, message: Message) -> None:
-    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE, message.turn_id))
+    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE, message.turn_id), LOST_STARTS)
 
 
 async def appended(
@@ -76,7 +92,7 @@ async def appended(
     """A new writer, which has appended `data` as events of the active turn."""
     writer = SessionWriter(on.log, on.clock, session)
     await writer.load()
-    await writer.append(turn_drafts(writer.state, *data), documents)
+    await writer.append(turn_drafts(active_turn(writer.state), *data), documents)
     return writer
 
 
@@ -100,6 +116,24 @@ class Client:
         return SimpleNamespace(runtime_status="Running" if instance_id in self.known else None)
 
 
+def scheduler(on: Services, client: Client) -> TurnScheduler:
+    return DurableTurnScheduler(client, on.settings)  # pyright: ignore[reportArgumentType]
+
+
+async def end_turn(
+    on: Services, message: Message, request: EndRequest, generation: int = 1
+) -> tuple[EndOutcome, TurnStart | None]:
+    """End the message's turn; the outcome, and how the next turn was started."""
+    client = Client()
+    ended = await on.endings.end(message.session_id, fence(message, generation), request, scheduler(on, client))
+    return ended, TurnStart.model_validate(client.started[0]) if client.started else None
+
+
+def active_turn(state: SessionState) -> ActiveTurn:
+    assert state.active_turn is not None
+    return state.active_turn
+
+
 def work(message: Message, **details: Any) -> dict[str, Any]:
     """The input that the orchestrator of the message's turn would give to an activity."""
     given: dict[str, Any] = {
@@ -114,7 +148,7 @@ def work(message: Message, **details: Any) -> dict[str, Any]:
 
 
 def outcome(reply: dict[str, Any]) -> str:
-    return Reply.model_validate(reply).outcome
+    return Reply[str].model_validate(reply).outcome
 
 
 def fence(message: Message, generation: int = 1) -> Fence:

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field
 
-from orchestrations.call_model import call_model
+from orchestrations.activities import call_model
 from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS
 from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
-from tests.unit.telling import OWNER, TRACE, Client, kept, opened, posted, work
+from tests.unit.telling import OWNER, TRACE, Client, kept, opened, posted, scheduler, work
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
@@ -46,12 +46,9 @@ async def test_messages_without_a_model_use_the_agents_model(on: Services, decla
 async def test_a_turns_step_limit_is_the_lower_of_agent_and_setting(
     on: Services, declare: Callable[..., str], own: int | None, expected: int
 ) -> None:
-    from shared.scheduler import DurableTurnScheduler  # its SDK is slow to import
-
     client = Client()
     new = NewMessage("Hello", TRACE, agent=declare(max_steps=own))
-    submission = await on.turns.submit(OWNER, await opened(on), new)
-    await on.turns.start(submission, DurableTurnScheduler(client, on.settings))  # pyright: ignore[reportArgumentType]
+    await on.turns.submit(OWNER, await opened(on), new, scheduler(on, client))
 
     assert client.started[0]["max_steps"] == expected
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from changes.write_rooms import write_rooms
-from orchestrations.sweep import sweep
+from orchestrations.timers import sweep
 from shared.domain.errors import StoreUnavailableError
 from shared.wiring import Services
 
@@ -24,7 +24,7 @@ async def test_a_sweep_that_cannot_read_the_store_logs_its_fault_domain(
         await sweep(None)  # pyright: ignore[reportArgumentType]  # not used: the read fails first
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert (record.name, record.getMessage()) == ("orchestrations.sweep", "sweep failed, a fault of store")
+    assert (record.name, record.getMessage()) == ("orchestrations.timers", "sweep failed, a fault of store")
 
 
 async def test_an_unreadable_batch_of_the_change_feed_is_logged(on: Services, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""A turn ends once, leaves nothing open, and makes way for the next."""
+"""A turn ends once, leaves nothing open, and the next one begins."""
 
 import asyncio
 from datetime import timedelta
@@ -23,7 +23,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import SessionId
 from shared.domain.values import Failure, ToolCall
-from shared.ports import TurnStart
+from shared.scheduler import TurnStart
 from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.unit.conftest import Clock
@@ -32,8 +32,8 @@ from tests.unit.telling import (
     TRACE,
     appended,
     cancelled,
+    end_turn,
     events_of,
-    fence,
     kept,
     opened,
     posted,
@@ -53,11 +53,12 @@ async def end(
     status: Literal["completed", "failed", "cancelled"] = "completed",
     failure: Failure | None = None,
 ) -> TurnStart | None:
-    return (await on.endings.end(message.session_id, fence(message), EndRequest(status, failure))).following
+    _, start = await end_turn(on, message, EndRequest(status, failure))
+    return start
 
 
 async def asked_for_tools(on: Services, message: Message) -> Message:
-    """The turn's first step is recorded: it asks for two tools."""
+    """The turn's first step is recorded: it requests two tools."""
     step = Step(text="", tool_calls=CALLS, finish_reason="tool_calls")
     document = message.model_copy(update={"steps": (step,)})
     answer = MessageComplete(step=1, attempt=1, text="", finish_reason="tool_calls")
@@ -75,7 +76,7 @@ async def test_a_turn_that_is_ended_twice_ends_once(on: Services) -> None:
     assert (await kept(on, message)).status == "completed"
 
 
-async def test_of_ends_that_race_one_is_recorded(on: Services) -> None:
+async def test_of_several_ends_at_once_one_is_recorded(on: Services) -> None:
     message = await posted(on, await opened(on))
     following = await posted(on, message.session_id, "Next")
 
@@ -86,7 +87,7 @@ async def test_of_ends_that_race_one_is_recorded(on: Services) -> None:
     assert len(await events_of(on, message.session_id, "run.start")) == 2
 
 
-async def test_the_message_is_kept_with_its_end(on: Services) -> None:
+async def test_the_message_is_stored_with_its_end(on: Services) -> None:
     message = await posted(on, await opened(on))
     await end(on, message, "failed", BROKE)
 
@@ -96,7 +97,7 @@ async def test_the_message_is_kept_with_its_end(on: Services) -> None:
     assert error.data == ErrorRaised(**BROKE.model_dump())
 
 
-async def test_the_message_that_waited_longest_is_next_and_begins_in_the_batch_of_the_end(on: Services) -> None:
+async def test_the_next_message_begins_in_the_batch_of_the_end(on: Services) -> None:
     message = await posted(on, await opened(on))
     first = await posted(on, message.session_id, "First", model="fake-1-0")
     second = await posted(on, message.session_id, "Second")
@@ -119,7 +120,7 @@ async def test_the_message_that_waited_longest_is_next_and_begins_in_the_batch_o
     assert (begun.status, begun.sequence) == ("running", chunk.first + 1)
 
 
-async def test_a_second_run_starts_what_a_run_that_died_before_its_start_had_begun(on: Services) -> None:
+async def test_a_second_run_starts_a_turn_whose_start_was_lost(on: Services) -> None:
     message = await posted(on, await opened(on))
     following = await posted(on, message.session_id, "Next")
     first = await end(on, message)
@@ -161,7 +162,7 @@ async def test_calls_of_an_earlier_step_are_not_closed_again(on: Services) -> No
     assert await events_of(on, message.session_id, "tool_call.complete") == []
 
 
-async def test_what_an_interrupted_step_had_written_stays_its_partial_answer(on: Services) -> None:
+async def test_the_text_of_an_interrupted_step_is_its_partial_answer(on: Services) -> None:
     message = await posted(on, await opened(on))
     for attempt, words in ((1, ("void",)), (2, ("Half ", "an ", "answer"))):
         deltas = [MessageDelta(step=1, attempt=attempt, text=word) for word in words]
@@ -197,7 +198,7 @@ def _draft(fields: dict[str, str], delta: MessageDelta) -> Draft:
     return Draft.model_validate({**fields, "data": delta})
 
 
-async def test_a_cancelled_turn_ends_as_cancelled_whatever_it_brought_about(on: Services) -> None:
+async def test_a_cancelled_turn_ends_as_cancelled_whatever_it_achieved(on: Services) -> None:
     message = await posted(on, await opened(on))
     await cancelled(on, message)
 
@@ -214,11 +215,11 @@ async def test_a_superseded_instance_ends_nothing(on: Services) -> None:
     assert await end(on, message) is None
     assert await events_of(on, message.session_id, "run.complete") == []
 
-    await on.endings.end(message.session_id, fence(message, generation=2), EndRequest("completed"))
+    await end_turn(on, message, EndRequest("completed"), generation=2)
     assert len(await events_of(on, message.session_id, "run.complete")) == 1
 
 
-async def test_the_end_of_a_deleted_sessions_turn_is_nobodys(on: Services) -> None:
+async def test_the_turn_of_a_deleted_session_is_not_ended_again(on: Services) -> None:
     message = await posted(on, await opened(on))
     await on.sessions.delete(OWNER, message.session_id, TRACE)
 

@@ -236,11 +236,19 @@ def test_a_cancel_marks_the_turn() -> None:
     assert state.ui_state == "cancelling"
 
 
-def test_a_stalled_turn_shows_as_stalled_until_it_is_cancelled() -> None:
-    state = after(running(), Status(status="stalled"))
+STALLED = (Status(status="stalled"), RunHandover(instance_id="turn_1~2"))
+
+
+@pytest.mark.parametrize("event", [call(2), answer(), tool(), tool_answer()])
+def test_a_turn_is_stalled_until_a_step_or_a_tool_call_begins_or_ends(event: EventData) -> None:
+    state = after(running(), call(), *STALLED)
     assert state.ui_state == "stalled"
 
-    assert after(state, CANCEL).ui_state == "cancelling"
+    assert after(state, event).ui_state == "running"
+
+
+def test_a_stalled_turn_that_is_cancelled_is_cancelling() -> None:
+    assert after(running(), *STALLED, CANCEL).ui_state == "cancelling"
 
 
 def test_a_parked_turn_requires_action() -> None:

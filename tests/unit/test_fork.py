@@ -1,4 +1,4 @@
-"""Forks: what is copied, under which ids, and what is left of one that was not finished."""
+"""Forks: what is copied, under which ids, and what becomes of an incomplete copy."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrations.sweep import sweep
+from orchestrations.timers import sweep
 from shared.domain.chunks import Chunk
 from shared.domain.documents import AnyDocument
 from shared.domain.errors import (
@@ -77,7 +77,7 @@ def test_a_fork_is_the_log_up_to_the_cut_under_other_ids(chunks: list[Chunk], da
     assert len(state.queue) == len(original.queue)
 
 
-def test_the_new_ids_lead_to_each_other_as_the_old_ones_did() -> None:
+def test_the_new_ids_refer_to_each_other_as_the_old_ones_did() -> None:
     message = MessageId(f"msg_01HZZZZZZZABCDEFGHJKMNPQRS_{SESSION}")
     fork = Fork(SESSION, COPY, 1)
 
@@ -87,8 +87,8 @@ def test_the_new_ids_lead_to_each_other_as_the_old_ones_did() -> None:
     assert instance_of(fork.turn_id(TurnId("turn_1")), 2).endswith("~2")
 
 
-class _Eventful:
-    """A log in which something happens instead of the write `at`; writes are counted."""
+class _InterruptedLog:
+    """A log that calls `happens` before the write number `at`, and counts writes."""
 
     def __init__(self, log: SessionLog, at: int = 0, happens: Callable[[], Awaitable[object]] | None = None) -> None:
         self._log = log
@@ -119,7 +119,7 @@ async def _die() -> None:
     raise StoreUnavailableError("The process dies here.")
 
 
-def _forks(on: Services, log: _Eventful) -> Forks:
+def _forks(on: Services, log: _InterruptedLog) -> Forks:
     return Forks(cast("SessionLog", log), on.clock)
 
 
@@ -130,11 +130,9 @@ async def _conversation(on: Services) -> SessionId:
     return session
 
 
-async def test_a_fork_that_dies_at_any_write_is_no_session_and_a_retry_finishes_it(
-    on: Services, model: ModelClient
-) -> None:
+async def test_a_fork_interrupted_at_any_write_is_completed_by_a_retry(on: Services, model: ModelClient) -> None:
     source = await _conversation(on)
-    counting = _Eventful(on.log)
+    counting = _InterruptedLog(on.log)
     whole_fork, _ = await _forks(on, counting).fork(OWNER, source, WISH)
     expected = await on.messages.list(OWNER, whole_fork.session_id, after=None, limit=10, newest=False)
     end = whole_fork.head
@@ -145,7 +143,7 @@ async def test_a_fork_that_dies_at_any_write_is_no_session_and_a_retry_finishes_
         key = IdempotencyKey(f"{at:064}", "body")
         seen = len(await on.log.sessions(SessionFilter(), before=None, limit=100))
         with pytest.raises(StoreUnavailableError):
-            await _forks(on, _Eventful(on.log, at, _die)).fork(OWNER, source, wish, key)
+            await _forks(on, _InterruptedLog(on.log, at, _die)).fork(OWNER, source, wish, key)
         assert len(await on.log.sessions(SessionFilter(), before=None, limit=100)) == seen
 
         made, replayed = await on.forks.fork(OWNER, source, wish, key)
@@ -159,10 +157,8 @@ async def test_a_fork_that_dies_at_any_write_is_no_session_and_a_retry_finishes_
         assert (await on.forks.fork(OWNER, source, wish, key))[1]
 
 
-async def test_who_is_late_and_dies_leaves_a_fork_that_another_finished_as_it_is(
-    on: Services, model: ModelClient
-) -> None:
-    source, counting = await opened(on), _Eventful(on.log)
+async def test_a_late_request_that_dies_does_not_change_a_complete_fork(on: Services, model: ModelClient) -> None:
+    source, counting = await opened(on), _InterruptedLog(on.log)
     posts = [await posted(on, source), await posted(on, source, PROMPT, on_busy="steer"), await posted(on, source)]
     for message in (posts[0], posts[2]):
         await run(message, Client())
@@ -175,9 +171,9 @@ async def test_who_is_late_and_dies_leaves_a_fork_that_another_finished_as_it_is
         async def finish(key: IdempotencyKey = key, made: list[SessionState] = made) -> None:
             made.append((await on.forks.fork(OWNER, source, WISH, key))[0])
 
-        late = _Eventful(on.log, at, finish)
+        late = _InterruptedLog(on.log, at, finish)
         with pytest.raises(StoreUnavailableError):
-            await _forks(on, _Eventful(cast("SessionLog", late), at + 1, _die)).fork(OWNER, source, WISH, key)
+            await _forks(on, _InterruptedLog(cast("SessionLog", late), at + 1, _die)).fork(OWNER, source, WISH, key)
 
         messages = await on.messages.list(OWNER, made[0].session_id, after=None, limit=10, newest=False)
         expected = await on.messages.list(OWNER, source, after=None, limit=10, newest=False)
@@ -186,11 +182,11 @@ async def test_who_is_late_and_dies_leaves_a_fork_that_another_finished_as_it_is
         ]
 
 
-async def test_a_retry_goes_on_with_the_cut_of_the_first_try(on: Services, model: ModelClient) -> None:
+async def test_a_retry_continues_with_the_cut_of_the_first_request(on: Services, model: ModelClient) -> None:
     source = await _conversation(on)
     head = (await on.sessions.get(OWNER, source)).head
     with pytest.raises(StoreUnavailableError):
-        await _forks(on, _Eventful(on.log, 6, _die)).fork(OWNER, source, WISH, KEY)
+        await _forks(on, _InterruptedLog(on.log, 6, _die)).fork(OWNER, source, WISH, KEY)
     await run(await posted(on, source, "the log goes on"), Client())
 
     with pytest.raises(IdempotencyKeyReusedError):
@@ -200,9 +196,9 @@ async def test_a_retry_goes_on_with_the_cut_of_the_first_try(on: Services, model
     assert (made.head, made.forked_from and made.forked_from.sequence) == (head, head)
 
 
-async def test_a_source_that_is_deleted_meanwhile_leaves_no_fork(on: Services, model: ModelClient) -> None:
+async def test_a_source_that_is_deleted_during_the_copy_leaves_no_fork(on: Services, model: ModelClient) -> None:
     for before_last in range(1, 8):
-        source, counting = await _conversation(on), _Eventful(on.log)
+        source, counting = await _conversation(on), _InterruptedLog(on.log)
         await _forks(on, counting).fork(OWNER, source, WISH)
 
         async def delete(source: SessionId = source) -> None:
@@ -210,7 +206,7 @@ async def test_a_source_that_is_deleted_meanwhile_leaves_no_fork(on: Services, m
             await on.log.clear(source)
 
         seen = len(await on.log.sessions(SessionFilter(), before=None, limit=100))
-        log = _Eventful(on.log, counting.writes - before_last, delete)
+        log = _InterruptedLog(on.log, counting.writes - before_last, delete)
         with pytest.raises(SessionNotFoundError):
             await _forks(on, log).fork(OWNER, source, WISH)
         assert len(await on.log.sessions(SessionFilter(), before=None, limit=100)) == seen - 1
@@ -218,7 +214,7 @@ async def test_a_source_that_is_deleted_meanwhile_leaves_no_fork(on: Services, m
         assert [await whole(on.log, copy) for copy in log.copies] == [[]] * len(log.copies)
 
 
-async def test_a_fork_that_nobody_finishes_is_ended_by_the_sweep_and_never_was_a_session(
+async def test_an_incomplete_fork_is_ended_by_the_sweep_and_never_was_a_session(
     on: Services, model: ModelClient, clock: Clock
 ) -> None:
     project, _ = await on.projects.create(OWNER, "A project")
@@ -226,7 +222,7 @@ async def test_a_fork_that_nobody_finishes_is_ended_by_the_sweep_and_never_was_a
     await run(await posted(on, source, PROMPT), Client())
     room = Room(OWNER)
     cursor = (await on.rooms.snapshot(room)).cursor
-    log = _Eventful(on.log, 6, _die)
+    log = _InterruptedLog(on.log, 6, _die)
     with pytest.raises(StoreUnavailableError):
         await _forks(on, log).fork(OWNER, source, WISH, KEY)
     (copy,) = log.copies
@@ -256,23 +252,25 @@ async def test_a_fork_that_nobody_finishes_is_ended_by_the_sweep_and_never_was_a
     assert await on.log.due_for_repair(clock.now(), 10) == []
 
 
-async def test_a_writer_that_wakes_after_the_sweep_finds_its_place_taken(on: Services, model: ModelClient) -> None:
-    source, counting = await _conversation(on), _Eventful(on.log)
+async def test_a_request_that_continues_after_the_sweep_finds_its_sequence_taken(
+    on: Services, model: ModelClient
+) -> None:
+    source, counting = await _conversation(on), _InterruptedLog(on.log)
     await _forks(on, counting).fork(OWNER, source, WISH)
-    log: _Eventful
+    log: _InterruptedLog
 
     async def end() -> None:
         for copy in log.copies:
             await on.forks.abandon(copy)
 
-    log = _Eventful(on.log, counting.writes - 2, end)
+    log = _InterruptedLog(on.log, counting.writes - 2, end)
     with pytest.raises(SessionDeletedError):
         await _forks(on, log).fork(OWNER, source, WISH, KEY)
 
     assert [(await state_of(on, copy)).deleted for copy in log.copies] == [True]
 
 
-async def test_a_fork_that_is_whole_is_not_ended(on: Services, model: ModelClient) -> None:
+async def test_a_complete_fork_is_not_ended(on: Services, model: ModelClient) -> None:
     made, _ = await on.forks.fork(OWNER, await _conversation(on), WISH)
 
     await on.forks.abandon(made.session_id)
@@ -280,12 +278,12 @@ async def test_a_fork_that_is_whole_is_not_ended(on: Services, model: ModelClien
     assert await state_of(on, made.session_id) == made
 
 
-async def test_anothers_session_is_not_found(on: Services) -> None:
+async def test_another_owners_session_is_not_found(on: Services) -> None:
     with pytest.raises(SessionNotFoundError):
         await on.forks.fork("somebody else", await opened(on), WISH)
 
 
-async def test_the_turn_that_runs_is_no_part_of_a_fork(on: Services) -> None:
+async def test_the_running_turn_is_not_copied(on: Services) -> None:
     source = await opened(on)
     await posted(on, source)
 

@@ -1,4 +1,4 @@
-"""Keys whose path names no session: a request that dies between claim and deed leaves both to a retry."""
+"""Keys of requests whose path names no session: if the process dies after the claim, a retry finishes the work."""
 
 import asyncio
 from typing import Any, cast
@@ -16,7 +16,7 @@ from shared.services.sessions import Sessions
 from shared.services.turns.cancelling import CancelRequest, Control
 from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
-from tests.unit.telling import OWNER, TRACE, fence, opened, posted, state_of, types_of
+from tests.unit.telling import LOST_STARTS, OWNER, TRACE, end_turn, opened, posted, state_of, types_of
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ OWN, ELSE = SessionId("own"), SessionId("else")
 
 
 class _Dying:
-    """A log whose process dies when it is to append."""
+    """A log whose process dies when it appends."""
 
     def __init__(self, log: SessionLog) -> None:
         self._log = log
@@ -61,7 +61,7 @@ async def test_a_retry_opens_the_session_that_was_claimed(on: Services, own: Ses
     assert await _count(on) == 1
 
 
-async def test_a_refused_request_gives_the_key_up(on: Services) -> None:
+async def test_a_refused_request_releases_the_key(on: Services) -> None:
     await on.sessions.create(OWNER, {}, OWN, TRACE)
     with pytest.raises(SessionExistsError):
         await on.sessions.create(OWNER, {}, OWN, TRACE, KEY)
@@ -71,7 +71,7 @@ async def test_a_refused_request_gives_the_key_up(on: Services) -> None:
     assert (made.session_id, replayed) == (ELSE, False)
 
 
-async def test_a_retry_that_is_refused_does_not_give_up_what_another_claimed(on: Services) -> None:
+async def test_a_refused_retry_does_not_release_the_claim_of_another_request(on: Services) -> None:
     await on.sessions.create(OWNER, {}, OWN, TRACE)
     await on.log.claim(KEY.record(OWN))
 
@@ -82,7 +82,7 @@ async def test_a_retry_that_is_refused_does_not_give_up_what_another_claimed(on:
         await on.sessions.create(OWNER, {}, ELSE, TRACE, OTHER)
 
 
-async def test_a_retry_starts_the_projects_session_that_the_first_try_did_not_come_to(on: Services) -> None:
+async def test_a_retry_opens_the_projects_session_that_the_first_request_only_claimed(on: Services) -> None:
     project, _ = await on.projects.create(OWNER, "A project")
     dying = ProjectSessions(on.log, on.projects, Sessions(_dying(on), on.clock))
     with pytest.raises(StoreUnavailableError):
@@ -94,7 +94,7 @@ async def test_a_retry_starts_the_projects_session_that_the_first_try_did_not_co
     assert [(each.found, each.replayed) for each in (first, second)] == [(False, False), (True, True)]
 
 
-async def test_a_retry_appends_the_flat_event_that_the_first_try_did_not_come_to(on: Services) -> None:
+async def test_a_retry_appends_the_flat_event_that_the_first_request_only_claimed(on: Services) -> None:
     session = await opened(on)
     event: tuple[str, dict[str, Any]] = ("note", {})
     with pytest.raises(StoreUnavailableError):
@@ -125,30 +125,29 @@ async def test_requests_to_cancel_with_one_key_mean_one_turn(on: Services, monke
         await put(*given)
 
     monkeypatch.setattr(on.log, "put", late)
-    first = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), KEY))
+    first = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY))
     await asyncio.sleep(0.05)
     await posted(on, session_id)
-    retry = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), KEY))
+    retry = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY))
     await asyncio.sleep(0.05)
     goes_on.set()
 
     assert [(await each).status for each in (first, retry)] == ["idle", "idle"]
-    assert (await on.control.cancel(OWNER, session_id, CancelRequest(TRACE), KEY)).status == "idle"
+    assert (await on.control.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY)).status == "idle"
     turn = (await state_of(on, session_id)).active_turn
     assert turn is not None
     assert not turn.cancelling
 
 
-async def test_a_cancel_whose_first_try_died_still_means_the_turn_that_was_active_then(on: Services) -> None:
+async def test_a_retried_cancel_stops_only_the_turn_that_was_active_at_first(on: Services) -> None:
     message = await posted(on, await opened(on))
+    dying = Control(_dying(on), on.clock)
     with pytest.raises(StoreUnavailableError):
-        await Control(_dying(on), on.clock, on.turn_timeout).cancel(
-            OWNER, message.session_id, CancelRequest(TRACE), KEY
-        )
-    await on.endings.end(message.session_id, fence(message), EndRequest("completed"))
+        await dying.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS, KEY)
+    await end_turn(on, message, EndRequest("completed"))
     await posted(on, message.session_id)
 
-    receipt = await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), KEY)
+    receipt = await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS, KEY)
 
     turn = (await state_of(on, message.session_id)).active_turn
     assert turn is not None

@@ -1,4 +1,4 @@
-"""Nothing that an event from outside says can steer a turn, whatever it calls itself and whoever's ids it bears."""
+"""An outside event never affects a turn, whatever type it names and whatever ids it holds."""
 
 from typing import Any, get_args
 
@@ -20,7 +20,20 @@ from shared.domain.turn import standing_of_step, standing_of_tool
 from shared.services.messages import EndOf
 from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
-from tests.unit.telling import FENCE, MESSAGE, OWNER, TRACE, TURN, after, created, events_of, opened, posted, state_of
+from tests.unit.telling import (
+    FENCE,
+    LOST_STARTS,
+    MESSAGE,
+    OWNER,
+    TRACE,
+    TURN,
+    after,
+    created,
+    events_of,
+    opened,
+    posted,
+    state_of,
+)
 
 CALL = "call_1"
 OWN = sorted(kind.model_fields["type"].default for kind in get_args(get_args(EventData)[0]) if kind is not Outside)
@@ -58,34 +71,44 @@ def running() -> SessionState:
 def test_a_running_turn_stays_as_it_is(kind: str) -> None:
     state = running()
 
-    told = after(state, Outside(event_type=kind, fields=FIELDS), message=None, turn=None, writer="w9")
+    after_event = after(state, Outside(event_type=kind, fields=FIELDS), message=None, turn=None, writer="w9")
 
-    assert told.active_turn == state.active_turn
-    assert (told.queue, told.archived, told.deleted, told.agent_name) == ((), False, False, state.agent_name)
-    assert (told.status, told.ui_state, told.usage, told.run_meta) == ("running", "running", state.usage, None)
+    assert after_event.active_turn == state.active_turn
+    assert (after_event.queue, after_event.archived, after_event.deleted, after_event.agent_name) == (
+        (),
+        False,
+        False,
+        state.agent_name,
+    )
+    assert (after_event.status, after_event.ui_state, after_event.usage, after_event.run_meta) == (
+        "running",
+        "running",
+        state.usage,
+        None,
+    )
     for writer in map(WriterId, ("w1", "w9")):
         for attempt in (1, 2):
             standing = standing_of_step(state, FENCE, 1, attempt, writer)
-            assert standing_of_step(told, FENCE, 1, attempt, writer) == standing
-            assert standing_of_tool(told, FENCE, CALL, attempt, writer) == standing_of_tool(
+            assert standing_of_step(after_event, FENCE, 1, attempt, writer) == standing
+            assert standing_of_tool(after_event, FENCE, CALL, attempt, writer) == standing_of_tool(
                 state, FENCE, CALL, attempt, writer
             )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_waiting_message_goes_on_waiting(kind: str) -> None:
+def test_a_waiting_message_continues_to_wait(kind: str) -> None:
     outside = Outside(event_type=kind, fields=FIELDS)
 
-    told = after(created(), outside, message=None, turn=None)
+    after_event = after(created(), outside, message=None, turn=None)
 
-    assert (told.active_turn, told.queue, told.usage) == (None, (), created().usage)
+    assert (after_event.active_turn, after_event.queue, after_event.usage) == (None, (), created().usage)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", KINDS)
-async def test_nobody_takes_it_for_an_event_of_the_turn(on: Services, kind: str) -> None:
+async def test_it_is_never_taken_for_an_event_of_the_turn(on: Services, kind: str) -> None:
     message = await posted(on, await opened(on))
-    waiting = await on.turns.submit(OWNER, message.session_id, NewMessage("Next", TRACE))
+    waiting = await on.turns.submit(OWNER, message.session_id, NewMessage("Next", TRACE), LOST_STARTS)
     before = await state_of(on, message.session_id)
     ids = {"turn_id": message.turn_id, "message_id": waiting.message.id}
 
@@ -104,6 +127,6 @@ async def test_nobody_takes_it_for_an_event_of_the_turn(on: Services, kind: str)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in OWN if kind.startswith(("run.", "session."))])
-def test_what_only_this_service_may_say_is_refused_at_the_door(kind: str) -> None:
+def test_event_types_of_this_service_are_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="reserved"):
         OutsideEvent(event_type=kind)

@@ -1,24 +1,24 @@
-"""A parked turn: who asks, what the sweep does when nobody answers or somebody dies, and how long it may then take."""
+"""A parked turn: how it parks, expires and resumes, and what the sweep does after a lost start."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
 
-from orchestrations.call_model import call_model
-from orchestrations.finish_turn import finish_turn
-from orchestrations.park_turn import park_turn
-from orchestrations.run_tool import run_tool
-from orchestrations.sweep import sweep
+from orchestrations.activities import call_model, finish_turn, park_turn, run_tool
+from orchestrations.timers import sweep
 from shared.domain.actions import Resolution, denial
 from shared.domain.documents import Message, ToolResult
 from shared.domain.ids import instance_of
 from shared.domain.session import ActiveTurn
+from shared.scheduler import TurnStart
+from shared.services.turns.approvals import DecisionRequest
 from shared.services.turns.cancelling import CancelRequest
 from shared.timings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (
+    LOST_STARTS,
     OWNER,
     TRACE,
     Client,
@@ -27,6 +27,7 @@ from tests.unit.telling import (
     opened,
     outcome,
     posted,
+    scheduler,
     state_of,
     types_of,
     work,
@@ -48,7 +49,7 @@ async def swept(client: Client) -> None:
 
 
 async def asking(on: Services, client: Client, content: str = DRAW) -> tuple[Message, list[str]]:
-    """A turn whose first step asked for calls, which are yet to be run."""
+    """A turn whose first step requested calls that have not run."""
     message = await posted(on, await opened(on), content, agent="raffle")
     client.known.add(message.turn_id)
     reply = await call_model(work(message))
@@ -68,12 +69,12 @@ async def turn_of(on: Services, message: Message) -> ActiveTurn:
     return turn
 
 
-async def decide(on: Services, message: Message, call: str, ruling: Resolution = APPROVAL) -> None:
-    """Decide, and die before the turn's next instance is started."""
-    await on.actions.decide(OWNER, message.session_id, call, ruling, trace_id=TRACE)
+async def decide(on: Services, message: Message, call: str, resolution: Resolution = APPROVAL) -> None:
+    """Decide, but lose the start of the turn's next instance."""
+    await on.actions.decide(OWNER, message.session_id, DecisionRequest(call, resolution, TRACE), LOST_STARTS)
 
 
-async def test_a_call_that_waits_leaves_nothing_in_the_log(on: Services, client: Client) -> None:
+async def test_a_call_that_waits_appends_nothing(on: Services, client: Client) -> None:
     message, (call,) = await asking(on, client)
     before = await types_of(on, message.session_id)
 
@@ -91,9 +92,9 @@ async def test_parking_twice_asks_once(on: Services, client: Client) -> None:
     assert len(await events_of(on, message.session_id, "tool_call.action_required")) == 1
 
 
-async def test_a_turn_that_is_to_stop_does_not_park(on: Services, client: Client) -> None:
+async def test_a_turn_that_is_asked_to_stop_does_not_park(on: Services, client: Client) -> None:
     message, _ = await asking(on, client)
-    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE))
+    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS)
 
     assert outcome(await park_turn(work(message, step=0))) == "cancelled"
     assert await events_of(on, message.session_id, "tool_call.action_required") == []
@@ -117,7 +118,7 @@ async def test_a_parked_turn_is_left_alone_until_it_expires(on: Services, client
     assert await types_of(on, message.session_id) == before
 
 
-async def test_what_nobody_decided_is_denied_and_the_turn_taken_up(on: Services, client: Client, clock: Clock) -> None:
+async def test_an_expired_call_is_denied_and_the_turn_resumes(on: Services, client: Client, clock: Clock) -> None:
     message, calls = await parked(on, client, f"{DRAW} and {DRAW}")
     await decide(on, message, calls[0])
     clock.move(on.settings.approval_timeout)
@@ -131,21 +132,21 @@ async def test_what_nobody_decided_is_denied_and_the_turn_taken_up(on: Services,
     assert started["instance_id"] == instance_of(message.turn_id, 2)
 
 
-async def test_a_turn_taken_up_has_all_its_time_again_and_its_attempts_count_on(
+async def test_a_resumed_turn_has_its_full_time_and_continues_to_number_attempts(
     on: Services, client: Client, clock: Clock
 ) -> None:
     message, (call,) = await parked(on, client)
     clock.move(timedelta(days=3))
-    decided = await on.actions.decide(OWNER, message.session_id, call, APPROVAL, trace_id=TRACE)
+    request = DecisionRequest(call, APPROVAL, TRACE)
+    await on.actions.decide(OWNER, message.session_id, request, scheduler(on, client))
 
-    assert decided.starts is not None
-    assert decided.starts.deadline == clock.now() + on.turn_timeout
-    assert decided.starts.first_attempt == 2
+    (start,) = [TurnStart.model_validate(started) for started in client.started]
+    assert (start.deadline, start.first_attempt) == (clock.now() + on.turn_timeout, 2)
     await swept(client)
     assert await events_of(on, message.session_id, "run.complete") == []
 
 
-async def test_a_turn_taken_up_whose_start_was_lost_is_started_by_the_sweep(
+async def test_a_resumed_turn_whose_start_was_lost_is_started_by_the_sweep(
     on: Services, client: Client, clock: Clock
 ) -> None:
     message, (call,) = await parked(on, client)
@@ -160,7 +161,9 @@ async def test_a_turn_taken_up_whose_start_was_lost_is_started_by_the_sweep(
     assert len(await events_of(on, message.session_id, "run.handover")) == 1
 
 
-async def test_patience_with_a_turn_begins_anew_when_it_is_taken_up(on: Services, client: Client, clock: Clock) -> None:
+async def test_a_resumed_turn_is_handed_over_after_the_first_interval(
+    on: Services, client: Client, clock: Clock
+) -> None:
     message, (call,) = await parked(on, client)
     await decide(on, message, call)
     client.known.add(instance_of(message.turn_id, 2))
@@ -176,8 +179,8 @@ async def test_an_approved_call_is_run_by_the_next_instance_and_by_no_other(on: 
     second = instance_of(message.turn_id, 2)
 
     assert outcome(await run_tool(work(message, call_id=call))) == "superseded"
-    again = work(message, attempt=2, instance_id=second)
-    assert (await call_model(again))["call_ids"] == [call]
+    repeated = work(message, attempt=2, instance_id=second)
+    assert (await call_model(repeated))["call_ids"] == [call]
     assert outcome(await run_tool(work(message, call_id=call, attempt=2, instance_id=second))) == "done"
 
     (complete,) = await events_of(on, message.session_id, "tool_call.complete")
@@ -194,9 +197,7 @@ async def test_a_denied_call_is_answered_without_being_run(on: Services, client:
     assert await events_of(on, message.session_id, "tool_call.start") == []
 
 
-async def test_an_instance_that_goes_through_an_earlier_step_again_runs_none_of_its_tools(
-    on: Services, client: Client
-) -> None:
+async def test_an_instance_that_repeats_an_earlier_step_runs_none_of_its_tools(on: Services, client: Client) -> None:
     message, (call,) = await parked(on, client)
     await decide(on, message, call)
     second = instance_of(message.turn_id, 2)
@@ -213,7 +214,7 @@ async def test_a_parked_turn_that_is_cancelled_and_whose_start_was_lost_is_ended
     on: Services, client: Client, clock: Clock
 ) -> None:
     message, (call,) = await parked(on, client)
-    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE))
+    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS)
     clock.move(ONE_MACHINE.start_grace)
     await swept(client)
     (started,) = client.started
@@ -234,7 +235,7 @@ async def test_a_parked_turn_that_is_cancelled_and_whose_start_was_lost_is_ended
 async def test_a_second_cancel_of_a_parked_turn_adds_nothing(on: Services, client: Client) -> None:
     message, _ = await parked(on, client)
     for _ in range(2):
-        await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE))
+        await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS)
 
-    told = await types_of(on, message.session_id)
-    assert (told.count("status"), told.count("run.handover")) == (1, 1)
+    types = await types_of(on, message.session_id)
+    assert (types.count("status"), types.count("run.handover")) == (1, 1)

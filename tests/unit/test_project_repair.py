@@ -1,10 +1,10 @@
-"""The sweep finishes the deletion of projects, and the newest of many generations is found."""
+"""An interrupted deletion of a project is finished, and the newest generation of a session is found."""
 
 from datetime import timedelta
 
 import pytest
 
-from orchestrations.sweep import sweep
+from orchestrations.timers import sweep
 from shared.domain.errors import ProjectNotFoundError
 from shared.domain.ids import ProjectId, new_writer_id
 from shared.domain.listing import SessionFilter
@@ -21,8 +21,8 @@ async def _sweep() -> None:
     await sweep(Client())  # pyright: ignore[reportArgumentType]
 
 
-async def _mark_deleted(on: Services, project: Project) -> None:
-    """Mark the project as deleted, as a process that is killed before it deletes the sessions."""
+async def _marked(on: Services, project: Project) -> None:
+    """Delete the project as a process that dies before it deletes the sessions."""
     changes = {"deleted": True, "revision": project.revision + 1, "changed_by": new_writer_id()}
     await on.project_store.replace(project.model_copy(update=changes))
 
@@ -37,7 +37,7 @@ async def test_the_sweep_deletes_the_sessions_that_remain_after_a_crash(on: Serv
     for number in range(150):
         await on.project_sessions.start(OWNER, project.id, f"n{number}", {}, TRACE)
     await on.project_sessions.start(OWNER, other.id, None, {}, TRACE)
-    await _mark_deleted(on, project)
+    await _marked(on, project)
     assert [mark.id for mark in await on.project_store.deleted_with_sessions(10)] == [project.id]
 
     await _sweep()
@@ -46,7 +46,7 @@ async def test_the_sweep_deletes_the_sessions_that_remain_after_a_crash(on: Serv
     assert await on.project_store.deleted_with_sessions(10) == []
 
 
-async def test_a_deleted_project_is_swept_as_long_as_sessions_may_be_created(on: Services) -> None:
+async def test_a_deleted_project_is_swept_as_long_as_a_session_may_be_opened_in_it(on: Services) -> None:
     project, _ = await on.projects.create(OWNER, "Late")
     await on.projects.delete(OWNER, project.id, TRACE)
     (mark,) = await on.project_store.deleted_with_sessions(10)
@@ -60,7 +60,7 @@ async def test_a_deleted_project_is_swept_as_long_as_sessions_may_be_created(on:
     assert await on.project_store.deleted_with_sessions(10) == []
 
 
-async def test_a_session_created_while_its_project_is_deleted_is_deleted(
+async def test_a_session_opened_while_its_project_is_deleted_is_deleted(
     on: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, _ = await on.projects.create(OWNER, "Deleted")

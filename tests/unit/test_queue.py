@@ -1,4 +1,4 @@
-"""Where messages are: in the queue, in the running turn, read or not; and that the log alone tells it."""
+"""Where a message is: in the queue or in the running turn, read or not; the log alone decides."""
 
 from typing import Literal
 
@@ -35,17 +35,17 @@ def running() -> SessionState:
     return after(created(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
 
 
-def told(state: SessionState, number: int, data: EventData, turn: TurnId | None = None) -> SessionState:
-    """`state` after an event of message `number`, of its own turn unless said otherwise."""
+def after_event(state: SessionState, number: int, data: EventData, turn: TurnId | None = None) -> SessionState:
+    """`state` after an event of message `number`, by default of its own turn."""
     return after(state, data, message=msg(number), turn=turn or turn_of(msg(number)))
 
 
 def waits(state: SessionState, number: int, on_busy: Kind = "enqueue") -> SessionState:
-    return told(state, number, MessageQueued(content="x", on_busy=on_busy))
+    return after_event(state, number, MessageQueued(content="x", on_busy=on_busy))
 
 
 def steered(state: SessionState, number: int) -> SessionState:
-    return told(state, number, UserMessage(content="x"), TURN)
+    return after_event(state, number, UserMessage(content="x"), TURN)
 
 
 def order(state: SessionState) -> list[int]:
@@ -60,13 +60,13 @@ def reading(state: SessionState) -> list[int]:
     return [] if state.active_turn is None else [int(message_id[4:30]) for message_id in state.active_turn.reading]
 
 
-def test_enqueued_messages_wait_as_they_came_behind_all_others() -> None:
+def test_enqueued_messages_wait_behind_all_others_in_order_of_arrival() -> None:
     state = waits(waits(waits(waits(running(), 2), 3, "steer"), 4), 5, "interrupt")
 
     assert order(state) == [5, 3, 2, 4]
 
 
-def test_the_last_interrupt_is_first_and_steering_messages_keep_their_order_behind_it() -> None:
+def test_the_last_interrupt_is_first_and_steering_messages_follow_in_order() -> None:
     state = waits(running(), 2)
     for number, on_busy in ((3, "steer"), (4, "steer"), (5, "interrupt"), (6, "interrupt"), (7, "steer")):
         state = waits(state, number, "interrupt" if on_busy == "interrupt" else "steer")
@@ -74,11 +74,11 @@ def test_the_last_interrupt_is_first_and_steering_messages_keep_their_order_behi
     assert order(state) == [6, 5, 3, 4, 7, 2]
 
 
-def test_a_message_that_begins_or_is_withdrawn_leaves_its_place_to_the_next() -> None:
+def test_a_message_that_begins_or_is_withdrawn_leaves_the_queue() -> None:
     state = waits(waits(waits(waits(running(), 2), 3), 4, "interrupt"), 5, "steer")
-    state = told(state, 4, MessageWithdrawn())
+    state = after_event(state, 4, MessageWithdrawn())
     assert order(state) == [5, 2, 3]
-    state = told(state, 5, MessageWithdrawn())
+    state = after_event(state, 5, MessageWithdrawn())
 
     assert order(waits(state, 6, "steer")) == [6, 2, 3]
     assert state.queued_ahead == 0
@@ -90,7 +90,7 @@ _MOVES = st.lists(
 
 
 @given(_MOVES)
-def test_however_they_come_and_go_those_ahead_stay_ahead_and_nobody_is_lost(moves: list[tuple[int, str]]) -> None:
+def test_messages_ahead_stay_ahead_and_none_is_lost(moves: list[tuple[int, str]]) -> None:
     queue: Queue = ((), 0)
     kinds: dict[MessageId, str] = {}
     for number, move in moves:
@@ -117,7 +117,7 @@ def test_a_message_put_into_the_turn_is_unread_until_a_step_begins() -> None:
     assert reading(state) == []
 
 
-def test_another_attempt_at_a_step_reads_what_came_during_the_one_before_it() -> None:
+def test_another_attempt_reads_what_came_during_the_attempt_before_it() -> None:
     state = steered(running(), 2)
     state = steered(after(state, MessageStart(step=1, attempt=1)), 3)
     assert (unread(state), reading(state)) == ([3], [2])
@@ -130,22 +130,24 @@ def test_the_message_that_began_the_turn_is_not_unread() -> None:
     assert unread(running()) == []
 
 
-def test_a_message_that_gets_a_turn_of_its_own_is_in_the_old_one_no_more() -> None:
+def test_a_message_that_gets_its_own_turn_leaves_the_running_turn() -> None:
     state = waits(steered(running(), 2), 2, "steer")
 
     assert (order(state), unread(state)) == ([2], [])
     end = RunComplete(status="failed", steps=0, usage={}, duration_ms=1, model="m")
-    state = told(told(after(state, end), 2, UserMessage(content="x")), 2, RunStart(agent="assistant", model="m"))
+    state = after_event(
+        after_event(after(state, end), 2, UserMessage(content="x")), 2, RunStart(agent="assistant", model="m")
+    )
     assert (order(state), unread(state)) == ([], [])
     assert state.active_turn is not None
     assert state.active_turn.message_id == msg(2)
 
 
 def test_an_unread_message_can_be_withdrawn() -> None:
-    assert unread(told(steered(running(), 2), 2, MessageWithdrawn())) == []
+    assert unread(after_event(steered(running(), 2), 2, MessageWithdrawn())) == []
 
 
-# What has become of a message
+# The current status of a message
 
 
 def document(number: int = 2, status: MessageStatus = "queued", *steps: Step, steers: bool = False) -> Message:
@@ -170,18 +172,18 @@ def lead(status: MessageStatus = "completed", *read: MessageId) -> Message:
 
 
 @pytest.mark.parametrize("status", ["running", "completed", "failed", "cancelled"])
-def test_a_message_that_has_begun_is_what_its_document_says(status: MessageStatus) -> None:
+def test_a_message_that_has_begun_has_the_status_of_its_document(status: MessageStatus) -> None:
     assert with_current_status(document(2, status), running()).status == status
 
 
-def test_a_message_waits_as_long_as_it_is_in_the_queue_and_is_withdrawn_once_it_is_not() -> None:
+def test_a_message_waits_in_the_queue_and_is_withdrawn_outside_it() -> None:
     state = waits(running(), 2)
     assert with_current_status(document(), state).status == "queued"
 
-    assert with_current_status(document(), told(state, 2, MessageWithdrawn())).status == "withdrawn"
+    assert with_current_status(document(), after_event(state, 2, MessageWithdrawn())).status == "withdrawn"
 
 
-def test_what_came_after_the_state_was_read_is_not_judged_by_it() -> None:
+def test_a_message_that_is_newer_than_the_state_keeps_its_status() -> None:
     later = document().model_copy(update={"sequence": 99})
 
     assert with_current_status(later, running()).status == "queued"
@@ -200,7 +202,7 @@ def test_a_message_that_is_being_read_shares_the_answer() -> None:
     assert (stands.status, stands.turn_id, stands.answer, stands.model) == ("running", TURN, "Second.", "m")
 
 
-def test_a_message_that_was_read_shares_the_end_for_good() -> None:
+def test_a_message_that_was_read_shares_the_end() -> None:
     stands = with_current_status(document(2, "running", steers=True), created(), lead("failed", msg(2)))
 
     assert (stands.status, stands.turn_id, stands.answer) == ("failed", TURN, "Second.")
@@ -213,8 +215,8 @@ def test_a_message_that_was_not_read_waits_for_its_own_turn() -> None:
     assert (stands.status, stands.turn_id, stands.answer) == ("queued", turn_of(msg(2)), None)
 
 
-def test_a_message_that_was_neither_read_nor_waits_was_withdrawn() -> None:
-    state = told(steered(running(), 2), 2, MessageWithdrawn())
+def test_a_message_that_was_not_read_and_does_not_wait_was_withdrawn() -> None:
+    state = after_event(steered(running(), 2), 2, MessageWithdrawn())
     stands = with_current_status(document(2, "running", steers=True), state, lead("cancelled"))
 
     assert (stands.status, stands.turn_id) == ("withdrawn", turn_of(msg(2)))

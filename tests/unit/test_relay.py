@@ -1,6 +1,6 @@
-"""An answer reaches the log piece by piece: soon, in few writes, and nothing of it twice or never.
+"""An answer reaches the log piece by piece: soon, in few writes, and each piece once.
 
-Pauses here are either none or longer than any test: what has to happen at once happens at once or hangs.
+Pauses here are zero or longer than any test: what has to happen at once happens at once, or the test hangs.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ AT_ONCE = (0,)
 
 
 class Log:
-    """Takes what is written, and tells the model of it."""
+    """Collects the writes; the model can wait for them."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.writes: list[str] = []
@@ -40,7 +40,7 @@ class Log:
 
 
 class Model:
-    """Says its pieces; a number among them makes it wait until the log has so many writes. Notes its end."""
+    """Yields its pieces. A number among them makes it wait until the log has that many writes."""
 
     def __init__(self, log: Log, *script: str | int | Exception, hangs: bool = False) -> None:
         self._log = log
@@ -73,14 +73,14 @@ async def test_the_first_piece_is_written_at_once() -> None:
     assert (log.writes, rest) == (["a"], "")
 
 
-async def test_pieces_that_come_during_a_pause_are_written_together_after_it() -> None:
+async def test_pieces_that_arrive_during_a_pause_are_written_together_after_it() -> None:
     log = Log()
     rest = await Relay(AT_ONCE, 1000).run(Model(log, "a", 1, "b", "c", 2, "d").pieces(), log.write)
 
     assert (log.writes, rest) == (["a", "bc"], "d")
 
 
-async def test_what_comes_after_the_last_write_is_handed_back() -> None:
+async def test_text_after_the_last_write_is_returned() -> None:
     log = Log()
     rest = await Relay(NEVER, 1000).run(Model(log, "a", 1, "b", "c").pieces(), log.write)
 
@@ -102,7 +102,7 @@ async def test_no_answer_is_no_write() -> None:
     assert log.writes == []
 
 
-async def test_a_stop_ends_a_model_that_has_gone_silent_and_hands_back_what_it_had_said() -> None:
+async def test_a_stop_ends_a_silent_model_and_returns_its_text() -> None:
     log, relay = Log(), Relay(NEVER, 1000)
     model = Model(log, "a", 1, "b", hangs=True)
     running = asyncio.create_task(relay.run(model.pieces(), log.write))
@@ -113,7 +113,7 @@ async def test_a_stop_ends_a_model_that_has_gone_silent_and_hands_back_what_it_h
     assert model.over.is_set()
 
 
-async def test_a_stop_before_the_first_word_ends_the_wait_for_it() -> None:
+async def test_a_stop_before_the_first_piece_ends_the_wait_for_it() -> None:
     log, relay = Log(), Relay(NEVER, 1000)
     model = Model(log, hangs=True)
     running = asyncio.create_task(relay.run(model.pieces(), log.write))
@@ -124,7 +124,7 @@ async def test_a_stop_before_the_first_word_ends_the_wait_for_it() -> None:
     assert model.over.is_set()
 
 
-async def test_a_refused_write_is_the_last_ends_the_model_and_is_handed_back() -> None:
+async def test_a_refused_write_ends_the_model_and_its_text_is_returned() -> None:
     log = Log(refuses=True)
     model = Model(log, "a", hangs=True)
 
@@ -133,7 +133,7 @@ async def test_a_refused_write_is_the_last_ends_the_model_and_is_handed_back() -
     assert model.over.is_set()
 
 
-async def test_what_the_model_raises_is_raised_after_what_it_said_was_written() -> None:
+async def test_an_error_of_the_model_is_raised_after_its_text_is_written() -> None:
     log = Log()
 
     with pytest.raises(LookupError):
@@ -141,7 +141,7 @@ async def test_what_the_model_raises_is_raised_after_what_it_said_was_written() 
     assert log.writes == ["a", "bc"]
 
 
-async def test_what_a_write_raises_is_raised_and_ends_the_model() -> None:
+async def test_an_error_of_a_write_is_raised_and_ends_the_model() -> None:
     async def write(text: str) -> bool:
         raise LookupError(text)
 
@@ -168,13 +168,13 @@ async def test_a_cancelled_relay_ends_the_model() -> None:
 @given(
     parts=st.lists(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=5) | st.integers(0, 3)),
     pauses=st.sampled_from([NEVER, AT_ONCE, (0, 1, 10**9)]),
-    most_bytes=st.integers(1, 12),
+    max_bytes=st.integers(1, 12),
     slow=st.booleans(),
 )
 async def test_nothing_is_lost_or_repeated(
-    parts: Sequence[str | int], pauses: Sequence[int], most_bytes: int, slow: bool
+    parts: Sequence[str | int], pauses: Sequence[int], max_bytes: int, slow: bool
 ) -> None:
-    said = [part for part in parts if isinstance(part, str)]
+    expected = [part for part in parts if isinstance(part, str)]
     writes: list[str] = []
 
     async def pieces() -> AsyncGenerator[str]:
@@ -191,14 +191,14 @@ async def test_nothing_is_lost_or_repeated(
         writes.append(text)
         return True
 
-    rest = await Relay(pauses, most_bytes).run(pieces(), write)
+    rest = await Relay(pauses, max_bytes).run(pieces(), write)
 
-    assert "".join([*writes, rest]) == "".join(said)
+    assert "".join([*writes, rest]) == "".join(expected)
     assert all(writes)
 
 
 class Hurried(selectors.DefaultSelector):
-    """Waits for nothing, and says how much time would have passed."""
+    """Never waits, and adds up the time that would have passed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ class Hurried(selectors.DefaultSelector):
 
 
 class HurriedLoop(asyncio.SelectorEventLoop):
-    """Whoever sleeps wakes at once, at the time at which it wanted to wake."""
+    """Every sleep ends at once, and the clock shows the time at which it should end."""
 
     def __init__(self) -> None:
         self._hurried = Hurried()
@@ -220,7 +220,7 @@ class HurriedLoop(asyncio.SelectorEventLoop):
         return self._hurried.passed
 
 
-def test_a_thousand_tokens_at_fifty_a_second_are_45_writes_at_most_at_the_clouds_pace() -> None:
+def test_a_thousand_tokens_in_twenty_seconds_are_at_most_45_cloud_writes() -> None:
     writes: list[str] = []
 
     async def answer() -> AsyncGenerator[str]:

@@ -1,4 +1,4 @@
-"""Who may act on a turn, as the log says."""
+"""Which execution may act on a turn, by the log."""
 
 import pytest
 
@@ -27,9 +27,9 @@ HANDOVER = RunHandover(instance_id=f"{TURN}~2")
 Told = tuple[WriterId, EventData]
 
 
-def state_after(told: list[Told]) -> SessionState:
+def state_after(events: list[Told]) -> SessionState:
     state = after(created(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
-    for writer, data in told:
+    for writer, data in events:
         state = after(state, data, writer=writer)
     return state
 
@@ -73,8 +73,8 @@ STEP_ONE: list[Told] = [(OTHER, step(1, 1)), (OTHER, answer(1))]
         ([(ME, step(1, 1)), (OTHER, END)], 1, 1, Standing.SUPERSEDED),
     ],
 )
-def test_standing_of_a_step(told: list[Told], number: int, attempt: int, expected: Standing) -> None:
-    assert standing_of_step(state_after(told), FENCE, number, attempt, ME) is expected
+def test_standing_of_a_step(events: list[Told], number: int, attempt: int, expected: Standing) -> None:
+    assert standing_of_step(state_after(events), FENCE, number, attempt, ME) is expected
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_standing_of_a_step(told: list[Told], number: int, attempt: int, expecte
         ([(ME, tool(1)), (OTHER, END)], 1, Standing.SUPERSEDED),
     ],
 )
-def test_standing_of_a_tool_call(told: list[Told], attempt: int, expected: Standing) -> None:
-    assert standing_of_tool(state_after([*STEP_ONE, *told]), FENCE, "call_a", attempt, ME) is expected
+def test_standing_of_a_tool_call(events: list[Told], attempt: int, expected: Standing) -> None:
+    assert standing_of_tool(state_after([*STEP_ONE, *events]), FENCE, "call_a", attempt, ME) is expected
 
 
 def test_a_fence_holds_its_turn_for_its_instance_only() -> None:
@@ -106,7 +106,7 @@ def test_a_fence_holds_its_turn_for_its_instance_only() -> None:
     assert FENCE.turn_in(state_after([(OTHER, END)])) is None
 
 
-def test_after_a_handover_the_new_instance_goes_on_where_the_old_one_stood() -> None:
+def test_after_a_handover_the_new_instance_continues_where_the_old_one_stopped() -> None:
     state = state_after([*STEP_ONE, (OTHER, step(2, 1)), (OTHER, HANDOVER)])
     fence = Fence(TURN, InstanceId(f"{TURN}~2"))
 

@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
-from orchestrations.call_model import call_model
+from orchestrations.activities import call_model, run_tool
 from orchestrations.contracts import Reply
-from orchestrations.run_tool import run_tool
 from shared.agents.context import ToolContext
 from shared.domain.documents import Message, Step, ToolResult
 from shared.domain.errors import ProjectNotFoundError
@@ -23,12 +22,13 @@ from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.telling import (
+    LOST_STARTS,
     OWNER,
     TRACE,
     appended,
     cancelled,
+    end_turn,
     events_of,
-    fence,
     kept,
     opened,
     outcome,
@@ -110,7 +110,7 @@ async def run(message: Message, call_id: str, step: int = 1, **details: Any) -> 
 async def end(
     on: Services, message: Message, status: Literal["completed", "failed"] = "completed", failure: Failure | None = None
 ) -> VibecodeResponse | None:
-    await on.endings.end(message.session_id, fence(message), EndRequest(status, failure))
+    await end_turn(on, message, EndRequest(status, failure))
     responses = [event.data for event in await events_of(on, message.session_id, "vibecode_response")]
     assert len(responses) <= 1
     if responses:
@@ -258,7 +258,7 @@ async def test_the_third_invalid_patch_fails_the_turn_in_every_run(
 ) -> None:
     message = await coding(on, project, (BAD,), (arguments,), (arguments,))
 
-    replies = [Reply.model_validate(await run_tool(work(message, step=3, call_id="call_3a"))) for _ in range(2)]
+    replies = [Reply[str].model_validate(await run_tool(work(message, step=3, call_id="call_3a"))) for _ in range(2)]
 
     assert [reply.outcome for reply in replies] == ["failed"] * 2
     assert replies[0] == replies[1]
@@ -303,7 +303,7 @@ async def test_a_node_session_changes_only_its_node(on: Services, project: Proje
 async def test_a_turn_in_a_session_without_a_project_fails(on: Services) -> None:
     message = await posted(on, await opened(on, project_id="prj_none"), agent="vibecoder")
 
-    reply = Reply.model_validate(await call_model(work(message)))
+    reply = Reply[str].model_validate(await call_model(work(message)))
 
     assert reply.outcome == "failed"
     assert reply.failure is not None
@@ -314,11 +314,11 @@ async def test_a_turn_in_a_session_without_a_project_fails(on: Services) -> None
 async def test_after_an_accepted_patch_the_model_has_to_answer_in_words(on: Services, project: Project) -> None:
     session = await opened(on, project_id=project.id, agent_name="vibecoder")
     prompt = f"call propose_patch {GOOD} then call propose_patch {GOOD}"
-    message = (await on.turns.submit(OWNER, session, NewMessage(prompt, TRACE))).message
-    first = Reply.model_validate(await call_model(work(message)))
+    message = (await on.turns.submit(OWNER, session, NewMessage(prompt, TRACE), LOST_STARTS)).message
+    first = Reply[str].model_validate(await call_model(work(message)))
     await run_tool(work(message, call_id=first.call_ids[0]))
 
-    second = Reply.model_validate(await call_model(work(message, step=2)))
+    second = Reply[str].model_validate(await call_model(work(message, step=2)))
 
     assert (first.outcome, second.outcome) == ("tools", "done")
     assert (await kept(on, message)).patch == [ADDED]

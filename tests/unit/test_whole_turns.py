@@ -6,10 +6,8 @@ from typing import Any
 import pytest
 from blockbuster import blockbuster_ctx
 
-from orchestrations.call_model import call_model
+from orchestrations.activities import call_model, finish_turn, run_tool
 from orchestrations.contracts import Reply
-from orchestrations.finish_turn import finish_turn
-from orchestrations.run_tool import run_tool
 from shared.domain.documents import Message
 from shared.domain.events import (
     ToolCallComplete,
@@ -27,7 +25,7 @@ PROMPT = 'call calculate {"expression": "6 * 7"} and use current_time {"timezone
 async def run(message: Message, client: Client) -> None:
     """The turn from its first step to its end."""
     step = 1
-    while (reply := Reply.model_validate(await call_model(work(message, step=step)))).outcome == "tools":
+    while (reply := Reply[str].model_validate(await call_model(work(message, step=step)))).outcome == "tools":
         for call_id in reply.call_ids:
             await run_tool(work(message, step=step, call_id=call_id))
         step += 1
@@ -51,7 +49,7 @@ async def test_a_turn_with_tools_is_answered_with_their_results(on: Services, mo
     assert "calculate returned “42”" in (ended.answer or "")
 
 
-async def test_the_end_of_a_turn_starts_the_next_and_again_if_that_start_was_lost(on: Services) -> None:
+async def test_the_end_of_a_turn_starts_the_next_again_if_the_start_was_lost(on: Services) -> None:
     message = await posted(on, await opened(on))
     following = await posted(on, message.session_id, "Next")
     await end(message, Client(broken=True))
@@ -69,12 +67,12 @@ async def test_a_turn_never_blocks_the_loop_that_streams_others(on: Services, mo
         await run(message, Client())
 
     assert (await kept(on, message)).status == "completed"
-    # A tool that blocks fails: what it raises never leaves it.
+    # A tool that blocks fails, because the error is caught as the tool's failure.
     called = [event.data for event in await events_of(on, session, "tool_call.complete")]
     assert [call.status for call in called if isinstance(call, ToolCallComplete)] == ["completed"] * 4
 
 
-async def test_the_model_client_is_made_on_a_thread_because_it_reads_certificates(
+async def test_the_model_client_is_created_on_a_thread_because_it_reads_certificates(
     on: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []

@@ -1,4 +1,4 @@
-"""Writers of one session: each gets its place, whoever else is at it."""
+"""Writers of one session: each appends, however many there are."""
 
 import asyncio
 from itertools import pairwise
@@ -19,35 +19,35 @@ pytestmark = pytest.mark.anyio
 
 
 async def settle(on: Services, session_id: SessionId, event_type: str) -> int:
-    """Append an outside event in a writer's way; gives where it stands."""
+    """Append an outside event with a new writer; its sequence."""
     writer = SessionWriter(on.log, on.clock, session_id)
     await writer.load()
-    return await again(writer, event_type)
+    return await append(writer, event_type)
 
 
-async def again(writer: SessionWriter, event_type: str) -> int:
+async def append(writer: SessionWriter, event_type: str) -> int:
     async def decide(state: SessionState) -> Decision[int]:
         return Decision(state.head + 1, [Draft(data=Outside(event_type=event_type))])
 
     return await writer.settle(decide)
 
 
-async def test_a_writer_that_appends_without_pause_leaves_others_their_turn(on: Services) -> None:
+async def test_a_writer_that_appends_without_pause_lets_others_append(on: Services) -> None:
     session_id = await opened(on)
     busy = SessionWriter(on.log, on.clock, session_id)
     await busy.load()
 
-    async def go_on() -> None:
+    async def append_forever() -> None:
         while True:
-            await again(busy, "busy")
+            await append(busy, "busy")
 
-    going_on = asyncio.create_task(go_on())
-    places = [await settle(on, session_id, "other") for _ in range(20)]
-    going_on.cancel()
-    await asyncio.wait([going_on])
+    appending = asyncio.create_task(append_forever())
+    sequences = [await settle(on, session_id, "other") for _ in range(20)]
+    appending.cancel()
+    await asyncio.wait([appending])
 
-    # Between two of the others there was time for a few reads and appends, and no more.
-    assert max(later - earlier for earlier, later in pairwise(places)) < 20
+    # Between two appends of the others there were only a few of the busy writer.
+    assert max(later - earlier for earlier, later in pairwise(sequences)) < 20
     assert len(await events_of(on, session_id, "other")) == 20
 
 
@@ -60,44 +60,44 @@ async def test_a_writer_finds_what_another_process_has_appended(on: Services) ->
     for _ in range(3):  # past the line in which this process's writers stand
         await stranger.append([Draft(data=Outside(event_type="stranger"))])
 
-    assert await again(writer, "own") == 5
+    assert await append(writer, "own") == 5
     assert (await state_of(on, session_id)).head == 5
 
 
-async def test_a_writer_that_hangs_holds_up_the_others_no_longer_than_the_line_may_stand_still(
+async def test_a_writer_that_hangs_delays_the_others_only_for_the_standstill_time(
     on: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.services.writer._STANDSTILL_SECONDS", 0.05)
     session_id = await opened(on)
     hung = SessionWriter(on.log, on.clock, session_id)
     await hung.load()
-    goes_on = asyncio.Event()
+    released = asyncio.Event()
 
     async def decide(state: SessionState) -> Decision[int]:
-        await goes_on.wait()
+        await released.wait()
         return Decision(state.head + 1, [Draft(data=Outside(event_type="late"))])
 
     hanging = asyncio.create_task(hung.settle(decide))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        places = await asyncio.gather(*(settle(on, session_id, "other") for _ in range(5)))
-    goes_on.set()
+        sequences = await asyncio.gather(*(settle(on, session_id, "other") for _ in range(5)))
+    released.set()
 
-    assert sorted(places) == [2, 3, 4, 5, 6]
+    assert sorted(sequences) == [2, 3, 4, 5, 6]
     assert await hanging == 7
 
 
-async def test_writers_ask_a_store_that_does_not_answer_side_by_side(
+async def test_writers_call_a_store_that_does_not_answer_at_the_same_time(
     on: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.services.writer._STANDSTILL_SECONDS", 0.1)
     session_id = await opened(on)
-    asking = most = 0
+    asking = max_asking = 0
 
     async def give_up(*_: object) -> None:
-        nonlocal asking, most
+        nonlocal asking, max_asking
         asking += 1
-        most = max(most, asking)
+        max_asking = max(max_asking, asking)
         await asyncio.sleep(0.2)
         asking -= 1
         raise StoreUnavailableError("The store doesn't answer.")
@@ -106,28 +106,30 @@ async def test_writers_ask_a_store_that_does_not_answer_side_by_side(
     ends = await asyncio.gather(*(settle(on, session_id, "other") for _ in range(20)), return_exceptions=True)
 
     assert {type(end) for end in ends} == {StoreUnavailableError}
-    assert most > 10
+    assert max_asking > 10
 
 
-async def test_a_line_that_moves_is_kept_however_long_it_is(on: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_line_that_makes_progress_is_kept_however_long_it_is(
+    on: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("shared.services.writer._STANDSTILL_SECONDS", 0.1)
     session_id = await opened(on)
-    writing = most = 0
+    writing = max_writing = 0
     append = on.log.append
 
     async def slowly(*given: Any) -> None:
-        nonlocal writing, most
+        nonlocal writing, max_writing
         writing += 1
-        most = max(most, writing)
+        max_writing = max(max_writing, writing)
         await asyncio.sleep(0.02)
         await append(*given)
         writing -= 1
 
     monkeypatch.setattr(on.log, "append", slowly)
-    places = await asyncio.gather(*(settle(on, session_id, "other") for _ in range(20)))
+    sequences = await asyncio.gather(*(settle(on, session_id, "other") for _ in range(20)))
 
-    assert sorted(places) == list(range(2, 22))
-    assert most == 1
+    assert sorted(sequences) == list(range(2, 22))
+    assert max_writing == 1
 
 
 async def test_a_writer_that_is_cancelled_in_the_line_leaves_it_to_the_others(on: Services) -> None:

@@ -1,32 +1,43 @@
-"""Actions: a turn parks until its calls are approved or answered from outside, and goes on when the last one is."""
+"""Actions from outside: a turn parks until its calls are approved or answered, and resumes after the last decision."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
 from shared.agents.registry import agent_named
-from shared.domain.actions import Resolution, Resolved, action_events, denial, resolve
-from shared.domain.documents import IdempotencyRecord, Message, ToolResult
+from shared.domain.actions import Resolution, Resolved, action_drafts, denial, resolve
+from shared.domain.documents import Message, ToolResult
 from shared.domain.errors import AlreadyDecidedError, NotWaitingError, ToolCallNotFoundError, WrongActionError
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.session import Action, ActiveTurn, SessionState
 from shared.domain.turn import Fence
 from shared.domain.values import ActionKind, ToolCall
-from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
+from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.idempotency import IdempotencyKey
-from shared.services.sessions import require_owned
 from shared.services.turns.attempts import load_active_message
-from shared.services.turns.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
+
+ParkOutcome: TypeAlias = Literal["parked", "cancelled", "superseded"]
+"""`parked`: the turn waits, and another instance resumes it. `cancelled`: the turn is asked to stop. `superseded`: the
+turn does not belong to this instance any more."""
 
 _KINDS: Mapping[str, ActionKind] = {"approve": "approval", "result": "client_tool"}
 
 
-class Place(BaseModel):
-    """Where a decision stands in the log, and of which turn it is."""
+@dataclass(frozen=True)
+class DecisionRequest:
+    """The decision of a caller on the tool call `call_id`."""
+
+    call_id: str
+    resolution: Resolution
+    trace_id: str
+
+
+class _Recorded(BaseModel):
+    """What is recorded of a decision under its Idempotency-Key."""
 
     turn_id: TurnId
     message_id: MessageId
@@ -35,33 +46,34 @@ class Place(BaseModel):
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision that is in the log. `still_open` are the calls for which the turn goes on waiting.
+    """A decision that is in the log.
 
-    `starts`: the instance that goes on with the turn and is to be started. `replayed`: it was decided before.
+    `after`: the cursor from which its events are read. `still_open`: the calls for which the turn still waits.
+    `resumes`: it waits for none, and its next instance is started. `replayed`: an earlier request with the same key
+    decided.
     """
 
-    place: Place
+    turn_id: TurnId
+    message_id: MessageId
+    after: int
     still_open: Mapping[str, Action]
-    starts: TurnStart | None = None
+    resumes: bool = False
     replayed: bool = False
 
 
 class Actions:
-    def __init__(self, log: SessionLog, clock: Clock, turn_timeout: timedelta, approval_timeout: timedelta) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, approval_timeout: timedelta) -> None:
         self._log = log
         self._clock = clock
-        self._turn_timeout = turn_timeout
         self._approval_timeout = approval_timeout
 
-    async def park(self, session_id: SessionId, fence: Fence) -> Literal["parked", "cancelled", "superseded"]:
-        """Ask for what the calls of the newest step wait for; from then on the turn has no instance.
+    async def park(self, session_id: SessionId, fence: Fence) -> ParkOutcome:
+        """Append what the calls of the newest step wait for. From then on the turn has no instance.
 
-        Run twice, the second finds it parked.
+        If it runs twice, the second run finds the turn parked.
         """
-        writer = SessionWriter(self._log, self._clock, session_id)
-        await writer.load()
 
-        async def decide(state: SessionState) -> Decision[Literal["parked", "cancelled", "superseded"]]:
+        async def decide(state: SessionState) -> Decision[ParkOutcome]:
             turn = fence.turn_in(state)
             if turn is None:
                 return Decision("superseded")
@@ -69,50 +81,54 @@ class Actions:
                 return Decision("cancelled" if turn.cancelling else "parked")
             waiting = _waiting(turn, await load_active_message(self._log, state, fence))
             if not waiting:
-                # Another version of the agent found that there was something: the sweep lets this one try.
+                # Another version of the agent declared an approval that this version does not: the sweep hands over.
                 return Decision("superseded")
-            return Decision("parked", action_events(turn, waiting, self._clock.now() + self._approval_timeout))
+            return Decision("parked", action_drafts(turn, waiting, self._clock.now() + self._approval_timeout))
 
-        return await writer.settle(decide)
+        return await SessionWriter(self._log, self._clock, session_id).settle(decide)
 
     async def decide(
         self,
         owner: str,
         session_id: SessionId,
-        call_id: str,
-        ruling: Resolution,
-        *,
-        trace_id: str,
+        request: DecisionRequest,
+        scheduler: TurnScheduler,
         key: IdempotencyKey | None = None,
     ) -> Decided:
-        """Record `ruling` on an open call; with the last open one, the turn is handed to its next instance.
+        """Record a decision on an open call. After the last open call, start the instance that resumes the turn.
+
+        If the process dies before the start, the sweep starts the instance.
 
         Raises:
             SessionNotFoundError, ToolCallNotFoundError, AlreadyDecidedError, WrongActionError, NotWaitingError,
             IdempotencyKeyReusedError: and nothing was written.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
-        await writer.load()
 
-        async def decide(state: SessionState) -> Decision[tuple[Decided, bool]]:
-            require_owned(state, owner, session_id)
-            if key is not None and (known := await self._log.get(IdempotencyRecord, session_id, key.id)) is not None:
-                place = Place.model_validate_json(key.replayed(known) or "")
-                return Decision((Decided(place, _open(state, place.turn_id), replayed=True), False))
-            turn = await self._asked(state, call_id, ruling)
-            what = await self._ruled(state, turn, {call_id: ruling}, trace_id)
-            place = Place(turn_id=turn.turn_id, message_id=turn.message_id, after=state.head)
-            still_open = {name: action for name, action in turn.open_actions.items() if name != call_id}
-            records = () if key is None else (key.record(place.model_dump_json()),)
-            return Decision((Decided(place, still_open), what.takes_up), what.drafts, (*what.results, *records))
+        async def decide(state: SessionState) -> Decision[Decided]:
+            return await self._decide(state, request)
 
-        decided, takes_up = await writer.settle(decide)
-        return replace(decided, starts=start_of(writer.state, self._turn_timeout)) if takes_up else decided
+        async def replay(state: SessionState, record: str) -> Decided:
+            recorded = _Recorded.model_validate_json(record)
+            still_open = _open_actions(state, recorded.turn_id)
+            return Decided(recorded.turn_id, recorded.message_id, recorded.after, still_open, replayed=True)
 
-    async def expire(self, session_id: SessionId, turn_id: TurnId) -> TurnStart | None:
-        """Deny what was not decided in time; the instance to be started if the turn goes on."""
+        decided = await writer.settle(decide, owner=owner, once=key, replay=replay)
+        if decided.resumes:
+            await scheduler.start(writer.state)
+        return decided
+
+    async def _decide(self, state: SessionState, request: DecisionRequest) -> Decision[Decided]:
+        turn = await self._require_waiting(state, request)
+        resolved = await self._resolve(state, turn, {request.call_id: request.resolution}, request.trace_id)
+        still_open = {call_id: action for call_id, action in turn.open_actions.items() if call_id != request.call_id}
+        decided = Decided(turn.turn_id, turn.message_id, state.head, still_open, resolved.resumes)
+        recorded = _Recorded(turn_id=turn.turn_id, message_id=turn.message_id, after=state.head)
+        return Decision(decided, resolved.drafts, resolved.results, record=recorded.model_dump_json())
+
+    async def expire(self, session_id: SessionId, turn_id: TurnId, scheduler: TurnScheduler) -> None:
+        """Deny the calls that were not decided in time. After the last open call, start the next instance."""
         writer = SessionWriter(self._log, self._clock, session_id)
-        await writer.load()
 
         async def decide(state: SessionState) -> Decision[bool]:
             turn = state.active_turn
@@ -120,42 +136,39 @@ class Actions:
                 return Decision(result=False)
             now = self._clock.now()
             overdue = [call_id for call_id, action in turn.open_actions.items() if action.expires_at <= now]
-            what = await self._ruled(state, turn, dict.fromkeys(overdue, denial("system", "expired")), turn.trace_id)
-            return Decision(what.takes_up, what.drafts, what.results)
+            denials = dict.fromkeys(overdue, denial("system", "expired"))
+            resolved = await self._resolve(state, turn, denials, turn.trace_id)
+            return Decision(resolved.resumes, resolved.drafts, resolved.results)
 
-        return start_of(writer.state, self._turn_timeout) if await writer.settle(decide) else None
+        if await writer.settle(decide):
+            await scheduler.start(writer.state)
 
-    async def start(self, decided: Decided, scheduler: TurnScheduler) -> None:
-        """Start the instance that goes on with the turn. A death before this line is mended by the sweep."""
-        if decided.starts is not None:
-            await scheduler.start(decided.starts)
-
-    async def _asked(self, state: SessionState, call_id: str, ruling: Resolution) -> ActiveTurn:
-        """The turn, if it waits for such a ruling on this call."""
+    async def _require_waiting(self, state: SessionState, request: DecisionRequest) -> ActiveTurn:
+        """The active turn, if it waits for such a decision on the call."""
         turn = state.active_turn
-        action = None if turn is None else turn.actions.get(call_id)
+        action = None if turn is None else turn.actions.get(request.call_id)
         if turn is None or action is None:
-            if await self._log.get(ToolResult, state.session_id, call_id) is None:
-                raise ToolCallNotFoundError(f"No tool call {call_id!r} waits in this session.")
+            if await self._log.get(ToolResult, state.session_id, request.call_id) is None:
+                raise ToolCallNotFoundError(f"No tool call {request.call_id!r} waits in this session.")
             raise AlreadyDecidedError("The tool call is answered already.")
         if action.decision is not None:
             raise AlreadyDecidedError(f"The tool call is decided already: {action.decision}.")
         if not turn.parked:
             raise NotWaitingError("The turn is being cancelled: its tool calls wait for nothing any more.")
-        if _KINDS.get(ruling.decision, action.kind) != action.kind:
-            wanted = "POST approval" if action.kind == "approval" else "POST its result"
-            raise WrongActionError(f"The tool call waits for another action: {wanted}.")
+        if _KINDS.get(request.resolution.decision, action.kind) != action.kind:
+            expected = "POST approval" if action.kind == "approval" else "POST its result"
+            raise WrongActionError(f"The tool call waits for another action: {expected}.")
         return turn
 
-    async def _ruled(
-        self, state: SessionState, turn: ActiveTurn, rulings: Mapping[str, Resolution], trace_id: str | None
+    async def _resolve(
+        self, state: SessionState, turn: ActiveTurn, resolutions: Mapping[str, Resolution], trace_id: str | None
     ) -> Resolved:
         message = await load_active_message(self._log, state, Fence(turn.turn_id, turn.instance_id))
-        return resolve(turn, message, rulings, trace_id)
+        return resolve(turn, message, resolutions, trace_id)
 
 
 def _waiting(turn: ActiveTurn, message: Message) -> Sequence[tuple[ToolCall, ActionKind]]:
-    """The calls of the newest step that can't be run before something comes from outside."""
+    """The calls of the newest step that wait for an action from outside."""
     agent = agent_named(message.agent)
     waiting: list[tuple[ToolCall, ActionKind]] = []
     for call in message.steps[turn.step - 1].tool_calls:
@@ -165,6 +178,6 @@ def _waiting(turn: ActiveTurn, message: Message) -> Sequence[tuple[ToolCall, Act
     return waiting
 
 
-def _open(state: SessionState, turn_id: TurnId) -> Mapping[str, Action]:
+def _open_actions(state: SessionState, turn_id: TurnId) -> Mapping[str, Action]:
     turn = state.active_turn
     return turn.open_actions if turn is not None and turn.turn_id == turn_id and turn.parked else {}

@@ -1,68 +1,80 @@
-"""Attempts at a step or a tool call: who may begin one, and how long one may go on."""
+"""Attempts at a step or a tool call: which execution may begin one, how long it may continue, whether it is alive."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
 
-from shared.domain.chunks import Chunk, Draft, Event
+from shared.domain.chunks import Chunk, Event
 from shared.domain.documents import Lease, Message
 from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import (
-    EventData,
-    MessageDelta,
-    Outside,
-    TokenUsage,
-    ToolCallComplete,
-    ToolCallStart,
-)
-from shared.domain.session import SessionState
+from shared.domain.events import EventData, MessageDelta, Outside, TokenUsage, ToolCallComplete, ToolCallStart
+from shared.domain.ids import SessionId
+from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.turn import Fence, Standing
+from shared.domain.turn_events import turn_drafts
 from shared.ports import Clock, SessionLog
 from shared.services.stream import follow_events
 from shared.services.writer import Decision, SessionWriter
 
-_FIRST_LOOK = timedelta(seconds=1)
-_READ_AT_ONCE = 20
+_FOLLOW_TIMEOUT = timedelta(seconds=5)
+_FIRST_CHECK = timedelta(seconds=1)
+_PAGE = 20
 
-StandingOf = Callable[[SessionState], Standing]
+StandingOf: TypeAlias = Callable[[SessionState], Standing]
+Verdict: TypeAlias = Literal["alive", "lost", "not_begun"]
+"""`lost`: silent for too long, or its turn belongs to it no more. `not_begun`: it is queued, or its message is lost."""
 
 
-async def claim_attempt(log: SessionLog, writer: SessionWriter, standing: StandingOf, start: EventData) -> Standing:
-    """Append `start` if this execution may begin the attempt: only MINE permits acting.
+@dataclass(frozen=True)
+class AttemptRequest:
+    """One attempt that an instance is to make: at the model call of a step, or at the tool call `call_id`.
 
-    `writer` has read the session. While another execution of the same attempt is at it, this one follows the log until
-    that has an outcome.
+    `last_step`: the model may not request tools any more.
+    """
+
+    session_id: SessionId
+    fence: Fence
+    step: int
+    attempt: int
+    deadline: datetime
+    last_step: bool = False
+    call_id: str | None = None
+
+    def seconds_left(self, now: datetime) -> float:
+        """Seconds until the turn's deadline; never negative."""
+        return max(0.0, (self.deadline - now).total_seconds())
+
+
+async def claim_attempt(log: SessionLog, writer: SessionWriter, standing_of: StandingOf, start: EventData) -> Standing:
+    """Append `start` if this execution may begin the attempt. Only MINE permits it to act.
+
+    While another execution of the same attempt is working, this one follows the log until the other has an outcome.
     """
 
     async def decide(state: SessionState) -> Decision[Standing]:
-        now = standing(state)
-        return Decision(Standing.MINE, turn_drafts(state, start)) if now is Standing.BEGIN else Decision(now)
+        standing = standing_of(state)
+        if standing is not Standing.BEGIN or state.active_turn is None:
+            return Decision(standing)
+        return Decision(Standing.MINE, turn_drafts(state.active_turn, start))
 
-    while (found := await writer.settle(decide)) is Standing.FOLLOW:
-        await _news(log, writer)
-    return found
+    while (standing := await writer.settle(decide)) is Standing.FOLLOW:
+        await _wait_for_events(log, writer)
+    return standing
 
 
-async def _news(log: SessionLog, writer: SessionWriter) -> None:
-    patience = timedelta(seconds=5)
-    async with aclosing(follow_events(log, writer.session_id, writer.state.head, patience)) as batches:
+async def _wait_for_events(log: SessionLog, writer: SessionWriter) -> None:
+    async with aclosing(follow_events(log, writer.session_id, writer.state.head, _FOLLOW_TIMEOUT)) as batches:
         async for events in batches:
             if events:
                 break
     await writer.load()
 
 
-def turn_drafts(state: SessionState, *data: EventData) -> list[Draft]:
-    """Events of the active turn."""
-    turn = state.active_turn
-    if turn is None:
-        raise ValueError("No turn is active.")
-    return [Draft(data=item, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=turn.trace_id) for item in data]
-
-
 async def load_active_message(log: SessionLog, state: SessionState, fence: Fence) -> Message:
-    """The message whose turn `fence` holds, as it is kept now."""
+    """The message whose turn `fence` holds, as it is stored now."""
     turn = fence.turn_in(state)
     message = None if turn is None else await log.get(Message, state.session_id, turn.message_id)
     if message is None:
@@ -70,74 +82,103 @@ async def load_active_message(log: SessionLog, state: SessionState, fence: Fence
     return message
 
 
+class Liveness:
+    """Checks whether attempts are alive, by the log and the store's clock."""
+
+    def __init__(self, log: SessionLog, lost_after: timedelta) -> None:
+        self._log = log
+        self._lost_after = lost_after
+
+    async def check(self, requests: Sequence[AttemptRequest]) -> Sequence[Verdict]:
+        """A verdict on each attempt, all of one session. It only reads: if it runs twice, the second is newer."""
+        state = await self._log.outline(requests[0].session_id)
+        return [await self._verdict(state, request) for request in requests]
+
+    async def _verdict(self, state: SessionState | None, request: AttemptRequest) -> Verdict:
+        turn = None if state is None else request.fence.turn_in(state)
+        if turn is None:
+            return "lost"  # the next attempt finds at once that it is superseded
+        begun = _begun(turn, request)
+        if begun is None or begun.number < request.attempt:
+            return "not_begun"
+        silence = await self._log.silence(request.session_id, begun.writer)
+        return "alive" if silence is not None and silence < self._lost_after else "lost"
+
+
+def _begun(turn: ActiveTurn, request: AttemptRequest) -> Attempt | None:
+    if request.call_id is not None:
+        return turn.tools.get(request.call_id)
+    return turn.call if turn.step == request.step else None
+
+
 class Guard:
-    """Listens to the log beside an attempt's work, and says that the attempt lives when its work is silent."""
+    """Follows the log while an attempt works, and renews the attempt's lease while it appends nothing."""
 
     def __init__(self, log: SessionLog, clock: Clock, writer: SessionWriter, lease_after: timedelta) -> None:
         self._log = log
         self._clock = clock
         self._writer = writer
         self._lease_after = lease_after
-        self._heard = writer.state.head
-        self._said = clock.now()
+        self._read_to = writer.state.head
+        self._alive_at = clock.now()
 
     @asynccontextmanager
     async def over_work(
-        self, still_standing: Callable[[SessionState], bool], stop: Callable[[], object]
+        self, may_continue: Callable[[SessionState], bool], stop: Callable[[], object]
     ) -> AsyncGenerator[None]:
-        """While the body works: call `stop` once the log says that it shall not go on."""
-        listening = asyncio.create_task(self._listen(still_standing, stop))
+        """While the body runs, call `stop` once the log says that the attempt may not continue."""
+        following = asyncio.create_task(self._follow(may_continue, stop))
         try:
             yield
         finally:
-            listening.cancel()
-            await asyncio.wait([listening])
+            following.cancel()
+            await asyncio.wait([following])
 
-    async def _listen(self, still_standing: Callable[[SessionState], bool], stop: Callable[[], object]) -> None:
+    async def _follow(self, may_continue: Callable[[SessionState], bool], stop: Callable[[], object]) -> None:
         while True:
-            # The work itself meets the store's trouble when it appends; until then go on listening.
+            # If the store stays unavailable, the work fails when it appends. Until then, continue to follow.
             with suppress(StoreUnavailableError):
-                if await self._heard_stop(still_standing):
-                    stop()
-                    return
+                await self._wait_for_stop(may_continue)
+                stop()
+                return
             await asyncio.sleep(1)
 
-    async def _heard_stop(self, still_standing: Callable[[SessionState], bool]) -> bool:
-        session_id, patience = self._writer.session_id, self._lease_after / 2
-        with self._log.watch(session_id, eager=False) as tail:
-            chunks = await tail.wait(self._heard, min(patience, _FIRST_LOOK))
+    async def _wait_for_stop(self, may_continue: Callable[[SessionState], bool]) -> None:
+        timeout = self._lease_after / 2
+        with self._log.watch(self._writer.session_id, eager=False) as tail:
+            chunks = await tail.wait(self._read_to, min(timeout, _FIRST_CHECK))
             while True:
                 for chunk in chunks or await self._missed():
-                    news = [event for event in chunk.events if event.sequence > self._heard]
-                    self._heard = max(self._heard, chunk.last)
-                    if any(map(_may_stop, news)) and not await self._stands(still_standing):
-                        return True
+                    events = [event for event in chunk.events if event.sequence > self._read_to]
+                    self._read_to = max(self._read_to, chunk.last)
+                    if any(map(_may_stop, events)) and not await self._is_allowed(may_continue):
+                        return
                 await self._renew_lease()
-                chunks = await tail.wait(self._heard, patience)
+                chunks = await tail.wait(self._read_to, timeout)
 
     async def _missed(self) -> Sequence[Chunk]:
-        """What the log holds that nobody has told; it is not asked when the work has appended, and so knows itself."""
+        """The chunks that the wait did not report. After an own append, nothing is read: the work knows the state."""
         known = self._writer.state.head
-        if known > self._heard:
-            self._heard = known
+        if known > self._read_to:
+            self._read_to = known
             return ()
-        return await self._log.read(self._writer.session_id, self._heard, _READ_AT_ONCE)
+        return await self._log.read(self._writer.session_id, self._read_to, _PAGE)
 
-    async def _stands(self, still_standing: Callable[[SessionState], bool]) -> bool:
+    async def _is_allowed(self, may_continue: Callable[[SessionState], bool]) -> bool:
         state = await self._log.state(self._writer.session_id)
-        return state is not None and still_standing(state)
+        return state is not None and may_continue(state)
 
     async def _renew_lease(self) -> None:
-        self._said = max(self._said, self._writer.appended_at)
-        if self._clock.now() - self._said >= self._lease_after:
+        self._alive_at = max(self._alive_at, self._writer.appended_at)
+        if self._clock.now() - self._alive_at >= self._lease_after:
             await self._log.put(self._writer.session_id, Lease(id=self._writer.id))
-            self._said = self._clock.now()
+            self._alive_at = self._clock.now()
 
 
 def _may_stop(event: Event) -> bool:
-    """Whether an attempt that is at work may have to stop for `event`: not for what happens beside it."""
+    """Whether `event` may mean that a working attempt has to stop. Events that do not concern it never do."""
     match event.data:
         case ToolCallStart(attempt=number):
-            return number > 1  # a first attempt takes nothing over
+            return number > 1  # a first attempt replaces no other
         case data:
             return not isinstance(data, MessageDelta | ToolCallComplete | TokenUsage | Outside)

@@ -1,28 +1,22 @@
-"""Turn control: asking the running turn to stop, and taking back what waits."""
+"""Stopping what was submitted: a cancel asks the running turn to stop, a withdrawal removes a waiting message."""
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Literal
 
-from shared.domain.chunks import (
-    Draft,
-)
-from shared.domain.documents import IdempotencyRecord
+from shared.domain.chunks import Draft
 from shared.domain.errors import NotWaitingError
 from shared.domain.ids import MessageId, SessionId, TurnId, turn_of
-from shared.domain.session import SessionState
-from shared.domain.turn import cancel_drafts, withdrawn_draft
-from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
+from shared.domain.session import ActiveTurn, SessionState, require_owned
+from shared.domain.turn_events import cancel_drafts, withdrawn_draft
+from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.idempotency import IdempotencyKey
 from shared.services.messages import Messages, load_messages
-from shared.services.sessions import require_owned
-from shared.services.turns.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 
 
 @dataclass(frozen=True)
 class CancelRequest:
-    """What is asked of a cancel. `turn_id`: that turn and no other. `clears_queue`: withdraw what waits, too."""
+    """What a cancel asks for. `turn_id`: only that turn. `clears_queue`: also withdraw the waiting messages."""
 
     trace_id: str
     turn_id: TurnId | None = None
@@ -32,92 +26,97 @@ class CancelRequest:
 
 @dataclass(frozen=True)
 class StopReceipt:
-    """`idle`: nothing was running, or not the turn that was named, and nothing was done.
+    """The result of a cancel.
 
-    `stops`: the turn was parked, and needs an instance to end it. `replayed`: it was asked before.
+    `idle`: nothing was running, or not the named turn, and nothing was done. `starts_instance`: the turn was parked and
+    needs an instance that ends it. `replayed`: an earlier request with the same key cancelled.
     """
 
     status: Literal["cancelling", "idle"]
     turn_id: TurnId | None = None
     message_id: MessageId | None = None
-    stops: TurnStart | None = None
+    starts_instance: bool = False
     replayed: bool = False
 
 
+_IDLE = StopReceipt("idle")
+
+
 class Control:
-    def __init__(self, log: SessionLog, clock: Clock, turn_timeout: timedelta) -> None:
+    def __init__(self, log: SessionLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._turn_timeout = turn_timeout
         self._messages = Messages(log)
 
     async def cancel(
-        self, owner: str, session_id: SessionId, wish: CancelRequest, key: IdempotencyKey | None = None
+        self,
+        owner: str,
+        session_id: SessionId,
+        request: CancelRequest,
+        scheduler: TurnScheduler,
+        key: IdempotencyKey | None = None,
     ) -> StopReceipt:
-        """Ask a turn to stop: the one named, or the one active at first sight, and never the one after it.
+        """Ask a turn to stop: the named one, or the one that is active when the request arrives, never a later one.
+
+        A turn that was parked gets an instance that ends it. If the process dies before it starts, the sweep starts it.
 
         Raises:
             SessionNotFoundError, IdempotencyKeyReusedError
         """
         writer = SessionWriter(self._log, self._clock, session_id)
         active = require_owned(await writer.load(), owner, session_id).active_turn
-        wanted = wish.turn_id or (active.turn_id if active else None)
-        if key is not None and wish.turn_id is None:
-            # Who is first says which turn is meant: another request with this key must not stop what has begun since.
-            meant = key.replayed(await self._log.claim(key.record(wanted or "")))
-            wanted = wanted if meant is None else TurnId(meant)
+        turn_id = await self._claimed_turn(active, request, key)
 
-        async def decide(state: SessionState) -> Decision[tuple[StopReceipt, bool]]:
-            turn = require_owned(state, owner, session_id).active_turn
-            if key is not None and (known := await self._log.get(IdempotencyRecord, session_id, key.id)) is not None:
-                return Decision((_receipt(key.replayed(known), replayed=True), False))
-            if turn is None or turn.turn_id != wanted:
-                return Decision((_receipt(None), False))
-            records = () if key is None else (key.record(turn.message_id),)
-            return Decision((_receipt(turn.message_id), turn.parked), await self._stops(state, wish), records)
+        async def decide(state: SessionState) -> Decision[StopReceipt]:
+            turn = state.active_turn
+            if turn is None or turn.turn_id != turn_id:
+                # Recorded as well: a retry must not stop a turn that has begun since.
+                return Decision(_IDLE, record="")
+            receipt = StopReceipt("cancelling", turn.turn_id, turn.message_id, starts_instance=turn.parked)
+            return Decision(receipt, await self._drafts(state, turn, request), record=turn.message_id)
 
-        receipt, takes_up = await writer.settle(decide)
-        if (
-            key is not None and receipt.status == "idle" and not receipt.replayed
-        ):  # a retry must not stop what has begun since
-            await self._log.put(session_id, key.record(""))
-        return replace(receipt, stops=start_of(writer.state, self._turn_timeout)) if takes_up else receipt
+        receipt = await writer.settle(decide, owner=owner, once=key, replay=_replay)
+        if receipt.starts_instance:
+            await scheduler.start(writer.state)
+        return receipt
 
-    async def start(self, receipt: StopReceipt, scheduler: TurnScheduler) -> None:
-        """Start the instance that ends a turn which had none. A death before this line is mended by the sweep."""
-        if receipt.stops is not None:
-            await scheduler.start(receipt.stops)
+    async def _claimed_turn(
+        self, active: ActiveTurn | None, request: CancelRequest, key: IdempotencyKey | None
+    ) -> TurnId | None:
+        """The turn that the request is about. Of several requests with one key, the first decides that."""
+        turn_id = request.turn_id or (active.turn_id if active else None)
+        if key is None or request.turn_id is not None:
+            return turn_id
+        earlier = key.replayed(await self._log.claim(key.record(turn_id or "")))
+        return turn_id if earlier is None else TurnId(earlier)
 
-    async def _stops(self, state: SessionState, wish: CancelRequest) -> list[Draft]:
-        turn = state.active_turn
-        if turn is None:
-            return []
-        unread = () if wish.clears_queue else await load_messages(self._log, state.session_id, turn.unread)
-        drafts = cancel_drafts(turn, unread, wish.reason, wish.trace_id)
-        cleared = (*turn.unread, *state.queue) if wish.clears_queue else ()
-        return [*drafts, *(withdrawn_draft(message_id, wish.trace_id) for message_id in cleared)]
+    async def _drafts(self, state: SessionState, turn: ActiveTurn, request: CancelRequest) -> list[Draft]:
+        unread = () if request.clears_queue else await load_messages(self._log, state.session_id, turn.unread)
+        drafts = cancel_drafts(turn, unread, request.reason, request.trace_id)
+        cleared = (*turn.unread, *state.queue) if request.clears_queue else ()
+        return [*drafts, *(withdrawn_draft(message_id, request.trace_id) for message_id in cleared)]
 
     async def withdraw(self, owner: str, session_id: SessionId, message_id: MessageId, trace_id: str) -> None:
-        """Take back a waiting message.
+        """Withdraw a waiting message.
 
         Raises:
             SessionNotFoundError, MessageNotFoundError
             NotWaitingError: its turn has begun, or it was withdrawn before.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
-        await writer.load()
 
         async def decide(state: SessionState) -> Decision[None]:
-            if message_id not in require_owned(state, owner, session_id).queue:
+            if message_id not in state.queue:
                 message = await self._messages.load(state, message_id)
                 raise NotWaitingError(f"The message is {message.status}: only one that waits can be withdrawn.")
             return Decision(None, [withdrawn_draft(message_id, trace_id)])
 
-        await writer.settle(decide)
+        await writer.settle(decide, owner=owner)
 
 
-def _receipt(message_id: str | None, *, replayed: bool = False) -> StopReceipt:
-    """What is said of a cancel that asked the turn of a message to stop; without one, of a cancel that found none."""
-    if not message_id:
-        return StopReceipt("idle", replayed=replayed)
-    return StopReceipt("cancelling", turn_of(MessageId(message_id)), MessageId(message_id), replayed=replayed)
+async def _replay(_: SessionState, recorded: str) -> StopReceipt:
+    """The receipt of the request that recorded the id of the cancelled turn's message, or nothing."""
+    if not recorded:
+        return StopReceipt("idle", replayed=True)
+    message_id = MessageId(recorded)
+    return StopReceipt("cancelling", turn_of(message_id), message_id, replayed=True)

@@ -1,4 +1,4 @@
-"""What a model call is given of the conversation, in Chat Completions form."""
+"""What a model call reads of the conversation, in Chat Completions form."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,11 +11,11 @@ from shared.domain.ids import MessageId, SessionId
 from shared.ports import SessionLog
 
 _UNANSWERED = "The call was not answered."
-_MOST_TOOL_RESULTS = 2000
+_MAX_TOOL_RESULTS = 2000
 
 
 async def recent_messages(log: SessionLog, session_id: SessionId, agent: Agent) -> Sequence[Message]:
-    """The newest messages, as many as the agent remembers: also those that wait, and the one it is at."""
+    """The newest messages, as many as the agent remembers; among them the waiting ones and the current one."""
     return await log.find(Message, session_id, limit=agent.memory_messages, newest=True)
 
 
@@ -24,33 +24,34 @@ async def conversation(
 ) -> list[dict[str, Any]]:
     """The agent's instructions, the `newest` messages with their answers and tool results, and `current` last.
 
-    A message put into a turn stands where that turn's steps read it; `reading` are those that this call is the first
-    to read. Read from messages and tool results, never from deltas: what an abandoned attempt wrote is no part of it.
+    A message that was put into a turn comes before the step that read it first; `reading` are those that this call is
+    the first to read. Only messages and tool results are read, never deltas: text of an abandoned attempt does not
+    belong to the conversation.
     """
-    # What is queued behind the running turn, or was withdrawn from there, has not been said.
-    said = [message for message in newest if message.sequence < current.sequence and message.steers is None]
-    messages = [*(message for message in said if message.status not in {"queued", "withdrawn"}), current]
-    told = _Told(
-        prompts={message.message_id: message.content for message in newest},
+    # Messages that wait behind the running turn, or were withdrawn, are not part of the conversation yet.
+    earlier = [message for message in newest if message.sequence < current.sequence and message.steers is None]
+    messages = [*(message for message in earlier if message.status not in {"queued", "withdrawn"}), current]
+    references = _References(
+        contents={message.message_id: message.content for message in newest},
         results=await _tool_results(log, current.session_id, messages),
     )
-    entries = [entry for message in messages for entry in told.entries(message)]
-    return [{"role": "system", "content": agent.instructions}, *entries, *told.steering(reading)]
+    entries = [entry for message in messages for entry in references.entries(message)]
+    return [{"role": "system", "content": agent.instructions}, *entries, *references.steering(reading)]
 
 
 async def _tool_results(log: SessionLog, session_id: SessionId, messages: Sequence[Message]) -> dict[str, ToolResult]:
     if not any(step.tool_calls for message in messages for step in message.steps):
         return {}
     after = messages[0].sequence - 1
-    found = await log.find(ToolResult, session_id, after=after, limit=_MOST_TOOL_RESULTS, newest=True)
+    found = await log.find(ToolResult, session_id, after=after, limit=_MAX_TOOL_RESULTS, newest=True)
     return {result.id: result for result in found}
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What messages refer to by id: the prompts of others, and tool results."""
+class _References:
+    """What messages refer to by id: the contents of other messages, and tool results."""
 
-    prompts: dict[MessageId, str]
+    contents: dict[MessageId, str]
     results: dict[str, ToolResult]
 
     def entries(self, message: Message) -> Iterator[dict[str, Any]]:
@@ -61,15 +62,16 @@ class _Told:
                 continue
             yield _assistant(step)
             for call in step.tool_calls:
-                # A call without its answer makes the next request an invalid one.
+                # A call without its answer makes the next request invalid.
                 result = self.results.get(call.id)
                 content = _UNANSWERED if result is None else content_of(result)
                 yield {"role": "tool", "tool_call_id": call.id, "content": content}
 
     def steering(self, message_ids: Sequence[MessageId]) -> Iterator[dict[str, Any]]:
+        """The messages of these ids, except those that the agent no longer remembers."""
         for message_id in message_ids:
-            if message_id in self.prompts:  # else it lies beyond what the agent remembers
-                yield {"role": "user", "content": self.prompts[message_id]}
+            if message_id in self.contents:
+                yield {"role": "user", "content": self.contents[message_id]}
 
 
 def _assistant(step: Step) -> dict[str, Any]:

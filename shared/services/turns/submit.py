@@ -1,15 +1,12 @@
-"""Turns: a message claims its session and starts one, waits for one, or goes into the running one."""
+"""Submitting a message: it starts a turn, waits for its own turn, or goes into the running turn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.agents.registry import agent_named
-from shared.domain.chunks import (
-    Draft,
-)
-from shared.domain.documents import IdempotencyRecord, Message
+from shared.domain.chunks import Draft
+from shared.domain.documents import Message
 from shared.domain.errors import (
     ModelNotAllowedError,
     QueueFullError,
@@ -17,26 +14,23 @@ from shared.domain.errors import (
     SessionFullError,
     TurnInProgressError,
 )
-from shared.domain.ids import MessageId, SessionId, instance_of, new_message_id, turn_of
-from shared.domain.session import SessionState
-from shared.domain.turn import cancel_drafts, queued_draft, start_drafts, user_message_draft
+from shared.domain.ids import MessageId, SessionId, new_message_id, turn_of
+from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.turn_events import cancel_drafts, queued_draft, start_drafts, user_message_draft
 from shared.domain.values import OnBusy
-from shared.ports import Clock, SessionLog, TurnScheduler, TurnStart
+from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.idempotency import IdempotencyKey
 from shared.services.messages import Messages, load_messages
-from shared.services.sessions import require_owned
-from shared.services.turns.taking_up import start_of
 from shared.services.writer import Decision, SessionWriter
 
 FULL_AT_BYTES = 16 * 1024**3
-"""A logical partition takes 20 GB: from here on a session refuses messages, so that a turn can always end."""
+"""A logical partition holds 20 GB. From this size on a session refuses messages, so that a turn can always end."""
 
 
 @dataclass(frozen=True)
-class TurnLimits:
-    """What bounds a turn; see the settings of the same names."""
+class MessageLimits:
+    """What a message may ask for; see the settings of the same names."""
 
-    timeout: timedelta
     queue: int
     default_model: str
     allowed_models: Sequence[str] = ()
@@ -44,7 +38,7 @@ class TurnLimits:
 
 @dataclass(frozen=True)
 class NewMessage:
-    """What a client posted, understood."""
+    """What a client posted, validated."""
 
     content: str
     trace_id: str
@@ -56,14 +50,14 @@ class NewMessage:
 
 @dataclass(frozen=True)
 class Submission:
-    """A message that is in the log. `starts`: its turn is to be started. `replayed`: it was there before.
+    """A message that is in the log.
 
-    `stops`: the turn it interrupts was parked, and needs an instance to end it.
+    `starts_instance`: the active turn needs an instance: it is the message's own turn, or a parked one that the message
+    interrupts. `replayed`: an earlier request with the same key submitted the message.
     """
 
     message: Message
-    starts: bool = False
-    stops: TurnStart | None = None
+    starts_instance: bool = False
     replayed: bool = False
 
     @property
@@ -73,68 +67,75 @@ class Submission:
 
 
 class Turns:
-    def __init__(self, log: SessionLog, clock: Clock, limits: TurnLimits) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, limits: MessageLimits) -> None:
         self._log = log
         self._clock = clock
         self._limits = limits
         self._messages = Messages(log)
 
     async def submit(
-        self, owner: str, session_id: SessionId, new: NewMessage, key: IdempotencyKey | None = None
+        self,
+        owner: str,
+        session_id: SessionId,
+        new: NewMessage,
+        scheduler: TurnScheduler,
+        key: IdempotencyKey | None = None,
     ) -> Submission:
-        """Claim the session for `new`, queue it, or put it into the running turn, in one batch.
+        """Claim the session for `new`, queue it, or put it into the running turn, in one batch. Then start the turn.
+
+        If the process dies before the start, the sweep starts the turn.
 
         Raises:
             SessionNotFoundError, SessionArchivedError, SessionFullError, TurnInProgressError, QueueFullError,
             AgentNotFoundError, ModelNotAllowedError, IdempotencyKeyReusedError: and nothing was written.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
-        await writer.load()
 
-        async def decide(state: SessionState) -> Decision[tuple[Submission, bool]]:
-            require_owned(state, owner, session_id)
-            if key is not None and (known := await self._log.get(IdempotencyRecord, session_id, key.id)) is not None:
-                message = await self._messages.get(owner, MessageId(key.replayed(known) or ""))
-                return Decision((Submission(message, replayed=True), False))
-            return await self._claim(state, new, key)
+        async def decide(state: SessionState) -> Decision[Submission]:
+            return await self._decide(state, new)
 
-        submission, takes_up = await writer.settle(decide)
-        return replace(submission, stops=start_of(writer.state, self._limits.timeout)) if takes_up else submission
+        async def replay(_: SessionState, message_id: str) -> Submission:
+            return Submission(await self._messages.get(owner, MessageId(message_id)), replayed=True)
 
-    async def _claim(
-        self, state: SessionState, new: NewMessage, key: IdempotencyKey | None
-    ) -> Decision[tuple[Submission, bool]]:
+        submission = await writer.settle(decide, owner=owner, once=key, replay=replay)
+        if submission.starts_instance:
+            await scheduler.start(writer.state)
+        return submission
+
+    async def _decide(self, state: SessionState, new: NewMessage) -> Decision[Submission]:
         _refuse_closed(state)
         turn = state.active_turn
-        starts = turn is None and not state.queue
-        if not starts:
-            self._refuse_busy(state, new)
-        before: list[Draft] = []
-        if turn is not None and new.on_busy == "interrupt":
-            unread = await load_messages(self._log, state.session_id, turn.unread)
-            before = cancel_drafts(turn, unread, "interrupted", new.trace_id)
-        message = self._message(state, new, order=state.head + len(before) + 1)
+        if turn is None and not state.queue:
+            message = self._message(state, new, sequence=state.head + 1)
+            return _decision(message, start_drafts(message), starts_instance=True)
+        self._refuse_busy(state, new)
         if turn is not None and new.on_busy == "steer" and not turn.cancelling:
+            message = self._message(state, new, sequence=state.head + 1)
             message = message.model_copy(update={"turn_id": turn.turn_id, "steers": turn.message_id})
-            own = [user_message_draft(message)]
-        elif starts:
-            own = start_drafts(message)
-        else:
-            message = message.model_copy(update={"status": "queued"})
-            own = [queued_draft(message, new.on_busy)]
-        documents = (message,) if key is None else (message, key.record(message.id))
-        takes_up = bool(before) and turn is not None and turn.parked
-        return Decision((Submission(message, starts=starts), takes_up), [*before, *own], documents)
+            return _decision(message, [user_message_draft(message)])
+        interruption = await self._interruption(state, new)
+        message = self._message(state, new, sequence=state.head + len(interruption) + 1)
+        message = message.model_copy(update={"status": "queued"})
+        drafts = [*interruption, queued_draft(message, new.on_busy)]
+        return _decision(message, drafts, starts_instance=_resumes(turn, interruption))
+
+    async def _interruption(self, state: SessionState, new: NewMessage) -> list[Draft]:
+        """The events that stop the running turn, if the message interrupts it."""
+        turn = state.active_turn
+        if turn is None or new.on_busy != "interrupt":
+            return []
+        unread = await load_messages(self._log, state.session_id, turn.unread)
+        return cancel_drafts(turn, unread, "interrupted", new.trace_id)
 
     def _refuse_busy(self, state: SessionState, new: NewMessage) -> None:
         if new.on_busy == "reject":
             raise TurnInProgressError("A turn is running: wait for it, cancel it, or post with on_busy=enqueue.")
-        # What was put into the turn and is not read yet may still have to wait.
+        # A message that was put into the turn and is not read yet may still have to wait.
         waiting = len(state.queue) + (0 if state.active_turn is None else len(state.active_turn.unread))
         if waiting >= self._limits.queue:
             raise QueueFullError(f"{waiting} messages are waiting already: post again when the running turn has ended.")
 
-    def _message(self, state: SessionState, new: NewMessage, *, order: int) -> Message:
+    def _message(self, state: SessionState, new: NewMessage, *, sequence: int) -> Message:
         agent = agent_named(new.agent or state.agent_name)
         model = new.model or agent.model or self._limits.default_model
         if self._limits.allowed_models and model not in self._limits.allowed_models:
@@ -145,7 +146,7 @@ class Turns:
         message_id = new_message_id(state.session_id, now)
         return Message(
             id=message_id,
-            sequence=order,
+            sequence=sequence,
             session_id=state.session_id,
             turn_id=turn_of(message_id),
             trace_id=new.trace_id,
@@ -157,22 +158,14 @@ class Turns:
             created_at=now,
         )
 
-    async def start(self, submission: Submission, scheduler: TurnScheduler) -> None:
-        """Start the claimed turn's instance. A death before this line is mended by the sweep."""
-        message = submission.message
-        if submission.stops is not None:
-            await scheduler.start(submission.stops)
-        if submission.starts:
-            await scheduler.start(
-                TurnStart(
-                    session_id=message.session_id,
-                    turn_id=message.turn_id,
-                    instance_id=instance_of(message.turn_id, 1),
-                    agent=message.agent,
-                    deadline=message.created_at + self._limits.timeout,
-                    trace_id=message.trace_id,
-                )
-            )
+
+def _decision(message: Message, drafts: Sequence[Draft], *, starts_instance: bool = False) -> Decision[Submission]:
+    return Decision(Submission(message, starts_instance), drafts, (message,), record=message.id)
+
+
+def _resumes(turn: ActiveTurn | None, interruption: Sequence[Draft]) -> bool:
+    """Whether the interruption hands a parked turn over to an instance that ends it."""
+    return bool(interruption) and turn is not None and turn.parked
 
 
 def _refuse_closed(state: SessionState) -> None:

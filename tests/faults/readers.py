@@ -1,4 +1,4 @@
-"""Readers of a server that dies: they go on from their cursor, and show what they saw by the README's rule."""
+"""Readers of a server that is killed: they resume from their cursor, and show what they read by the README's rule."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-from tests.faults.crashing import PATIENCE
-from tests.faults.talking import Client
+from tests.faults.api_client import Client
+from tests.faults.host import TIMEOUT
 from tests.http.streaming import JSON, Frame, frames_of
 
 
@@ -22,7 +22,7 @@ class Seen:
 
 
 def shown(seen: Iterable[Seen]) -> dict[tuple[str, int], str]:
-    """What a reader shows who follows the README's one rule: the text of each message's steps."""
+    """What a reader shows that follows the README's one rule: the text of each message's steps."""
     steps: dict[tuple[str, int], str] = {}
     for event in seen:
         key = (event.data.get("message_id", ""), event.data.get("step", 0))
@@ -35,10 +35,10 @@ def shown(seen: Iterable[Seen]) -> dict[tuple[str, int], str]:
 
 @dataclass
 class Reader:
-    """Follows a session over everything that breaks, by its cursor alone.
+    """Follows a session across broken connections, by its cursor alone.
 
-    `once`: a stream that says `done` is the end; otherwise the reader goes on to later turns, by `follow=true` or by
-    coming back. `budget` says, at each connection, after how many bytes the reader itself hangs up.
+    `once`: the reader stops after `done`. Otherwise it continues with later turns, by `follow=true` or by connecting
+    again. `budget` returns, for each connection, after how many bytes the reader itself disconnects.
     """
 
     client: Client
@@ -56,24 +56,24 @@ class Reader:
         return self.seen[-1].sequence if self.seen else 0
 
     async def run(self) -> None:
-        """Read until `done` if that is the end, else until cancelled."""
+        """Read until `done` with `once`, else until cancelled."""
         over = False
         while not over:
             over = await self._connection() and self.once
             await asyncio.sleep(0.01)
 
     async def reaches(self, head: int) -> None:
-        """Wait until everything up to `head` was seen."""
+        """Wait until every event up to `head` is read."""
         await self.finds(lambda: self.cursor >= head)
 
-    async def finds(self, good: Callable[[], bool]) -> None:
-        """Wait until what was seen is good."""
-        async with asyncio.timeout(PATIENCE):
-            while not good():  # noqa: ASYNC110  # nobody is there to set an event
+    async def finds(self, is_good: Callable[[], bool]) -> None:
+        """Wait until `is_good` returns True."""
+        async with asyncio.timeout(TIMEOUT):
+            while not is_good():  # noqa: ASYNC110  # nothing sets an event
                 await asyncio.sleep(0.01)
 
     async def _connection(self) -> bool:
-        """One connection; whether it said `done`."""
+        """One connection; whether it ended with `done`."""
         query = f"format={'envelope' if self.envelope else 'named'}&follow={str(self.follow).lower()}"
         url = f"{await self.client.host.serving()}/sessions/{self.session_id}/stream?{query}&types={self.types}"
         try:
@@ -105,7 +105,7 @@ class Reader:
         return False
 
     async def _lines(self, response: httpx2.Response) -> AsyncGenerator[str]:
-        """The response's whole lines, cut off wherever the budget ends: in a frame, a line, a character."""
+        """The response's whole lines, cut off where the budget ends: in a frame, a line, or a character."""
         left = self.budget() if self.budget else None
         rest = b""
         async for part in response.aiter_bytes():
@@ -121,7 +121,7 @@ class Reader:
 
 @asynccontextmanager
 async def reading(readers: Iterable[Reader]) -> AsyncGenerator[None]:
-    """Have them read meanwhile."""
+    """Let the readers read while the body runs."""
     tasks = [asyncio.create_task(reader.run()) for reader in readers]
     try:
         yield

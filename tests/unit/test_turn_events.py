@@ -1,4 +1,4 @@
-"""What a turn's beginning and end append, and what the message keeps of it."""
+"""What a turn's start and end append, and what the message stores."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.session import ActiveTurn
-from shared.domain.turn import (
+from shared.domain.turn_events import (
     Ending,
     cancelled_call,
     inline_or_reference,
@@ -23,19 +23,19 @@ from shared.domain.turn import (
     step_completion,
     tool_completion,
 )
-from shared.domain.values import INLINE_RESPONSE_BYTES, INLINE_TEXT_BYTES, Failure, ToolOutcome
+from shared.domain.values import INLINE_RESPONSE_BYTES, INLINE_TEXT_BYTES, Failure, ToolCall, ToolOutcome
 from tests.unit.telling import MESSAGE, SESSION, THEN, TURN, after, created
 
 LARGE = "é" * (INLINE_TEXT_BYTES // 2 + 1)
 
 
-def message(prompt: str = "Hello", *steps: Step) -> Message:
+def message(content: str = "Hello", *steps: Step) -> Message:
     return Message(
         id=MESSAGE,
         session_id=SESSION,
         turn_id=TURN,
         trace_id="trace",
-        content=prompt,
+        content=content,
         steps=steps,
         status="running",
         agent="assistant",
@@ -51,18 +51,18 @@ def turn(*steps: MessageStart | MessageComplete) -> ActiveTurn:
 
 
 def test_a_turn_begins_with_the_message_and_the_runs_start() -> None:
-    said, started = start_drafts(message())
+    entered, started = start_drafts(message())
 
-    assert (said.data, started.data) == (UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
-    assert {(draft.turn_id, draft.message_id, draft.trace_id) for draft in (said, started)} == {
+    assert (entered.data, started.data) == (UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
+    assert {(draft.turn_id, draft.message_id, draft.trace_id) for draft in (entered, started)} == {
         (TURN, MESSAGE, "trace")
     }
 
 
-def test_a_large_prompt_stays_in_its_message() -> None:
-    said, _ = start_drafts(message(LARGE))
+def test_large_content_stays_in_its_message() -> None:
+    entered, _ = start_drafts(message(LARGE))
 
-    assert said.data == UserMessage(content="", overflow=MESSAGE)
+    assert entered.data == UserMessage(content="", overflow=MESSAGE)
 
 
 def test_a_completed_turn_ends_with_one_event() -> None:
@@ -74,15 +74,15 @@ def test_a_completed_turn_ends_with_one_event() -> None:
     assert (end.data.status, end.data.steps, end.data.duration_ms, end.data.error) == ("completed", 1, 2000, None)
 
 
-def test_a_clock_that_went_back_makes_no_negative_duration() -> None:
+def test_a_clock_that_went_back_gives_no_negative_duration() -> None:
     (end,) = Ending("completed", THEN - timedelta(seconds=2)).drafts(turn(), message())
 
     assert isinstance(end.data, RunComplete)
     assert end.data.duration_ms == 0
 
 
-def test_what_is_open_is_closed_before_the_end() -> None:
-    call = cancelled_call("call_a", "t", "{}", MESSAGE, 1)
+def test_open_steps_and_calls_are_closed_before_the_end() -> None:
+    call = cancelled_call(ToolCall(id="call_a", name="t", arguments="{}"), MESSAGE, 1)
     failure = Failure(code="model_error", message="It broke.")
     ending = Ending("failed", THEN, failure, Step(text="Half"), (call,))
     drafts = ending.drafts(turn(MessageStart(step=1, attempt=2)), message())
@@ -103,7 +103,7 @@ def test_the_message_keeps_an_interrupted_steps_text_as_its_last_step() -> None:
     assert ended.finish_reason is None
 
 
-def test_a_message_says_why_its_last_step_stopped() -> None:
+def test_a_message_holds_the_finish_reason_of_its_last_step() -> None:
     ended = Ending("completed", THEN).ended_message(turn(), message("Hello", Step(text="Hi", finish_reason="length")))
 
     assert ended.finish_reason == "length"
@@ -121,7 +121,7 @@ def test_a_large_answer_stays_in_its_response() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a" * INLINE_TEXT_BYTES, LARGE[: INLINE_TEXT_BYTES // 2]])
-def test_a_text_that_fits_stands_in_its_event(text: str) -> None:
+def test_a_text_that_fits_is_in_its_event(text: str) -> None:
     assert inline_or_reference(text, "elsewhere") == (text, None)
 
 
@@ -136,7 +136,7 @@ def test_a_large_tool_response_stays_in_its_document(over: bool) -> None:
 
 
 def test_a_call_that_was_never_run_is_answered_as_cancelled() -> None:
-    event = tool_completion(cancelled_call("call_a", "t", '{"x": 1}', MESSAGE, 2))
+    event = tool_completion(cancelled_call(ToolCall(id="call_a", name="t", arguments='{"x": 1}'), MESSAGE, 2))
 
     assert (event.id, event.name, event.arguments, event.step) == ("call_a", "t", '{"x": 1}', 2)
     assert event.status == "cancelled"

@@ -1,4 +1,4 @@
-"""An attempt at a tool call: run at most as often as the tool allows, and answered once."""
+"""An attempt at a tool call: the tool runs at most as often as it allows, and the call is answered once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrations.run_tool import run_tool
+from orchestrations.activities import run_tool
 from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS
 from shared.agents.tools import ToolError, calculate, tool
@@ -30,7 +30,7 @@ CALL = "call_a"
 
 
 class Bell:
-    """A tool that counts how often it was rung, and then does what `then` does."""
+    """A tool that counts its calls, and then calls `then`."""
 
     def __init__(self, then: Callable[[], Awaitable[Any]]) -> None:
         self.rings = 0
@@ -48,7 +48,7 @@ Asked = Callable[..., Awaitable[tuple[Message, Bell]]]
 
 @pytest.fixture
 def asked(on: Services, monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """Makes a turn whose first step asks for one tool call."""
+    """Starts a turn whose first step requests one tool call."""
 
     async def asked(
         then: Callable[[], Awaitable[Any]], name: str = "ring", arguments: str = "{}", *, idempotent: bool = False
@@ -103,14 +103,14 @@ async def test_a_tool_runs_and_its_answer_is_recorded(on: Services, asked: Asked
     assert (result.outcome.response, result.sequence) == ("dong", message.sequence)
 
 
-async def test_a_call_that_is_run_twice_is_answered_once(asked: Asked) -> None:
+async def test_a_call_that_runs_twice_is_answered_once(asked: Asked) -> None:
     message, bell = await asked(dong)
 
     assert [await run(message), await run(message), await run(message, attempt=2)] == ["done"] * 3
     assert bell.rings == 1
 
 
-async def test_a_call_that_is_run_by_several_at_once_is_run_once(asked: Asked) -> None:
+async def test_several_executions_of_a_call_run_the_tool_once(asked: Asked) -> None:
     message, bell = await asked(dong)
 
     assert await asyncio.gather(*(run(message) for _ in range(5))) == ["done"] * 5
@@ -118,7 +118,7 @@ async def test_a_call_that_is_run_by_several_at_once_is_run_once(asked: Asked) -
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
-async def test_after_a_death_in_mid_run_only_an_idempotent_tool_runs_again(
+async def test_only_an_idempotent_tool_runs_again_after_its_process_died(
     on: Services, asked: Asked, idempotent: bool
 ) -> None:
     message, bell = await asked(dong, idempotent=idempotent)
@@ -134,7 +134,7 @@ async def test_after_a_death_in_mid_run_only_an_idempotent_tool_runs_again(
         assert "tool_outcome_unknown" in str(complete.response)
 
 
-async def test_what_a_tool_says_no_with_is_the_models_to_read(on: Services, asked: Asked) -> None:
+async def test_the_model_reads_why_a_tool_refused(on: Services, asked: Asked) -> None:
     async def refuse() -> None:
         raise ToolError("The rope is torn.")
 
@@ -145,7 +145,7 @@ async def test_what_a_tool_says_no_with_is_the_models_to_read(on: Services, aske
     assert (complete.status, complete.response) == ("failed", {"error": "The rope is torn."})
 
 
-async def test_what_a_tool_raises_stays_in_our_logs(on: Services, asked: Asked) -> None:
+async def test_the_model_does_not_read_what_a_tool_raised(on: Services, asked: Asked) -> None:
     async def crash() -> None:
         raise LookupError("secret")
 
@@ -164,7 +164,7 @@ async def test_what_a_tool_raises_stays_in_our_logs(on: Services, asked: Asked) 
         ("calculate", '{"expression": "10**10**10"}', "Can't work out"),
     ],
 )
-async def test_a_call_that_does_not_fit_is_the_models_to_correct(
+async def test_the_model_reads_what_is_wrong_with_a_call(
     on: Services, asked: Asked, name: str, arguments: str, problem: str
 ) -> None:
     message, bell = await asked(dong, name, arguments)
@@ -178,7 +178,7 @@ async def test_a_call_that_does_not_fit_is_the_models_to_correct(
 @pytest.mark.parametrize(
     ("value", "response"), [({"é": [1, None]}, {"é": [1, None]}), (7, 7), (None, None), (timedelta(0), "0:00:00")]
 )
-async def test_what_a_tool_gives_is_recorded_as_json(on: Services, asked: Asked, value: Any, response: Any) -> None:
+async def test_a_tools_return_value_is_recorded_as_json(on: Services, asked: Asked, value: Any, response: Any) -> None:
     async def give() -> Any:
         return value
 
@@ -189,7 +189,7 @@ async def test_what_a_tool_gives_is_recorded_as_json(on: Services, asked: Asked,
 
 
 @pytest.mark.parametrize("value", [float("nan"), {"x": [float("inf")]}, "\ud800"])
-async def test_what_no_json_can_carry_is_a_failure_of_the_tool(on: Services, asked: Asked, value: Any) -> None:
+async def test_a_return_value_that_is_not_json_is_a_failure_of_the_tool(on: Services, asked: Asked, value: Any) -> None:
     async def give() -> Any:
         return value
 
@@ -199,9 +199,7 @@ async def test_what_no_json_can_carry_is_a_failure_of_the_tool(on: Services, ask
     assert (await completion(on, message)).status == "failed"
 
 
-async def test_a_large_response_stays_in_its_document_and_is_cut_where_it_is_too_large(
-    on: Services, asked: Asked
-) -> None:
+async def test_a_large_response_stays_in_its_document_and_is_cut(on: Services, asked: Asked) -> None:
     async def shout() -> str:
         return "x" * (ANSWER_BYTES + 1)
 
@@ -225,7 +223,7 @@ async def test_a_cancel_stops_a_running_tool_and_answers_its_call(on: Services, 
     assert (await completion(on, message)).status == "cancelled"
 
 
-async def test_a_tool_of_a_turn_that_is_to_stop_does_not_begin(on: Services, asked: Asked) -> None:
+async def test_a_tool_of_a_turn_that_is_asked_to_stop_does_not_begin(on: Services, asked: Asked) -> None:
     message, bell = await asked(dong)
     await cancelled(on, message)
 
@@ -258,7 +256,7 @@ async def test_a_tool_of_an_instance_that_lost_its_turn_does_not_begin(on: Servi
     assert bell.rings == 0
 
 
-async def test_a_host_that_stops_takes_the_tool_with_it_and_leaves_the_call_open(on: Services, asked: Asked) -> None:
+async def test_a_host_that_stops_ends_the_tool_and_leaves_the_call_open(on: Services, asked: Asked) -> None:
     over = asyncio.Event()
 
     async def hang() -> None:

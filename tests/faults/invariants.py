@@ -1,4 +1,4 @@
-"""What is promised of a session, checked from outside once it is quiet: its log, its documents, the model's bill."""
+"""What a session promises, checked from outside once nothing runs: its log, its documents, the model's requests."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,8 +7,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import cast
 
-from tests.faults.reading import Reader, Seen, shown
-from tests.faults.talking import Client, Posted
+from tests.faults.api_client import Client, Posted
+from tests.faults.readers import Reader, Seen, shown
 from tests.http.driving import ok
 from tests.http.streaming import JSON
 
@@ -18,7 +18,7 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 @dataclass
 class Turn:
-    """A turn as the log tells of it."""
+    """A turn according to the log."""
 
     turn_id: str
     message_id: str
@@ -42,7 +42,7 @@ class Turn:
 
     @property
     def progress(self) -> list[JSON]:
-        """The events after which something else is tried: the beginning, and what was carried out to its end."""
+        """The events after which something else begins: the start, and each step or call that was completed."""
         return [
             event
             for event in self.events
@@ -93,7 +93,7 @@ async def record_of(client: Client, session_id: str) -> Record:
 
 
 async def check(client: Client, session_id: str, readers: Iterable[Reader] = ()) -> Record:
-    """Check that a session keeps every promise, in the log, in the documents, and before the eyes of its readers."""
+    """Check that a session keeps every promise in the log, in the documents, and for its readers."""
     record = await record_of(client, session_id)
     assert [event["sequence"] for event in record.log] == list(range(1, record.session["head"] + 1))
     for turn in record.turns:
@@ -117,17 +117,17 @@ def _check_turn(turn: Turn, deaths: Sequence[float]) -> None:
     _check_ending(turn, deaths)
     _check_attempts(turn, deaths)
     _check_text(turn)
-    asked = [event["data"]["id"] for event in turn.of("tool_call.complete")]
-    assert len(asked) == len(set(asked))
+    called = [event["data"]["id"] for event in turn.of("tool_call.complete")]
+    assert len(called) == len(set(called))
 
 
 def _check_ending(turn: Turn, deaths: Sequence[float]) -> None:
-    """Cancelled if asked to; failed only after three deaths in the same step; completed otherwise."""
+    """Cancelled if it was called to stop; failed only after three kills in the same step; otherwise completed."""
     if turn.is_cancelled:
         assert turn.end["status"] == "cancelled", turn.events
     elif turn.end["status"] == "failed":
         assert turn.end["error"]["code"] in _LOST, turn.end
-        # The third one may have come between a step's record and its reply: that step counts, and is failed, too.
+        # The third kill may come between a step's record and its reply: then the failed step is recorded as well.
         begun, ended = _moment(turn.progress[-2:][0]), _moment(turn.events[-1])
         assert sum(begun < death < ended for death in deaths) >= 3, (turn.events, deaths)
         assert any(_moment(turn.progress[-1]) < death < ended for death in deaths), (turn.events, deaths)
@@ -136,16 +136,16 @@ def _check_ending(turn: Turn, deaths: Sequence[float]) -> None:
 
 
 def _check_attempts(turn: Turn, deaths: Sequence[float]) -> None:
-    """A step completes once, and nothing is begun again unless the server died in between."""
+    """A step completes once, and nothing begins again unless the server was killed in between."""
     steps = [event["data"]["step"] for event in turn.of("message.complete")]
     assert steps == sorted(set(steps))
     for what, moments in turn.attempts().items():
         for first, second in pairwise(moments):
-            assert any(first < death < second for death in deaths), f"{what} was begun again without a death"
+            assert any(first < death < second for death in deaths), f"{what} began again without a kill"
 
 
 def _check_text(turn: Turn) -> None:
-    """Who begins a step afresh at its `message.start` shows what its `message.complete` says."""
+    """A reader that clears a step at its `message.start` shows the text of its `message.complete`."""
     steps = shown(Seen(event["sequence"], event["type"], event["data"]) for event in turn.events)
     for step, complete in turn.completions.items():
         assert not complete["truncated"]
@@ -153,7 +153,7 @@ def _check_text(turn: Turn) -> None:
     for event in turn.of("message.delta"):
         starts = [each["data"] for each in turn.of("message.start") if each["sequence"] < event["sequence"]]
         newest = starts[-1]["step"], starts[-1]["attempt"]
-        assert (event["data"]["step"], event["data"]["attempt"]) == newest, "an earlier attempt wrote on"
+        assert (event["data"]["step"], event["data"]["attempt"]) == newest, "an earlier attempt continued to write"
 
 
 def _check_session(record: Record) -> None:
@@ -174,8 +174,8 @@ async def _check_messages(client: Client, record: Record) -> None:
     )
     for message in record.messages:
         turn = record.turn(message["message_id"])
-        (prompt,) = turn.of("user_message")
-        assert (message["content"], message["sequence"]) == (prompt["data"]["content"], prompt["sequence"])
+        (entered,) = turn.of("user_message")
+        assert (message["content"], message["sequence"]) == (entered["data"]["content"], entered["sequence"])
         assert message["status"] == turn.end["status"]
         assert message["error"] == turn.end["error"]
         assert message["usage"] == turn.end["usage"] == _sum(turn.events)
@@ -193,22 +193,22 @@ async def _check_full(client: Client, message: JSON, texts: Sequence[str]) -> No
 
 
 def _check_ledger(client: Client, record: Record, session_id: str) -> None:
-    """Nothing acknowledged is lost, nothing was done twice, and nobody else did anything."""
+    """Nothing that was acknowledged is lost, nothing was done twice, and nothing else was done."""
     for posted in _posted(client, session_id):
-        made = [message for message in record.messages if message["content"] == posted.body["content"]]
-        assert len(made) <= 1, f"posted once, made twice: {posted}"
+        created = [message for message in record.messages if message["content"] == posted.body["content"]]
+        assert len(created) <= 1, f"posted once, created twice: {posted}"
         if posted.key is not None or posted.message_id is not None:
-            assert [message["message_id"] for message in made] == [posted.message_id], posted
+            assert [message["message_id"] for message in created] == [posted.message_id], posted
     contents = {posted.body["content"] for posted in _posted(client, session_id)}
     assert {message["content"] for message in record.messages} <= contents
     for turn in record.turns:
         assert turn.turn_id not in client.ledger.cancelled or turn.end["status"] == "cancelled"
     notes = {event["sequence"]: event["data"]["note"] for event in record.log if event["type"] == "note"}
-    assert notes == {place: text for owner, place, text in client.ledger.appended if owner == session_id}
+    assert notes == {sequence: text for owner, sequence, text in client.ledger.appended if owner == session_id}
 
 
 async def _check_bill(client: Client, record: Record) -> None:
-    """Each request to the model is an attempt in the log, so none was made beyond those that a death interrupted."""
+    """Each request to the model is an attempt in the log, so only interrupted calls were repeated."""
     stats = ok(await client.http.get(client.host.model_url.removesuffix("/v1") + "/stats"))["models"]
     for message in record.messages:
         turn, counts = record.turn(message["message_id"]), cast("JSON", stats.get(message["model"], {}))

@@ -1,4 +1,4 @@
-"""Clients of a server that dies: they ask again with the same key, read on from their cursor, and keep receipts."""
+"""Clients of a server that is killed: they retry with the same key, resume from their cursor, and keep receipts."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import httpx2
 
-from tests.faults.crashing import PATIENCE, MortalHost
+from tests.faults.host import TIMEOUT, KillableHost
 from tests.http.driving import ok
 from tests.http.streaming import JSON, Frame, Stream
 
@@ -18,7 +18,7 @@ Way = Literal["async", "wait", "stream"]
 WAYS: tuple[Way, ...] = ("async", "wait", "stream")
 TOOLS = 'call calculate {"expression": "1+1"} then call current_time'
 _called: set[str] = set()
-"""The models of all clients: their one server counts by name."""
+"""The model names of all clients: their one model server counts by name."""
 _HEADERS: dict[Way, dict[str, str]] = {
     "async": {"prefer": "respond-async"},
     "wait": {"prefer": "wait=60"},
@@ -38,7 +38,7 @@ class Posted:
 
 @dataclass
 class Ledger:
-    """What clients asked for, and what the server acknowledged of it."""
+    """What clients requested, and what the server acknowledged."""
 
     posted: list[Posted] = field(default_factory=list[Posted])
     cancelled: list[str] = field(default_factory=list[str])
@@ -48,25 +48,25 @@ class Ledger:
 
 
 @asynccontextmanager
-async def client_of(host: MortalHost, seed: int) -> AsyncGenerator["Client"]:
+async def client_of(host: KillableHost, seed: int) -> AsyncGenerator["Client"]:
     """A client of `host`, with no limit to its connections."""
     limits = httpx2.Limits(max_connections=None)
-    async with httpx2.AsyncClient(timeout=PATIENCE, limits=limits, verify=False, trust_env=False) as http:
+    async with httpx2.AsyncClient(timeout=TIMEOUT, limits=limits, verify=False, trust_env=False) as http:
         yield Client(host, http, seed)
 
 
 class Client:
-    """Talks to whichever server is up."""
+    """Calls the server that is running."""
 
-    def __init__(self, host: MortalHost, http: httpx2.AsyncClient, seed: int) -> None:
+    def __init__(self, host: KillableHost, http: httpx2.AsyncClient, seed: int) -> None:
         self.host = host
         self.http = http
         self.ledger = Ledger()
         self.random = random.Random(seed)
 
     async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """Ask until there is an answer: only for what may be asked twice."""
-        async with asyncio.timeout(PATIENCE):
+        """Send until there is an answer: only for requests that may be repeated."""
+        async with asyncio.timeout(TIMEOUT):
             while True:
                 with suppress(httpx2.TransportError):
                     return await self.http.request(method, await self.host.serving() + path, **options)
@@ -81,14 +81,14 @@ class Client:
         return session_id
 
     def new_message(self, session_id: str, content: str = "", **fields: Any) -> Posted:
-        """A message whose text and whose model's name are its own, which makes both countable."""
+        """A message with its own text and its own model name, so that both can be counted."""
         body = {"content": f"{content} {secrets.token_hex(4)}", "model": self.new_model(), **fields}
         posted = Posted(session_id, body, secrets.token_hex(8))
         self.ledger.posted.append(posted)
         return posted
 
     def new_model(self, tokens: tuple[int, int] = (5, 40), delay: tuple[int, int] = (0, 10)) -> str:
-        """A scripted model nobody has called yet: zeros before a number change its name and nothing else."""
+        """A scripted model that was not called yet: zeros before a number change only its name."""
         draw = self.random
         while True:
             name = f"fake-{draw.randint(*tokens):0{draw.randint(1, 6)}d}-{draw.randint(*delay):0{draw.randint(1, 6)}d}"
@@ -97,7 +97,7 @@ class Client:
                 return name
 
     async def post(self, message: Posted, way: Way = "async") -> JSON | None:
-        """Post a message until it is acknowledged; waits for its end unless `async`. None: a stream told its end."""
+        """Post a message until it is acknowledged; waits for its end unless `async`. None: a stream showed its end."""
         if way == "stream":
             await self._post_stream(message)
             return None
@@ -111,7 +111,7 @@ class Client:
             await asyncio.sleep(0.2)
 
     async def post_once(self, message: Posted) -> None:
-        """Post a message without a key, and leave it at that, whatever becomes of it."""
+        """Post a message without a key, once, whatever the answer is."""
         message.key = None
         with suppress(httpx2.TransportError):
             response = await self._send(message, "async")
@@ -119,7 +119,7 @@ class Client:
                 message.message_id = response.json()["message_id"]
 
     async def _post_once(self, message: Posted, way: Way) -> httpx2.Response:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while True:
                 with suppress(httpx2.TransportError):
                     return await self._send(message, way)
@@ -133,9 +133,9 @@ class Client:
         return {**_HEADERS[way], **({"idempotency-key": message.key} if message.key else {})}
 
     async def _post_stream(self, message: Posted) -> None:
-        """Post and read the turn; when that breaks off, either post again or take up the session's stream."""
+        """Post and read the turn. If that breaks off, either post again or resume with the session's stream."""
         seen: list[Frame] = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not any(_ends(frame, message) for frame in seen):
                 with suppress(httpx2.TransportError):
                     if seen and self.random.random() < 0.5:
@@ -156,23 +156,23 @@ class Client:
                 if seen and frame.id == seen[-1].id and frame.event == "done":
                     return
                 message.message_id = message.message_id or frame.data["message_id"]
-                # A retry shows the turn from its beginning: a queued one's is later than where its wait began.
+                # A retry shows the turn from its start; the start of a queued turn is later than that of its wait.
                 if seen and (frame.id or 0) > (seen[-1].id or 0) + 1:
                     assert frame.data["message_id"] == message.message_id
                     seen.clear()
-                _see(seen, frame)
+                _add(seen, frame)
 
     async def _read_on(self, message: Posted, seen: list[Frame]) -> None:
         headers = {"last-event-id": str(seen[-1].id)}
         url = f"{await self.host.serving()}/sessions/{message.session_id}/stream"
         async with self.http.stream("GET", url, headers=headers) as response:
             async for frame in Stream(response):
-                _see(seen, frame)
+                _add(seen, frame)
                 if _ends(frame, message):
                     return
 
     async def cancel_running(self, session_id: str, *, wait: bool) -> JSON | None:
-        """Cancel the turn that runs now, by its name; the receipt, if there was one to cancel."""
+        """Cancel the turn that runs now, by its id; the receipt, if a turn runs."""
         active = (await self.get(f"/sessions/{session_id}"))["active_turn"]
         if active is None:
             return None
@@ -195,8 +195,8 @@ class Client:
         self.ledger.appended.append((session_id, response.json()["sequences"][0], text))
 
     async def quiet(self, session_id: str) -> JSON:
-        """Wait until no turn runs or waits; the session then."""
-        async with asyncio.timeout(PATIENCE):
+        """Wait until no turn runs or waits; return the session."""
+        async with asyncio.timeout(TIMEOUT):
             while True:
                 seen = await self.get(f"/sessions/{session_id}")
                 if not seen["active_turn"] and not seen["queued"]:
@@ -227,12 +227,12 @@ def _ends(frame: Frame, message: Posted) -> bool:
     return frame.event == "run.complete" and frame.data["message_id"] == message.message_id
 
 
-def _see(seen: list[Frame], frame: Frame) -> None:
-    """Add `frame` if it comes next; a frame that was seen before must look the same."""
+def _add(seen: list[Frame], frame: Frame) -> None:
+    """Add `frame` if it comes next; a frame that was read before must be equal."""
     assert frame.id is not None
-    place = frame.id - (seen[0].id or 0) if seen else 0
-    if place < len(seen):
-        assert frame == seen[place]
+    index = frame.id - (seen[0].id or 0) if seen else 0
+    if index < len(seen):
+        assert frame == seen[index]
     else:
-        assert place == len(seen)
+        assert index == len(seen)
         seen.append(frame)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from orchestrations.call_model import call_model
+from orchestrations.activities import call_model
 from orchestrations.contracts import Reply
 from shared.domain.documents import Message, ModelResponse, response_id
 from shared.domain.events import (
@@ -29,7 +29,7 @@ CALCULATE = 'call calculate {"expression": "1 + 1"} and use current_time'
 
 @pytest.fixture
 async def message(on: Services, request: pytest.FixtureRequest) -> Message:
-    """A turn of the model that `with_model` names; without it, of one that answers at once."""
+    """A turn with the model that `with_model` names; by default with a model that answers at once."""
     return await posted(on, await opened(on), model=getattr(request, "param", "fake-20-0"))
 
 
@@ -37,8 +37,8 @@ def with_model(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("message", [name], indirect=True)
 
 
-async def said(on: Services, message: Message, attempt: int = 1) -> str:
-    """What readers have of an attempt's text."""
+async def text_of(on: Services, message: Message, attempt: int = 1) -> str:
+    """The text of an attempt that readers have."""
     deltas = [event.data for event in await events_of(on, message.session_id, "message.delta")]
     return "".join(data.text for data in deltas if isinstance(data, MessageDelta) and data.attempt == attempt)
 
@@ -56,24 +56,22 @@ async def requests(on: Services, model: str) -> dict[str, int]:
     return stats["models"].get(model, {"requests": 0, "aborted": 0, "active": 0})
 
 
-async def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> None:
+async def until(read: Callable[[], Any], is_good: Callable[[Any], bool]) -> None:
     async with asyncio.timeout(10):
-        while not good(await look()):  # noqa: ASYNC110 - what is waited for tells nobody of a change
+        while not is_good(await read()):  # noqa: ASYNC110 - the change sets no event
             await asyncio.sleep(0.005)
 
 
-async def test_an_answer_is_written_while_it_comes_and_recorded_whole_with_the_turns_end(
-    on: Services, message: Message
-) -> None:
+async def test_an_answer_is_written_while_it_arrives_and_ends_the_turn(on: Services, message: Message) -> None:
     reply = await call_model(work(message))
 
-    assert reply == Reply(outcome="ended").dump()
+    assert reply == Reply[str](outcome="ended").dump()
     types = await types_of(on, message.session_id)
     assert types[3] == "message.start"
     assert set(types[4:-3]) == {"message.delta"}
     assert types[-3:] == ["message.complete", "token_usage", "run.complete"]
     complete = await completion(on, message)
-    assert (complete.text, complete.partial, complete.finish_reason) == (await said(on, message), False, "stop")
+    assert (complete.text, complete.partial, complete.finish_reason) == (await text_of(on, message), False, "stop")
     stored = await kept(on, message)
     assert (stored.answer, stored.status, stored.usage.completion_tokens) == (complete.text, "completed", 20)
     response = await on.log.get(ModelResponse, message.session_id, response_id(message.message_id, 1))
@@ -94,14 +92,14 @@ async def test_events_carry_their_turn_and_trace(on: Services, message: Message)
 async def test_the_first_words_are_written_before_the_answer_is_whole(on: Services) -> None:
     message = await posted(on, await opened(on), model="hang-3")
     running = asyncio.create_task(call_model(work(message)))
-    await until(lambda: said(on, message), bool)
+    await until(lambda: text_of(on, message), bool)
     await cancelled(on, message)
 
     assert outcome(await running) == "cancelled"
 
 
 @with_model("fake-7-1")
-async def test_an_attempt_that_is_run_twice_calls_the_model_once_and_replies_the_same(
+async def test_an_attempt_that_runs_twice_calls_the_model_once_and_replies_the_same(
     on: Services, message: Message
 ) -> None:
     await posted(on, message.session_id, "Next")
@@ -114,7 +112,7 @@ async def test_an_attempt_that_is_run_twice_calls_the_model_once_and_replies_the
 
 
 @with_model("fake-7-4")
-async def test_an_attempt_that_is_run_after_it_ended_the_turn_leaves_all_as_it_is(
+async def test_an_attempt_that_runs_again_after_it_ended_the_turn_changes_nothing(
     on: Services, message: Message
 ) -> None:
     await call_model(work(message))
@@ -127,7 +125,7 @@ async def test_an_attempt_that_is_run_after_it_ended_the_turn_leaves_all_as_it_i
 
 
 @with_model("fake-7-2")
-async def test_an_attempt_that_is_run_by_several_at_once_calls_the_model_once(on: Services, message: Message) -> None:
+async def test_several_executions_of_an_attempt_call_the_model_once(on: Services, message: Message) -> None:
     replies = await asyncio.gather(*(call_model(work(message)) for _ in range(5)))
 
     assert sorted(map(outcome, replies)) == ["ended", *["superseded"] * 4]
@@ -135,12 +133,12 @@ async def test_an_attempt_that_is_run_by_several_at_once_calls_the_model_once(on
     assert len(await events_of(on, message.session_id, "message.start")) == 1
 
 
-async def test_tools_that_the_model_asks_for_are_named_by_ids_of_our_own(on: Services) -> None:
+async def test_requested_tool_calls_get_ids_of_the_turn(on: Services) -> None:
     message = await posted(on, await opened(on), CALCULATE)
     reply = await call_model(work(message))
 
     ids = [f"call_{message.turn_id[5:]}_1_{index}" for index in (0, 1)]
-    assert reply == Reply(outcome="tools", call_ids=ids).dump()
+    assert reply == Reply[str](outcome="tools", call_ids=ids).dump()
     (step,) = (await kept(on, message)).steps
     assert [(call.id, call.name, call.arguments) for call in step.tool_calls] == [
         (ids[0], "calculate", '{"expression": "1 + 1"}'),
@@ -149,20 +147,20 @@ async def test_tools_that_the_model_asks_for_are_named_by_ids_of_our_own(on: Ser
     assert await call_model(work(message)) == reply
 
 
-async def test_in_the_last_step_the_model_answers_in_words(on: Services) -> None:
+async def test_in_the_last_step_the_model_requests_no_tools(on: Services) -> None:
     message = await posted(on, await opened(on), CALCULATE)
 
     assert outcome(await call_model(work(message, last_step=True))) == "ended"
 
 
 @with_model("nousage-3")
-async def test_usage_is_recorded_only_where_the_server_gives_it(on: Services, message: Message) -> None:
+async def test_usage_is_recorded_only_if_the_server_reports_it(on: Services, message: Message) -> None:
     await call_model(work(message))
 
     assert await events_of(on, message.session_id, "token_usage") == []
 
 
-async def test_usage_says_which_call_of_the_turn_it_was(on: Services, message: Message) -> None:
+async def test_usage_holds_the_number_of_the_call_in_its_turn(on: Services, message: Message) -> None:
     used = TokenUsage(prompt_tokens=1, completion_tokens=1, total_tokens=2, model="m", agent="assistant", iteration=1)
     await appended(on, message.session_id, used)
     await call_model(work(message))
@@ -181,19 +179,19 @@ async def test_a_turn_cancelled_before_its_call_never_calls_the_model(on: Servic
 
 
 @pytest.mark.parametrize("name", ["hang-4", "mute-61"])
-async def test_a_cancel_aborts_the_request_and_keeps_what_was_said(on: Services, name: str) -> None:
+async def test_a_cancel_aborts_the_request_and_keeps_the_text_so_far(on: Services, name: str) -> None:
     message = await posted(on, await opened(on), model=name)
     running = asyncio.create_task(call_model(work(message)))
     await until(lambda: requests(on, name), lambda stats: stats["active"] == 1)
     if name == "hang-4":
-        await until(lambda: said(on, message), bool)
+        await until(lambda: text_of(on, message), bool)
     await cancelled(on, message)
 
     assert outcome(await running) == "cancelled"
     await until(lambda: requests(on, name), lambda stats: stats["active"] == 0 and stats["aborted"] == 1)
     complete = await completion(on, message)
     assert complete.partial
-    assert complete.text == await said(on, message)
+    assert complete.text == await text_of(on, message)
     assert len(complete.text.split()) == (4 if name == "hang-4" else 0)
     assert (await kept(on, message)).steps[0].text == complete.text
 
@@ -203,11 +201,11 @@ async def test_a_cancel_aborts_the_request_and_keeps_what_was_said(on: Services,
 )
 async def test_an_answer_that_breaks_off_is_worth_another_attempt(on: Services, name: str, code: str) -> None:
     message = await posted(on, await opened(on), model=name)
-    reply = Reply.model_validate(await call_model(work(message)))
+    reply = Reply[str].model_validate(await call_model(work(message)))
 
     assert reply.failure is not None
-    assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("again", code, True)
-    assert len((await said(on, message)).split()) == 3
+    assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("retry", code, True)
+    assert len((await text_of(on, message)).split()) == 3
     await call_model(work(message, attempt=2))
     starts = [event.data for event in await events_of(on, message.session_id, "message.start")]
     assert starts == [MessageStart(step=1, attempt=attempt) for attempt in (1, 2)]
@@ -216,7 +214,7 @@ async def test_an_answer_that_breaks_off_is_worth_another_attempt(on: Services, 
 @pytest.mark.parametrize(("name", "code"), [("fail-401", "model_unauthorized"), ("fail-404", "model_not_found")])
 async def test_a_model_that_refuses_fails_the_turn(on: Services, name: str, code: str) -> None:
     message = await posted(on, await opened(on), model=name)
-    reply = Reply.model_validate(await call_model(work(message)))
+    reply = Reply[str].model_validate(await call_model(work(message)))
 
     assert reply.failure is not None
     assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("failed", code, False)
@@ -224,17 +222,15 @@ async def test_a_model_that_refuses_fails_the_turn(on: Services, name: str, code
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that can't answer is asked again at once."""
-    monkeypatch.setattr("orchestrations.call_model._RETRY_PAUSES", (0.0, 0.0, None))
+    """A server that cannot answer is called again at once."""
+    monkeypatch.setattr("shared.services.turns.model_calls._RETRY_PAUSES", (0.0, 0.0, None))
 
 
 @with_model("fail-503")
 @pytest.mark.usefixtures("impatient")
-async def test_a_server_that_still_cannot_answer_at_the_third_time_fails_the_turn(
-    on: Services, message: Message
-) -> None:
+async def test_a_server_that_cannot_answer_three_times_fails_the_turn(on: Services, message: Message) -> None:
     before = (await requests(on, "fail-503"))["requests"]
-    reply = Reply.model_validate(await call_model(work(message)))
+    reply = Reply[str].model_validate(await call_model(work(message)))
 
     assert reply.failure is not None
     assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("failed", "model_unavailable", True)
@@ -243,7 +239,7 @@ async def test_a_server_that_still_cannot_answer_at_the_third_time_fails_the_tur
 
 @with_model("flaky-1-here")
 @pytest.mark.usefixtures("impatient")
-async def test_a_server_that_cannot_answer_now_is_asked_again_before_its_first_word(
+async def test_a_server_that_cannot_answer_is_called_again_before_the_first_text(
     on: Services, message: Message
 ) -> None:
     assert outcome(await call_model(work(message))) == "ended"
@@ -255,7 +251,7 @@ async def test_a_server_that_cannot_answer_now_is_asked_again_before_its_first_w
 @with_model("hang-5")
 async def test_a_call_ends_with_its_turns_deadline(on: Services, message: Message, clock: Clock) -> None:
     deadline = clock.now() + timedelta(seconds=0.1)
-    reply = Reply.model_validate(await call_model(work(message, deadline=deadline)))
+    reply = Reply[str].model_validate(await call_model(work(message, deadline=deadline)))
 
     assert reply.failure is not None
     assert (reply.outcome, reply.failure.code) == ("failed", "turn_timeout")
@@ -263,11 +259,11 @@ async def test_a_call_ends_with_its_turns_deadline(on: Services, message: Messag
 
 
 @with_model("hang-6")
-async def test_a_call_stops_when_a_later_attempt_begins_and_appends_nothing_after_it(
+async def test_a_call_stops_when_a_later_attempt_begins_and_appends_nothing_more(
     on: Services, message: Message
 ) -> None:
     running = asyncio.create_task(call_model(work(message)))
-    await until(lambda: said(on, message), bool)
+    await until(lambda: text_of(on, message), bool)
     await appended(on, message.session_id, MessageStart(step=1, attempt=2))
 
     assert outcome(await running) == "superseded"
@@ -275,7 +271,7 @@ async def test_a_call_stops_when_a_later_attempt_begins_and_appends_nothing_afte
     await until(lambda: requests(on, "hang-6"), lambda stats: stats["aborted"] == 1)
 
 
-async def test_an_instance_that_lost_its_turn_calls_nobody(on: Services, message: Message) -> None:
+async def test_an_instance_that_lost_its_turn_calls_no_model(on: Services, message: Message) -> None:
     await appended(on, message.session_id, RunHandover(instance_id=f"{message.turn_id}~2"))
 
     assert outcome(await call_model(work(message))) == "superseded"
@@ -283,7 +279,7 @@ async def test_an_instance_that_lost_its_turn_calls_nobody(on: Services, message
     assert outcome(await call_model(work(message, instance_id=instance))) == "ended"
 
 
-async def test_other_producers_events_and_queued_messages_do_not_disturb_a_call(on: Services) -> None:
+async def test_outside_events_and_queued_messages_do_not_disturb_a_call(on: Services) -> None:
     message = await posted(on, await opened(on), model="fake-30-2")
     running = asyncio.create_task(call_model(work(message)))
     for number in range(5):
@@ -291,5 +287,5 @@ async def test_other_producers_events_and_queued_messages_do_not_disturb_a_call(
         await posted(on, message.session_id, f"Next {number}")
 
     assert outcome(await running) == "done"
-    assert (await completion(on, message)).text == await said(on, message)
+    assert (await completion(on, message)).text == await text_of(on, message)
     assert len((await state_of(on, message.session_id)).queue) == 5

@@ -1,4 +1,4 @@
-"""A server that is killed again and again, beside one scripted model server that outlives it."""
+"""A host that is killed again and again, and one scripted model server that is not."""
 
 import asyncio
 import os
@@ -13,21 +13,21 @@ from pathlib import Path
 
 from tests.http.driving import ROOT
 
-PATIENCE = 90.0
-"""Seconds after which a state that is waited for will never come; nothing is measured by it."""
+TIMEOUT = 90.0
+"""Seconds after which an expected state will not come any more. Nothing is measured with it."""
 
 _SAYS = "listening on "
 _RAISED = re.compile(r"[\w.]*(?:Error|Exception)\b")
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    """None of this process's own settings."""
+    """An environment without this process's own settings."""
     return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **more}
 
 
 @contextmanager
 def model_server() -> Generator[str]:
-    """Run the scripted model server meanwhile; its base URL."""
+    """Run the scripted model server while the body runs; its base URL."""
     command = [sys.executable, "-m", "local.model", "--port", "0", "--exit-on-stdin-eof"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, env=_environment({})) as process:
@@ -41,8 +41,8 @@ def model_server() -> Generator[str]:
 
 
 @dataclass
-class MortalHost:
-    """A host on `data_dir`, started and killed at will. `deaths` are the times of its ends, by the events' clock."""
+class KillableHost:
+    """A host on `data_dir` that tests start and kill. `deaths` are the times of its ends, by the events' clock."""
 
     data_dir: Path
     model_url: str
@@ -101,20 +101,20 @@ class MortalHost:
         await self.died()
 
     async def replace(self) -> None:
-        """Stop it as a deployment does, its streams going on for the grace, and start another one in its place."""
+        """Replace it as a deployment does: its streams continue for the grace period, then another host starts."""
         assert self.process is not None
-        self._up.clear()  # whoever comes now waits for the other one
+        self._up.clear()  # new requests wait for the next host
         self.process.terminate()
         await self._ended(0)
         await self.start()
 
     async def died(self) -> None:
-        """Wait for its death."""
+        """Wait until it is killed."""
         await self._ended(-9)
 
     async def _ended(self, code: int) -> None:
         assert self.process is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             assert await self.process.wait() == code
         self._up.clear()
         # Everything it recorded is earlier than this, everything its successor records is later.
@@ -122,8 +122,8 @@ class MortalHost:
 
 
 @asynccontextmanager
-async def mortal_host(host: MortalHost) -> AsyncGenerator[MortalHost]:
-    """Have `host` served from here on; at the end nothing of it is left, and nothing went wrong in it unnoticed."""
+async def running_host(host: KillableHost) -> AsyncGenerator[KillableHost]:
+    """Serve `host` while the body runs. At the end it is stopped, and its log must hold no unexpected error."""
     await host.start()
     try:
         yield host
@@ -131,6 +131,6 @@ async def mortal_host(host: MortalHost) -> AsyncGenerator[MortalHost]:
         if host.process is not None and host.process.returncode is None:
             host.process.kill()
             await host.process.wait()
-    # An instance whose finish_turn died three times ends with this; the sweep gives its turn to another one.
+    # An instance whose finish_turn failed three times ends with this error; the sweep hands its turn over.
     raised = {line for line in host.log.read_text().splitlines() if _RAISED.match(line)}
     assert not {line for line in raised if not line.startswith("RuntimeError: finish_turn failed")}, raised

@@ -1,11 +1,11 @@
-"""What died between two lines is repaired, and what lives is left alone."""
+"""What a dead process left is repaired, and what is alive is left alone."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
 
-from orchestrations.sweep import sweep
+from orchestrations.timers import sweep
 from shared.domain.chunks import (
     Chunk,
     Draft,
@@ -18,8 +18,9 @@ from shared.domain.events import (
     RunStart,
     UserMessage,
 )
-from shared.domain.ids import MessageId, TurnId
-from shared.services.turns.attempts import turn_drafts
+from shared.domain.ids import MessageId, TurnId, instance_of
+from shared.domain.turn_events import turn_drafts
+from shared.scheduler import TurnStart
 from shared.services.writer import SessionWriter
 from shared.timings import ONE_MACHINE
 from shared.wiring import Services
@@ -28,6 +29,7 @@ from tests.unit.telling import (
     OWNER,
     TRACE,
     Client,
+    active_turn,
     appended,
     cancelled,
     events_of,
@@ -41,7 +43,7 @@ from tests.unit.telling import (
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
 GRACE = ONE_MACHINE.start_grace
-PATIENCE = ONE_MACHINE.handover_after
+SILENCE = ONE_MACHINE.handover_after
 START = MessageStart(step=1, attempt=1)
 WORD = MessageDelta(step=1, attempt=1, text="word")
 
@@ -60,7 +62,7 @@ def instances(client: Client) -> list[str]:
 
 
 async def running(on: Services, client: Client) -> Message:
-    """A turn whose instance was started as it should be."""
+    """A turn whose instance was started."""
     message = await posted(on, await opened(on))
     client.known.add(message.turn_id)
     return message
@@ -73,29 +75,27 @@ async def test_a_turn_that_was_claimed_but_never_started_is_started(on: Services
     await swept(client)
     await swept(client)
 
-    assert client.started == [
-        {
-            "session_id": message.session_id,
-            "turn_id": message.turn_id,
-            "instance_id": message.turn_id,
-            "deadline": (message.created_at + on.turn_timeout).isoformat(),
-            "max_steps": on.settings.max_steps,
-            "look_after_seconds": ONE_MACHINE.look_after.total_seconds(),
-            "first_attempt": 1,
-            "trace_id": message.trace_id,
-        }
-    ]
+    start = TurnStart(
+        session_id=message.session_id,
+        turn_id=message.turn_id,
+        instance_id=instance_of(message.turn_id, 1),
+        deadline=message.created_at + on.turn_timeout,
+        max_steps=on.settings.max_steps,
+        check_after_seconds=ONE_MACHINE.look_after.total_seconds(),
+        trace_id=message.trace_id,
+    )
+    assert [TurnStart.model_validate(started) for started in client.started] == [start]
     assert await types_of(on, message.session_id) == before
 
 
-async def test_a_turn_that_was_claimed_just_now_is_left_to_who_claimed_it(on: Services, client: Client) -> None:
+async def test_a_turn_that_was_claimed_just_now_is_not_started(on: Services, client: Client) -> None:
     await posted(on, await opened(on))
     await swept(client)
 
     assert client.started == []
 
 
-async def test_a_start_that_fails_is_made_by_the_next_sweep(on: Services, client: Client, clock: Clock) -> None:
+async def test_a_failed_start_is_repeated_by_the_next_sweep(on: Services, client: Client, clock: Clock) -> None:
     message = await posted(on, await opened(on))
     clock.move(GRACE)
     client.broken = True
@@ -106,31 +106,29 @@ async def test_a_start_that_fails_is_made_by_the_next_sweep(on: Services, client
     assert instances(client) == [message.turn_id]
 
 
-async def test_a_turn_that_lives_is_not_touched(on: Services, client: Client, clock: Clock) -> None:
+async def test_a_turn_that_is_alive_is_not_touched(on: Services, client: Client, clock: Clock) -> None:
     message = await running(on, client)
     before = await types_of(on, message.session_id)
-    clock.move(PATIENCE - timedelta(seconds=1))
+    clock.move(SILENCE - timedelta(seconds=1))
     await swept(client)
 
     assert client.started == []
     assert await types_of(on, message.session_id) == before
 
 
-async def test_a_turn_that_is_being_answered_lives_however_old_its_checkpoint_is(
+async def test_a_turn_that_appends_deltas_is_alive_however_old_its_checkpoint_is(
     on: Services, client: Client, clock: Clock
 ) -> None:
     message = await running(on, client)
     writer = await appended(on, message.session_id, START)
-    clock.move(3 * PATIENCE)
-    await writer.append(turn_drafts(writer.state, WORD))
+    clock.move(3 * SILENCE)
+    await writer.append(turn_drafts(active_turn(writer.state), WORD))
     await swept(client)
 
     assert await events_of(on, message.session_id, "run.handover") == []
 
 
-async def test_a_turn_that_is_being_answered_is_not_started_again_though_nobody_knows_its_instance(
-    on: Services, client: Client, clock: Clock
-) -> None:
+async def test_a_turn_that_is_being_answered_is_not_started_again(on: Services, client: Client, clock: Clock) -> None:
     message = await posted(on, await opened(on))
     clock.move(3 * GRACE)
     await appended(on, message.session_id, START)
@@ -139,10 +137,10 @@ async def test_a_turn_that_is_being_answered_is_not_started_again_though_nobody_
     assert client.started == []
 
 
-async def test_a_turn_whose_attempt_renews_its_lease_lives(on: Services, client: Client, clock: Clock) -> None:
+async def test_a_turn_whose_attempt_renews_its_lease_is_alive(on: Services, client: Client, clock: Clock) -> None:
     message = await running(on, client)
     writer = await appended(on, message.session_id, START)
-    clock.move(3 * PATIENCE)
+    clock.move(3 * SILENCE)
     await on.log.put(message.session_id, Lease(id=writer.id))
     await swept(client)
 
@@ -153,7 +151,7 @@ async def test_a_silent_turn_is_handed_to_another_instance(on: Services, client:
     message = await running(on, client)
     for attempt in (1, 2):
         await appended(on, message.session_id, MessageStart(step=1, attempt=attempt))
-    clock.move(PATIENCE)
+    clock.move(SILENCE)
     await swept(client)
 
     turn = (await state_of(on, message.session_id)).active_turn
@@ -161,13 +159,36 @@ async def test_a_silent_turn_is_handed_to_another_instance(on: Services, client:
     assert (turn.instance_id, turn.generation) == (f"{message.turn_id}~2", 2)
     (started,) = client.started
     assert (started["instance_id"], started["first_attempt"]) == (turn.instance_id, 3)
-    assert started["deadline"] == (message.created_at + on.turn_timeout).isoformat()
+    assert TurnStart.model_validate(started).deadline == message.created_at + on.turn_timeout
 
 
-async def test_patience_with_a_silent_turn_doubles(on: Services, client: Client, clock: Clock) -> None:
+async def test_a_silent_turn_is_stalled_until_its_next_instance_begins(
+    on: Services, client: Client, clock: Clock
+) -> None:
+    message = await running(on, client)
+    clock.move(SILENCE)
+    await swept(client)
+    assert (await types_of(on, message.session_id))[-2:] == ["status", "run.handover"]
+    assert (await state_of(on, message.session_id)).ui_state == "stalled"
+    await appended(on, message.session_id, START)
+
+    assert (await state_of(on, message.session_id)).ui_state == "running"
+
+
+async def test_a_turn_that_stays_silent_is_called_stalled_once(on: Services, client: Client, clock: Clock) -> None:
+    message = await running(on, client)
+    for _ in range(2):
+        clock.move(2 * SILENCE)
+        await swept(client)
+
+    types = await types_of(on, message.session_id)
+    assert (types.count("status"), types.count("run.handover")) == (1, 2)
+
+
+async def test_the_silence_before_a_handover_doubles_each_time(on: Services, client: Client, clock: Clock) -> None:
     message = await running(on, client)
     handovers: list[int] = []
-    for second in range(1, 8 * int(PATIENCE.total_seconds())):
+    for second in range(1, 8 * int(SILENCE.total_seconds())):
         clock.move(timedelta(seconds=1))
         before = len(client.started)
         await swept(client)
@@ -181,7 +202,7 @@ async def test_a_handover_whose_instance_was_not_started_is_not_handed_over_agai
     on: Services, client: Client, clock: Clock
 ) -> None:
     message = await running(on, client)
-    clock.move(PATIENCE)
+    clock.move(SILENCE)
     client.broken = True
     await swept(client)
     client.broken = False
@@ -192,41 +213,41 @@ async def test_a_handover_whose_instance_was_not_started_is_not_handed_over_agai
     assert len(await events_of(on, message.session_id, "run.handover")) == 1
 
 
-async def test_a_turn_that_stood_still_beyond_its_deadline_is_lost_and_the_next_begins(
+async def test_a_turn_that_is_silent_beyond_its_deadline_is_lost_and_the_next_begins(
     on: Services, client: Client, clock: Clock
 ) -> None:
     message = await running(on, client)
     following = await posted(on, message.session_id, "Next")
-    clock.move(on.turn_timeout + PATIENCE + timedelta(seconds=1))
+    clock.move(on.turn_timeout + SILENCE + timedelta(seconds=1))
     await swept(client)
 
     lost = await kept(on, message)
     assert lost.error is not None
     assert (lost.status, lost.error.code) == ("failed", "turn_lost")
     assert instances(client) == [following.turn_id]
-    assert client.started[0]["deadline"] == (clock.now() + on.turn_timeout).isoformat()
+    assert TurnStart.model_validate(client.started[0]).deadline == clock.now() + on.turn_timeout
 
 
-async def test_a_turn_that_was_to_stop_is_lost_as_cancelled(on: Services, client: Client, clock: Clock) -> None:
+async def test_a_lost_turn_that_was_asked_to_stop_ends_as_cancelled(on: Services, client: Client, clock: Clock) -> None:
     message = await running(on, client)
     await cancelled(on, message)
-    clock.move(on.turn_timeout + PATIENCE + timedelta(seconds=1))
+    clock.move(on.turn_timeout + SILENCE + timedelta(seconds=1))
     await swept(client)
 
     assert (await kept(on, message)).status == "cancelled"
 
 
-async def test_an_overdue_turn_that_lives_ends_itself(on: Services, client: Client, clock: Clock) -> None:
+async def test_an_overdue_turn_that_is_alive_is_left_to_end_itself(on: Services, client: Client, clock: Clock) -> None:
     message = await running(on, client)
     writer = await appended(on, message.session_id, START)
-    clock.move(on.turn_timeout + PATIENCE + timedelta(seconds=1))
+    clock.move(on.turn_timeout + SILENCE + timedelta(seconds=1))
     await on.log.put(message.session_id, Lease(id=writer.id))
     await swept(client)
 
     assert await events_of(on, message.session_id, "run.complete") == []
 
 
-async def test_a_deleted_session_is_cleared_but_for_its_mark(on: Services, client: Client) -> None:
+async def test_a_deleted_session_is_cleared_except_for_its_mark(on: Services, client: Client) -> None:
     message = await running(on, client)
     await on.sessions.delete(OWNER, message.session_id, TRACE)
     await swept(client)
@@ -246,20 +267,20 @@ async def test_sessions_in_which_nothing_runs_are_left_alone(on: Services, clien
     assert await types_of(on, session) == ["session.created"]
 
 
-async def test_of_two_sweeps_at_once_one_hands_a_turn_over(on: Services, client: Client, clock: Clock) -> None:
+async def test_of_sweeps_at_the_same_time_one_hands_a_turn_over(on: Services, client: Client, clock: Clock) -> None:
     message = await running(on, client)
-    clock.move(PATIENCE)
+    clock.move(SILENCE)
     await asyncio.gather(*(swept(client) for _ in range(4)))
 
     assert len(await events_of(on, message.session_id, "run.handover")) == 1
     assert instances(client) == [f"{message.turn_id}~2"]
 
 
-async def test_two_sweeps_at_once_start_a_turn_once_and_lose_one_once(
+async def test_sweeps_at_the_same_time_start_a_turn_once_and_end_a_lost_one_once(
     on: Services, client: Client, clock: Clock
 ) -> None:
     lost = await running(on, client)
-    clock.move(on.turn_timeout + PATIENCE + timedelta(seconds=1))
+    clock.move(on.turn_timeout + SILENCE + timedelta(seconds=1))
     claimed = await posted(on, await opened(on))
     clock.move(GRACE)
     await asyncio.gather(*(swept(client) for _ in range(4)))
@@ -268,12 +289,12 @@ async def test_two_sweeps_at_once_start_a_turn_once_and_lose_one_once(
     assert len(await events_of(on, lost.session_id, "run.complete")) == 1
 
 
-async def test_a_turn_that_answers_while_the_sweep_looks_is_not_handed_over(
+async def test_a_turn_that_answers_during_the_sweep_is_not_handed_over(
     on: Services, client: Client, clock: Clock
 ) -> None:
     message = await running(on, client)
     await appended(on, message.session_id, START)
-    clock.move(PATIENCE)
+    clock.move(SILENCE)
     append = on.log.append
 
     async def answered_first(chunk: Chunk, *rest: object) -> None:
@@ -288,7 +309,7 @@ async def test_a_turn_that_answers_while_the_sweep_looks_is_not_handed_over(
     assert client.started == []
 
 
-async def test_a_session_that_cannot_be_mended_does_not_keep_the_others_from_it(
+async def test_a_session_that_cannot_be_repaired_does_not_block_the_others(
     on: Services, client: Client, clock: Clock
 ) -> None:
     broken = await opened(on)
@@ -299,7 +320,7 @@ async def test_a_session_that_cannot_be_mended_does_not_keep_the_others_from_it(
     await writer.append([Draft(data=data, turn_id=turn, message_id=missing) for data in beginning])
     clock.move(on.turn_timeout)
     message = await posted(on, await opened(on))
-    clock.move(PATIENCE + timedelta(seconds=1))
+    clock.move(SILENCE + timedelta(seconds=1))
     await swept(client)
 
     assert instances(client) == [f"{message.turn_id}~2"]

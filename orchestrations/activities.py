@@ -1,0 +1,72 @@
+"""The activities of a turn. Each calls one service and translates the result into a reply."""
+
+import logging
+from typing import Any
+
+import azure.durable_functions as df
+
+from orchestrations.contracts import EndReply, LookInput, LookReply, ModelReply, ParkReply, ToolReply, Work
+from orchestrations.tracing import traced_activity, traced_tool
+from shared.domain.faults import fault_domain
+from shared.scheduler import DurableTurnScheduler
+from shared.telemetry.turns import awaits_first_text
+from shared.wiring import services
+
+_log = logging.getLogger(__name__)
+
+
+@traced_activity
+async def call_model(work: Any) -> dict[str, Any]:
+    """Make one attempt at a model call.
+
+    If it runs twice, the second execution follows the first and gives the same reply, or `superseded`.
+    """
+    request = Work.model_validate(work).attempt_request
+    result = await services().model_calls.run(request, awaits_first_text)
+    return ModelReply(outcome=result.outcome, call_ids=list(result.call_ids), failure=result.failure).dump()
+
+
+@traced_activity
+async def run_tool(work: Any) -> dict[str, Any]:
+    """Make one attempt at a tool call.
+
+    If it runs twice, the second execution follows the first.
+    """
+    result = await services().tool_calls.run(Work.model_validate(work).attempt_request, traced_tool)
+    return ToolReply(outcome=result.outcome, failure=result.failure).dump()
+
+
+@traced_activity
+async def park_turn(work: Any) -> dict[str, Any]:
+    """Park the turn: it waits for approvals and client tools, and needs no instance until they come.
+
+    If it runs twice, the second execution finds the turn parked, or resumed by another instance.
+    """
+    request = Work.model_validate(work)
+    return ParkReply(outcome=await services().actions.park(request.session_id, request.fence)).dump()
+
+
+@traced_activity
+async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[str, Any]:
+    """End the turn and start the next one, or let the turn continue with a message that was put into it.
+
+    If it runs twice, the second execution finds the turn ended, and starts the next instance again. A late execution
+    finds that the turn has continued, and changes nothing.
+    """
+    app, request = services(), Work.model_validate(work)
+    scheduler = DurableTurnScheduler(client, app.settings)
+    end_request = request.end_request(app.clock.now())
+    outcome = await app.endings.end(request.session_id, request.fence, end_request, scheduler)
+    if request.failure is not None:
+        code = request.failure.code
+        _log.warning("turn %s failed: %s, a fault of %s", request.turn_id, code, fault_domain(code))
+    return EndReply(outcome=outcome).dump()
+
+
+async def look(looks: Any) -> dict[str, Any]:
+    """Check which of a turn's running attempts are alive.
+
+    It only reads: if it runs twice, the second verdicts are newer.
+    """
+    requests = [work.attempt_request for work in LookInput.model_validate(looks).work]
+    return LookReply(verdicts=list(await services().liveness.check(requests))).dump()

@@ -1,0 +1,44 @@
+"""The timers: the sweep repairs what was interrupted, the purge deletes the histories of ended instances."""
+
+import logging
+from datetime import timedelta
+
+import azure.durable_functions as df
+from azure.durable_functions import OrchestrationRuntimeStatus
+
+from shared.scheduler import DurableTurnScheduler
+from shared.telemetry.logs import log_failures
+from shared.wiring import services
+
+_KEPT = timedelta(days=1)
+_MAX_AGE = timedelta(days=30)
+_ENDED = [
+    OrchestrationRuntimeStatus.Completed,
+    OrchestrationRuntimeStatus.Failed,
+    OrchestrationRuntimeStatus.Terminated,
+]
+
+_log = logging.getLogger(__name__)
+
+
+@log_failures
+async def sweep(client: df.DurableOrchestrationClient) -> None:
+    """Repair every session that is due, and empty deleted projects. Two sweeps at once do no harm."""
+    app = services()
+    await app.repair.sweep(DurableTurnScheduler(client, app.settings))
+    await app.project_repair.sweep()
+    await app.model()  # imported here, so that the first message does not wait for the import
+
+
+@log_failures
+async def purge(client: df.DurableOrchestrationClient) -> None:
+    """Purge instances that have ended and are more than a day old: nothing else deletes them.
+
+    The log keeps the turns. If it runs twice, the second run finds nothing.
+    """
+    now = services().clock.now()
+    purged = await client.purge_instance_history_by(
+        created_time_from=now - _MAX_AGE, created_time_to=now - _KEPT, runtime_status=_ENDED
+    )
+    if purged.instances_deleted:
+        _log.info("purged %s ended instances", purged.instances_deleted)

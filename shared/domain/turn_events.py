@@ -1,0 +1,200 @@
+"""The events of a turn: what is appended when it begins, is handed over, is cancelled, and ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.chunks import Draft
+from shared.domain.documents import Message, Step, ToolResult, response_id
+from shared.domain.events import (
+    ErrorRaised,
+    EventData,
+    MessageComplete,
+    MessageQueued,
+    MessageWithdrawn,
+    RunComplete,
+    RunHandover,
+    RunStart,
+    Status,
+    ToolCallComplete,
+    UserMessage,
+    VibecodeResponse,
+)
+from shared.domain.ids import MessageId, instance_of, turn_of
+from shared.domain.session import ActiveTurn
+from shared.domain.values import (
+    INLINE_RESPONSE_BYTES,
+    INLINE_TEXT_BYTES,
+    Failure,
+    OnBusy,
+    ToolCall,
+    ToolOutcome,
+    TurnOutcome,
+    size_of,
+)
+
+
+def turn_drafts(turn: ActiveTurn | Message, *data: EventData, trace_id: str | None = None) -> list[Draft]:
+    """`data` as events of a turn, or of the turn that a message is in.
+
+    `trace_id` is the trace of the request that causes them; without it, the trace of the turn.
+    """
+    trace_id = trace_id or turn.trace_id
+    return [Draft(data=each, turn_id=turn.turn_id, message_id=turn.message_id, trace_id=trace_id) for each in data]
+
+
+def _waiting_draft(message_id: MessageId, data: MessageQueued | MessageWithdrawn, trace_id: str | None) -> Draft:
+    """An event of a message that waits: it belongs to the message's own turn, which has not begun."""
+    return Draft(data=data, turn_id=turn_of(message_id), message_id=message_id, trace_id=trace_id)
+
+
+def start_drafts(message: Message) -> list[Draft]:
+    """The events with which `message` starts its turn."""
+    start = RunStart(agent=message.agent, model=message.model)
+    return [user_message_draft(message), *turn_drafts(message, start)]
+
+
+def user_message_draft(message: Message) -> Draft:
+    """The event with which `message` enters the conversation."""
+    content, overflow = inline_or_reference(message.content, message.id)
+    (draft,) = turn_drafts(message, UserMessage(content=content, overflow=overflow))
+    return draft
+
+
+def queued_draft(message: Message, on_busy: OnBusy) -> Draft:
+    """The event after which `message` waits for its own turn."""
+    content, overflow = inline_or_reference(message.content, message.id)
+    queued = MessageQueued(content=content, on_busy=on_busy, overflow=overflow)
+    return _waiting_draft(message.message_id, queued, message.trace_id)
+
+
+def withdrawn_draft(message_id: MessageId, trace_id: str) -> Draft:
+    """The event that withdraws a waiting message."""
+    return _waiting_draft(message_id, MessageWithdrawn(), trace_id)
+
+
+def cancel_drafts(turn: ActiveTurn, unread: Sequence[Message], reason: str | None, trace_id: str) -> list[Draft]:
+    """The events that ask `turn` to stop; none if it was asked before.
+
+    No model call follows, so each message of the turn that was not read waits for its own turn from here on. A parked
+    turn has no instance that could end it, so it is handed over to one.
+    """
+    if turn.cancelling:
+        return []
+    events: list[EventData] = [Status(status="cancelling", reason=reason)]
+    if turn.parked:
+        events.append(handover_event(turn))
+    return [*turn_drafts(turn, *events, trace_id=trace_id), *(queued_draft(message, "steer") for message in unread)]
+
+
+def handover_event(turn: ActiveTurn) -> RunHandover:
+    """The event that gives `turn` to its next instance."""
+    return RunHandover(instance_id=instance_of(turn.turn_id, turn.generation + 1))
+
+
+def stall_drafts(turn: ActiveTurn) -> list[Draft]:
+    """The events that hand over a turn whose instance fell silent; `stalled` only if the turn is not stalled yet."""
+    stalled = [] if turn.stalled else [Status(status="stalled")]
+    return turn_drafts(turn, *stalled, handover_event(turn))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a turn ends.
+
+    `unfinished` is what an interrupted step had written. `dangling` are the tool calls without an answer. `unread` are
+    the messages that were put into the turn and that no model call read: each gets its own turn. `vibecoded` is the
+    change that a VibeCoder's turn made to its project.
+    """
+
+    status: TurnOutcome
+    at: datetime
+    failure: Failure | None = None
+    unfinished: Step | None = None
+    dangling: tuple[ToolResult, ...] = ()
+    vibecoded: VibecodeResponse | None = None
+    unread: tuple[Message, ...] = ()
+
+    def drafts(self, turn: ActiveTurn, message: Message) -> list[Draft]:
+        """The turn's last events. Open steps and calls are closed first, so that the next model call is valid."""
+        end = RunComplete(
+            status=self.status,
+            steps=turn.steps_done + (self.unfinished is not None),
+            usage=turn.usage.model_dump(),
+            duration_ms=max(0, int((self.at - turn.started_at).total_seconds() * 1000)),
+            model=turn.model,
+            error=self.failure,
+        )
+        # A client that waits for an unread message must learn of that message's own turn before this turn's end.
+        queued = [queued_draft(unread, "steer") for unread in self.unread]
+        return [*turn_drafts(message, *self._closing(turn, message)), *queued, *turn_drafts(message, end)]
+
+    def _closing(self, turn: ActiveTurn, message: Message) -> list[EventData]:
+        closing: list[EventData] = []
+        if self.unfinished is not None and turn.call is not None:
+            attempt = turn.call.number
+            closing.append(step_completion(message.message_id, turn.step, attempt, self.unfinished, partial=True))
+        closing += [tool_completion(result) for result in self.dangling]
+        if self.failure is not None:
+            closing.append(ErrorRaised(**self.failure.model_dump()))
+        if self.vibecoded is not None:
+            closing.append(self.vibecoded)
+        return closing
+
+    def ended_message(self, turn: ActiveTurn, message: Message) -> Message:
+        """The message as it is stored. What an interrupted step had written is part of its answer."""
+        steps = message.steps if self.unfinished is None else (*message.steps, self.unfinished)
+        changes = {
+            "steps": steps,
+            "status": self.status,
+            "error": self.failure,
+            "usage": turn.usage,
+            "finish_reason": steps[-1].finish_reason if steps else None,
+            "completed_at": self.at,
+        }
+        return message.model_copy(update=changes)
+
+
+def step_completion(message_id: MessageId, step: int, attempt: int, written: Step, *, partial: bool) -> MessageComplete:
+    """The event that holds a step's text. A large text stays in the step's response document."""
+    text, overflow = inline_or_reference(written.text, response_id(message_id, step))
+    return MessageComplete(
+        step=step,
+        attempt=attempt,
+        text=text,
+        partial=partial,
+        finish_reason=written.finish_reason,
+        truncated=written.truncated,
+        overflow=overflow,
+    )
+
+
+def tool_completion(result: ToolResult) -> ToolCallComplete:
+    """The event that answers a tool call. A large response stays in its document."""
+    outcome = result.outcome
+    size = size_of(outcome.response if isinstance(outcome.response, str) else str(outcome.response))
+    is_large = size > INLINE_RESPONSE_BYTES
+    return ToolCallComplete(
+        id=result.id,
+        step=result.step,
+        name=result.name,
+        arguments=result.arguments,
+        status=outcome.status,
+        response=None if is_large else outcome.response,
+        duration_ms=result.duration_ms,
+        truncated=outcome.truncated,
+        overflow=result.id if is_large else None,
+    )
+
+
+def cancelled_call(call: ToolCall, message_id: MessageId, step: int) -> ToolResult:
+    """The answer to a call that was not run to its end."""
+    outcome = ToolOutcome(status="cancelled", response={"error": "The call was cancelled before it was answered."})
+    return ToolResult(
+        id=call.id, message_id=message_id, step=step, name=call.name, arguments=call.arguments, outcome=outcome
+    )
+
+
+def inline_or_reference(text: str, document_id: str) -> tuple[str, str | None]:
+    """`text` as an event holds it: the whole text, or no text and the id of the document that holds it."""
+    return (text, None) if size_of(text) <= INLINE_TEXT_BYTES else ("", document_id)
