@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.http.driving import ROOT
+from tests.http.api_client import ROOT
 
 PATIENCE = 90.0
 """Seconds after which a state that is waited for will never come; nothing is measured by it."""

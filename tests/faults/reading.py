@@ -9,7 +9,7 @@ import httpx2
 
 from tests.faults.crashing import PATIENCE
 from tests.faults.talking import Client
-from tests.http.streaming import JSON, Frame, frames_of
+from tests.http.sse_client import JSON, Frame, frames_of
 
 
 @dataclass

@@ -15,8 +15,8 @@ from tests.faults.crashing import MortalHost, mortal_host
 from tests.faults.promises import Record, check
 from tests.faults.reading import Reader, reading
 from tests.faults.talking import Client, Posted, Way, client_of
-from tests.http.driving import new_id, ok
-from tests.http.streaming import JSON
+from tests.http.api_client import new_id, ok
+from tests.http.sse_client import JSON
 
 pytestmark = pytest.mark.anyio
 

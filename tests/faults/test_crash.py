@@ -9,7 +9,7 @@ from tests.faults.crashing import MortalHost, mortal_host
 from tests.faults.promises import check
 from tests.faults.reading import Reader, reading
 from tests.faults.talking import TOOLS, WAYS, Client, client_of
-from tests.http.driving import ok
+from tests.http.api_client import ok
 
 pytestmark = pytest.mark.anyio
 

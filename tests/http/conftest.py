@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import Api, Host, api_of, running_host
+from tests.http.api_client import Api, Host, api_of, running_host
 
 QUEUE_LIMIT = 20
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import Api, Host, api_of, new_id, ok, refusal, running_host, types, until
-from tests.http.streaming import JSON, names
+from tests.http.api_client import Api, Host, api_of, new_id, ok, refusal, running_host, types, until
+from tests.http.sse_client import JSON, names
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.http.driving import Api, Host, new_id, ok, refusal
+from tests.http.api_client import Api, Host, new_id, ok, refusal
 
 pytestmark = pytest.mark.anyio
 

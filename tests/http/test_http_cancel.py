@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.http.driving import Api, new_id, ok, refusal, types
-from tests.http.streaming import names, written
+from tests.http.api_client import Api, new_id, ok, refusal, types
+from tests.http.sse_client import names, written
 
 pytestmark = pytest.mark.anyio
 

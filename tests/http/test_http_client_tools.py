@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.http.driving import Api, ok, refusal, types
-from tests.http.streaming import JSON
+from tests.http.api_client import Api, ok, refusal, types
+from tests.http.sse_client import JSON
 from tests.http.test_http_approvals import DRAW, calls, decide, ended, parked
 
 pytestmark = pytest.mark.anyio

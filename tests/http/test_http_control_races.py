@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.http.driving import JSON, Api, is_gapless, ok, until
+from tests.http.api_client import JSON, Api, is_gapless, ok, until
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.http.driving import Api, new_id, ok
-from tests.http.streaming import Frame, Stream
+from tests.http.api_client import Api, new_id, ok
+from tests.http.sse_client import Frame, Stream
 
 pytestmark = [
     pytest.mark.anyio,

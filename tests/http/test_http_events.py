@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.driving import JSON, Api, is_gapless, ok, refusal, types, until
+from tests.http.api_client import JSON, Api, is_gapless, ok, refusal, types, until
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import pytest
 
 from local.rebuild import read, shown
 from shared.domain.rebuild import ExportError
-from tests.http.driving import JSON, ROOT, Api, is_gapless, ok, refusal, until
+from tests.http.api_client import JSON, ROOT, Api, is_gapless, ok, refusal, until
 
 pytestmark = pytest.mark.anyio
 

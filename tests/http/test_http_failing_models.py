@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.http.driving import Api, is_gapless, ok, types
-from tests.http.streaming import written
+from tests.http.api_client import Api, is_gapless, ok, types
+from tests.http.sse_client import written
 
 pytestmark = pytest.mark.anyio
 

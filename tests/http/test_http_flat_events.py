@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.driving import JSON, Api, new_id, ok, refusal, types
+from tests.http.api_client import JSON, Api, new_id, ok, refusal, types
 
 pytestmark = pytest.mark.anyio
 

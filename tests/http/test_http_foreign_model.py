@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.foreign_model.server import foreign_model
-from tests.http.driving import JSON, Api, Host, api_of, running_host
+from tests.http.api_client import JSON, Api, Host, api_of, running_host
 from tests.http.test_http_vibecoder import NODES, coding, new_project, project_of, told, words
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.driving import JSON, Api, is_gapless, new_id, ok, refusal, types, until
+from tests.http.api_client import JSON, Api, is_gapless, new_id, ok, refusal, types, until
 from tests.http.test_http_export import assert_rebuilt
 
 pytestmark = pytest.mark.anyio

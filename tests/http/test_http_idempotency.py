@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.http.driving import Api, new_id, ok, refusal, types
-from tests.http.streaming import ids, names
+from tests.http.api_client import Api, new_id, ok, refusal, types
+from tests.http.sse_client import ids, names
 
 pytestmark = pytest.mark.anyio
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.http.api_client import Api, ok, refusal
 from tests.http.conftest import QUEUE_LIMIT
-from tests.http.driving import Api, ok, refusal
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,8 @@ import re
 import httpx2
 import pytest
 
-from tests.http.driving import Api, is_gapless, new_id, ok, refusal, types, until
-from tests.http.streaming import ids, names, written
+from tests.http.api_client import Api, is_gapless, new_id, ok, refusal, types, until
+from tests.http.sse_client import ids, names, written
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
-from tests.http.driving import Api, ok, refusal, types
+from tests.http.api_client import Api, ok, refusal, types
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.http.driving import JSON, Api, new_id, ok, refusal
+from tests.http.api_client import JSON, Api, new_id, ok, refusal
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.http.driving import JSON, Api, Host, api_of, new_id, ok, refusal, running_host, until
+from tests.http.api_client import JSON, Api, Host, api_of, new_id, ok, refusal, running_host, until
 
 pytestmark = pytest.mark.anyio
 

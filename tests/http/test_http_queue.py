@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from tests.http.api_client import JSON, Api, is_gapless, ok, refusal, types
 from tests.http.conftest import QUEUE_LIMIT
-from tests.http.driving import JSON, Api, is_gapless, ok, refusal, types
-from tests.http.streaming import names
+from tests.http.sse_client import names
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.http.driving import Api, is_gapless, new_id, ok, refusal, types, until
+from tests.http.api_client import Api, is_gapless, new_id, ok, refusal, types, until
 
 pytestmark = pytest.mark.anyio
 

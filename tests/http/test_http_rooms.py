@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import PATIENCE, Api, api_of, new_id, ok, refusal, running_host
-from tests.http.streaming import JSON, Frame, Stream, names
+from tests.http.api_client import PATIENCE, Api, api_of, new_id, ok, refusal, running_host
+from tests.http.sse_client import JSON, Frame, Stream, names
 
 pytestmark = pytest.mark.anyio
 

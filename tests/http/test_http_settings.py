@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
-from tests.http.driving import PATIENCE, Api, Host, api_of, ok, refusal, running_host, types, until
-from tests.http.streaming import ids, names
+from tests.http.api_client import PATIENCE, Api, Host, api_of, ok, refusal, running_host, types, until
+from tests.http.sse_client import ids, names
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import JSON, Api, api_of, is_gapless, ok, refusal, running_host, until
-from tests.http.streaming import names
+from tests.http.api_client import JSON, Api, api_of, is_gapless, ok, refusal, running_host, until
+from tests.http.sse_client import names
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from tests.http.driving import Api, ok, refusal
-from tests.http.streaming import Frame, ids, names, written
+from tests.http.api_client import Api, ok, refusal
+from tests.http.sse_client import Frame, ids, names, written
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.http.driving import JSON, Api, Host, api_of, new_id, ok, refusal, running_host
+from tests.http.api_client import JSON, Api, Host, api_of, new_id, ok, refusal, running_host
 from tests.http.issuer import ALL, AUDIENCE, Issuer, SigningKey, bearing
 
 pytestmark = pytest.mark.anyio

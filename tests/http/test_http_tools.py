@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.http.driving import JSON, Api, is_gapless, ok, types
+from tests.http.api_client import JSON, Api, is_gapless, ok, types
 
 pytestmark = pytest.mark.anyio
 

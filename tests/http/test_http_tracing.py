@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.driving import JSON, Api, new_id, ok, refusal
+from tests.http.api_client import JSON, Api, new_id, ok, refusal
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.driving import JSON, Api, ok, refusal
+from tests.http.api_client import JSON, Api, ok, refusal
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.driving import JSON, Api, ok, types
+from tests.http.api_client import JSON, Api, ok, types
 from tests.http.test_http_export import assert_rebuilt
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.http.driving import Api, new_id, ok, refusal, types
+from tests.http.api_client import Api, new_id, ok, refusal, types
 
 pytestmark = pytest.mark.anyio
 

@@ -24,8 +24,8 @@ from shared.domain import errors
 from shared.domain.events import (
     SessionUpdated,
 )
-from tests.http.driving import ROOT, Api, Host, new_id, ok, running_host
-from tests.http.streaming import JSON
+from tests.http.api_client import ROOT, Api, Host, new_id, ok, running_host
+from tests.http.sse_client import JSON
 
 _HERE = Path(__file__).parent
 _APP_ROUTES = """
@@ -186,7 +186,7 @@ def _explored(host: Host, work_dir: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*command, f"{host.url}/api/openapi.json", *limits],
         cwd=work_dir,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.http.exploring", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.http.schemathesis_hooks", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.http.driving import until
+from tests.http.api_client import until
 
 TELLING = {"TELEMETRY": "console", "OTEL_METRIC_EXPORT_INTERVAL": "250"}
 """Settings of a host that tells everything on stderr, its metrics soon."""

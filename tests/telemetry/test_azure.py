@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import ROOT, api_of, refusal, running_host
+from tests.http.api_client import ROOT, api_of, refusal, running_host
 from tests.telemetry.seeing import TELLING, told, told_when
 
 AZURE = {

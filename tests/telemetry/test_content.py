@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import Api, api_of, ok, running_host
+from tests.http.api_client import Api, api_of, ok, running_host
 from tests.telemetry.seeing import TELLING, Told, told_when
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import Api, api_of, ok, refusal, running_host
+from tests.http.api_client import Api, api_of, ok, refusal, running_host
 from tests.telemetry.seeing import TELLING, Told, told, told_when, tree
 
 pytestmark = pytest.mark.anyio

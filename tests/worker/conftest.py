@@ -8,13 +8,13 @@ import pytest
 
 from local.model.launch import ModelServer
 from shared.settings import Settings
-from tests.e2e.service import SLOW_MODEL, Service, service_of
-from tests.http.driving import Api
+from tests.e2e.service import SLOW_MODEL, Service, service_from
+from tests.http.api_client import Api
 from tests.worker.driver import Worker, running_worker
 from tests.worker.engine import durable_engine
 from tests.worker.extension import Endpoint, durable_endpoint
 
-pytest.register_assert_rewrite("tests.e2e.of_projects", "tests.e2e.of_sessions", "tests.e2e.of_turns")
+pytest.register_assert_rewrite("tests.e2e.project_journeys", "tests.e2e.session_journeys", "tests.e2e.turn_journeys")
 
 _HAS_WORKER = importlib.util.find_spec("azure_functions_runtime") is not None
 
@@ -48,7 +48,7 @@ async def worker(anyio_backend: str, settings: None) -> AsyncGenerator[Worker]:
 
 @pytest.fixture
 def api(worker: Worker) -> Api:
-    return service_of(worker.http).api
+    return service_from(worker.http).api
 
 
 @pytest.fixture
@@ -62,4 +62,4 @@ async def durable(worker: Worker) -> AsyncGenerator[Endpoint]:
 async def service(worker: Worker, tmp_path: Path) -> AsyncGenerator[Service]:
     """The whole app, with an engine that runs its turns."""
     async with durable_engine(worker, tmp_path) as worker.durable_client:
-        yield service_of(worker.http, SLOW_MODEL)
+        yield service_from(worker.http, SLOW_MODEL)

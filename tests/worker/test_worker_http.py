@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.api.edge import framing, sse
-from tests.http.driving import Api
+from tests.http.api_client import Api
 from tests.worker.extension import Endpoint
 
 pytestmark = pytest.mark.anyio

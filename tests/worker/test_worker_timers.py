@@ -8,8 +8,8 @@ import pytest
 from shared.domain.ids import SessionId
 from shared.wiring import services
 from tests.e2e.service import Service
-from tests.http.driving import Api, until
-from tests.http.streaming import JSON
+from tests.http.api_client import Api, until
+from tests.http.sse_client import JSON
 from tests.worker.driver import Message, Worker
 from tests.worker.extension import Endpoint, client_binding
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.driving import Api
+from tests.http.api_client import Api
 from tests.worker.driver import FailedError, Message, Worker
 from tests.worker.extension import Asked, Endpoint, Orchestration
 

@@ -1,4 +1,4 @@
-"""What schemathesis is told about the service that its description can't say: loaded as its hooks."""
+"""Hooks of schemathesis: what it must know about the service and the API description can't say."""
 
 import secrets
 from typing import Any, cast

@@ -20,9 +20,9 @@ from shared.domain.errors import FanoutUnavailableError
 from shared.settings import Settings, settings
 from shared.signalr import SignalRHub
 from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
-from tests.http.driving import Api, new_id, ok, refusal
-from tests.http.signalr import SignalR, running_signalr
-from tests.http.streaming import JSON
+from tests.http.api_client import Api, new_id, ok, refusal
+from tests.http.fake_signalr import SignalR, running_signalr
+from tests.http.sse_client import JSON
 from tests.local.hosted import App, hosted
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 import httpx2
 
-from tests.http.streaming import JSON, Frame, Stream
+from tests.http.sse_client import JSON, Frame, Stream
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0

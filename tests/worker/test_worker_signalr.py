@@ -27,7 +27,7 @@ async def test_with_signalr_it_follows_the_feed_on_its_own_and_gives_its_message
             assert isinstance(store, CosmosStore)
             cosmos = {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.database}
             env = {**os.environ, **cosmos, "SIGNALR_ENDPOINT": "http://127.0.0.1:1", "SIGNALR_HUB": "watchers"}
-            command = [sys.executable, "-m", "tests.worker.fanout_app"]
+            command = [sys.executable, "-m", "tests.worker.signalr_app"]
             run = await asyncio.to_thread(
                 subprocess.run, command, cwd=_ROOT, env=env, check=False, capture_output=True, text=True
             )
