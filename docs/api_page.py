@@ -6,9 +6,9 @@ import shlex
 from typing import Any, TypeAlias
 
 from docs.limits import limits_section
-from shared.api.description.openapi import document
 from shared.api.description.schemas import event_types
-from shared.api.edge.parameters import MOST_SEQUENCE
+from shared.api.edge.parameters import MAX_SEQUENCE
+from shared.api.resources import document
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -222,11 +222,11 @@ def _link(name: str) -> str:
 
 def _limits(schema: Schema) -> str:
     limits: list[str] = []
-    is_bounded = schema.get("maximum", 0) < MOST_SEQUENCE
+    is_bounded = schema.get("maximum", 0) < MAX_SEQUENCE
     if "maximum" in schema:
         limits.append(f"{schema['minimum']} to {schema['maximum']}" if is_bounded else f"from {schema['minimum']}")
     if "maxLength" in schema:
         limits.append(f"at most {schema['maxLength']} characters")
-    if schema.get("default") not in (None, {}, [], MOST_SEQUENCE):
+    if schema.get("default") not in (None, {}, [], MAX_SEQUENCE):
         limits.append(f"default {json.dumps(schema['default']).strip(chr(34))}")
     return f" ({', '.join(limits)})" if limits else ""

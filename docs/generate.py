@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from docs.api_page import anchor, api_page
-from shared.api.shapes.views import PRIVATE_FIELDS
+from shared.api.shapes.events import PRIVATE_FIELDS
 from shared.domain.events import (
     EventData,
     ForkedFrom,

@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from shared.api.description.openapi import document
-from shared.api.edge.parameters import MOST_KEY_LENGTH
-from shared.api.edge.requests import BODY_BYTES, MOST_LEVELS
-from shared.api.shapes.bodies import EVENT_BYTES, METADATA_BYTES, MOST_EVENTS, PROMPT_BYTES
+from shared.api.edge.parameters import MAX_KEY_LENGTH
+from shared.api.edge.requests import BODY_BYTES, MAX_LEVELS
+from shared.api.resources import document
+from shared.api.shapes.events import EVENT_BYTES, MAX_EVENTS
+from shared.api.shapes.messages import CONTENT_BYTES
 from shared.domain.ids import SESSION_ID_PATTERN
-from shared.domain.patch import MOST_OPERATIONS, PATCH_BYTES
+from shared.domain.patch import MAX_OPERATIONS, PATCH_BYTES
 from shared.domain.project_document import DOCUMENT_BYTES
+from shared.domain.session import METADATA_BYTES
 from shared.domain.values import ANSWER_BYTES, INLINE_RESPONSE_BYTES
-from shared.services.rooms import MOST_SESSIONS
+from shared.services.rooms import MAX_SESSIONS
 from shared.services.turns.submit import FULL_AT_BYTES
 from shared.settings import Settings
 
@@ -27,15 +29,15 @@ def _limits() -> list[tuple[str, str, str]]:
     invalid = "422 `invalid_request`"
     return [
         ("a body", _size(BODY_BYTES), "413 `too_large`"),
-        ("its nesting", f"{MOST_LEVELS} levels", invalid),
-        ("a message's text", f"{_size(PROMPT_BYTES)}, not blank", invalid),
+        ("its nesting", f"{MAX_LEVELS} levels", invalid),
+        ("a message's text", f"{_size(CONTENT_BYTES)}, not blank", invalid),
         ("`metadata`", f"{_size(METADATA_BYTES)} as JSON", invalid),
         ("names", f"{name['maxLength']} characters", invalid),
         ("your own `session_id`", f"{_code(SESSION_ID_PATTERN)}, but `.` and `..`", invalid),
-        ("events sent at once", f"1 to {MOST_EVENTS}, of {_size(EVENT_BYTES)} each", invalid),
+        ("events sent at once", f"1 to {MAX_EVENTS}, of {_size(EVENT_BYTES)} each", invalid),
         ("`event_type`", f"{_code(event_type['pattern'])}, but those of this service: next line", invalid),
         ("reserved `event_type`", _code(event_type["not"]["pattern"]), invalid),
-        ("`Idempotency-Key`", f"1 to {MOST_KEY_LENGTH} characters", invalid),
+        ("`Idempotency-Key`", f"1 to {MAX_KEY_LENGTH} characters", invalid),
         ("`Producer-Id`", f"1 to {producer['schema']['maxLength']} characters", invalid),
         ("`Producer-Id`, `-Epoch`, `-Seq`", "all three or none, and no `Idempotency-Key` beside them", invalid),
         (
@@ -47,7 +49,7 @@ def _limits() -> list[tuple[str, str, str]]:
         ("a project's document", _size(DOCUMENT_BYTES), "422 `invalid_document`"),
         (
             "the VibeCoder's patch",
-            f"{_size(PATCH_BYTES)}, {MOST_OPERATIONS} operations",
+            f"{_size(PATCH_BYTES)}, {MAX_OPERATIONS} operations",
             "told to the model; at last the turn fails with `invalid_patch`",
         ),
         ("a turn's answers together, a tool's response", _size(ANSWER_BYTES), "cut, and `truncated`"),
@@ -64,7 +66,7 @@ def _pages() -> list[str]:
         if "get" in methods
     ]
     head = ["", "| pages of | entries, by default | at most |", "| --- | --- | --- |"]
-    return [*head, *lists, f"| the `init` of a room | {MOST_SESSIONS} | {MOST_SESSIONS} |"]
+    return [*head, *lists, f"| the `init` of a room | {MAX_SESSIONS} | {MAX_SESSIONS} |"]
 
 
 def _reads(path: str, method: str) -> list[dict[str, Any]]:

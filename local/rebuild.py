@@ -11,7 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.api.shapes.views import MessageView, SessionView, as_json
+from shared.api.shapes.common import as_json
+from shared.api.shapes.messages import MessageView
+from shared.api.shapes.sessions import SessionView
 from shared.domain.export import ExportedEvent, ExportHeader
 from shared.domain.rebuild import ExportError, Rebuilt, rebuilt
 

@@ -231,19 +231,19 @@ class ProjectStore(Protocol):
 
 @dataclass(frozen=True)
 class Connection:
-    """Where a client connects to be told, and with what; the token is short-lived and for one client."""
+    """Where a client connects, and with which token. The token is short-lived and for one client."""
 
     url: str
     access_token: str
 
 
-class GroupHub(Protocol):
-    """A service that tells groups of connected clients."""
+class SignalR(Protocol):
+    """A service that sends messages to groups of connected clients."""
 
     async def admit(self, groups: Sequence[str]) -> Connection:
-        """Prepare a connection that hears these groups and no others.
+        """Prepare a connection that receives the messages of these groups and of no others.
 
-        Raises FanoutUnavailableError: the service doesn't answer, or doesn't admit the app.
+        Raises SignalRUnavailableError: the service does not answer, or does not admit the app.
         """
         ...
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 import pytest
 
 from shared.api.description.operations import operations
+from shared.api.resources import RESOURCES
 from tests.infra import rules
 from tests.infra.bicep import Template, members, text_of
 from tests.infra.given import ROOT, changed, files
@@ -165,9 +166,9 @@ def test_azure_yaml_says_what_azd_knows_and_names_the_service_that_is_tagged() -
 def test_app_service_lets_pass_without_a_token_what_the_app_answers_to_anyone() -> None:
     app = files()["app"]
     excluded = app.value(app.resources["authentication"].body)["properties"]["globalValidation"]["excludedPaths"]
-    is_open = {re.sub(r"{\w+}", "*", each.path) for each in operations() if each.description.is_open}
+    is_public = {re.sub(r"{\w+}", "*", each.path) for each in operations(RESOURCES) if each.description.is_public}
 
-    assert set(excluded) == is_open | {"/admin/host/synctriggers"}
+    assert set(excluded) == is_public | {"/admin/host/synctriggers"}
 
 
 NEEDED = ["host.json", "function_app.py", "requirements.txt"]

@@ -9,9 +9,10 @@ import azure.functions as func
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
 
-from changes import fanout as telling_signalr
+from changes.blueprint import change_feed_functions
 from local.errors import RefusedError
 from local.host.index import index_app, load
+from shared.settings import settings
 
 
 def new_app() -> df.DFApp:
@@ -101,8 +102,8 @@ def queue(app: Any) -> None:
     async def read(message: func.QueueMessage) -> None: ...
 
 
-def fanout(app: Any) -> None:
-    app.register_functions(telling_signalr.bp)
+def signalr_binding(app: Any) -> None:
+    app.register_functions(change_feed_functions(settings().model_copy(update={"signalr_endpoint": "http://signalr"})))
 
 
 def twice(app: Any) -> None:
@@ -143,7 +144,7 @@ def unreadable(app: Any) -> None:
         (other_context_name, "function orchestrate: bindings without a parameter: ctx"),
         (wrong_timer, "function tick: the annotation of timer is"),
         (entity, r"local host does not serve entityTrigger \(function counter\)"),
-        (fanout, r"local host does not serve signalR \(function broadcast\)"),
+        (signalr_binding, r"local host does not serve signalR \(function send_to_signalr\)"),
         (queue, r"local host does not serve queueTrigger \(function read\)"),
         (twice, "Function same does not have a unique function name"),
         (private_name, "function _private: the host takes names of"),

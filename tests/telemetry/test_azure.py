@@ -32,7 +32,7 @@ headers = [(b"traceparent", sys.argv[1].encode())]
 scope = {"type": "http", "method": "GET", "path": "/sessions", "headers": headers, "query_string": b""}
 req = Request({**scope, "path_params": {}})
 with request_span(req, trace_id_of(req)) as span:
-    span.answered(Response())
+    span.record_response(Response())
 """
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared import deadlines
-from shared.api.edge.framing import HEARTBEAT
 from shared.api.edge.parameters import MAX_WAIT_SECONDS
+from shared.api.edge.sse import HEARTBEAT
 from shared.settings import CLOUD, ONE_MACHINE, Settings, SettingsError, Timings, settings
 
 ROOT = Path(__file__).parents[2]

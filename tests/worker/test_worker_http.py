@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.api.edge import framing, sse
+from shared.api.edge import session_stream, sse
 from tests.http.api_client import Api
 from tests.worker.extension import Endpoint
 
@@ -95,7 +95,7 @@ async def test_a_client_that_leaves_ends_its_stream(
     session_id = await api.new_session()
     await api.begin(session_id, "a turn that nobody runs, so that the stream stays open")
     ended = asyncio.Event()
-    follow = sse.follow
+    follow = session_stream.follow
 
     async def observed(*arguments: Any) -> AsyncGenerator[Any]:
         try:
@@ -105,11 +105,11 @@ async def test_a_client_that_leaves_ends_its_stream(
         finally:
             ended.set()
 
-    monkeypatch.setattr(sse, "follow", observed)
+    monkeypatch.setattr(session_stream, "follow", observed)
 
     async with api.stream(session_id) as stream:
         await stream.until("run.start")
         assert not ended.is_set()
 
-    async with asyncio.timeout(framing.HEARTBEAT.total_seconds() / 3):  # sooner than the next write would fail
+    async with asyncio.timeout(sse.HEARTBEAT.total_seconds() / 3):  # sooner than the next write would fail
         await ended.wait()
