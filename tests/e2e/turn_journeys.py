@@ -2,7 +2,7 @@
 
 from tests.e2e.service import Service
 from tests.http.api_client import ok, refusal
-from tests.http.sse_client import JSON, Frame, Stream, ids, names, written
+from tests.http.sse_client import JSON, Frame, Stream, ids, names, text_of
 
 _LONG = "Write a very long story, of three thousand words at least."
 _DRAW = 'call draw_lots {"names": ["Ann"], "count": 1}'
@@ -33,7 +33,7 @@ async def _answer_everywhere(service: Service, message: JSON) -> str:
         ok(await http.get(f"/messages/{message['message_id']}"))["answer"],
         ok(await http.get(f"/sessions/{session_id}/messages"))[-1]["answer"],
         ok(await http.get(f"/sessions/{session_id}/result"))["result"],
-        written(await service.api.read(session_id)),
+        text_of(await service.api.read(session_id)),
     ]
     assert len(set(answers)) == 1, answers
     return answers[0]
@@ -50,13 +50,13 @@ async def leave_a_stream_and_resume_it(service: Service) -> None:
     path = f"/api/sessions/{session_id}/stream"  # the same stream under its other address
     async with api.http.stream("GET", path, headers={"last-event-id": seen[-1].cursor}) as response:
         assert response.status_code == 200
-        seen += await Stream(response).rest()
+        seen += await Stream(response).read_to_end()
 
     assert names(seen)[-2:] == ["run.complete", "done"]
     first = ids(seen)[0] or 0
     assert ids(seen) == list(range(first, first + len(seen) - 1))
     (message,) = ok(await api.http.get(f"/sessions/{session_id}/messages"))
-    assert written(seen) == message["answer"]
+    assert text_of(seen) == message["answer"]
 
 
 async def repeat_a_post_with_its_idempotency_key(service: Service) -> None:
@@ -150,5 +150,5 @@ async def cancel_a_turn(service: Service) -> None:
 
     assert (receipt["status"], receipt["turn_id"]) == ("cancelled", message["turn_id"])
     assert receipt["message"]["answer"]
-    assert written(await api.read(session_id)) == receipt["message"]["answer"]
+    assert text_of(await api.read(session_id)) == receipt["message"]["answer"]
     assert ok(await api.cancel(session_id))["status"] == "idle"

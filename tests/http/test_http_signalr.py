@@ -238,7 +238,7 @@ async def test_the_apps_token_is_never_sent_unencrypted() -> None:
     await client.close()
 
 
-async def test_the_user_of_a_connection_is_random_and_stays_in_its_groups_longer_than_its_token(
+async def test_the_user_of_a_connection_is_random_and_its_membership_outlasts_its_token(
     app: SignalRApp,
 ) -> None:
     session_id = await app.new_session(ME)
