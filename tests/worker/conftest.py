@@ -1,4 +1,4 @@
-"""One worker for all tests of this folder, in the virtual environment that has it; elsewhere `test_worker.py` alone."""
+"""One worker for all tests of this folder. Without the worker's environment only `test_worker.py` is collected."""
 
 import importlib.util
 from collections.abc import AsyncGenerator, Generator
@@ -28,7 +28,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
-    """The app's environment: a scripted model of twenty tokens, and a folder of its own."""
+    """The app's environment: a scripted model of twenty tokens, and an own data folder."""
     with pytest.MonkeyPatch.context() as environment, ModelServer() as model:
         for name in Settings.model_fields:
             environment.delenv(name.upper(), raising=False)
@@ -53,7 +53,7 @@ def api(worker: Worker) -> Api:
 
 @pytest.fixture
 async def durable(worker: Worker) -> AsyncGenerator[Endpoint]:
-    """What the durable clients of the app's functions talk to."""
+    """The endpoint that the durable clients of the app's functions call."""
     async with durable_endpoint() as (endpoint, worker.durable_client):
         yield endpoint
 

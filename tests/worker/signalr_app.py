@@ -1,6 +1,6 @@
-"""The app with Cosmos DB and SignalR on the worker, in a process of its own: an app can be indexed once only.
+"""The app with Cosmos DB and SignalR on the worker. It needs its own process: an app can be indexed only once.
 
-Prints what the worker tells the host of `broadcast`, and what that gives the host for a new session.
+It prints the bindings of `send_to_signalr`, and what the function passes to the host for a new session.
 """
 
 import asyncio
@@ -16,21 +16,23 @@ from tests.worker.driver import Message, running_worker
 
 async def main() -> None:
     async with running_worker(Path(__file__).parents[2]) as worker:
-        # A project's name may be one that Cosmos DB can't look up.
+        # This project id can't be the id of a Cosmos DB document.
         session = {"session_id": "demo", "project_id": "my\\label/?#"}
         created = await worker.http.post("/sessions", json=session)
         assert created.status_code == 201, created.text
         chunks = await services().log.read(SessionId("demo"), 0, 10)
-        fed = Message(string=json.dumps([chunk_item(chunk) for chunk in chunks]))
-        told = await worker.outputs("broadcast", fed)
-        nothing = await worker.outputs("broadcast", Message(string=json.dumps([{"id": "state", "kind": "state"}])))
-        said: dict[str, Any] = {
-            "bindings": worker.functions["broadcast"].bindings,
-            "told": {name: vars(data) for name, data in told.items()},
-            "nothing": {name: vars(data) for name, data in nothing.items()},
+        feed = Message(string=json.dumps([chunk_item(chunk) for chunk in chunks]))
+        outputs = await worker.outputs("send_to_signalr", feed)
+        without_chunks = await worker.outputs(
+            "send_to_signalr", Message(string=json.dumps([{"id": "state", "kind": "state"}]))
+        )
+        result: dict[str, Any] = {
+            "bindings": worker.functions["send_to_signalr"].bindings,
+            "outputs": {name: vars(data) for name, data in outputs.items()},
+            "outputs_without_chunks": {name: vars(data) for name, data in without_chunks.items()},
         }
         await services().log.close()
-    print(json.dumps(said))  # noqa: T201
+    print(json.dumps(result))  # noqa: T201
 
 
 asyncio.run(main())
