@@ -27,7 +27,7 @@ class SigningKey:
         )
 
     @property
-    def published(self) -> dict[str, Any]:
+    def public_jwk(self) -> dict[str, Any]:
         public = self.private.public_key()
         jwk = RSAAlgorithm.to_jwk(public) if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm.to_jwk(public)
         return {**json.loads(jwk), "kid": self.key_id, "use": "sig"}
@@ -48,7 +48,7 @@ class Issuer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.requests += 1
-                body = json.dumps({"keys": [key.published for key in issuer.keys]}).encode()
+                body = json.dumps({"keys": [key.public_jwk for key in issuer.keys]}).encode()
                 self.send_response(500 if issuer.is_broken else 200)
                 self.end_headers()
                 self.wfile.write(b"broken" if issuer.is_broken else body)

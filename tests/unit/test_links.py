@@ -1,4 +1,4 @@
-"""Every link between the pages leads somewhere: the file is there, and the heading, by GitHub's rules."""
+"""Every link between the pages has a target: the file exists, and so does the heading, by GitHub's rules."""
 
 import re
 from collections import Counter
@@ -13,14 +13,14 @@ _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
-def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+def test_every_link_of_a_page_has_a_target(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", _prose(page))
 
-    assert [link for link in links if "://" not in link and not _leads(page, link)] == []
+    assert [link for link in links if "://" not in link and not _has_target(page, link)] == []
 
 
 @pytest.mark.parametrize(
-    ("link", "leads"),
+    ("link", "has_target"),
     [
         ("#shapes", True),
         ("#shape", False),
@@ -32,11 +32,11 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         ("deployment.md", False),
     ],
 )
-def test_a_dead_link_is_told_from_others(link: str, leads: bool) -> None:
-    assert _leads(_ROOT / "docs" / "api.md", link) is leads
+def test_a_dead_link_is_recognised(link: str, has_target: bool) -> None:
+    assert _has_target(_ROOT / "docs" / "api.md", link) is has_target
 
 
-def _leads(page: Path, link: str) -> bool:
+def _has_target(page: Path, link: str) -> bool:
     name, _, anchor = link.partition("#")
     target = page.parent / name if name else page
     return target.exists() and (not anchor or anchor in _anchors(target))
@@ -44,7 +44,7 @@ def _leads(page: Path, link: str) -> bool:
 
 @cache
 def _anchors(page: Path) -> frozenset[str]:
-    """Lower case, without punctuation, spaces as hyphens; a heading that comes again gets a number."""
+    """The anchors of a page: lower case, no punctuation, hyphens for spaces; a repeated heading gets a number."""
     seen: Counter[str] = Counter()
     anchors: set[str] = set()
     for heading in re.findall(r"^#{1,6} +(.+?) *$", _prose(page), re.MULTILINE):
@@ -56,5 +56,5 @@ def _anchors(page: Path) -> frozenset[str]:
 
 
 def _prose(page: Path) -> str:
-    """The page without its blocks of code."""
+    """The text of the page without code blocks."""
     return _FENCED.sub("", page.read_text("utf-8"))
