@@ -124,7 +124,7 @@ def _split(frames: Sequence[RoomFrame], max_bytes: int) -> list[list[RoomFrame]]
     parts: list[list[RoomFrame]] = []
     left = 0
     for each in frames:
-        frame = each if _size(each) <= max_bytes else _without_content(each)
+        frame = each if _size(each) <= max_bytes else _with_ids_only(each)
         size = _size(frame)
         if size > left:
             parts.append([])
@@ -134,7 +134,7 @@ def _split(frames: Sequence[RoomFrame], max_bytes: int) -> list[list[RoomFrame]]
     return parts
 
 
-def _without_content(frame: RoomFrame) -> RoomFrame:
+def _with_ids_only(frame: RoomFrame) -> RoomFrame:
     """What is sent for a frame that alone is too large: the ids of what clients can read from the API."""
     data: dict[str, Any] = json.loads(frame.get("data", "{}"))
     return {**frame, "data": json.dumps(_ids_of(data), separators=(",", ":"))}

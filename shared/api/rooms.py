@@ -25,7 +25,7 @@ bp = df.Blueprint()
 _CURSOR = r"^[0-9]{1,18}(~[0-9]{1,4})?$"
 _AFTER = Text("after", "cursor: the `id:` of a frame, or 0 for everything that the room keeps", pattern=_CURSOR)
 _LAST_EVENT_ID = Text(
-    "last-event-id", "the last `id:` you received; overrides `after`", place="header", pattern=_CURSOR
+    "last-event-id", "the last `id:` you received; overrides `after`", location="header", pattern=_CURSOR
 )
 _PROJECT_EXAMPLE = """: open
 

@@ -103,7 +103,7 @@ def _path_parameter(name: str) -> Schema:
 def _parameter(parameter: Parameter) -> Schema:
     return {
         "name": parameter.name,
-        "in": parameter.place,
+        "in": parameter.location,
         "description": parameter.description,
         "schema": parameter.schema,
     }

@@ -1,4 +1,4 @@
-"""The edge of every HTTP function. Only here callers are identified, traces attached, and errors made problems."""
+"""The edge of every HTTP function. Only this module identifies callers, attaches traces, and answers with problems."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps

@@ -16,7 +16,7 @@ class Parameter:
     name: str
     description: str
     _: KW_ONLY
-    place: Literal["query", "header"] = "query"
+    location: Literal["query", "header"] = "query"
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -31,7 +31,7 @@ class Parameter:
     def error(self, expected: str) -> InvalidRequestError:
         """The error for a value that is not as `expected`."""
         detail = f"{self.name} must be {expected}"
-        pointer = f"?{self.name}" if self.place == "query" else ""
+        pointer = f"?{self.name}" if self.location == "query" else ""
         return InvalidRequestError(f"{detail}.", (FieldProblem(pointer, detail),))
 
 
@@ -123,7 +123,11 @@ AFTER = Integer(
     "after", "cursor: read the events after this sequence; 0 is the beginning", default=0, maximum=MAX_SEQUENCE
 )
 LAST_EVENT_ID = Integer(
-    "last-event-id", "the last `id:` you received; overrides `after`", place="header", default=0, maximum=MAX_SEQUENCE
+    "last-event-id",
+    "the last `id:` you received; overrides `after`",
+    location="header",
+    default=0,
+    maximum=MAX_SEQUENCE,
 )
 PAGE_LIMIT = Integer("limit", "the maximum number of entries", default=50, minimum=1, maximum=200)
 PAGE_CURSOR = Text("cursor", "the `next_cursor` of the previous page")
@@ -137,26 +141,26 @@ SESSION_LISTING = (STATUS, AGENT_NAME, ARCHIVED, METADATA, PAGE_LIMIT, PAGE_CURS
 PREFER = Text(
     "prefer",
     f"`wait=N` (seconds, at most {MAX_WAIT_SECONDS}), `respond-async`, or both (RFC 7240)",
-    place="header",
+    location="header",
 )
 IDEMPOTENCY_KEY = Text(
     "idempotency-key",
     "a retry with the same key and body returns the result of the first request; kept for 24 hours",
-    place="header",
+    location="header",
     pattern=r"\S",
     max_length=MAX_KEY_LENGTH,
 )
-TRACEPARENT = Text("traceparent", "W3C trace context: the trace of the request", place="header")
-IF_MATCH = Text("if-match", "change only this version, named by its `etag`; otherwise 412", place="header")
-IF_NONE_MATCH = Text("if-none-match", "the `etag` of the version you have", place="header")
+TRACEPARENT = Text("traceparent", "W3C trace context: the trace of the request", location="header")
+IF_MATCH = Text("if-match", "change only this version, named by its `etag`; otherwise 412", location="header")
+IF_NONE_MATCH = Text("if-none-match", "the `etag` of the version you have", location="header")
 
-TRACE_ID = Text("x-trace-id", "the trace of the request", place="header", pattern="^[0-9a-f]{32}$")
-SESSION_ID = Text("x-session-id", "the session of the request", place="header")
-LOCATION = Text("location", "where to read the result", place="header")
-PREFERENCE_APPLIED = Text("preference-applied", "the preferences that were followed", place="header")
+TRACE_ID = Text("x-trace-id", "the trace of the request", location="header", pattern="^[0-9a-f]{32}$")
+SESSION_ID = Text("x-session-id", "the session of the request", location="header")
+LOCATION = Text("location", "where to read the result", location="header")
+PREFERENCE_APPLIED = Text("preference-applied", "the preferences that were followed", location="header")
 REPLAYED = Choice(
-    "idempotency-replayed", "an earlier request with the same key did the work", place="header", allowed=("true",)
+    "idempotency-replayed", "an earlier request with the same key did the work", location="header", allowed=("true",)
 )
-RETRY_AFTER = Integer("retry-after", "try again after this many seconds", place="header", default=2, maximum=3600)
-NEXT_PAGE = Text("link", 'the next page, with `rel="next"`', place="header")
-ETAG = Text("etag", "the version of this answer", place="header")
+RETRY_AFTER = Integer("retry-after", "try again after this many seconds", location="header", default=2, maximum=3600)
+NEXT_PAGE = Text("link", 'the next page, with `rel="next"`', location="header")
+ETAG = Text("etag", "the version of this answer", location="header")

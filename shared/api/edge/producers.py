@@ -21,21 +21,21 @@ _MAX_NAME_LENGTH = 256
 PRODUCER_ID = Text(
     "producer-id",
     "the producer's name in this session; needs the two other headers",
-    place="header",
+    location="header",
     pattern=r"\S",
     max_length=_MAX_NAME_LENGTH,
 )
 PRODUCER_EPOCH = Integer(
     "producer-epoch",
     "one more with each restart of the producer; requests of an older epoch are refused",
-    place="header",
+    location="header",
     default=0,
     maximum=MAX_SEQUENCE,
 )
 PRODUCER_SEQ = Integer(
     "producer-seq",
     "the number of the request in its epoch, from 0; a repeat returns the sequences of the first time",
-    place="header",
+    location="header",
     default=0,
     maximum=MAX_SEQUENCE,
 )

@@ -9,7 +9,7 @@ from azurefunctions.extensions.http.fastapi import StreamingResponse
 
 from shared.api.edge.sse import frame, paced, stream_response
 from shared.api.shapes.common import as_json
-from shared.api.shapes.rooms import Content, RoomRenderer
+from shared.api.shapes.rooms import FrameBody, RoomRenderer
 from shared.domain.rooms import RoomEntry
 from shared.domain.session import SessionState
 
@@ -27,9 +27,9 @@ class RoomFrames:
         """The entry's frames. The last one's id is the entry's cursor; the others are numbered from the one before."""
         encoded = self._encoded.get(entry)
         if encoded is None:
-            contents = await self._renderer.render(entry)
-            ids = [f"{entry.before}~{number}" for number in range(1, len(contents))] + [entry.cursor]
-            encoded = [_frame(frame_id, content) for frame_id, content in zip(ids, contents, strict=False)]
+            bodies = await self._renderer.render(entry)
+            ids = [f"{entry.before}~{number}" for number in range(1, len(bodies))] + [entry.cursor]
+            encoded = [_frame(frame_id, body) for frame_id, body in zip(ids, bodies, strict=False)]
             self._encoded[entry] = encoded
         return encoded
 
@@ -74,6 +74,6 @@ class _Delivery:
         return b""
 
 
-def _frame(frame_id: str, content: Content) -> bytes:
-    name = None if content.name is None else content.name.encode()
-    return frame(frame_id.encode(), as_json(content.data), name)
+def _frame(frame_id: str, body: FrameBody) -> bytes:
+    name = None if body.name is None else body.name.encode()
+    return frame(frame_id.encode(), as_json(body.data), name)

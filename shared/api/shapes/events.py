@@ -88,7 +88,7 @@ def event_data(session_id: SessionId, event: Event) -> dict[str, Any]:
         case MessageDelta(step=step, attempt=attempt, text=text):  # nine events of ten: spared the general path
             return {"step": step, "attempt": attempt, "text": text, **ids}
         case Outside(fields=fields):
-            # `origin` is repeated here: in a frame, nothing else tells readers that the turn did not write it.
+            # `origin` is repeated here: nothing else in a frame shows that the turn did not write it.
             return {**fields, **ids, "origin": "outside"}
         case SessionUpdated(changes=changes):
             return {**changes, **ids}

@@ -1,4 +1,4 @@
-"""Events in the older, flat form: each names its session, and its fields stand beside its type."""
+"""Events in the older, flat form: each names its session, and its fields are beside its type."""
 
 from typing import Any, Literal
 

@@ -27,8 +27,8 @@ class RoomFrame(TypedDict, total=False):
     data: str
 
 
-class Content(NamedTuple):
-    """What a frame says, before it has an id. `name` is None in the room of an owner."""
+class FrameBody(NamedTuple):
+    """A frame that has no id yet. `name` is None in the room of an owner."""
 
     name: str | None
     data: Mapping[str, Any]
@@ -42,8 +42,8 @@ class RoomRenderer:
         self._sessions = sessions
         self._is_named = is_named
 
-    async def render(self, entry: RoomEntry) -> list[Content]:
-        """The contents of the entry's frames, in order."""
+    async def render(self, entry: RoomEntry) -> list[FrameBody]:
+        """The bodies of the entry's frames, in order."""
         session_id = entry.session_id
         wanted = [event for event in entry.events if not self._is_named or event.type in PROJECT_EVENTS]
         events = [self._of_event(session_id, event) for event in await load_texts(self._log, session_id, wanted)]
@@ -53,15 +53,15 @@ class RoomRenderer:
         deleted = [self._of_session("session_deleted", {"session_id": session_id})] if entry.deletes else []
         return [*created, *events, *updated, *deleted]
 
-    async def render_init(self, cursor: str, sessions: Sequence[SessionState]) -> Content:
-        """The content of the first frame of a stream without a cursor."""
+    async def render_init(self, cursor: str, sessions: Sequence[SessionState]) -> FrameBody:
+        """The body of the first frame of a stream without a cursor."""
         views = [await view_session(self._sessions, state) for state in sessions]
         return self._of_session("init", {"sessions": views, "cursor": cursor})
 
-    def _of_session(self, name: str, data: Mapping[str, Any]) -> Content:
-        return Content(name, data) if self._is_named else Content(None, {"type": name, **data})
+    def _of_session(self, name: str, data: Mapping[str, Any]) -> FrameBody:
+        return FrameBody(name, data) if self._is_named else FrameBody(None, {"type": name, **data})
 
-    def _of_event(self, session_id: SessionId, event: Event) -> Content:
+    def _of_event(self, session_id: SessionId, event: Event) -> FrameBody:
         if self._is_named:
-            return Content(event.type, {**event_data(session_id, event), "sequence": event.sequence})
-        return Content(None, {"type": "event", "data": envelope(session_id, event)})
+            return FrameBody(event.type, {**event_data(session_id, event), "sequence": event.sequence})
+        return FrameBody(None, {"type": "event", "data": envelope(session_id, event)})
