@@ -1,12 +1,11 @@
-"""The function app: registers every blueprint, and prepares the process."""
+"""The function app: registers every function, and prepares the process."""
 
 import azure.durable_functions as df
 import azure.functions as func
 
-from changes import blueprint as changes
-from changes import fanout as telling_signalr
+from changes.blueprint import change_feed_functions
 from orchestrations.blueprint import bp as orchestrations
-from shared.api.description.operations import RESOURCES
+from shared.api.resources import RESOURCES
 from shared.settings import settings
 from shared.startup import start_up
 
@@ -14,9 +13,7 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 for blueprint in (orchestrations, *(module.bp for module in RESOURCES)):
     app.register_functions(blueprint)
-if settings().cosmos_endpoint is not None:  # there is no change feed without Cosmos DB
-    app.register_functions(changes.bp)
-if settings().signalr_endpoint is not None:
-    app.register_functions(telling_signalr.bp)
+if settings().cosmos_endpoint is not None:  # only Cosmos DB has a change feed
+    app.register_functions(change_feed_functions(settings()))
 
 start_up()

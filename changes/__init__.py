@@ -1,1 +1,1 @@
-"""Functions that follow the change feed of the sessions' container."""
+"""The functions that follow the change feed of the sessions' container: they write rooms and send to SignalR."""

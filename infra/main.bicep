@@ -216,7 +216,7 @@ module scheduler 'modules/scheduler.bicep' = if (durableBackend == 'azureManaged
   }
 }
 
-module fanout 'modules/signalr.bicep' = if (signalr != 'none') {
+module signalrService 'modules/signalr.bicep' = if (signalr != 'none') {
   scope: group
   params: {
     name: 'signalr-${token}'
@@ -290,7 +290,7 @@ module app 'modules/app.bicep' = {
     insightsConnectionString: monitoring.outputs.connectionString
     cosmosEndpoint: cosmos.outputs.endpoint
     cosmosDatabase: cosmos.outputs.database
-    signalrEndpoint: signalr == 'none' ? '' : fanout!.outputs.endpoint
+    signalrEndpoint: signalr == 'none' ? '' : signalrService!.outputs.endpoint
     taskHub: taskHub
     schedulerEndpoint: durableBackend == 'azureManaged' ? scheduler!.outputs.endpoint : ''
     openaiBaseUrl: empty(openaiBaseUrl) ? openai!.outputs.baseUrl : openaiBaseUrl

@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.api.shapes.views import MessageView, SessionView, as_json
+from shared.api.shapes.common import as_json
+from shared.api.shapes.messages import MessageView
+from shared.api.shapes.sessions import SessionView
 from shared.domain.chunks import Chunk, Event
 from shared.domain.documents import Message, Step
 from shared.domain.events import (

@@ -7,9 +7,8 @@ from functools import cache, cached_property
 
 from shared.domain.errors import NotSupportedError
 from shared.models.unconfigured import UnconfiguredModelClient
-from shared.ports import GroupHub, ModelClient
+from shared.ports import ModelClient, SignalR
 from shared.services.export import Exports
-from shared.services.fanout import Fanout
 from shared.services.fork import Forks
 from shared.services.history import History
 from shared.services.memory import Memories
@@ -161,17 +160,12 @@ class Services:
         return Vibecoding(self.project_store, self.clock)
 
     @cached_property
-    def hub(self) -> GroupHub:
+    def signalr(self) -> SignalR:
         """Raises NotSupportedError: no SignalR service is configured."""
         if self.settings.signalr_endpoint is None:
             raise NotSupportedError("SignalR is not set up here: set SIGNALR_ENDPOINT, or read the streams.")
         module = importlib.import_module("shared.signalr")
-        return module.SignalRHub(self.settings.signalr_endpoint, self.settings.signalr_hub)
-
-    @cached_property
-    def fanout(self) -> Fanout:
-        """Raises NotSupportedError: no SignalR service is configured."""
-        return Fanout(self.hub, self.sessions, self.projects)
+        return module.SignalRClient(self.settings.signalr_endpoint, self.settings.signalr_hub)
 
     async def model(self) -> ModelClient:
         """The model client. Its first use imports the SDK and reads certificates: on a thread, so nothing waits."""

@@ -19,7 +19,7 @@ from datetime import timedelta
 from bench.cost import prices
 from bench.cost.charges import STRONG_QUERY, replace_charge, strong_read_charge
 from bench.cost.turns import Turn
-from changes.trigger import LEASE_ACQUIRE_INTERVAL, LEASE_RENEW_INTERVAL, POLL_DELAY
+from changes.blueprint import LEASE_ACQUIRE_INTERVAL, LEASE_RENEW_INTERVAL, POLL_DELAY
 
 _LEASE_BYTES = 512
 """Approximate: every item smaller than 1 KB is charged as 1 KB."""

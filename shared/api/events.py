@@ -1,4 +1,4 @@
-"""HTTP functions of the log: read it in pages, stream it, append to it from outside."""
+"""HTTP functions of events: read the log in pages, export it, append to it from outside, stream it."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -19,42 +19,42 @@ from shared.api.edge.parameters import (
     Flag,
     Integer,
 )
-from shared.api.edge.principal import APPENDING, WRITING, caller
-from shared.api.edge.producers import ONCE_ONLY, REFUSES_REPEATS, once_only
-from shared.api.edge.requests import parsed_events, read_bytes
-from shared.api.edge.responses import no_content, ok
-from shared.api.edge.sse import EXAMPLE, StreamOptions, ending, event_stream
-from shared.api.exporting import EXPORT_EXAMPLE, NDJSON, export_response
-from shared.api.sessions import session_id_of
-from shared.api.shapes.bodies import MAX_EVENTS, OutsideEvent
-from shared.api.shapes.receipts import AppendReceipt, EventPage
-from shared.api.shapes.views import entry_view
+from shared.api.edge.principal import APPENDING, WRITING, caller_of
+from shared.api.edge.producers import ONCE_ERRORS, ONCE_HEADERS, once_key
+from shared.api.edge.requests import parse_events, read_bytes, session_id_of
+from shared.api.edge.responses import NDJSON, export_response, no_content, ok, replay_header
+from shared.api.edge.session_stream import EXAMPLE, StreamOptions, end_reason, session_stream
+from shared.api.shapes.events import MAX_EVENTS, AppendReceipt, EventPage, OutsideEvent, entry_view
 from shared.domain.errors import SessionArchivedError, SessionNotFoundError
+from shared.domain.session import SessionState
 from shared.services.history import PageQuery
 from shared.wiring import services
 
 bp = df.Blueprint()
 
-_LIMIT = Integer("limit", "how many at most", default=100, least=1, most=1000)
-_BEFORE = Integer("before", "only events earlier than this sequence", default=MAX_SEQUENCE, most=MAX_SEQUENCE)
-_ORDER = Choice("order", "`desc`: the newest first", allowed=("asc", "desc"), default="asc")
+_LIMIT = Integer("limit", "the maximum number of entries", default=100, minimum=1, maximum=1000)
+_BEFORE = Integer("before", "only events before this sequence", default=MAX_SEQUENCE, maximum=MAX_SEQUENCE)
+_ORDER = Choice("order", "`desc`: newest first", allowed=("asc", "desc"), default="asc")
 _COALESCE = Flag(
-    "coalesce",
-    "join deltas per step and attempt, and leave out attempts that a later one made void",
-    default=True,
+    "coalesce", "join the deltas of each attempt, and leave out attempts that a later one replaced", default=True
 )
-_FROM = Choice("from", "`turn`: from the start of the active turn; 204 when there is none", allowed=("turn",))
-_FOLLOW = Flag("follow", "go on to later turns", default=False)
+_FROM = Choice("from", "`turn`: from the start of the active turn; 204 if no turn is active", allowed=("turn",))
+_FOLLOW = Flag("follow", "continue with later turns", default=False)
 _FORMAT = Choice(
     "format",
-    "`named`: frames with `event:`, and the event's `data`; `envelope`: the whole event as `data:`",
+    "`named`: frames with `event:` and the event's `data`; `envelope`: unnamed frames with the whole event",
     allowed=("named", "envelope"),
     default="named",
 )
 _TYPES = CommaList("types", "only events of these types; `*` stands for any text, as in `tool_call.*`")
-_READ_STREAM = describes(
-    Answer(200, "Frames, until `done` or a planned end", media_type=EVENT_STREAM, example=EXAMPLE),
-    Answer(204, "Nothing to come: an `EventSource` stops reconnecting"),
+_EXPORT_EXAMPLE = """\
+{"format":"turnlog-export","version":1,"session_id":"demo","epoch":1,"head":1,"exported_at":"2026-11-01T12:00:00Z"}
+{"sequence":1,"timestamp":"2026-11-01T12:00:00Z","data":{"type":"session.created","thread_id":"thread_demo","owner":\
+"local","metadata":{}},"type":"session.created","writer":"8f14e45fceea167a"}
+"""
+_STREAM = describes(
+    Answer(200, "Frames, up to `done` or a planned end", media_type=EVENT_STREAM, example=EXAMPLE),
+    Answer(204, "Nothing more will come; an `EventSource` stops reconnecting"),
     reads=(AFTER, _FROM, _FOLLOW, _FORMAT, _TYPES, LAST_EVENT_ID),
     refuses=(SessionNotFoundError,),
 )
@@ -68,29 +68,29 @@ _READ_STREAM = describes(
     refuses=(SessionNotFoundError,),
 )
 async def list_events(req: Request) -> Response:
-    """A page of the log from either end. A joined delta has `first_sequence`; its `sequence` is that of the last one.
+    """Read a page of the log from either end. A joined delta has its last `sequence`, and its first `first_sequence`.
 
-    `next_cursor` is the next page's `after`, or its `before` with `order=desc`. A page may hold fewer events than
-    `limit`, even none, and have a next one.
+    `next_cursor` is the `after` of the next page; with `order=desc` it is the `before`. A page may have fewer events
+    than `limit`, even none, although there is a next page.
     """
-    query, who, session_id = req.query_params, caller(req), session_id_of(req)
+    query, caller, session_id = req.query_params, caller_of(req), session_id_of(req)
     wanted = PageQuery(
-        after=AFTER.of(query),
-        before=_BEFORE.of(query),
-        limit=_LIMIT.of(query),
-        newest=_ORDER.of(query) == "desc",
-        types=_TYPES.of(query),
-        coalesce=_COALESCE.of(query) is not False,
+        after=AFTER.read(query),
+        before=_BEFORE.read(query),
+        limit=_LIMIT.read(query),
+        newest=_ORDER.read(query) == "desc",
+        types=_TYPES.read(query),
+        coalesce=_COALESCE.read(query) is not False,
     )
 
-    page = await services().history.page(who.owner, session_id, wanted)
+    page = await services().history.page(caller.owner, session_id, wanted)
 
     body: EventPage = {
         "events": [entry_view(session_id, entry) for entry in page.entries],
         "next_cursor": page.next_cursor,
         "head": page.head,
         "session_id": session_id,
-        "trace_id": who.trace_id,
+        "trace_id": caller.trace_id,
     }
     return ok(body)
 
@@ -98,14 +98,14 @@ async def list_events(req: Request) -> Response:
 @bp.route("sessions/{session_id}/export", methods=["GET"])
 @endpoint
 @describes(
-    Answer(200, "A header, then an event a line", media_type=NDJSON, example=EXPORT_EXAMPLE),
+    Answer(200, "A header, then one event per line", media_type=NDJSON, example=_EXPORT_EXAMPLE),
     refuses=(SessionNotFoundError,),
 )
 async def export_session(req: Request) -> Response:
-    """The whole log as lines of JSON, from which state, usage and messages can be rebuilt."""
-    who, session_id = caller(req), session_id_of(req)
+    """Export the whole log as lines of JSON. State, usage and messages can be rebuilt from it."""
+    caller, session_id = caller_of(req), session_id_of(req)
 
-    header = await services().exports.header(who.owner, session_id)
+    header = await services().exports.header(caller.owner, session_id)
 
     return export_response(header, services().exports.events(header))
 
@@ -113,72 +113,80 @@ async def export_session(req: Request) -> Response:
 @bp.route("sessions/{session_id}/events", methods=["POST"])
 @endpoint
 @describes(
-    Answer(201, "They are in the log", AppendReceipt),
+    Answer(201, "The events are appended", AppendReceipt),
     Answer(
-        200, "An earlier request with this key, or of this producer, appended them", AppendReceipt, headers=(REPLAYED,)
+        200,
+        "An earlier request with this key, or with this number of the producer, appended them",
+        AppendReceipt,
+        headers=(REPLAYED,),
     ),
     takes=OutsideEvent | Annotated[list[OutsideEvent], Field(min_length=1, max_length=MAX_EVENTS)],
-    reads=ONCE_ONLY,
-    refuses=(SessionNotFoundError, SessionArchivedError, *REFUSES_REPEATS),
+    reads=ONCE_HEADERS,
+    refuses=(SessionNotFoundError, SessionArchivedError, *ONCE_ERRORS),
     scopes=(APPENDING, WRITING),
 )
 async def append_events(req: Request) -> Response:
-    """Append an event of another producer, or a list of them, all or none."""
-    who, session_id, body = caller(req), session_id_of(req), await read_bytes(req)
-    sent = parsed_events(body, session_id)
-
+    """Append an event of another producer, or a list of events: all of them or none."""
+    caller, session_id, body = caller_of(req), session_id_of(req), await read_bytes(req)
+    sent = parse_events(body, session_id)
     events = [(event.event_type, event.fields) for event in sent]
-    appended = await services().events.append(who.owner, session_id, events, who.trace_id, once_only(req, body))
 
-    status, headers = (200, {"idempotency-replayed": "true"}) if appended.replayed else (201, {})
+    appended = await services().events.append(caller.owner, session_id, events, caller.trace_id, once_key(req, body))
+
     receipt: AppendReceipt = {
         "sequences": list(appended.sequences),
         "session_id": session_id,
-        "trace_id": who.trace_id,
+        "trace_id": caller.trace_id,
     }
-    return ok(receipt, status, headers)
+    return ok(receipt, 200 if appended.replayed else 201, replay_header(replayed=appended.replayed))
 
 
 @bp.route("sessions/{session_id}/stream", methods=["GET"])
 @endpoint
-@_READ_STREAM
+@_STREAM
 async def stream_session(req: Request) -> Response:
-    """The session's log as server-sent events: replayed from a cursor, then followed.
+    """Stream the session's log as server-sent events: first what is there after the cursor, then what comes.
 
-    Watch it with `curl -sN http://127.0.0.1:7071/sessions/demo/stream`: the page at `/api/docs` shows a stream only
-    when it has ended. One that ends without `done` is to be resumed, with the last `id:` as `last-event-id`.
+    Watch it with `curl -sN http://127.0.0.1:7071/sessions/demo/stream`; the page at `/api/docs` shows a stream only
+    after its end. If a stream ends without `done`, resume it with the last `id:` as `last-event-id`.
     """
     return await _stream(req)
 
 
 @bp.route("api/sessions/{session_id}/stream", methods=["GET"])
 @endpoint
-@_READ_STREAM
+@_STREAM
 async def stream_session_under_api(req: Request) -> Response:
-    """The same, where the requirement documents look for it."""
+    """The same stream at the path that the requirement documents name."""
     return await _stream(req)
 
 
 async def _stream(req: Request) -> Response:
-    query, session_id = req.query_params, session_id_of(req)
-    state = await services().sessions.get(caller(req).owner, session_id)
-    follows, form = _FOLLOW.of(query) or False, _FORMAT.of(query)
-    after, seen = AFTER.of(query), LAST_EVENT_ID.of(req.headers)
-    if "last-event-id" in req.headers:
-        after = seen
-    if _FROM.of(query) == "turn" and "last-event-id" not in req.headers and "after" not in query:
-        if state.active_turn is None:
-            return no_content()
-        after = await services().messages.turn_cursor(state)
-    after = min(after, state.head)  # a cursor from beyond the log's end would never be reached
-    if after == state.head and ending(state, after, follow=follows):
-        # An EventSource goes on reconnecting until it is told, by this, that there is nothing to come.
+    query = req.query_params
+    follows, form = _FOLLOW.read(query) or False, _FORMAT.read(query)
+    state = await services().sessions.get(caller_of(req).owner, session_id_of(req))
+    after = await _start(req, state)
+    if after is None or end_reason(state, after, follow=follows):
+        # Without this answer, an EventSource would reconnect for ever.
         return no_content()
     options = StreamOptions(
         after=after,
-        lasting=timedelta(seconds=services().settings.stream_max_seconds),
+        max_duration=timedelta(seconds=services().settings.stream_max_seconds),
         envelope=form == "envelope",
         follow=follows,
-        types=_TYPES.of(query),
+        types=_TYPES.read(query),
     )
-    return event_stream(services().log, session_id, options)
+    return session_stream(services().log, state.session_id, options)
+
+
+async def _start(req: Request, state: SessionState) -> int | None:
+    """The sequence after which to stream; None if the active turn was asked for and there is none."""
+    query = req.query_params
+    after, last_seen, start = AFTER.read(query), LAST_EVENT_ID.read(req.headers), _FROM.read(query)
+    if "last-event-id" in req.headers:
+        after = last_seen
+    elif start == "turn" and "after" not in query:
+        if state.active_turn is None:
+            return None
+        after = await services().messages.turn_cursor(state)
+    return min(after, state.head)  # a cursor beyond the end of the log would never be reached

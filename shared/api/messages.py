@@ -1,4 +1,4 @@
-"""HTTP functions of messages: post one and get its answer, list them, read the model's whole responses, cancel."""
+"""HTTP functions of messages: post one, list them, read one, cancel its turn, list and withdraw those that wait."""
 
 from datetime import timedelta
 
@@ -11,27 +11,25 @@ from shared.api.edge.parameters import (
     IDEMPOTENCY_KEY,
     LOCATION,
     NEXT_PAGE,
+    PAGE_LIMIT,
     PREFER,
     PREFERENCE_APPLIED,
     REPLAYED,
     Choice,
-    Integer,
     Text,
 )
-from shared.api.edge.principal import caller
-from shared.api.edge.requests import idempotency_key, parsed, preferences, read_bytes
-from shared.api.edge.responses import ok
-from shared.api.edge.sse import EXAMPLE, StreamOptions, event_stream
-from shared.api.edge.tracing import told_posting
-from shared.api.sessions import session_id_of
-from shared.api.shapes.bodies import Cancel, PostMessage
-from shared.api.shapes.receipts import CancelReceipt
-from shared.api.shapes.views import FullResponseView, MessageView
+from shared.api.edge.principal import caller_of
+from shared.api.edge.requests import idempotency_key, message_id_of, parse, preferences, read_bytes, session_id_of
+from shared.api.edge.responses import no_content, ok, replay_header, stream_location
+from shared.api.edge.session_stream import EXAMPLE, StreamOptions, session_stream
+from shared.api.edge.tracing import record_posting
+from shared.api.shapes.messages import Cancel, CancelReceipt, FullResponseView, MessageView, PostMessage
 from shared.domain.errors import (
     AgentNotFoundError,
     IdempotencyKeyReusedError,
     MessageNotFoundError,
     ModelNotAllowedError,
+    NotWaitingError,
     QueueFullError,
     SessionArchivedError,
     SessionFullError,
@@ -47,9 +45,8 @@ from shared.wiring import services
 
 bp = df.Blueprint()
 
-_LIMIT = Integer("limit", "how many at most", default=50, least=1, most=200)
 _ORDER = Choice("order", "`desc`: newest first", allowed=("asc", "desc"), default="asc")
-_AFTER = Text("after", "the `message_id` after which, in this order, to list")
+_AFTER = Text("after", "list the messages after this `message_id`, in the chosen order")
 _UNFINISHED = frozenset({"queued", "running", "requires_action"})
 
 
@@ -58,8 +55,8 @@ _UNFINISHED = frozenset({"queued", "running", "requires_action"})
 @endpoint
 @describes(
     Answer(200, "The message with its answer", MessageView, headers=(PREFERENCE_APPLIED, REPLAYED)),
-    Answer(200, "The turn, as it goes", media_type=EVENT_STREAM, headers=(REPLAYED,), example=EXAMPLE),
-    Answer(202, "The turn goes on", MessageView, headers=(LOCATION, PREFERENCE_APPLIED, REPLAYED)),
+    Answer(200, "The stream of the turn", media_type=EVENT_STREAM, headers=(REPLAYED,), example=EXAMPLE),
+    Answer(202, "The turn continues", MessageView, headers=(LOCATION, PREFERENCE_APPLIED, REPLAYED)),
     takes=PostMessage,
     reads=(PREFER, IDEMPOTENCY_KEY),
     refuses=(
@@ -74,65 +71,62 @@ _UNFINISHED = frozenset({"queued", "running", "requires_action"})
     ),
 )
 async def post_message(req: Request, client: df.DurableOrchestrationClient) -> Response:
-    """Accept a message and start its turn; then wait for the answer, stream it, or leave it to the session's stream."""
+    """Post a message and start its turn. Wait for the answer, stream it, or read it later from the session's stream."""
     body = await read_bytes(req)
-    command, who, session_id = parsed(PostMessage, body), caller(req), session_id_of(req)
-    new = NewMessage(command.text, who.trace_id, command.agent, command.model, command.on_busy, dict(command.metadata))
+    sent, caller, session_id = parse(PostMessage, body), caller_of(req), session_id_of(req)
+    new = NewMessage(sent.text, caller.trace_id, sent.agent, sent.model, sent.on_busy, dict(sent.metadata))
 
     scheduler = DurableTurnScheduler(client, services().settings)
-    submission = await services().turns.submit(who.owner, session_id, new, scheduler, idempotency_key(req, body))
-    told_posting(submission)
+    submission = await services().turns.submit(caller.owner, session_id, new, scheduler, idempotency_key(req, body))
+    record_posting(submission)
 
     return await _answer(req, submission)
 
 
 async def _answer(req: Request, submission: Submission) -> Response:
-    """The three ways of waiting: the turn is the same whichever the client takes."""
-    asked, settings, message = preferences(req), services().settings, submission.message
-    headers = {"idempotency-replayed": "true"} if submission.replayed else {}
-    if asked.stream:
-        lasting = timedelta(seconds=settings.stream_max_seconds)
-        options = StreamOptions(submission.after, lasting, until=EndOf(message))
-        return event_stream(services().log, message.session_id, options, headers)
+    """Answer in the form that the client prefers. The turn does not depend on it."""
+    preferred, settings, message = preferences(req), services().settings, submission.message
+    headers = replay_header(replayed=submission.replayed)
+    if preferred.stream:
+        max_duration = timedelta(seconds=settings.stream_max_seconds)
+        options = StreamOptions(submission.after, max_duration, until=EndOf(message))
+        return session_stream(services().log, message.session_id, options, headers)
 
-    wait = timedelta(seconds=asked.waits(settings.message_wait_seconds))
-    message = await services().messages.wait_for_end(message, wait)
+    timeout = timedelta(seconds=preferred.wait_seconds(settings.message_wait_seconds))
+    message = await services().messages.wait_for_end(message, timeout)
 
-    headers |= asked.applied
+    headers |= preferred.applied
     if message.status not in _UNFINISHED:
         return ok(MessageView.of(message), 200, headers)
-    headers["location"] = f"/sessions/{message.session_id}/stream?after={submission.after}"
-    return ok(MessageView.of(message), 202, headers)
+    return ok(MessageView.of(message), 202, headers | stream_location(message.session_id, submission.after))
 
 
 @bp.route("sessions/{session_id}/messages", methods=["GET"])
 @endpoint
 @describes(
     Answer(200, "The messages", list[MessageView], headers=(NEXT_PAGE,)),
-    reads=(_LIMIT, _AFTER, _ORDER),
+    reads=(PAGE_LIMIT, _AFTER, _ORDER),
     refuses=(SessionNotFoundError, MessageNotFoundError),
 )
 async def list_messages(req: Request) -> Response:
-    """List the session's messages as an array, oldest first; `order=desc` turns it round."""
-    query, who, session_id = req.query_params, caller(req), session_id_of(req)
-    limit, order = _LIMIT.of(query), _ORDER.of(query)
+    """List the session's messages as an array, oldest first; newest first with `order=desc`."""
+    query, caller, session_id = req.query_params, caller_of(req), session_id_of(req)
+    limit, order = PAGE_LIMIT.read(query), _ORDER.read(query)
     after = MessageId(query["after"]) if "after" in query else None
 
-    listed = await services().messages.list(who.owner, session_id, after=after, limit=limit, newest=order == "desc")
+    page = await services().messages.list(caller.owner, session_id, after=after, limit=limit, newest=order == "desc")
 
-    headers: dict[str, str] = {}
-    if len(listed) == limit:
-        next_page = f"/sessions/{session_id}/messages?limit={limit}&order={order}&after={listed[-1].id}"
-        headers["link"] = f'<{next_page}>; rel="next"'
-    return ok([MessageView.of(message) for message in listed], headers=headers)
+    next_page = f"/sessions/{session_id}/messages?limit={limit}&order={order}"
+    headers = {"link": f'<{next_page}&after={page[-1].id}>; rel="next"'} if len(page) == limit else {}
+    return ok([MessageView.of(message) for message in page], headers=headers)
 
 
 @bp.route("messages/{message_id}", methods=["GET"])
 @endpoint
 @describes(Answer(200, "The message", MessageView), refuses=(MessageNotFoundError,))
 async def get_message(req: Request) -> Response:
-    """One message with its answer as it stands."""
-    message = await services().messages.get(caller(req).owner, MessageId(req.path_params["message_id"]))
+    """Read a message with what has been written of its answer."""
+    message = await services().messages.get(caller_of(req).owner, message_id_of(req))
 
     return ok(MessageView.of(message))
 
@@ -141,8 +135,8 @@ async def get_message(req: Request) -> Response:
 @endpoint
 @describes(Answer(200, "The responses", FullResponseView), refuses=(MessageNotFoundError,))
 async def get_full_response(req: Request) -> Response:
-    """The message with everything the model's server answered."""
-    message = await services().messages.get(caller(req).owner, MessageId(req.path_params["message_id"]))
+    """Read a message with the unabridged responses of the model server."""
+    message = await services().messages.get(caller_of(req).owner, message_id_of(req))
     responses = await services().messages.responses(message)
 
     return ok(FullResponseView.of(message, responses))
@@ -153,7 +147,10 @@ async def get_full_response(req: Request) -> Response:
 @endpoint
 @describes(
     Answer(
-        200, "The turn has ended, or there was nothing to do", CancelReceipt, headers=(PREFERENCE_APPLIED, REPLAYED)
+        200,
+        "The turn has ended, or there was nothing to cancel",
+        CancelReceipt,
+        headers=(PREFERENCE_APPLIED, REPLAYED),
     ),
     Answer(202, "The turn is stopping", CancelReceipt, headers=(PREFERENCE_APPLIED, REPLAYED)),
     takes=Cancel,
@@ -161,35 +158,60 @@ async def get_full_response(req: Request) -> Response:
     refuses=(SessionNotFoundError, IdempotencyKeyReusedError),
 )
 async def cancel_turn(req: Request, client: df.DurableOrchestrationClient) -> Response:
-    """Ask the running turn to stop, keeping what was written; `Prefer: wait` answers with its end."""
-    body, who = await read_bytes(req), caller(req)
-    command, key = parsed(Cancel, body), idempotency_key(req, body)
-    wish = CancelRequest(who.trace_id, command.turn_id, command.reason, clears_queue=command.queue == "clear")
+    """Stop the running turn; what it has written stays. With `Prefer: wait` the answer comes after its end."""
+    body, caller = await read_bytes(req), caller_of(req)
+    sent, key = parse(Cancel, body), idempotency_key(req, body)
+    request = CancelRequest(caller.trace_id, sent.turn_id, sent.reason, clears_queue=sent.queue == "clear")
 
     scheduler = DurableTurnScheduler(client, services().settings)
-    asked = await services().control.cancel(who.owner, session_id_of(req), wish, scheduler, key)
+    receipt = await services().control.cancel(caller.owner, session_id_of(req), request, scheduler, key)
 
-    return await _cancelled(req, asked)
+    return await _answer_cancel(req, receipt)
 
 
-async def _cancelled(req: Request, asked: StopReceipt) -> Response:
-    """What has become of the turn that was asked to stop, as far as the client waits for it."""
-    who, preferred = caller(req), preferences(req)
-    headers = preferred.applied if asked.message_id is not None else {}
-    headers |= {"idempotency-replayed": "true"} if asked.replayed else {}
+async def _answer_cancel(req: Request, receipt: StopReceipt) -> Response:
+    """Wait for the end of the turn as long as the client prefers, and answer what became of it."""
+    caller, preferred = caller_of(req), preferences(req)
+    headers = preferred.applied if receipt.message_id is not None else {}
+    headers |= replay_header(replayed=receipt.replayed)
     body: CancelReceipt = {
         "session_id": session_id_of(req),
-        "turn_id": asked.turn_id,
-        "status": asked.status,
-        "trace_id": who.trace_id,
+        "turn_id": receipt.turn_id,
+        "status": receipt.status,
+        "trace_id": caller.trace_id,
     }
-    if asked.message_id is None:
+    if receipt.message_id is None:
         return ok(body, 200, headers)
-    message = await services().messages.get(who.owner, asked.message_id)
-    ended = await services().messages.wait_for_end(message, timedelta(seconds=preferred.wait or 0))
-    if ended.status in _UNFINISHED:
+    message = await services().messages.get(caller.owner, receipt.message_id)
+    message = await services().messages.wait_for_end(message, timedelta(seconds=preferred.wait or 0))
+    if message.status in _UNFINISHED:
         return ok(body, 202, headers)
-    stopped_at = await services().messages.find_model_stop(ended)
-    body["status"], body["message"] = ended.status, MessageView.of(ended)
-    body["model_stopped_at"], body["usage"] = stopped_at, ended.usage
+    stopped_at = await services().messages.find_model_stop(message)
+    body["status"], body["message"] = message.status, MessageView.of(message)
+    body["model_stopped_at"], body["usage"] = stopped_at, message.usage
     return ok(body, 200, headers)
+
+
+@bp.route("sessions/{session_id}/queue", methods=["GET"])
+@endpoint
+@describes(Answer(200, "The waiting messages", list[MessageView]), refuses=(SessionNotFoundError,))
+async def list_queue(req: Request) -> Response:
+    """List the messages that wait for their turn as an array, in the order in which they will run."""
+    waiting = await services().messages.list_queued(caller_of(req).owner, session_id_of(req))
+
+    return ok([MessageView.of(message) for message in waiting])
+
+
+@bp.route("sessions/{session_id}/queue/{message_id}", methods=["DELETE"])
+@endpoint
+@describes(
+    Answer(204, "The message is withdrawn and will have no turn"),
+    refuses=(SessionNotFoundError, MessageNotFoundError, NotWaitingError),
+)
+async def withdraw_message(req: Request) -> Response:
+    """Withdraw a message that waits for its turn."""
+    caller = caller_of(req)
+
+    await services().control.withdraw(caller.owner, session_id_of(req), message_id_of(req), caller.trace_id)
+
+    return no_content()

@@ -1,20 +1,24 @@
-"""HTTP functions of what belongs to a project: its sessions, started or found again, and what they used."""
+"""HTTP functions of a project's sessions: start one or find it again, list them, read what they used."""
 
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.api.description.describes import Answer, describes
 from shared.api.edge.endpoint import endpoint
-from shared.api.edge.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED
-from shared.api.edge.principal import caller
-from shared.api.edge.requests import idempotency_key, parsed, read_bytes
-from shared.api.edge.responses import ok
-from shared.api.projects import project_id_of
-from shared.api.sessions import LISTING, made, page_of, session_id_of, session_view
-from shared.api.shapes.project_bodies import StartSession
-from shared.api.shapes.project_views import ProjectUsage, SessionUsage
-from shared.api.shapes.receipts import SessionPage
-from shared.api.shapes.views import SessionView
+from shared.api.edge.parameters import IDEMPOTENCY_KEY, LOCATION, PAGE_CURSOR, PAGE_LIMIT, REPLAYED, SESSION_LISTING
+from shared.api.edge.principal import caller_of
+from shared.api.edge.requests import (
+    idempotency_key,
+    parse,
+    project_id_of,
+    read_bytes,
+    session_filter,
+    session_id_of,
+)
+from shared.api.edge.responses import ok, session_headers
+from shared.api.shapes.projects import StartSession
+from shared.api.shapes.sessions import SessionPage, SessionView, view_page, view_session
+from shared.api.shapes.usage import ProjectUsage, SessionUsage
 from shared.domain.errors import IdempotencyKeyReusedError, ProjectNotFoundError, SessionNotFoundError
 from shared.domain.usage import UsageSum
 from shared.wiring import services
@@ -26,57 +30,62 @@ bp = df.Blueprint()
 @endpoint
 @describes(
     Answer(201, "A new session", SessionView, headers=(LOCATION,)),
-    Answer(200, "The open session of this node", SessionView, headers=(LOCATION, REPLAYED)),
+    Answer(200, "The current session of this node", SessionView, headers=(LOCATION, REPLAYED)),
     takes=StartSession,
     reads=(IDEMPOTENCY_KEY,),
     refuses=(ProjectNotFoundError, IdempotencyKeyReusedError),
 )
 async def start_project_session(req: Request) -> Response:
-    """Start the session of a node, or retrieve the one that is neither archived nor deleted; at once they give one."""
+    """Start the session of a node, or return its current one, which is neither archived nor deleted.
+
+    Requests at the same time get the same session.
+    """
     body = await read_bytes(req)
-    wanted, who, key = parsed(StartSession, body), caller(req), idempotency_key(req, body)
-    node_id, fields = wanted.node_id, wanted.model_dump(exclude={"node_id"})
+    sent, caller, key = parse(StartSession, body), caller_of(req), idempotency_key(req, body)
+    node_id, fields = sent.node_id, sent.model_dump(exclude={"node_id"})
 
     start = services().project_sessions.start
-    started = await start(who.owner, project_id_of(req), node_id, fields, who.trace_id, key=key)
+    started = await start(caller.owner, project_id_of(req), node_id, fields, caller.trace_id, key=key)
 
-    view = await session_view(started.state, trace_id=who.trace_id)
-    return ok(view, 200 if started.found else 201, made(started.state, replayed=started.replayed))
+    view = await view_session(services().sessions, started.state, trace_id=caller.trace_id)
+    return ok(view, 200 if started.found else 201, session_headers(started.state, replayed=started.replayed))
 
 
 @bp.route("projects/{project_id}/sessions", methods=["GET"])
 @endpoint
-@describes(Answer(200, "A page of sessions", SessionPage), reads=LISTING, refuses=(ProjectNotFoundError,))
+@describes(Answer(200, "A page of sessions", SessionPage), reads=SESSION_LISTING, refuses=(ProjectNotFoundError,))
 async def list_project_sessions(req: Request) -> Response:
     """List the project's sessions, newest first."""
-    project = await services().projects.get(caller(req).owner, project_id_of(req))
+    query, caller = req.query_params, caller_of(req)
+    wanted = session_filter(query, caller.owner, project_id_of(req))
 
-    page = await page_of(req, project.id)
+    await services().projects.get(caller.owner, project_id_of(req))
+    page = await services().sessions.list(wanted, PAGE_CURSOR.read(query), PAGE_LIMIT.read(query))
 
-    return ok(page)
+    return ok(await view_page(services().sessions, page, caller.trace_id))
 
 
 @bp.route("projects/{project_id}/usage", methods=["GET"])
 @endpoint
-@describes(Answer(200, "The sum", ProjectUsage), refuses=(ProjectNotFoundError,))
+@describes(Answer(200, "The usage", ProjectUsage), refuses=(ProjectNotFoundError,))
 async def get_project_usage(req: Request) -> Response:
-    """What all sessions of the project used, deleted ones included."""
-    who, project_id = caller(req), project_id_of(req)
+    """Read what all sessions of the project used, also the deleted ones."""
+    caller, project_id = caller_of(req), project_id_of(req)
 
-    used = await services().project_sessions.usage(who.owner, project_id)
+    used = await services().project_sessions.usage(caller.owner, project_id)
 
-    return ok(ProjectUsage.of(project_id, used, who.trace_id))
+    return ok(ProjectUsage.of(project_id, used, caller.trace_id))
 
 
 @bp.route("sessions/{session_id}/usage", methods=["GET"])
 @endpoint
-@describes(Answer(200, "The sum", SessionUsage), refuses=(SessionNotFoundError,))
+@describes(Answer(200, "The usage", SessionUsage), refuses=(SessionNotFoundError,))
 async def get_session_usage(req: Request) -> Response:
-    """What the session used so far."""
-    who = caller(req)
+    """Read what the session has used."""
+    caller = caller_of(req)
 
-    state = await services().sessions.get(who.owner, session_id_of(req))
+    state = await services().sessions.get(caller.owner, session_id_of(req))
 
     used = UsageSum()
     used.add(state)
-    return ok(SessionUsage.of(state.session_id, used, who.trace_id))
+    return ok(SessionUsage.of(state.session_id, used, caller.trace_id))

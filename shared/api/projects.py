@@ -1,4 +1,4 @@
-"""HTTP functions of projects: make, look up, list, change, delete."""
+"""HTTP functions of projects: create, list, read, change, delete."""
 
 import re
 from typing import Any
@@ -8,13 +8,12 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.api.description.describes import Answer, describes
 from shared.api.edge.endpoint import endpoint
-from shared.api.edge.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH, LOCATION, REPLAYED, Integer, Text
-from shared.api.edge.principal import caller
-from shared.api.edge.requests import idempotency_key, parsed, read_body, read_bytes
-from shared.api.edge.responses import no_content, ok
-from shared.api.shapes.project_bodies import CreateProject, UpdateProject
-from shared.api.shapes.project_views import ProjectPage, ProjectView
-from shared.api.shapes.views import as_json
+from shared.api.edge.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH, LOCATION, PAGE_CURSOR, PAGE_LIMIT, REPLAYED
+from shared.api.edge.principal import caller_of
+from shared.api.edge.requests import idempotency_key, parse, project_id_of, read_body, read_bytes
+from shared.api.edge.responses import no_content, ok, replay_header
+from shared.api.shapes.common import as_json
+from shared.api.shapes.projects import CreateProject, ProjectPage, ProjectView, UpdateProject
 from shared.domain.errors import (
     IdempotencyKeyReusedError,
     InvalidDocumentError,
@@ -22,20 +21,13 @@ from shared.domain.errors import (
     ProjectExistsError,
     ProjectNotFoundError,
 )
-from shared.domain.ids import ProjectId
 from shared.domain.project import Project
 from shared.domain.project_document import document_schema
 from shared.wiring import services
 
 bp = df.Blueprint()
 
-_LIMIT = Integer("limit", "how many at most", default=50, least=1, most=200)
-_CURSOR = Text("cursor", "the `next_cursor` of the page before")
 _SCHEMA_JSON = "application/schema+json"
-
-
-def project_id_of(req: Request) -> ProjectId:
-    return ProjectId(req.path_params["project_id"])
 
 
 @bp.route("projects", methods=["POST"])
@@ -47,27 +39,27 @@ def project_id_of(req: Request) -> ProjectId:
     refuses=(InvalidDocumentError, IdempotencyKeyReusedError, ProjectExistsError),
 )
 async def create_project(req: Request) -> Response:
-    """Make a project; a retry with the same Idempotency-Key finds the one it made."""
+    """Create a project. A retry with the same Idempotency-Key returns the project that the first request created."""
     body = await read_bytes(req)
-    wanted, who, key = parsed(CreateProject, body), caller(req), idempotency_key(req, body)
+    sent, caller, key = parse(CreateProject, body), caller_of(req), idempotency_key(req, body)
 
-    project, replayed = await services().projects.create(who.owner, wanted.name, wanted.document, key)
+    project, replayed = await services().projects.create(caller.owner, sent.name, sent.document, key)
 
-    headers = {"location": f"/projects/{project.id}", **({"idempotency-replayed": "true"} if replayed else {})}
-    return _answered(project, who.trace_id, 201, headers)
+    headers = {"location": f"/projects/{project.id}"} | replay_header(replayed=replayed)
+    return _answer(project, caller.trace_id, 201, headers)
 
 
 @bp.route("projects", methods=["GET"])
 @endpoint
-@describes(Answer(200, "A page of projects", ProjectPage), reads=(_LIMIT, _CURSOR))
+@describes(Answer(200, "A page of projects", ProjectPage), reads=(PAGE_LIMIT, PAGE_CURSOR))
 async def list_projects(req: Request) -> Response:
-    """List the caller's projects, newest first."""
-    who, limit = caller(req), _LIMIT.of(req.query_params)
+    """List your projects, newest first."""
+    query, caller = req.query_params, caller_of(req)
 
-    page = await services().projects.list(who.owner, _CURSOR.of(req.query_params), limit)
+    page = await services().projects.list(caller.owner, PAGE_CURSOR.read(query), PAGE_LIMIT.read(query))
 
     views = [ProjectView.of(project) for project in page.projects]
-    body: ProjectPage = {"projects": views, "next_cursor": page.next_cursor, "trace_id": who.trace_id}
+    body: ProjectPage = {"projects": views, "next_cursor": page.next_cursor, "trace_id": caller.trace_id}
     return ok(body)
 
 
@@ -75,40 +67,40 @@ async def list_projects(req: Request) -> Response:
 @endpoint
 @describes(Answer(200, "The project", ProjectView, headers=(ETAG,)), refuses=(ProjectNotFoundError,))
 async def get_project(req: Request) -> Response:
-    """The project as it is now."""
-    who = caller(req)
+    """Read the project as it is now."""
+    caller = caller_of(req)
 
-    project = await services().projects.get(who.owner, project_id_of(req))
+    project = await services().projects.get(caller.owner, project_id_of(req))
 
-    return _answered(project, who.trace_id)
+    return _answer(project, caller.trace_id)
 
 
 @bp.route("projects/{project_id}", methods=["PATCH"])
 @endpoint
 @describes(
-    Answer(200, "The project, changed", ProjectView, headers=(ETAG,)),
+    Answer(200, "The project after the change", ProjectView, headers=(ETAG,)),
     takes=UpdateProject,
     reads=(IF_MATCH,),
     refuses=(ProjectNotFoundError, InvalidDocumentError, PreconditionFailedError),
 )
 async def update_project(req: Request) -> Response:
-    """Change name or document (RFC 7396); with `If-Match`, only at that revision."""
-    who, revisions = caller(req), _revisions(IF_MATCH.of(req.headers))
+    """Change the name or the document (RFC 7396); with `If-Match`, only if nobody else has changed it."""
+    caller, revisions = caller_of(req), _revisions(IF_MATCH.read(req.headers))
     patch = (await read_body(req, UpdateProject)).model_dump(exclude_unset=True)
 
-    project = await services().projects.update(who.owner, project_id_of(req), patch, revisions)
+    project = await services().projects.update(caller.owner, project_id_of(req), patch, revisions)
 
-    return _answered(project, who.trace_id)
+    return _answer(project, caller.trace_id)
 
 
 @bp.route("projects/{project_id}", methods=["DELETE"])
 @endpoint
-@describes(Answer(204, "It is deleted"), refuses=(ProjectNotFoundError,))
+@describes(Answer(204, "The project is deleted"), refuses=(ProjectNotFoundError,))
 async def delete_project(req: Request) -> Response:
-    """Delete the project and its sessions; none of them is found from now on."""
-    who = caller(req)
+    """Delete the project and its sessions. From now on none of them is found."""
+    caller = caller_of(req)
 
-    await services().projects.delete(who.owner, project_id_of(req), who.trace_id)
+    await services().projects.delete(caller.owner, project_id_of(req), caller.trace_id)
 
     return no_content()
 
@@ -116,18 +108,18 @@ async def delete_project(req: Request) -> Response:
 @bp.route("api/schemas/project-document", methods=["GET"])
 @endpoint
 @describes(Answer(200, "The schema", dict[str, Any], media_type=_SCHEMA_JSON))
-async def get_document_schema(req: Request) -> Response:  # noqa: ARG001  # every handler is given it
-    """The JSON Schema (2020-12) of a project's document; besides, every handoff must name one of its nodes."""
+async def get_document_schema(req: Request) -> Response:  # noqa: ARG001  # every handler gets the request
+    """Read the JSON Schema (2020-12) of a project's document. In addition, every handoff must name one of its nodes."""
     return Response(as_json(document_schema()), 200, None, _SCHEMA_JSON)
 
 
 def _revisions(if_match: str | None) -> frozenset[int] | None:
-    """The revisions that an `If-Match` names; None if any will do. What is no ETag of ours names none."""
+    """The revisions that an `If-Match` allows; None allows any. A tag that is not an ETag of a project allows none."""
     if if_match is None or if_match.strip() == "*":
         return None
     tags = (re.fullmatch(r'"(\d{1,15})"', tag.strip(), re.ASCII) for tag in if_match.split(","))
     return frozenset(int(tag.group(1)) for tag in tags if tag is not None)
 
 
-def _answered(project: Project, trace_id: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _answer(project: Project, trace_id: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return ok(ProjectView.of(project, trace_id), status, {"etag": f'"{project.revision}"', **(headers or {})})

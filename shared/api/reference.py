@@ -1,7 +1,7 @@
-"""HTTP functions of the API's description: the document itself, and a page on which to read and try it."""
+"""HTTP functions of the API description: the OpenAPI document, and a page to read and try the API."""
 
 import hashlib
-import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import distribution
@@ -14,17 +14,25 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 from shared.api.description.describes import JSON, Answer, describes
 from shared.api.edge.parameters import ETAG, IF_NONE_MATCH
 from shared.api.edge.principal import trace_id_of
-from shared.api.shapes.views import as_json
+from shared.api.shapes.common import as_json
 
 bp = df.Blueprint()
 
 _UI = "fastapi-offline"
-"""The package that Swagger UI's files come from; the package itself is never imported."""
+"""The package that contains the files of Swagger UI. It is never imported."""
 
 _PAGES = Path(__file__).parent / "description" / "pages"
-_BRIEFLY = "no-cache"  # to be asked for again, by its ETag
-_FOREVER = "public, max-age=31536000, immutable"  # the page names each file with its version
+_REVALIDATE = "no-cache"  # clients ask again each time, with the ETag
+_FOREVER = "public, max-age=31536000, immutable"  # the page adds a version to the name of each file
 _SECURITY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+
+
+_source: list[Callable[[], dict[str, Any]]] = []
+
+
+def serve(document: Callable[[], dict[str, Any]]) -> None:
+    """Serve this description, built at the first request for it. `resources` passes it in: it imports this module."""
+    _source[:] = [document]
 
 
 @dataclass(frozen=True)
@@ -41,20 +49,20 @@ def _file(body: bytes, media_type: str) -> _File:
 @bp.route("api/openapi.json", methods=["GET"])
 @describes(
     Answer(200, "The description", dict[str, Any], headers=(ETAG,)),
-    Answer(304, "It is what you have", headers=(ETAG,)),
+    Answer(304, "You have the current version", headers=(ETAG,)),
     reads=(IF_NONE_MATCH,),
-    is_open=True,
+    is_public=True,
 )
 async def get_description(req: Request) -> Response:
-    """This description, in OpenAPI 3.1."""
-    return _sent(_description(), req, _BRIEFLY)
+    """Read this description in OpenAPI 3.1."""
+    return _send(_description(), req, _REVALIDATE)
 
 
 @bp.route("api/docs", methods=["GET"])
-@describes(Answer(200, "The page", media_type="text/html"), is_open=True)
+@describes(Answer(200, "The page", media_type="text/html"), is_public=True)
 async def get_docs(req: Request) -> Response:
-    """A page on which to read this description and try the API; it needs nothing from elsewhere."""
-    return _sent(_page(), req, _BRIEFLY)
+    """Open a page to read this description and try the API. It loads nothing from other servers."""
+    return _send(_page(), req, _REVALIDATE)
 
 
 @bp.route("api/docs/{asset}", methods=["GET"])
@@ -62,18 +70,18 @@ async def get_docs(req: Request) -> Response:
     Answer(200, "The file", media_type="text/css"),
     Answer(200, "The file", media_type="text/javascript"),
     Answer(404, "There is no such file"),
-    is_open=True,
+    is_public=True,
 )
 async def get_docs_asset(req: Request) -> Response:
-    """A file of that page."""
-    found = _assets().get(req.path_params["asset"])
-    if found is None:
+    """Load a file of that page."""
+    file = _assets().get(req.path_params["asset"])
+    if file is None:
         return Response(None, 404, {"x-trace-id": trace_id_of(req)})
-    return _sent(found, req, _FOREVER)
+    return _send(file, req, _FOREVER)
 
 
-def _sent(file: _File, req: Request, caching: str) -> Response:
-    # No @endpoint: nothing here is anyone's, and a page loads its files without an account.
+def _send(file: _File, req: Request, caching: str) -> Response:
+    # Without @endpoint: this content is public, and a page loads its files without an account.
     headers = {"x-trace-id": trace_id_of(req), "etag": file.etag, "cache-control": caching}
     if file.etag in req.headers.get("if-none-match", ""):
         return Response(None, 304, headers)
@@ -84,8 +92,8 @@ def _sent(file: _File, req: Request, caching: str) -> Response:
 
 @cache
 def _description() -> _File:
-    openapi = importlib.import_module("shared.api.description.openapi")  # it reads this module too
-    return _file(as_json(openapi.document()), JSON)
+    (document,) = _source
+    return _file(as_json(document()), JSON)
 
 
 @cache

@@ -1,17 +1,15 @@
-"""HTTP function of fan-out: where a watcher connects that is told through SignalR instead of a stream."""
+"""HTTP function of SignalR: open a connection that receives frames from Azure SignalR Service instead of a stream."""
 
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
-from pydantic import ConfigDict, Field
 
 from shared.api.description.describes import Answer, describes
 from shared.api.edge.endpoint import endpoint
 from shared.api.edge.parameters import Text
-from shared.api.edge.principal import READING, caller
+from shared.api.edge.principal import READING, caller_of
 from shared.api.edge.requests import read_body
 from shared.api.edge.responses import ok
-from shared.api.shapes.bodies import Body
-from shared.api.shapes.receipts import Negotiation
+from shared.api.shapes.signalr import Negotiation, Watch, project_group, session_group
 from shared.domain.errors import (
     FanoutUnavailableError,
     InvalidRequestError,
@@ -19,20 +17,12 @@ from shared.domain.errors import (
     ProjectNotFoundError,
     SessionNotFoundError,
 )
-from shared.domain.ids import ProjectId, SessionId
 from shared.wiring import services
 
 bp = df.Blueprint()
 
-_SESSION_ID = Text("session_id", "as in the body, which goes before: what SignalR's clients can send")
+_SESSION_ID = Text("session_id", "the same as in the body, for SignalR clients, which can send only a query")
 _PROJECT_ID = Text("project_id", "the same")
-
-
-class Watch(Body):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"session_id": "demo"}]})
-
-    session_id: SessionId | None = Field(None, description="the session to hear")
-    project_id: ProjectId | None = Field(None, description="the project whose sessions to hear")
 
 
 @bp.route("negotiate", methods=["POST"])
@@ -45,24 +35,39 @@ class Watch(Body):
     refuses=(SessionNotFoundError, ProjectNotFoundError, NotSupportedError, FanoutUnavailableError),
 )
 async def negotiate(req: Request) -> Response:
-    """Let a SignalR client hear a session, a project, or both: what its streams tell, as `frames` messages.
+    """Let a SignalR client receive the frames of a session, a project, or both, as `frames` messages.
 
-    `withUrl("<app>/?session_id=<id>")` of a SignalR client asks here each time it connects. The token is good for five
-    minutes and one set of groups: connect at once, and ask again for every connection.
+    A SignalR client with `withUrl("<app>/?session_id=<id>")` sends this request each time it connects. The token is
+    valid for five minutes and for these groups only: connect at once, and ask again for every connection.
     """
-    who, wanted = caller(req), await _wanted(req)
+    caller, watch, signalr = caller_of(req), await _read_watch(req), services().signalr
 
-    connection = await services().fanout.connection(who.owner, wanted.session_id, wanted.project_id)
+    connection = await signalr.admit(await _groups(caller.owner, watch))
 
-    headers = {"cache-control": "no-store", **({"x-session-id": wanted.session_id} if wanted.session_id else {})}
-    return ok(Negotiation(url=connection.url, accessToken=connection.access_token, trace_id=who.trace_id), 200, headers)
+    headers = {"cache-control": "no-store", **({"x-session-id": watch.session_id} if watch.session_id else {})}
+    body = Negotiation(url=connection.url, accessToken=connection.access_token, trace_id=caller.trace_id)
+    return ok(body, headers=headers)
 
 
-async def _wanted(req: Request) -> Watch:
-    """What is to be watched. Raises InvalidRequestError: nothing is named."""
-    sent = await read_body(req, Watch)
-    asked = {parameter.name: parameter.of(req.query_params) for parameter in (_SESSION_ID, _PROJECT_ID)}
-    named = {name: value for name, value in {**asked, **sent.model_dump(exclude_none=True)}.items() if value}
+async def _read_watch(req: Request) -> Watch:
+    """What the client wants to watch: the body, then the query. Raises InvalidRequestError: nothing is named."""
+    body = await read_body(req, Watch)
+    query = {parameter.name: parameter.read(req.query_params) for parameter in (_SESSION_ID, _PROJECT_ID)}
+    named = {name: value for name, value in {**query, **body.model_dump(exclude_none=True)}.items() if value}
     if not named:
         raise InvalidRequestError("Name what to watch: session_id, project_id, or both.")
     return Watch.model_validate(named)
+
+
+async def _groups(owner: str, watch: Watch) -> list[str]:
+    """The groups of what the client wants to watch.
+
+    Raises:
+        SessionNotFoundError, ProjectNotFoundError: it does not exist, or it belongs to another owner.
+    """
+    groups: list[str] = []
+    if watch.session_id is not None:
+        groups.append(session_group((await services().sessions.get(owner, watch.session_id)).session_id))
+    if watch.project_id is not None:
+        groups.append(project_group((await services().projects.get(owner, watch.project_id)).id))
+    return groups

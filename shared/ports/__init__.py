@@ -6,7 +6,7 @@ from shared.ports.model import ModelClient, ModelStream
 from shared.ports.projects import ProjectStore
 from shared.ports.rooms import RoomFeed, RoomWriter
 from shared.ports.runtime import Clock, TurnScheduler
-from shared.ports.signalr import Connection, GroupHub
+from shared.ports.signalr import Connection, SignalR
 
 __all__ = [
     "Claims",
@@ -17,7 +17,6 @@ __all__ = [
     "Entry",
     "EventLog",
     "Feed",
-    "GroupHub",
     "ModelClient",
     "ModelStream",
     "ProjectStore",
@@ -25,6 +24,7 @@ __all__ = [
     "RoomWriter",
     "SessionIndex",
     "SessionLog",
+    "SignalR",
     "Storage",
     "Tail",
     "TurnScheduler",

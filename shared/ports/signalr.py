@@ -13,7 +13,9 @@ class Connection:
     access_token: str
 
 
-class GroupHub(Protocol):
+class SignalR(Protocol):
+    """A service that sends messages to groups of connected clients."""
+
     async def admit(self, groups: Sequence[str]) -> Connection:
         """Prepare a connection that receives the frames of these groups and of no others.
 

@@ -13,7 +13,7 @@ from azure.functions import DocumentList
 from azure.functions.cosmosdb import CosmosDBTriggerConverter
 from azure.functions.meta import Datum
 
-from changes.write_rooms import write_rooms
+from changes.rooms import write_rooms
 from local.host.feeds import ChangeFeed
 from shared import wiring
 from shared.domain.errors import StoreUnavailableError

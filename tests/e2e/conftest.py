@@ -1,4 +1,4 @@
-"""What the journeys are made on: the app that TURNLOG_E2E_URL names, else a local host and, where it is, `func`."""
+"""The services that the journeys call: the app at TURNLOG_E2E_URL, else a local host and, if installed, `func`."""
 
 import shutil
 from collections.abc import AsyncGenerator, Generator
@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.hosts import core_tools
-from tests.e2e.service import SLOW_MODEL, Service, deployed, service_at
+from tests.e2e.service import SLOW_MODEL, Service, deployed_app, service_at
+from tests.http.api_client import running_host
 from tests.http.conftest import store_environment
-from tests.http.driving import running_host
 
 __all__ = ["address", "service", "store_environment"]
 
-pytest.register_assert_rewrite("tests.e2e.of_projects", "tests.e2e.of_sessions", "tests.e2e.of_turns")
+pytest.register_assert_rewrite("tests.e2e.project_journeys", "tests.e2e.session_journeys", "tests.e2e.turn_journeys")
 
-# What CI lacks as well: the package's installer takes the program from elsewhere than a registry.
+# CI does not have it either: the npm package downloads the program from a server outside the registry.
 _NO_CORE_TOOLS = "func is not on the PATH: install Azure Functions Core Tools"
 
 
-@pytest.fixture(scope="session", params=["deployed"] if deployed() else ["local", "func"])
+@pytest.fixture(scope="session", params=["deployed"] if deployed_app() else ["local", "func"])
 def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, str]]:
-    """URL and token of what serves."""
-    match request.param, deployed():
+    """URL and token of the service."""
+    match request.param, deployed_app():
         case "deployed", (url, token):
             yield url, token
         case "func", _:
@@ -39,5 +39,5 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 async def service(address: tuple[str, str]) -> AsyncGenerator[Service]:
     url, token = address
-    async with service_at(url, token, "" if deployed() else SLOW_MODEL) as service:
+    async with service_at(url, token, "" if deployed_app() else SLOW_MODEL) as service:
         yield service

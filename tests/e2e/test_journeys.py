@@ -1,4 +1,4 @@
-"""Every journey, on the host that runs here or on the app that is deployed."""
+"""Every journey passes, on a local host or on a deployed app."""
 
 import pytest
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import httpx2
 
 from tests.faults.host import TIMEOUT, KillableHost
-from tests.http.driving import ok
-from tests.http.streaming import JSON, Frame, Stream
+from tests.http.api_client import ok
+from tests.http.sse_client import JSON, Frame, Stream
 
 Way = Literal["async", "wait", "stream"]
 WAYS: tuple[Way, ...] = ("async", "wait", "stream")

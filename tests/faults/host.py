@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.http.driving import ROOT
+from tests.http.api_client import ROOT
 
 TIMEOUT = 90.0
 """Seconds after which an expected state will not come any more. Nothing is measured with it."""

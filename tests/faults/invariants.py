@@ -9,8 +9,8 @@ from typing import cast
 
 from tests.faults.api_client import Client, Posted
 from tests.faults.readers import Reader, Seen, shown
-from tests.http.driving import ok
-from tests.http.streaming import JSON
+from tests.http.api_client import ok
+from tests.http.sse_client import JSON
 
 _LOST = {"attempt_failed", "attempt_lost"}
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")

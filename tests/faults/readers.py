@@ -9,7 +9,7 @@ import httpx2
 
 from tests.faults.api_client import Client
 from tests.faults.host import TIMEOUT
-from tests.http.streaming import JSON, Frame, frames_of
+from tests.http.sse_client import JSON, Frame, frames_of
 
 
 @dataclass

@@ -15,8 +15,8 @@ from tests.faults.api_client import Client, Posted, Way, client_of
 from tests.faults.host import KillableHost, running_host
 from tests.faults.invariants import Record, check
 from tests.faults.readers import Reader, reading
-from tests.http.driving import new_id, ok
-from tests.http.streaming import JSON
+from tests.http.api_client import new_id, ok
+from tests.http.sse_client import JSON
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from tests.faults.api_client import TOOLS, WAYS, Client, client_of
 from tests.faults.host import KillableHost, running_host
 from tests.faults.invariants import check
 from tests.faults.readers import Reader, reading
-from tests.http.driving import ok
+from tests.http.api_client import ok
 
 pytestmark = pytest.mark.anyio
 

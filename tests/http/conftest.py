@@ -1,4 +1,4 @@
-"""The suite's fixtures: one host for all tests, and a client of it for each."""
+"""The fixtures of this suite: one host for all tests, and one client for each."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import Api, Host, api_of, running_host
+from tests.http.api_client import Api, Host, api_of, running_host
 
 QUEUE_LIMIT = 20
 
@@ -32,7 +32,7 @@ def _cosmos() -> Generator[dict[str, str]]:
             runner.run(database.__aexit__(None, None, None))
 
 
-# What each store needs of the host's environment, and keeps running meanwhile.
+# The settings that each store needs. Its server runs while the context is open.
 _STORES: dict[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {"sqlite": _sqlite, "cosmos": _cosmos}
 
 

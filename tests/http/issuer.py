@@ -1,4 +1,4 @@
-"""An issuer of bearer tokens on this machine: it signs, publishes its keys, changes them, and may be out of order."""
+"""A local issuer of bearer tokens: it signs tokens and publishes its keys. A test can change the keys or break it."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ ALL = "sessions.read sessions.write events.append"
 
 
 class SigningKey:
-    """A key pair under a name. EC by default, RSA if asked for."""
+    """A key pair with an id: EC, or RSA if `is_rsa`."""
 
     def __init__(self, key_id: str, *, is_rsa: bool = False) -> None:
         self.key_id = key_id
@@ -27,33 +27,33 @@ class SigningKey:
         )
 
     @property
-    def published(self) -> dict[str, Any]:
+    def public_jwk(self) -> dict[str, Any]:
         public = self.private.public_key()
-        made = RSAAlgorithm.to_jwk(public) if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm.to_jwk(public)
-        return {**json.loads(made), "kid": self.key_id, "use": "sig"}
+        jwk = RSAAlgorithm.to_jwk(public) if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm.to_jwk(public)
+        return {**json.loads(jwk), "kid": self.key_id, "use": "sig"}
 
     def sign(self, claims: dict[str, Any], **header: Any) -> str:
         return jwt.encode(claims, self.private, self.algorithm, {"kid": self.key_id, **header})
 
 
 class Issuer:
-    """Serves what it publishes as long as it is entered."""
+    """A server of the published keys. It runs while its context is open."""
 
     def __init__(self) -> None:
         self.keys = [SigningKey("one"), SigningKey("two", is_rsa=True)]
-        self.asked = 0
+        self.requests = 0
         self.is_broken = False
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                issuer.asked += 1
-                body = json.dumps({"keys": [key.published for key in issuer.keys]}).encode()
+                issuer.requests += 1
+                body = json.dumps({"keys": [key.public_jwk for key in issuer.keys]}).encode()
                 self.send_response(500 if issuer.is_broken else 200)
                 self.end_headers()
                 self.wfile.write(b"broken" if issuer.is_broken else body)
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its base calls it so
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name in its base class
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -69,7 +69,7 @@ class Issuer:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What an app trusts this issuer by."""
+        """The settings of an app that trusts this issuer."""
         return {
             "AUTH_MODE": "jwt",
             "JWT_ISSUER": self.url,
@@ -85,6 +85,6 @@ class Issuer:
         return self.keys[0].sign(self.claims(subject, **others))
 
 
-def bearing(token: str) -> dict[str, str]:
-    """The header that carries a token."""
+def authorization(token: str) -> dict[str, str]:
+    """The header with the token."""
     return {"authorization": f"Bearer {token}"}

@@ -1,12 +1,12 @@
-"""Approvals: a turn that waits for somebody's yes costs nothing, survives everything, and goes on when it comes."""
+"""Approvals: a turn that waits for a decision is park, survives a crash, and continues after the decision."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.http.driving import Api, Host, api_of, new_id, ok, refusal, running_host, types, until
-from tests.http.streaming import JSON, names
+from tests.http.api_client import Api, Host, api_of, new_id, ok, refusal, running_host, types, until
+from tests.http.sse_client import JSON, names
 
 pytestmark = pytest.mark.anyio
 
@@ -14,8 +14,8 @@ DRAW = 'call draw_lots {"names": ["Ann"], "count": 1}'
 TWO = f"{DRAW} and {DRAW}"
 
 
-async def parked(api: Api, session_id: str, content: str = DRAW) -> list[JSON]:
-    """Post a message whose turn parks; what it waits for."""
+async def park(api: Api, session_id: str, content: str = DRAW) -> list[JSON]:
+    """Post a message whose turn parks; return the required actions."""
     response = await api.post(session_id, content, agent="raffle")
     assert ok(response, 202)["status"] == "requires_action"
     return (await api.session(session_id))["required_action"]
@@ -25,20 +25,20 @@ async def decide(api: Api, session_id: str, call_id: str, **body: object) -> JSO
     return ok(await api.http.post(f"/sessions/{session_id}/tool_calls/{call_id}/approval", json=body))
 
 
-async def ended(api: Api, session_id: str) -> JSON:
+async def wait_for_end(api: Api, session_id: str) -> JSON:
     await api.quiet(session_id)
     (*_, last) = ok(await api.http.get(f"/sessions/{session_id}/messages"))
     return last
 
 
-async def calls(api: Api, session_id: str) -> list[JSON]:
+async def completed_calls(api: Api, session_id: str) -> list[JSON]:
     return [event["data"] for event in await api.events(session_id) if event["type"] == "tool_call.complete"]
 
 
 async def test_a_turn_that_needs_an_approval_shows_what_it_waits_for(api: Api) -> None:
     session_id = await api.new_session()
 
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
 
     assert (action["kind"], action["name"]) == ("approval", "draw_lots")
     assert action["arguments"] == '{"names": ["Ann"], "count": 1}'
@@ -47,14 +47,14 @@ async def test_a_turn_that_needs_an_approval_shows_what_it_waits_for(api: Api) -
     (message,) = ok(await api.http.get(f"/sessions/{session_id}/messages"))
     assert message["status"] == "requires_action"
     assert message["tool_calls"][0]["id"] == action["call_id"]
-    asked = (await api.events(session_id))[-1]
-    assert asked["type"] == "tool_call.action_required"
-    assert (asked["data"]["id"], asked["data"]["expires_at"]) == (action["call_id"], action["expires_at"])
+    required = (await api.events(session_id))[-1]
+    assert required["type"] == "tool_call.action_required"
+    assert (required["data"]["id"], required["data"]["expires_at"]) == (action["call_id"], action["expires_at"])
 
 
-async def test_an_approved_call_is_run_and_the_turn_goes_on(api: Api) -> None:
+async def test_an_approved_call_runs_and_the_turn_continues(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
 
     response = await api.http.post(
         f"/sessions/{session_id}/tool_calls/{action['call_id']}/approval", json={"decision": "approve"}
@@ -62,10 +62,10 @@ async def test_an_approved_call_is_run_and_the_turn_goes_on(api: Api) -> None:
 
     receipt = ok(response)
     assert (receipt["call_id"], receipt["decision"], receipt["required_action"]) == (action["call_id"], "approve", [])
-    message = await ended(api, session_id)
+    message = await wait_for_end(api, session_id)
     assert (message["status"], message["message_id"]) == ("completed", receipt["message_id"])
     assert "draw_lots returned" in message["answer"]
-    (call,) = await calls(api, session_id)
+    (call,) = await completed_calls(api, session_id)
     assert (call["status"], call["response"]) == ("completed", ["Ann"])
     after = int(response.headers["location"].partition("after=")[2])
     assert [event["type"] for event in await api.events(session_id) if event["sequence"] > after][:3] == [
@@ -75,37 +75,37 @@ async def test_an_approved_call_is_run_and_the_turn_goes_on(api: Api) -> None:
     ]
 
 
-async def test_a_denied_call_is_not_run_and_the_model_is_told_why(api: Api) -> None:
+async def test_a_denied_call_does_not_run_and_the_model_reads_the_reason(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
 
     await decide(api, session_id, action["call_id"], decision="deny", reason="not today")
 
-    message = await ended(api, session_id)
+    message = await wait_for_end(api, session_id)
     assert message["status"] == "completed"
     assert "not today" in message["answer"]
-    (call,) = await calls(api, session_id)
+    (call,) = await completed_calls(api, session_id)
     assert (call["status"], call["response"]) == ("denied", {"error": "The call was denied: not today"})
     assert "tool_call.start" not in types(await api.events(session_id))
-    kept = ok(await api.http.get(f"/sessions/{session_id}/tool_calls/{action['call_id']}"))
-    assert kept["status"] == "denied"
+    call = ok(await api.http.get(f"/sessions/{session_id}/tool_calls/{action['call_id']}"))
+    assert call["status"] == "denied"
 
 
-async def test_calls_that_need_no_approval_are_run_before_the_turn_waits(api: Api) -> None:
+async def test_calls_that_need_no_approval_run_before_the_turn_waits(api: Api) -> None:
     session_id = await api.new_session()
     bad = 'call draw_lots {"names": [], "count": "many"}'
 
-    (action,) = await parked(api, session_id, f"{bad} and {DRAW}")
+    (action,) = await park(api, session_id, f"{bad} and {DRAW}")
 
-    (call,) = await calls(api, session_id)
-    assert call["status"] == "failed"  # nobody is asked to approve what can't be run
+    (call,) = await completed_calls(api, session_id)
+    assert call["status"] == "failed"  # a call that can't run needs no approval
     await decide(api, session_id, action["call_id"], decision="approve")
-    assert (await ended(api, session_id))["status"] == "completed"
+    assert (await wait_for_end(api, session_id))["status"] == "completed"
 
 
-async def test_a_turn_goes_on_when_the_last_of_two_calls_is_decided(api: Api) -> None:
+async def test_a_turn_continues_when_the_last_of_two_calls_is_decided(api: Api) -> None:
     session_id = await api.new_session()
-    first, second = await parked(api, session_id, TWO)
+    first, second = await park(api, session_id, TWO)
 
     receipt = await decide(api, session_id, second["call_id"], decision="deny")
 
@@ -113,8 +113,8 @@ async def test_a_turn_goes_on_when_the_last_of_two_calls_is_decided(api: Api) ->
     session = await api.session(session_id)
     assert (session["state"], session["required_action"]) == ("requires_action", [first])
     await decide(api, session_id, first["call_id"], decision="approve")
-    assert (await ended(api, session_id))["status"] == "completed"
-    assert {call["id"]: call["status"] for call in await calls(api, session_id)} == {
+    assert (await wait_for_end(api, session_id))["status"] == "completed"
+    assert {call["id"]: call["status"] for call in await completed_calls(api, session_id)} == {
         first["call_id"]: "completed",
         second["call_id"]: "denied",
     }
@@ -123,26 +123,26 @@ async def test_a_turn_goes_on_when_the_last_of_two_calls_is_decided(api: Api) ->
 
 async def test_two_steps_that_wait_park_the_turn_twice_and_nothing_runs_twice(api: Api) -> None:
     session_id = await api.new_session()
-    (first,) = await parked(api, session_id, f"{DRAW} then {DRAW}")
+    (first,) = await park(api, session_id, f"{DRAW} then {DRAW}")
     await decide(api, session_id, first["call_id"], decision="approve")
-    session = await until(lambda: api.session(session_id), lambda seen: _waits_for_another(seen, first))
+    session = await until(lambda: api.session(session_id), lambda seen: _waits_for_another_call(seen, first))
 
     await decide(api, session_id, session["required_action"][0]["call_id"], decision="approve")
 
-    assert (await ended(api, session_id))["status"] == "completed"
+    assert (await wait_for_end(api, session_id))["status"] == "completed"
     events = await api.events(session_id)
     started = [event["data"]["id"] for event in events if event["type"] == "tool_call.start"]
     assert len(started) == len(set(started)) == 2
     assert types(events).count("message.start") == 3
 
 
-def _waits_for_another(session: JSON, before: JSON) -> bool:
+def _waits_for_another_call(session: JSON, before: JSON) -> bool:
     return bool(session["required_action"]) and session["required_action"] != [before]
 
 
 async def test_a_second_decision_is_refused(api: Api) -> None:
     session_id = await api.new_session()
-    first, _ = await parked(api, session_id, TWO)
+    first, _ = await park(api, session_id, TWO)
     path = f"/sessions/{session_id}/tool_calls/{first['call_id']}/approval"
     ok(await api.http.post(path, json={"decision": "approve"}))
     before = await api.events(session_id)
@@ -154,7 +154,7 @@ async def test_a_second_decision_is_refused(api: Api) -> None:
 
 async def test_a_decision_on_a_call_of_an_ended_turn_is_refused(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
     await decide(api, session_id, action["call_id"], decision="deny")
     await api.quiet(session_id)
 
@@ -162,23 +162,23 @@ async def test_a_decision_on_a_call_of_an_ended_turn_is_refused(api: Api) -> Non
     refusal(await api.http.post(path, json={"decision": "approve"}), 409, "already_decided")
 
 
-async def test_of_many_decisions_at_once_one_wins(api: Api) -> None:
+async def test_only_one_of_many_simultaneous_decisions_wins(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
     path = f"/sessions/{session_id}/tool_calls/{action['call_id']}/approval"
 
-    wishes = ["approve", "deny"] * 5
-    responses = await asyncio.gather(*(api.http.post(path, json={"decision": wish}) for wish in wishes))
+    decisions = ["approve", "deny"] * 5
+    responses = await asyncio.gather(*(api.http.post(path, json={"decision": each}) for each in decisions))
 
     assert sorted(response.status_code for response in responses) == [200] + [409] * 9
-    assert (await ended(api, session_id))["status"] == "completed"
-    told = types(await api.events(session_id))
-    assert (told.count("tool_call.action"), told.count("run.handover"), told.count("run.complete")) == (1, 1, 1)
+    assert (await wait_for_end(api, session_id))["status"] == "completed"
+    seen = types(await api.events(session_id))
+    assert (seen.count("tool_call.action"), seen.count("run.handover"), seen.count("run.complete")) == (1, 1, 1)
 
 
 async def test_an_unknown_call_and_a_result_for_an_approval_are_refused(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
     before = await api.events(session_id)
     calls_path = f"/sessions/{session_id}/tool_calls"
 
@@ -194,7 +194,7 @@ async def test_an_unknown_call_and_a_result_for_an_approval_are_refused(api: Api
 
 async def test_a_repeated_decision_with_its_key_is_the_same_decision(api: Api) -> None:
     session_id = await api.new_session()
-    first, second = await parked(api, session_id, TWO)
+    first, second = await park(api, session_id, TWO)
     path, headers = f"/sessions/{session_id}/tool_calls/{first['call_id']}/approval", {"idempotency-key": new_id()}
 
     one = await api.http.post(path, json={"decision": "approve"}, headers=headers)
@@ -212,12 +212,12 @@ async def test_a_repeated_decision_with_its_key_is_the_same_decision(api: Api) -
 
 async def test_a_parked_turn_that_is_cancelled_ends(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
 
     receipt = ok(await api.cancel(session_id, reason="enough"))
 
     assert (receipt["status"], receipt["message"]["status"]) == ("cancelled", "cancelled")
-    (call,) = await calls(api, session_id)
+    (call,) = await completed_calls(api, session_id)
     assert (call["id"], call["status"]) == (action["call_id"], "cancelled")
     session = await api.session(session_id)
     assert (session["state"], session["required_action"]) == ("idle", [])
@@ -228,7 +228,7 @@ async def test_a_parked_turn_that_is_cancelled_ends(api: Api) -> None:
 
 async def test_a_message_that_interrupts_a_parked_turn_ends_it_and_is_answered(api: Api) -> None:
     session_id = await api.new_session()
-    await parked(api, session_id)
+    await park(api, session_id)
 
     message = await api.say(session_id, "Never mind", on_busy="interrupt")
 
@@ -237,21 +237,21 @@ async def test_a_message_that_interrupts_a_parked_turn_ends_it_and_is_answered(a
     assert first["status"] == "cancelled"
 
 
-async def test_a_message_steered_into_a_parked_turn_is_read_when_it_goes_on(api: Api) -> None:
+async def test_a_message_steered_into_a_parked_turn_is_read_when_it_resumes(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
     steering = ok(await api.post(session_id, "be quick", prefer="respond-async", on_busy="steer"), 202)
     await decide(api, session_id, action["call_id"], decision="approve")
     await api.quiet(session_id)
 
-    told = await api.message(steering["message_id"])
-    assert told["status"] == "completed"
-    assert "be quick" in told["answer"]
+    message = await api.message(steering["message_id"])
+    assert message["status"] == "completed"
+    assert "be quick" in message["answer"]
 
 
 async def test_a_message_behind_a_parked_turn_waits_for_it(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
     waiting = await api.begin(session_id, "next")
     assert (await api.message(waiting["message_id"]))["status"] == "queued"
     await decide(api, session_id, action["call_id"], decision="approve")
@@ -260,9 +260,9 @@ async def test_a_message_behind_a_parked_turn_waits_for_it(api: Api) -> None:
     assert (await api.message(waiting["message_id"]))["status"] == "completed"
 
 
-async def test_a_session_is_deleted_while_its_turn_is_parked(api: Api) -> None:
+async def test_a_session_can_be_deleted_while_its_turn_is_parked(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
 
     assert (await api.http.delete(f"/sessions/{session_id}")).status_code == 204
 
@@ -270,76 +270,76 @@ async def test_a_session_is_deleted_while_its_turn_is_parked(api: Api) -> None:
     refusal(await api.http.post(path, json={"decision": "approve"}), 404, "session_not_found")
 
 
-async def test_a_stream_stays_open_while_the_turn_waits_and_shows_how_it_goes_on(api: Api) -> None:
+async def test_a_stream_stays_open_while_the_turn_waits_and_shows_the_rest(api: Api) -> None:
     session_id = await api.new_session()
     async with api.posting(session_id, DRAW, agent="raffle") as stream:
-        asked = await stream.until("tool_call.action_required")
-        await decide(api, session_id, asked.data["id"], decision="approve")
-        frames = await stream.rest()
+        required = await stream.until("tool_call.action_required")
+        await decide(api, session_id, required.data["id"], decision="approve")
+        frames = await stream.read_to_end()
 
     assert names(frames)[-2:] == ["run.complete", "done"]
     assert "tool_call.action" in names(frames)
 
 
-async def test_a_page_that_is_loaded_again_finds_all_it_needs_to_ask(api: Api) -> None:
+async def test_a_reloaded_page_finds_everything_about_the_required_action(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id)
+    (action,) = await park(api, session_id)
 
     page = ok(await api.http.get(f"/sessions/{session_id}/events"))["events"]
-    (asked,) = [event["data"] for event in page if event["type"] == "tool_call.action_required"]
+    (required,) = [event["data"] for event in page if event["type"] == "tool_call.action_required"]
     async with api.stream(session_id, "from=turn") as stream:
         streamed = await stream.until("tool_call.action_required")
 
-    for told in (asked, streamed.data):
-        assert {**action, "call_id": told["id"]} == {
+    for event in (required, streamed.data):
+        assert {**action, "call_id": event["id"]} == {
             "call_id": action["call_id"],
-            **{name: told[name] for name in ("kind", "name", "arguments", "expires_at")},
+            **{name: event[name] for name in ("kind", "name", "arguments", "expires_at")},
         }
 
 
-async def test_what_nobody_decides_in_time_is_denied_as_expired(tmp_path: Path) -> None:
+async def test_a_call_without_a_decision_is_denied_when_it_expires(tmp_path: Path) -> None:
     with running_host(tmp_path, {"APPROVAL_TIMEOUT": "1s"}) as host:
         async with api_of(host) as api:
             session_id = await api.new_session()
-            await parked(api, session_id, TWO)
+            await park(api, session_id, TWO)
 
-            message = await ended(api, session_id)
+            message = await wait_for_end(api, session_id)
 
             assert message["status"] == "completed"
-            told = [event["data"] for event in await api.events(session_id) if event["type"] == "tool_call.action"]
-            assert [(each["decision"], each["by"], each["reason"]) for each in told] == [
+            actions = [event["data"] for event in await api.events(session_id) if event["type"] == "tool_call.action"]
+            assert [(each["decision"], each["by"], each["reason"]) for each in actions] == [
                 ("deny", "system", "expired")
             ] * 2
-            assert [call["status"] for call in await calls(api, session_id)] == ["denied", "denied"]
+            assert [call["status"] for call in await completed_calls(api, session_id)] == ["denied", "denied"]
 
 
-async def test_a_parked_turn_outlives_the_host(tmp_path: Path) -> None:
+async def test_a_parked_turn_survives_a_crash_of_the_host(tmp_path: Path) -> None:
     session_id = new_id()
     with running_host(tmp_path) as host:
         async with api_of(host) as api:
             await api.new_session(session_id=session_id)
-            (action,) = await parked(api, session_id)
+            (action,) = await park(api, session_id)
             host.kill()
     with running_host(tmp_path) as host:
-        await _decided_and_ended(host, session_id, action)
+        await _decide_and_wait_for_end(host, session_id, action)
 
 
-async def _decided_and_ended(host: Host, session_id: str, action: JSON) -> None:
+async def _decide_and_wait_for_end(host: Host, session_id: str, action: JSON) -> None:
     async with api_of(host) as api:
         assert (await api.session(session_id))["required_action"] == [action]
         await decide(api, session_id, action["call_id"], decision="approve")
-        assert (await ended(api, session_id))["status"] == "completed"
+        assert (await wait_for_end(api, session_id))["status"] == "completed"
 
 
-async def test_ten_calls_approved_at_once_are_all_run_and_the_turn_goes_on_once(api: Api) -> None:
+async def test_ten_calls_approved_at_once_all_run_and_the_turn_resumes_once(api: Api) -> None:
     session_id = await api.new_session()
-    actions = await parked(api, session_id, " and ".join([DRAW] * 10))
+    actions = await park(api, session_id, " and ".join([DRAW] * 10))
 
     receipts = await asyncio.gather(
         *(decide(api, session_id, action["call_id"], decision="approve") for action in actions)
     )
 
     assert sorted(len(receipt["required_action"]) for receipt in receipts) == list(range(10))
-    assert (await ended(api, session_id))["status"] == "completed"
-    assert [call["status"] for call in await calls(api, session_id)] == ["completed"] * 10
+    assert (await wait_for_end(api, session_id))["status"] == "completed"
+    assert [call["status"] for call in await completed_calls(api, session_id)] == ["completed"] * 10
     assert types(await api.events(session_id)).count("run.handover") == 1

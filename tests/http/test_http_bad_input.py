@@ -1,4 +1,4 @@
-"""Bad input: always a clear problem, never a server error, and nothing is written."""
+"""Bad input: it always gets a clear problem, never a server error, and nothing is written."""
 
 import string
 from collections.abc import Generator
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.http.driving import Api, Host, new_id, ok, refusal
+from tests.http.api_client import Api, Host, new_id, ok, refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ NOT_JSON = [
 
 
 def routes(session_id: str) -> list[tuple[str, str]]:
-    """All that take a body."""
+    """The routes that take a body."""
     path = f"/sessions/{session_id}"
     return [
         ("POST", "/sessions"),
@@ -37,7 +37,7 @@ def routes(session_id: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("body", NOT_JSON, ids=range(len(NOT_JSON)))
-async def test_what_is_no_json_is_malformed(api: Api, body: bytes) -> None:
+async def test_invalid_json_is_malformed(api: Api, body: bytes) -> None:
     session_id = await api.new_session()
 
     for method, path in routes(session_id):
@@ -50,7 +50,7 @@ async def test_what_is_no_json_is_malformed(api: Api, body: bytes) -> None:
     "media_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "json"],
 )
-async def test_a_body_that_says_it_is_something_else_is_refused(api: Api, media_type: str) -> None:
+async def test_a_body_of_another_media_type_is_refused(api: Api, media_type: str) -> None:
     session_id = await api.new_session()
 
     for method, path in routes(session_id):
@@ -65,7 +65,7 @@ async def test_a_body_that_says_it_is_something_else_is_refused(api: Api, media_
 @pytest.mark.parametrize(
     "media_type", ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"]
 )
-async def test_json_goes_by_several_names(api: Api, media_type: str) -> None:
+async def test_every_media_type_of_json_is_accepted(api: Api, media_type: str) -> None:
     session_id = await api.new_session()
 
     response = await api.http.patch(
@@ -76,7 +76,7 @@ async def test_json_goes_by_several_names(api: Api, media_type: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"5", b"true", b"[[]]"])
-async def test_a_body_that_is_no_object_is_refused(api: Api, body: bytes) -> None:
+async def test_a_body_that_is_not_an_object_is_refused(api: Api, body: bytes) -> None:
     session_id = await api.new_session()
 
     for method, path in routes(session_id):
@@ -98,7 +98,7 @@ async def test_a_body_beyond_1_mb_is_refused(api: Api) -> None:
     assert (await api.session(session_id))["head"] == 1
 
 
-async def test_numbers_beyond_what_json_can_carry_on_are_refused(api: Api) -> None:
+async def test_numbers_out_of_range_are_refused(api: Api) -> None:
     session_id = await api.new_session()
     bodies = {
         f"/sessions/{session_id}/messages": '{"content": "x", "metadata": {"n": 1e999}}',
@@ -113,7 +113,7 @@ async def test_numbers_beyond_what_json_can_carry_on_are_refused(api: Api) -> No
 
 
 @pytest.mark.parametrize("depth", [60, 70, 150, 190, 198])
-async def test_what_is_deeply_nested_is_refused_or_can_be_read_again(api: Api, depth: int) -> None:
+async def test_deep_nesting_is_refused_or_can_be_read_again(api: Api, depth: int) -> None:
     session_id, other = await api.new_session(), new_id()
     deep = "[" * depth + "]" * depth
 
@@ -126,13 +126,13 @@ async def test_what_is_deeply_nested_is_refused_or_can_be_read_again(api: Api, d
     patched = await api.http.patch(
         f"/sessions/{session_id}", content=f'{{"metadata": {{"deep": {deep}}}}}', headers=JSON_HEADER
     )
-    said = await api.http.post(
+    posted = await api.http.post(
         f"/sessions/{session_id}/messages",
         content=f'{{"content": "x", "metadata": {{"deep": {deep}}}}}',
         headers=JSON_HEADER,
     )
 
-    assert {event.status_code, created.status_code, patched.status_code, said.status_code} <= {200, 201, 422}
+    assert {event.status_code, created.status_code, patched.status_code, posted.status_code} <= {200, 201, 422}
     await api.session(session_id)
     await api.events(session_id)
     ok(await api.http.get(f"/sessions/{session_id}/messages"))
@@ -172,7 +172,7 @@ async def test_odd_ids_are_not_found(api: Api, odd: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/sessions/%2E", "/sessions/%2E%2E", "/sessions/%2E%2E/status", "/sessions/%00/status", "/sessions/a%00"]
 )
-async def test_paths_that_the_platform_resolves_or_refuses_are_no_server_error(api: Api, path: str) -> None:
+async def test_paths_that_the_platform_resolves_cause_no_server_error(api: Api, path: str) -> None:
     assert (await api.http.get(path)).status_code < 500
 
 
@@ -194,7 +194,7 @@ async def test_odd_headers_change_nothing(api: Api, headers: dict[str, str]) -> 
     assert response.headers["x-session-id"] == session_id
 
 
-async def test_unknown_paths_and_methods_are_the_platforms_empty_404(api: Api) -> None:
+async def test_unknown_paths_and_methods_get_the_platforms_empty_404(api: Api) -> None:
     session_id = await api.new_session()
 
     for method, path in (("GET", "/nothing"), ("PUT", f"/sessions/{session_id}"), ("POST", "/health"), ("GET", "/")):
@@ -202,7 +202,7 @@ async def test_unknown_paths_and_methods_are_the_platforms_empty_404(api: Api) -
         assert (response.status_code, response.content) == (404, b"")
 
 
-# Whatever JSON there is: sent by a synchronous client, since hypothesis calls its tests itself.
+# Generated JSON. The client is synchronous because hypothesis calls the tests itself.
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 VALUES = st.recursive(
@@ -231,7 +231,7 @@ def any_session(client: httpx2.Client) -> str:
 
 @EXAMPLES
 @given(body=BODIES, route=st.integers(0, 4))
-def test_no_json_makes_the_server_fail_and_what_is_refused_writes_nothing(
+def test_no_json_causes_a_server_error_and_refused_bodies_write_nothing(
     client: httpx2.Client, body: Any, route: int
 ) -> None:
     session_id = client.post("/sessions").json()["session_id"]
@@ -249,15 +249,15 @@ def test_no_json_makes_the_server_fail_and_what_is_refused_writes_nothing(
 
 @EXAMPLES
 @given(fields=st.dictionaries(TEXT.filter(lambda name: name not in {"event_type", "session_id"}), VALUES, max_size=5))
-def test_any_fields_of_an_outside_event_come_back(
+def test_any_fields_of_an_outside_event_are_returned_unchanged(
     client: httpx2.Client, any_session: str, fields: dict[str, Any]
 ) -> None:
     response = client.post(f"/sessions/{any_session}/events", json={**fields, "event_type": "any"})
 
     (sequence,) = response.json()["sequences"]
     (event,) = client.get(f"/sessions/{any_session}/events?after={sequence - 1}&limit=1").json()["events"]
-    kept = {name: value for name, value in event["data"].items() if name != "session_id"}
-    assert kept == {**fields, "origin": "outside"}
+    returned = {name: value for name, value in event["data"].items() if name != "session_id"}
+    assert returned == {**fields, "origin": "outside"}
 
 
 @EXAMPLES

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.http.driving import Api, ok, refusal, types
-from tests.http.streaming import JSON
-from tests.http.test_http_approvals import DRAW, calls, decide, ended, parked
+from tests.http.api_client import Api, ok, refusal, types
+from tests.http.sse_client import JSON
+from tests.http.test_http_approvals import DRAW, completed_calls, decide, park, wait_for_end
 
 pytestmark = pytest.mark.anyio
 
@@ -15,83 +15,83 @@ async def answer(api: Api, session_id: str, call_id: str, **body: object) -> JSO
     return ok(await api.http.post(f"/sessions/{session_id}/tool_calls/{call_id}/result", json=body))
 
 
-async def test_a_tool_of_the_client_gets_its_result_from_there(api: Api) -> None:
+async def test_a_client_tool_gets_its_result_from_the_client(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id, ASK)
+    (action,) = await park(api, session_id, ASK)
     assert (action["kind"], action["arguments"]) == ("client_tool", '{"question": "Who takes part?"}')
 
     receipt = await answer(api, session_id, action["call_id"], result={"names": ["Ann", "Ben"]})
 
     assert (receipt["decision"], receipt["required_action"]) == ("result", [])
-    message = await ended(api, session_id)
+    message = await wait_for_end(api, session_id)
     assert message["status"] == "completed"
     assert "ask_user returned" in message["answer"]
     assert "Ben" in message["answer"]
-    (call,) = await calls(api, session_id)
+    (call,) = await completed_calls(api, session_id)
     assert (call["status"], call["response"]) == ("completed", {"names": ["Ann", "Ben"]})
     assert "tool_call.start" not in types(await api.events(session_id))
 
 
 @pytest.mark.parametrize("result", [None, "", 0, [], {"deep": [1, {"more": None}]}, "text"])
-async def test_a_result_is_any_json(api: Api, result: object) -> None:
+async def test_a_result_may_be_any_json(api: Api, result: object) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id, ASK)
+    (action,) = await park(api, session_id, ASK)
 
     await answer(api, session_id, action["call_id"], result=result)
 
-    kept = ok(await api.http.get(f"/sessions/{session_id}/tool_calls/{action['call_id']}"))
-    assert (kept["status"], kept["response"]) == ("completed", result)
+    call = ok(await api.http.get(f"/sessions/{session_id}/tool_calls/{action['call_id']}"))
+    assert (call["status"], call["response"]) == ("completed", result)
 
 
 async def test_a_large_result_is_linked_and_cut_at_the_limit(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id, ASK)
+    (action,) = await park(api, session_id, ASK)
 
     await answer(api, session_id, action["call_id"], result="x" * 600 * 1024)
 
-    (call,) = await calls(api, session_id)
-    kept = ok(await api.http.get(call["response"]["href"]))
-    assert (len(kept["response"]), kept["truncated"]) == (512 * 1024, True)
-    assert (await ended(api, session_id))["status"] == "completed"
+    (call,) = await completed_calls(api, session_id)
+    call = ok(await api.http.get(call["response"]["href"]))
+    assert (len(call["response"]), call["truncated"]) == (512 * 1024, True)
+    assert (await wait_for_end(api, session_id))["status"] == "completed"
 
 
-async def test_an_error_of_the_client_is_told_to_the_model(api: Api) -> None:
+async def test_the_model_reads_an_error_of_the_client(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id, ASK)
+    (action,) = await park(api, session_id, ASK)
 
     await answer(api, session_id, action["call_id"], error="nobody is here")
 
-    assert "nobody is here" in (await ended(api, session_id))["answer"]
-    (call,) = await calls(api, session_id)
+    assert "nobody is here" in (await wait_for_end(api, session_id))["answer"]
+    (call,) = await completed_calls(api, session_id)
     assert (call["status"], call["response"]) == ("failed", {"error": "nobody is here"})
 
 
-async def test_what_the_client_is_to_run_can_be_denied_but_not_approved(api: Api) -> None:
+async def test_a_client_tool_call_can_be_denied_but_not_approved(api: Api) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id, ASK)
+    (action,) = await park(api, session_id, ASK)
     path = f"/sessions/{session_id}/tool_calls/{action['call_id']}/approval"
 
     refusal(await api.http.post(path, json={"decision": "approve"}), 409, "wrong_action")
     await decide(api, session_id, action["call_id"], decision="deny")
 
-    (call,) = await calls(api, session_id)
+    (call,) = await completed_calls(api, session_id)
     assert call["status"] == "denied"
 
 
-async def test_an_approval_and_a_result_are_waited_for_together(api: Api) -> None:
+async def test_a_turn_waits_for_an_approval_and_a_result_together(api: Api) -> None:
     session_id = await api.new_session()
-    draw, ask = await parked(api, session_id, f"{DRAW} and {ASK}")
+    draw, ask = await park(api, session_id, f"{DRAW} and {ASK}")
 
     assert (await answer(api, session_id, ask["call_id"], result="Ann"))["required_action"] == [draw]
     await decide(api, session_id, draw["call_id"], decision="approve")
 
-    assert (await ended(api, session_id))["status"] == "completed"
+    assert (await wait_for_end(api, session_id))["status"] == "completed"
 
 
 @pytest.mark.parametrize("body", [{}, {"result": 1, "error": "x"}, {"error": None}, {"results": 1}])
 async def test_a_body_that_is_neither_result_nor_error_is_refused(api: Api, body: JSON) -> None:
     session_id = await api.new_session()
-    (action,) = await parked(api, session_id, ASK)
+    (action,) = await park(api, session_id, ASK)
 
     response = await api.http.post(f"/sessions/{session_id}/tool_calls/{action['call_id']}/result", json=body)
 

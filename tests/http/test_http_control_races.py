@@ -1,4 +1,4 @@
-"""Races of turn control: whoever is first, the outcome is one of those that are documented."""
+"""Races of turn control: whichever request is first, the outcome is a documented one."""
 
 import asyncio
 from collections import Counter
@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.http.driving import JSON, Api, is_gapless, ok, until
+from tests.http.api_client import JSON, Api, is_gapless, ok, until
 
 pytestmark = pytest.mark.anyio
 
 ENDED = {"completed", "failed", "cancelled", "withdrawn"}
 
 
-async def all_ended(api: Api, session_id: str) -> list[JSON]:
-    """The messages once nothing runs; each turn has begun and ended once, and ended what is in it."""
+async def wait_for_all(api: Api, session_id: str) -> list[JSON]:
+    """Wait for the end of all turns; return the messages. Each turn started and ended once, with its messages."""
     await api.quiet(session_id)
     events = await api.events(session_id)
     assert is_gapless(events)
@@ -30,7 +30,7 @@ async def all_ended(api: Api, session_id: str) -> list[JSON]:
     return messages
 
 
-async def many(api: Api, race: Callable[[Api, int], Awaitable[None]], times: int = 12) -> None:
+async def repeat(api: Api, race: Callable[[Api, int], Awaitable[None]], times: int = 12) -> None:
     await asyncio.gather(*(race(api, number) for number in range(times)))
 
 
@@ -41,16 +41,16 @@ async def _steer_at_the_end(api: Api, number: int) -> None:
     await asyncio.sleep(number * 0.005)
     second = ok(await api.post(session_id, "second", on_busy="steer", model="fake-30-0"))
     first = await posting
-    await all_ended(api, session_id)
+    await wait_for_all(api, session_id)
 
     assert (first["status"], second["status"]) == ("completed", "completed")
-    # In the running turn, or after its end: read by a model call either way.
+    # In the running turn or after its end: in both cases a model call reads it.
     assert "“second”" in second["answer"]
     assert (first["turn_id"] == second["turn_id"]) == (first["answer"] == second["answer"])
 
 
 async def test_a_steering_message_that_races_with_the_end_is_answered(api: Api) -> None:
-    await many(api, _steer_at_the_end)
+    await repeat(api, _steer_at_the_end)
 
 
 async def _interrupt_at_the_end(api: Api, number: int) -> None:
@@ -59,14 +59,14 @@ async def _interrupt_at_the_end(api: Api, number: int) -> None:
     await api.wait_for(session_id, "message.delta")
     await asyncio.sleep(number * 0.005)
     urgent = ok(await api.post(session_id, "urgent", on_busy="interrupt"))
-    await all_ended(api, session_id)
+    await wait_for_all(api, session_id)
 
     assert urgent["status"] == "completed"
     assert (await api.message(first["message_id"]))["status"] in {"completed", "cancelled"}
 
 
 async def test_an_interrupt_that_races_with_the_end_runs(api: Api) -> None:
-    await many(api, _interrupt_at_the_end)
+    await repeat(api, _interrupt_at_the_end)
 
 
 async def _two_interrupts(api: Api, number: int) -> None:
@@ -78,9 +78,9 @@ async def _two_interrupts(api: Api, number: int) -> None:
     responses = await asyncio.gather(
         *(api.post(session_id, text, on_busy="interrupt", model="fake-200-5") for text in "ab")
     )
-    await all_ended(api, session_id)
+    await wait_for_all(api, session_id)
 
-    # The later one is ahead; if the other runs by then, it stops.
+    # The later one runs first. If the other one already runs, it stops.
     urgent = sorted((ok(response) for response in responses), key=lambda each: each["created_at"])
     assert {message["status"] for message in urgent} <= {"completed", "cancelled"}
     assert "completed" in {message["status"] for message in urgent}
@@ -91,8 +91,8 @@ async def _two_interrupts(api: Api, number: int) -> None:
     assert len(stops) == len(set(stops))
 
 
-async def test_of_two_interrupts_both_run_ahead_of_the_queue(api: Api) -> None:
-    await many(api, _two_interrupts, 6)
+async def test_two_interrupts_both_run_ahead_of_the_queue(api: Api) -> None:
+    await repeat(api, _two_interrupts, 6)
 
 
 async def _withdraw_at_the_start(api: Api, number: int) -> None:
@@ -102,24 +102,24 @@ async def _withdraw_at_the_start(api: Api, number: int) -> None:
 
     deleting = api.http.delete(f"/sessions/{session_id}/queue/{waiting['message_id']}")
     response, _ = await asyncio.gather(deleting, api.cancel(session_id))
-    messages = await all_ended(api, session_id)
+    messages = await wait_for_all(api, session_id)
 
     status = messages[-1]["status"]
     assert (response.status_code, status) in {(204, "withdrawn"), (409, "completed")}
 
 
 async def test_a_withdrawal_that_races_with_the_turns_start_has_one_outcome(api: Api) -> None:
-    await many(api, _withdraw_at_the_start)
+    await repeat(api, _withdraw_at_the_start)
 
 
 async def _clear_and_post(api: Api, number: int) -> None:
     session_id = await api.new_session()
     await api.begin(session_id, "first", model=f"hang-{990 + number}")
     kinds = ("enqueue", "steer", "enqueue", "interrupt")
-    posts = [api.post(session_id, f"number {place}", on_busy=kind) for place, kind in enumerate(kinds)]
+    posts = [api.post(session_id, f"number {number}", on_busy=kind) for number, kind in enumerate(kinds)]
 
     cancelled, *responses = await asyncio.gather(api.cancel(session_id, queue="clear"), *posts)
-    messages = await all_ended(api, session_id)
+    messages = await wait_for_all(api, session_id)
 
     assert ok(cancelled)["status"] in {"cancelled", "idle"}
     answered = {message["message_id"]: message["status"] for message in messages}
@@ -130,19 +130,19 @@ async def _clear_and_post(api: Api, number: int) -> None:
         assert answered[ok(response)["message_id"]] == ok(response)["status"]
 
 
-async def test_a_cancel_that_clears_takes_what_was_there_and_nothing_that_came_later(api: Api) -> None:
-    await many(api, _clear_and_post)
+async def test_a_clearing_cancel_withdraws_exactly_the_messages_before_it(api: Api) -> None:
+    await repeat(api, _clear_and_post)
 
 
-async def _everything(api: Api, number: int) -> None:
+async def _post_in_every_way(api: Api, number: int) -> None:
     session_id = await api.new_session()
     await api.begin(session_id, "first", model="fake-100-2")
     kinds = ["steer", "interrupt", "enqueue", "steer", "steer", "interrupt", "enqueue", "steer"]
     kinds = kinds[number % 8 :] + kinds[: number % 8]
 
-    posts = [api.post(session_id, f"n{place}", on_busy=kind, model="fake-20-1") for place, kind in enumerate(kinds)]
+    posts = [api.post(session_id, f"n{index}", on_busy=kind, model="fake-20-1") for index, kind in enumerate(kinds)]
     responses = await asyncio.gather(*posts)
-    await all_ended(api, session_id)
+    await wait_for_all(api, session_id)
 
     for response in responses:
         message = ok(response)
@@ -154,5 +154,5 @@ async def _everything(api: Api, number: int) -> None:
         )
 
 
-async def test_whatever_races_each_message_has_one_turn_and_one_end(api: Api) -> None:
-    await many(api, _everything, 8)
+async def test_in_any_race_each_message_has_one_turn_and_one_end(api: Api) -> None:
+    await repeat(api, _post_in_every_way, 8)

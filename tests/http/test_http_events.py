@@ -1,8 +1,8 @@
-"""The log as a resource: pages of it, and events from outside."""
+"""Events: pages of the log, and events that other producers append."""
 
 import pytest
 
-from tests.http.driving import JSON, Api, is_gapless, ok, refusal, types, until
+from tests.http.api_client import JSON, Api, is_gapless, ok, refusal, types, until
 
 pytestmark = pytest.mark.anyio
 
@@ -12,7 +12,7 @@ RESERVED = (
 )
 
 
-async def test_an_event_from_outside_is_kept_as_it_was_sent(api: Api) -> None:
+async def test_an_outside_event_is_stored_as_it_was_sent(api: Api) -> None:
     session_id = await api.new_session()
     sent: JSON = {
         "event_type": "build.finished",
@@ -34,7 +34,7 @@ async def test_an_event_from_outside_is_kept_as_it_was_sent(api: Api) -> None:
     assert event["recorded_at"] > "2020-01-01T00:00:00Z"
 
 
-async def test_a_frame_says_that_an_event_is_from_outside(api: Api) -> None:
+async def test_a_frame_marks_an_outside_event(api: Api) -> None:
     session_id = await api.new_session()
     await api.append(session_id, {"event_type": "message.delta", "text": "forged", "origin": "inside"})
     await api.append(session_id, {"event_type": "session_stop"})
@@ -44,7 +44,7 @@ async def test_a_frame_says_that_an_event_is_from_outside(api: Api) -> None:
     assert (delta.event, delta.data["text"], delta.data["origin"]) == ("message.delta", "forged", "outside")
 
 
-async def test_the_envelopes_own_names_win(api: Api) -> None:
+async def test_the_fields_of_the_envelope_override_sent_ones(api: Api) -> None:
     session_id = await api.new_session()
     taken = {
         "sequence": 99,
@@ -99,7 +99,7 @@ async def test_a_list_of_events_is_appended_in_order(api: Api) -> None:
         ("text", ""),
     ],
 )
-async def test_events_that_do_not_fit_are_refused_all_of_them(api: Api, body: object, pointer: str) -> None:
+async def test_one_invalid_event_refuses_the_whole_list(api: Api, body: object, pointer: str) -> None:
     session_id = await api.new_session()
 
     refused = refusal(await api.http.post(f"/sessions/{session_id}/events", json=body), 422, "invalid_request")
@@ -118,7 +118,7 @@ async def test_the_services_own_types_are_reserved(api: Api, event_type: str) ->
     assert (await api.session(session_id))["head"] == 1
 
 
-async def test_an_event_takes_up_to_64_kb(api: Api) -> None:
+async def test_an_event_may_have_64_kb(api: Api) -> None:
     session_id = await api.new_session()
     text = "x" * 65_000
 
@@ -127,7 +127,7 @@ async def test_an_event_takes_up_to_64_kb(api: Api) -> None:
     assert (await api.events(session_id))[1]["text"] == text
 
 
-async def test_session_stop_finishes_the_session_and_a_message_opens_it_again(api: Api) -> None:
+async def test_session_stop_finishes_the_session_and_a_message_resumes_it(api: Api) -> None:
     session_id = await api.new_session()
 
     await api.append(session_id, {"event_type": "session_stop"})
@@ -167,7 +167,7 @@ async def test_outside_events_do_not_touch_a_running_turn(api: Api) -> None:
         turn = (await stream.until("message.delta")).data["turn_id"]
         for imitation in imitations:
             await api.append(session_id, {**imitation, "turn_id": turn})
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     events = await api.events(session_id)
     assert is_gapless(events)
@@ -202,7 +202,7 @@ async def test_outside_errors_answers_and_tool_calls_show_in_the_session(api: Ap
 
 
 @pytest.mark.parametrize("limit", [1, 3, 1000])
-async def test_the_log_is_read_in_pages_that_meet(api: Api, limit: int) -> None:
+async def test_pages_cover_the_log_without_gaps(api: Api, limit: int) -> None:
     session_id = await api.new_session()
     await api.append(session_id, {"event_type": "a"}, {"event_type": "b"}, {"event_type": "c"})
     await api.say(session_id)
@@ -223,17 +223,17 @@ async def test_the_log_is_read_in_pages_that_meet(api: Api, limit: int) -> None:
     assert all(len(page["events"]) == limit for page in pages[:-1])
 
 
-async def test_a_page_after_any_place_begins_right_behind_it(api: Api) -> None:
+async def test_a_page_after_any_sequence_starts_with_the_next_one(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id)
     events = await api.events(session_id)
 
-    for place in range(len(events) + 1):
-        page = ok(await api.http.get(f"/sessions/{session_id}/events?coalesce=false&after={place}"))
-        assert page["events"] == events[place:]
+    for sequence in range(len(events) + 1):
+        page = ok(await api.http.get(f"/sessions/{session_id}/events?coalesce=false&after={sequence}"))
+        assert page["events"] == events[sequence:]
 
 
-async def test_a_page_from_beyond_the_end_is_empty_and_tells_the_head(api: Api) -> None:
+async def test_a_page_beyond_the_end_is_empty_and_has_the_head(api: Api) -> None:
     session_id = await api.new_session()
 
     page = ok(await api.http.get(f"/sessions/{session_id}/events?after=999"))
@@ -257,7 +257,7 @@ async def test_a_page_from_beyond_the_end_is_empty_and_tells_the_head(api: Api) 
         "after=" + "9" * 30,
     ],
 )
-async def test_an_event_query_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+async def test_an_invalid_event_query_is_refused(api: Api, query: str) -> None:
     session_id = await api.new_session()
 
     body = refusal(await api.http.get(f"/sessions/{session_id}/events?{query}"), 422, "invalid_request")
@@ -265,19 +265,19 @@ async def test_an_event_query_that_makes_no_sense_is_refused(api: Api, query: st
     assert body["errors"][0]["pointer"] == f"?{query.partition('=')[0]}"
 
 
-async def test_a_history_is_read_joined_from_either_end(api: Api) -> None:
+async def test_joined_events_can_be_listed_from_either_end(api: Api) -> None:
     session_id = await api.new_session()
     message = await api.say(session_id, model="fake-40-1")
     await api.append(session_id, {"event_type": "x"})
     log = await api.events(session_id)
-    places = [event["sequence"] for event in log if event["type"] == "message.delta"]
+    sequences_of_deltas = [event["sequence"] for event in log if event["type"] == "message.delta"]
 
     async def listed(query: str) -> list[JSON]:
         return ok(await api.http.get(f"/sessions/{session_id}/events?{query}"))["events"]
 
     joined = await listed("")
     (delta,) = [event for event in joined if event["type"] == "message.delta"]
-    assert (delta["first_sequence"], delta["sequence"]) == (places[0], places[-1])
+    assert (delta["first_sequence"], delta["sequence"]) == (sequences_of_deltas[0], sequences_of_deltas[-1])
     assert delta["data"]["text"] == message["answer"]
     assert [event for event in joined if event != delta] == [event for event in log if event["type"] != "message.delta"]
     assert await listed("order=desc") == joined[::-1]
@@ -289,19 +289,19 @@ async def test_a_history_is_read_joined_from_either_end(api: Api) -> None:
 
 
 @pytest.mark.parametrize("query", ["order=desc", "types=message.*,x", "order=desc&coalesce=false", "coalesce=true"])
-async def test_a_cursor_goes_on_where_the_page_ended(api: Api, query: str) -> None:
+async def test_the_next_cursor_continues_where_the_page_ended(api: Api, query: str) -> None:
     session_id = await api.new_session()
     for _ in range(2):
         await api.say(session_id)
         await api.append(session_id, {"event_type": "x"})
-    place = "before" if "desc" in query else "after"
+    parameter = "before" if "desc" in query else "after"
     whole = ok(await api.http.get(f"/sessions/{session_id}/events?{query}&limit=1000"))
 
     events: list[JSON] = []
     cursor = ""
     while cursor is not None:
         page = ok(
-            await api.http.get(f"/sessions/{session_id}/events?{query}&limit=2" + (cursor and f"&{place}={cursor}"))
+            await api.http.get(f"/sessions/{session_id}/events?{query}&limit=2" + (cursor and f"&{parameter}={cursor}"))
         )
         events += page["events"]
         cursor = page["next_cursor"]
@@ -309,7 +309,7 @@ async def test_a_cursor_goes_on_where_the_page_ended(api: Api, query: str) -> No
     assert [event["sequence"] for event in events] == [event["sequence"] for event in whole["events"]]
 
 
-async def test_a_waiting_reader_hears_outside_events_at_once(api: Api) -> None:
+async def test_a_waiting_reader_gets_outside_events_at_once(api: Api) -> None:
     session_id = await api.new_session()
     async with api.stream(session_id) as stream:
         await stream.until("session.created")
@@ -319,10 +319,10 @@ async def test_a_waiting_reader_hears_outside_events_at_once(api: Api) -> None:
         frame = await stream.until("news")
         assert frame.data == {"text": "hello", "session_id": session_id, "origin": "outside"}
         await api.append(session_id, {"event_type": "session_stop"})
-        assert (await stream.rest())[-1].data["reason"] == "finished"
+        assert (await stream.read_to_end())[-1].data["reason"] == "finished"
 
 
-async def test_a_session_that_was_deleted_takes_no_events(api: Api) -> None:
+async def test_a_deleted_session_accepts_no_events(api: Api) -> None:
     session_id = await api.new_session()
     await api.http.delete(f"/sessions/{session_id}")
 

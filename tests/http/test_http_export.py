@@ -1,4 +1,4 @@
-"""Taking a session away: its export, and what is rebuilt from it."""
+"""The export of a session, and what is rebuilt from it."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from local.rebuild import ExportError, read, shown
-from tests.http.driving import JSON, ROOT, Api, is_gapless, ok, refusal, until
+from tests.http.api_client import JSON, ROOT, Api, is_gapless, ok, refusal, until
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ OUTSIDE: list[JSON] = [
 ]
 
 
-async def exported(api: Api, session_id: str) -> list[str]:
+async def export_of(api: Api, session_id: str) -> list[str]:
     response = await api.http.get(f"/sessions/{session_id}/export")
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/x-ndjson"
@@ -27,18 +27,18 @@ async def exported(api: Api, session_id: str) -> list[str]:
     return response.text.removesuffix("\n").split("\n")
 
 
-async def _at_rest(api: Api, session_id: str) -> tuple[list[str], JSON, list[JSON]] | None:
-    """Export, session and messages, if nothing was appended while they were read."""
+async def _read_unchanged(api: Api, session_id: str) -> tuple[list[str], JSON, list[JSON]] | None:
+    """Read export, session and messages; None if something was appended in the meantime."""
     before = await api.session(session_id)
-    lines = await exported(api, session_id)
+    lines = await export_of(api, session_id)
     messages = ok(await api.http.get(f"/sessions/{session_id}/messages?limit=200"))
     session = await api.session(session_id)
     return (lines, session, messages) if session["head"] == before["head"] else None
 
 
 async def assert_rebuilt(api: Api, session_id: str) -> JSON:
-    """What is rebuilt from the export is what the API says."""
-    seen = await until(lambda: _at_rest(api, session_id))
+    """Rebuild the session from its export, and check that it equals what the API returns."""
+    seen = await until(lambda: _read_unchanged(api, session_id))
     assert seen is not None
     lines, session, messages = seen
     found: JSON = json.loads(json.dumps(shown(read(lines)), default=lambda view: view.model_dump(mode="json")))
@@ -48,12 +48,12 @@ async def assert_rebuilt(api: Api, session_id: str) -> JSON:
     return found
 
 
-async def test_an_export_is_a_header_and_an_event_a_line(api: Api) -> None:
+async def test_an_export_has_a_header_and_one_event_per_line(api: Api) -> None:
     session_id = await api.new_session(session_name="mine", metadata={"a": 1}, project_dir="/tmp/x")
     await api.append(session_id, *OUTSIDE)
     await api.say(session_id)
 
-    header, *events = map(json.loads, await exported(api, session_id))
+    header, *events = map(json.loads, await export_of(api, session_id))
 
     session = await api.session(session_id)
     assert header.items() >= {"format": "turnlog-export", "version": 1, "session_id": session_id, "epoch": 1}.items()
@@ -63,7 +63,7 @@ async def test_an_export_is_a_header_and_an_event_a_line(api: Api) -> None:
     created = events[0]["data"]
     assert (created["metadata"], created["project_dir"], created["owner"]) == ({"a": 1}, "/tmp/x", "local")
     assert events[2]["data"]["fields"]["response"] == {"n": 2**60, "none": None}
-    assert all(len(line.splitlines()) == 1 for line in await exported(api, session_id))
+    assert all(len(line.splitlines()) == 1 for line in await export_of(api, session_id))
 
 
 async def test_a_new_session_is_rebuilt(api: Api) -> None:
@@ -72,8 +72,8 @@ async def test_a_new_session_is_rebuilt(api: Api) -> None:
 
 async def test_turns_with_tools_are_rebuilt(api: Api) -> None:
     session_id = await api.new_session()
-    prompt = 'call calculate {"expression": "6 * 7"} and use current_time {"timezone": "Asia/Tokyo"}'
-    await api.say(session_id, prompt, metadata={"by": "me"})
+    content = 'call calculate {"expression": "6 * 7"} and use current_time {"timezone": "Asia/Tokyo"}'
+    await api.say(session_id, content, metadata={"by": "me"})
     await api.say(session_id, 'call calculate {"expression": "1 / 0"}')
 
     found = await assert_rebuilt(api, session_id)
@@ -129,22 +129,22 @@ async def test_a_withdrawn_message_and_changed_fields_are_rebuilt(api: Api) -> N
     assert found["session"]["status"] == "finished"
 
 
-async def test_large_texts_are_filled_in(api: Api) -> None:
+async def test_large_texts_are_exported_whole(api: Api) -> None:
     session_id = await api.new_session()
-    prompt = "word " * 20_000
-    await api.say(session_id, prompt, model="fake-9000-0")
+    content = "word " * 20_000
+    await api.say(session_id, content, model="fake-9000-0")
 
     found = await assert_rebuilt(api, session_id)
 
-    assert found["messages"][0]["content"] == prompt
+    assert found["messages"][0]["content"] == content
     assert len(found["messages"][0]["answer"]) > 32 * 1024
-    assert not any('"overflow"' in line for line in await exported(api, session_id))
+    assert not any('"overflow"' in line for line in await export_of(api, session_id))
 
 
 async def test_the_command_prints_what_it_rebuilt(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id)
-    lines = "\n".join(await exported(api, session_id))
+    lines = "\n".join(await export_of(api, session_id))
     command = [sys.executable, "-m", "local.rebuild", "-"]
 
     done = subprocess.run(command, input=lines, capture_output=True, text=True, cwd=ROOT, check=True)  # noqa: ASYNC221
@@ -159,12 +159,12 @@ async def test_the_command_prints_what_it_rebuilt(api: Api) -> None:
 
 
 @pytest.mark.parametrize("lines", [[], [""], ["{}"], ['{"format": "other"}'], ["no JSON"]])
-def test_what_is_no_export_is_refused(lines: list[str]) -> None:
+def test_a_file_that_is_not_an_export_is_refused(lines: list[str]) -> None:
     with pytest.raises(ExportError):
         read(lines)
 
 
-async def test_there_is_no_export_of_a_session_that_is_not_there(api: Api) -> None:
+async def test_a_missing_session_has_no_export(api: Api) -> None:
     session_id = await api.new_session()
     await api.http.delete(f"/sessions/{session_id}")
 

@@ -1,11 +1,11 @@
-"""Models that refuse, break off or talk nonsense: the turn fails with a code, and the session stays usable."""
+"""Models that refuse, break off or send invalid data: the turn fails with a code, and the session stays usable."""
 
 import asyncio
 
 import pytest
 
-from tests.http.driving import Api, is_gapless, ok, types
-from tests.http.streaming import written
+from tests.http.api_client import Api, is_gapless, ok, types
+from tests.http.sse_client import text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -13,15 +13,15 @@ ATTEMPTS = 3
 
 
 @pytest.mark.parametrize(
-    ("model", "code", "asked"),
+    ("model", "code", "requests"),
     [
         ("fail-403", "model_unauthorized", 1),
         ("fail-404", "model_not_found", 1),
         ("fail-422", "model_refused", 1),
-        ("no-such-model", "model_not_found", 0),  # the scripted server counts only models that it knows
+        ("no-such-model", "model_not_found", 0),  # the scripted server counts requests only for models that it has
     ],
 )
-async def test_a_refusal_fails_the_turn_at_once(api: Api, model: str, code: str, asked: int) -> None:
+async def test_a_refusal_fails_the_turn_at_once(api: Api, model: str, code: str, requests: int) -> None:
     session_id = await api.new_session()
 
     message = await api.say(session_id, model=model)
@@ -34,12 +34,12 @@ async def test_a_refusal_fails_the_turn_at_once(api: Api, model: str, code: str,
     assert events[-2]["data"].items() >= message["error"].items()
     session = await api.session(session_id)
     assert (session["status"], session["error_detail"]) == ("finished", message["error"]["message"])
-    assert (await api.stats(model))["requests"] == asked
+    assert (await api.model_stats(model))["requests"] == requests
     assert types(events).count("message.start") == 1
 
 
-async def test_a_server_that_can_not_answer_now_is_asked_three_times(api: Api) -> None:
-    """Two models at once: each takes its pauses."""
+async def test_an_unavailable_server_is_called_three_times(api: Api) -> None:
+    # Both models at once, since each one has pauses between its attempts.
     models = {"fail-503": "model_unavailable", "fail-429": "model_rate_limited"}
 
     async def failing(model: str) -> None:
@@ -47,7 +47,7 @@ async def test_a_server_that_can_not_answer_now_is_asked_three_times(api: Api) -
         message = await api.say(session_id, model=model)
         assert (message["status"], message["error"]["code"]) == ("failed", models[model])
         assert message["error"]["retryable"]
-        assert (await api.stats(model))["requests"] == 3
+        assert (await api.model_stats(model))["requests"] == 3
         events = await api.events(session_id)
         assert types(events).count("message.start") == 1
         assert (await api.say(session_id))["status"] == "completed"
@@ -55,13 +55,13 @@ async def test_a_server_that_can_not_answer_now_is_asked_three_times(api: Api) -
     await asyncio.gather(*(failing(model) for model in models))
 
 
-async def test_a_server_that_recovers_is_no_failure(api: Api) -> None:
+async def test_a_server_that_recovers_completes_the_turn(api: Api) -> None:
     session_id = await api.new_session()
 
     message = await api.say(session_id, model="flaky-1-recovers")
 
     assert (message["status"], message["error"]) == ("completed", None)
-    assert (await api.stats("flaky-1-recovers"))["requests"] == 2
+    assert (await api.model_stats("flaky-1-recovers"))["requests"] == 2
 
 
 @pytest.mark.parametrize(
@@ -73,24 +73,24 @@ async def test_a_server_that_recovers_is_no_failure(api: Api) -> None:
         ("error-8", "model_error"),
     ],
 )
-async def test_an_answer_that_breaks_off_is_tried_again_and_then_fails(api: Api, model: str, code: str) -> None:
+async def test_a_broken_answer_is_retried_and_then_fails_the_turn(api: Api, model: str, code: str) -> None:
     session_id = await api.new_session()
 
     message = await api.say(session_id, model=model)
 
     assert (message["status"], message["error"]["code"], message["error"]["retryable"]) == ("failed", code, True)
-    assert (await api.stats(model))["requests"] == ATTEMPTS
+    assert (await api.model_stats(model))["requests"] == ATTEMPTS
     events = await api.events(session_id)
     assert is_gapless(events)
     starts = [event["data"]["attempt"] for event in events if event["type"] == "message.start"]
     assert starts == list(range(1, ATTEMPTS + 1))
     assert types(events).count("run.complete") == 1
-    # What the last attempt had written stays, once, and a reader who begins afresh shows just that.
+    # The text of the last attempt stays. A reader that clears the text at each `message.start` shows exactly this.
     assert len(message["answer"].split()) == int(model.partition("-")[2])
-    assert written(await api.read(session_id)) == message["answer"]
+    assert text_of(await api.read(session_id)) == message["answer"]
 
 
-async def test_a_session_goes_on_after_a_failed_turn(api: Api) -> None:
+async def test_a_session_continues_after_a_failed_turn(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id, "one", model="fail-401")
     await api.say(session_id, "two", model="cut-9")
@@ -98,18 +98,18 @@ async def test_a_session_goes_on_after_a_failed_turn(api: Api) -> None:
     message = await api.say(session_id, "three", model="fake-40-0")
 
     assert message["status"] == "completed"
-    # "one" has no answer, "two" a partial one.
+    # "one" has no answer, "two" has a partial one.
     assert "given 4 messages" in message["answer"]
     session = await api.session(session_id)
     assert session["error_detail"] is None
     assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == message["answer"]
 
 
-async def test_a_failed_turn_streams_its_end(api: Api) -> None:
+async def test_the_stream_of_a_failed_turn_has_its_end(api: Api) -> None:
     session_id = await api.new_session()
 
     async with api.posting(session_id, model="fail-401") as stream:
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     assert [frame.event for frame in frames[-3:]] == ["error", "run.complete", "done"]
     assert frames[-1].data["reason"] == "finished"

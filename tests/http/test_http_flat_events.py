@@ -1,8 +1,8 @@
-"""Events in their older form, and what the requirement documents ask of sessions and events."""
+"""Flat events, and what the requirement documents demand of sessions and events."""
 
 import pytest
 
-from tests.http.driving import JSON, Api, new_id, ok, refusal, types
+from tests.http.api_client import JSON, Api, new_id, ok, refusal, types
 
 pytestmark = pytest.mark.anyio
 
@@ -11,11 +11,11 @@ async def send(api: Api, **event: object) -> JSON:
     return ok(await api.http.post("/events", json=event))
 
 
-async def flat(api: Api, session_id: str) -> list[JSON]:
+async def list_flat(api: Api, session_id: str) -> list[JSON]:
     return ok(await api.http.get(f"/events/{session_id}"))["events"]
 
 
-async def test_session_start_opens_the_session_it_names(api: Api) -> None:
+async def test_session_start_creates_the_session_that_it_names(api: Api) -> None:
     session_id = new_id()
     start = {
         "session_name": "mine",
@@ -31,11 +31,11 @@ async def test_session_start_opens_the_session_it_names(api: Api) -> None:
     assert session.items() >= {"session_name": "mine", "project_dir": "/tmp", "agent_name": "assistant"}.items()
     assert (session["status"], session["thread_id"]) == ("running", f"thread_{session_id}")
     assert types(await api.events(session_id)) == ["session.created", "session_start"]
-    (_, event) = await flat(api, session_id)
+    (_, event) = await list_flat(api, session_id)
     assert event.items() >= {"event_type": "session_start", "session_id": session_id, "extra": 1, **start}.items()
 
 
-async def test_session_start_of_a_session_that_is_open_is_an_event_like_others(api: Api) -> None:
+async def test_session_start_of_an_existing_session_is_an_ordinary_event(api: Api) -> None:
     session_id = await api.new_session(session_name="first")
 
     await send(api, event_type="session_start", session_id=session_id, session_name="second")
@@ -44,23 +44,23 @@ async def test_session_start_of_a_session_that_is_open_is_an_event_like_others(a
     assert types(await api.events(session_id)) == ["session.created", "session_start"]
 
 
-async def test_others_are_appended_and_listed_flat(api: Api) -> None:
+async def test_other_events_are_appended_and_listed_flat(api: Api) -> None:
     session_id = await api.new_session(session_name="mine")
     await api.say(session_id)
 
     sent: JSON = {"event_type": "message", "session_id": session_id, "role": "assistant", "content": "hi", "data": [1]}
     receipt = await send(api, **sent)
 
-    events = await flat(api, session_id)
+    events = await list_flat(api, session_id)
     assert receipt["sequences"] == [(await api.session(session_id))["head"]]
     assert events[-1].items() >= {**sent, "session_name": "mine"}.items()
     assert all(event.keys() >= {"event_type", "session_id", "session_name", "timestamp"} for event in events)
-    asked = next(event for event in events if event["event_type"] == "user_message")
-    assert asked["content"] == "Hello"
+    posted = next(event for event in events if event["event_type"] == "user_message")
+    assert posted["content"] == "Hello"
     assert [event["event_type"] for event in events].count("message.delta") == 1
 
 
-async def test_a_session_that_is_not_there_takes_only_its_start(api: Api) -> None:
+async def test_a_missing_session_accepts_only_its_start(api: Api) -> None:
     session_id = new_id()
 
     response = await api.http.post("/events", json={"event_type": "message", "session_id": session_id})
@@ -73,7 +73,7 @@ async def test_a_session_that_is_not_there_takes_only_its_start(api: Api) -> Non
     refusal(late, 409, "session_deleted")
 
 
-async def test_an_idempotency_key_opens_and_appends_once(api: Api) -> None:
+async def test_with_an_idempotency_key_a_repeat_creates_and_appends_nothing(api: Api) -> None:
     session_id = new_id()
     for event_type, sequences in (("session_start", [2]), ("message", [3])):
         body = {"event_type": event_type, "session_id": session_id}
@@ -93,14 +93,14 @@ async def test_an_idempotency_key_opens_and_appends_once(api: Api) -> None:
         ({"session_id": "x"}, "/event_type"),
     ],
 )
-async def test_flat_events_that_do_not_fit_are_refused(api: Api, event: JSON, pointer: str) -> None:
+async def test_invalid_flat_events_are_refused(api: Api, event: JSON, pointer: str) -> None:
     body = refusal(await api.http.post("/events", json=event), 422, "invalid_request")
 
     assert body["errors"][0]["pointer"] == pointer
 
 
-async def test_the_verification_of_the_session_managers_first_phase(api: Api) -> None:
-    """Its curl lines, apart from host and port and an id of our own."""
+async def test_the_curl_checks_of_the_requirement_documents_pass(api: Api) -> None:
+    # The commands of the session manager's first phase, except for host, port and session id.
     session_id = new_id("test-123")
     body: JSON = {"session_id": session_id, "session_name": "test", "project_dir": "/tmp"}
     assert ok(await api.http.post("/sessions", json=body), 201).items() >= body.items()
@@ -141,8 +141,7 @@ async def test_the_last_outside_assistant_message_is_the_result(api: Api) -> Non
     assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == answer
 
 
-async def test_the_fields_that_the_session_integration_reads_are_folded(api: Api) -> None:
-    """Of the execution log: steps, diagnosis, run_meta, error_detail and thread_id, each from its type of event."""
+async def test_the_fields_that_the_session_integration_reads_are_set(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id, 'call calculate {"expression": "6*7"}')
 

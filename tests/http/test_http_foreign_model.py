@@ -1,4 +1,4 @@
-"""The VibeCoder with a model server that shares no code and no habits with the scripted one."""
+"""The VibeCoder with a model server that shares no code with the scripted one."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.foreign_model.server import foreign_model
-from tests.http.driving import JSON, Api, Host, api_of, running_host
-from tests.http.test_http_vibecoder import NODES, coding, new_project, project_of, told, words
+from tests.http.api_client import JSON, Api, Host, api_of, running_host
+from tests.http.test_http_vibecoder import NODES, coding_session, new_project, project_of, responses_of, words
 
 pytestmark = pytest.mark.anyio
 
@@ -22,31 +22,29 @@ def foreign_host(tmp_path_factory: pytest.TempPathFactory, store_environment: di
 
 
 @pytest.mark.parametrize("node_id", [None, "first", "fresh"])
-async def test_any_prompt_changes_the_document_by_another_servers_patches(
-    foreign_host: Host, node_id: str | None
-) -> None:
+async def test_patches_of_another_model_server_change_the_document(foreign_host: Host, node_id: str | None) -> None:
     async with api_of(foreign_host) as api:
         project_id = await new_project(api)
-        session_id = await coding(api, project_id, node_id)
+        session_id = await coding_session(api, project_id, node_id)
         for number in range(1, 7):
-            prompt = words(number)
-            message = await api.say(session_id, prompt)
+            content = words(number)
+            message = await api.say(session_id, content)
 
             assert (message["status"], message["answer"]) == ("completed", "Fertig: das Dokument steht.")
             assert message["usage"] == await _usage(api, session_id)
             project = await project_of(api, project_id)
             nodes: JSON = project["document"]["nodes"]
-            assert nodes.pop(node_id or "clone")["instructions"] == prompt
+            assert nodes.pop(node_id or "clone")["instructions"] == content
             assert nodes == {name: node for name, node in NODES.items() if name != node_id}
             assert project["revision"] == number + 1
-            data = (await told(api, session_id))[-1]
+            data = (await responses_of(api, session_id))[-1]
             assert (data["patch"], data["project_revision"]) == (message["patch"], number + 1)
 
 
 async def _usage(api: Api, session_id: str) -> dict[str, int]:
-    """What the newest turn's model calls used, each 11 and 7 tokens: two, or three after a refused patch."""
+    """The usage of the newest turn: each call uses 11 and 7 tokens. It makes two, or three after a refusal."""
     events = await api.events(session_id)
-    *_, start = (place for place, event in enumerate(events) if event["type"] == "run.start")
+    *_, start = (index for index, event in enumerate(events) if event["type"] == "run.start")
     calls = sum(event["type"] == "token_usage" for event in events[start:])
     assert calls in {2, 3}
     return {"prompt_tokens": 11 * calls, "completion_tokens": 7 * calls, "total_tokens": 18 * calls}

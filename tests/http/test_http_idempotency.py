@@ -1,11 +1,11 @@
-"""Idempotency-Key: a retry attaches to what the first request made; another body is refused."""
+"""Idempotency-Key: a retry returns the result of the first request; another body with the key is refused."""
 
 import asyncio
 
 import pytest
 
-from tests.http.driving import Api, new_id, ok, refusal, types
-from tests.http.streaming import ids, names
+from tests.http.api_client import Api, new_id, ok, refusal, types
+from tests.http.sse_client import ids, names
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +31,7 @@ async def test_a_key_with_another_body_is_refused(api: Api) -> None:
     assert types(await api.events(session_id)).count("user_message") == 1
 
 
-async def test_a_retry_while_the_turn_runs_attaches_in_its_own_way(api: Api) -> None:
+async def test_a_retry_during_the_turn_may_wait_in_another_way(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     first = await api.begin(session_id, model="hang-300", headers=headers)
 
@@ -40,27 +40,27 @@ async def test_a_retry_while_the_turn_runs_attaches_in_its_own_way(api: Api) -> 
         await stream.until("message.delta")
         waiting = asyncio.create_task(api.post(session_id, model="hang-300", headers=headers))
         await api.cancel(session_id)
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     assert ok(again, 202)["message_id"] == first["message_id"]
     assert again.headers["idempotency-replayed"] == "true"
     assert stream.response.headers["idempotency-replayed"] == "true"
     assert (frames[0].event, frames[0].id, frames[-1].event) == ("user_message", first["sequence"], "done")
     assert ok(await waiting)["status"] == "cancelled"
-    assert (await api.stats("hang-300"))["requests"] == 1
+    assert (await api.model_stats("hang-300"))["requests"] == 1
 
 
 async def test_a_retry_after_the_end_streams_the_whole_turn_again(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     async with api.posting(session_id, headers=headers) as first:
-        frames = await first.rest()
+        frames = await first.read_to_end()
     await api.say(session_id, "something later")
 
     async with api.posting(session_id, headers=headers) as second:
-        assert [frame.text for frame in await second.rest()] == [frame.text for frame in frames]
+        assert [frame.text for frame in await second.read_to_end()] == [frame.text for frame in frames]
 
 
-async def test_a_retry_of_a_queued_message_finds_it_in_the_queue(api: Api) -> None:
+async def test_a_retry_of_a_queued_message_returns_it(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     await api.begin(session_id, model="hang-301")
     first = await api.begin(session_id, "queued", headers=headers)
@@ -74,7 +74,7 @@ async def test_a_retry_of_a_queued_message_finds_it_in_the_queue(api: Api) -> No
     assert (done["message_id"], done["status"]) == (first["message_id"], "completed")
 
 
-async def test_many_tries_at_once_make_one_message(api: Api) -> None:
+async def test_simultaneous_tries_create_one_message(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
 
     responses = await asyncio.gather(*(api.post(session_id, headers=headers) for _ in range(10)))
@@ -92,7 +92,7 @@ async def test_the_same_key_in_another_session_is_another_key(api: Api) -> None:
     assert first["message_id"] != second["message_id"]
 
 
-async def test_a_refusal_is_not_remembered(api: Api) -> None:
+async def test_a_refused_message_leaves_its_key_free(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     await api.http.patch(f"/sessions/{session_id}", json={"archived": True})
     refusal(await api.post(session_id, headers=headers), 409, "session_archived")
@@ -105,7 +105,7 @@ async def test_a_refusal_is_not_remembered(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 257])
-async def test_a_key_must_be_a_key(api: Api, key: str) -> None:
+async def test_a_blank_or_long_key_is_refused(api: Api, key: str) -> None:
     session_id = await api.new_session()
 
     refusal(await api.post(session_id, headers={"idempotency-key": key}), 422, "invalid_request")
@@ -113,7 +113,7 @@ async def test_a_key_must_be_a_key(api: Api, key: str) -> None:
     assert (await api.session(session_id))["head"] == 1
 
 
-async def test_a_retried_create_finds_the_session(api: Api) -> None:
+async def test_a_retried_create_returns_the_session(api: Api) -> None:
     headers, body = {"idempotency-key": new_id()}, {"session_name": "one"}
     first = await api.http.post("/sessions", json=body, headers=headers)
     await api.say(ok(first, 201)["session_id"])
@@ -136,7 +136,7 @@ async def test_a_retry_may_leave_out_an_empty_body(api: Api) -> None:
     assert ok(second, second.status_code)["session_id"] == first["session_id"]
 
 
-async def test_a_retried_create_with_an_own_id_finds_the_session(api: Api) -> None:
+async def test_a_retried_create_with_a_chosen_id_returns_the_session(api: Api) -> None:
     headers, body = {"idempotency-key": new_id()}, {"session_id": new_id()}
     await api.http.post("/sessions", json=body, headers=headers)
 
@@ -146,7 +146,7 @@ async def test_a_retried_create_with_an_own_id_finds_the_session(api: Api) -> No
     refusal(await api.http.post("/sessions", json=body), 409, "session_exists")
 
 
-async def test_a_create_key_with_another_own_id_is_refused(api: Api) -> None:
+async def test_a_create_key_with_another_chosen_id_is_refused(api: Api) -> None:
     headers = {"idempotency-key": new_id()}
     ok(await api.http.post("/sessions", json={"session_id": new_id()}, headers=headers), 201)
 
@@ -155,7 +155,7 @@ async def test_a_create_key_with_another_own_id_is_refused(api: Api) -> None:
     refusal(again, 422, "idempotency_key_reused")
 
 
-async def test_a_create_key_knows_bodies_with_and_without_an_own_id_apart(api: Api) -> None:
+async def test_a_create_key_distinguishes_bodies_with_and_without_a_chosen_id(api: Api) -> None:
     for first, second in (({}, {"session_id": new_id()}), ({"session_id": new_id()}, {})):
         headers = {"idempotency-key": new_id()}
         ok(await api.http.post("/sessions", json=first, headers=headers), 201)
@@ -168,15 +168,15 @@ async def test_a_create_key_knows_bodies_with_and_without_an_own_id_apart(api: A
                 assert found.status_code == (200 if body is first else 404)
 
 
-async def test_of_creates_with_one_key_and_many_own_ids_one_is_carried_out(api: Api) -> None:
+async def test_only_one_of_many_creates_with_one_key_and_different_ids_succeeds(api: Api) -> None:
     headers, ids = {"idempotency-key": new_id()}, [new_id() for _ in range(10)]
 
     answers = await asyncio.gather(
-        *(api.http.post("/sessions", json={"session_id": own}, headers=headers) for own in ids)
+        *(api.http.post("/sessions", json={"session_id": chosen}, headers=headers) for chosen in ids)
     )
 
     assert sorted(answer.status_code for answer in answers) == [201] + [422] * 9
-    assert [(await api.http.get(f"/sessions/{own}")).status_code for own in ids].count(200) == 1
+    assert [(await api.http.get(f"/sessions/{chosen}")).status_code for chosen in ids].count(200) == 1
 
 
 async def test_a_refused_create_leaves_its_key_free(api: Api) -> None:
@@ -189,7 +189,7 @@ async def test_a_refused_create_leaves_its_key_free(api: Api) -> None:
     assert "idempotency-replayed" not in response.headers
 
 
-async def test_a_retry_after_the_session_was_deleted_is_told_so(api: Api) -> None:
+async def test_a_retry_after_the_session_was_deleted_is_refused(api: Api) -> None:
     headers = {"idempotency-key": new_id()}
     session_id = ok(await api.http.post("/sessions", json={}, headers=headers), 201)["session_id"]
     await api.http.delete(f"/sessions/{session_id}")
@@ -198,7 +198,7 @@ async def test_a_retry_after_the_session_was_deleted_is_told_so(api: Api) -> Non
         refusal(await api.http.post("/sessions", json={}, headers=headers), 409, "session_deleted")
 
 
-async def test_a_key_of_the_older_events_is_good_for_one_session(api: Api) -> None:
+async def test_a_key_of_flat_events_is_bound_to_one_session(api: Api) -> None:
     headers, sessions = {"idempotency-key": new_id()}, [await api.new_session() for _ in range(2)]
     first, second = [{"event_type": "a", "session_id": session} for session in sessions]
     refusal(
@@ -217,7 +217,7 @@ async def test_a_key_of_the_older_events_is_good_for_one_session(api: Api) -> No
     assert (await api.http.get(f"/sessions/{started['session_id']}")).status_code == 404
 
 
-async def test_a_retried_start_of_a_projects_session_is_the_first_one(api: Api) -> None:
+async def test_a_retried_start_of_a_project_session_returns_the_first_one(api: Api) -> None:
     headers = {"idempotency-key": new_id()}
     path = f"/projects/{ok(await api.http.post('/projects', json={'name': 'P'}), 201)['id']}/sessions"
     first = await api.http.post(path, json={"node_id": "a"}, headers=headers)
@@ -230,7 +230,7 @@ async def test_a_retried_start_of_a_projects_session_is_the_first_one(api: Api) 
     assert len(ok(await api.http.get(path))["sessions"]) == 1
 
 
-async def test_a_retried_cancel_stops_no_later_turn(api: Api) -> None:
+async def test_a_retried_cancel_does_not_stop_a_later_turn(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     path = f"/sessions/{session_id}/cancel"
     first = await api.begin(session_id, model="hang-303")
@@ -259,7 +259,7 @@ async def test_a_retry_of_a_cancel_that_found_nothing_stops_nothing(api: Api) ->
     await api.cancel(session_id)
 
 
-async def test_many_creates_with_one_key_make_one_session(api: Api) -> None:
+async def test_simultaneous_creates_with_one_key_create_one_session(api: Api) -> None:
     headers = {"idempotency-key": new_id()}
 
     responses = await asyncio.gather(*(api.http.post("/sessions", json={}, headers=headers) for _ in range(10)))
@@ -268,7 +268,7 @@ async def test_many_creates_with_one_key_make_one_session(api: Api) -> None:
     assert sum("idempotency-replayed" in response.headers for response in responses) == 9
 
 
-async def test_retried_events_have_the_places_of_the_first_try(api: Api) -> None:
+async def test_retried_events_return_the_sequences_of_the_first_try(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     path, body = f"/sessions/{session_id}/events", [{"event_type": "a"}, {"event_type": "b"}]
     first = await api.http.post(path, json=body, headers=headers)
@@ -291,7 +291,7 @@ async def test_keys_of_messages_and_events_do_not_mix(api: Api) -> None:
     assert message["status"] == "completed"
 
 
-async def test_a_replayed_stream_of_a_queued_message_begins_where_it_was_said(api: Api) -> None:
+async def test_a_replayed_stream_of_a_queued_message_starts_with_its_turn(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     await api.begin(session_id, model="hang-302")
     await api.begin(session_id, "queued", headers=headers)
@@ -299,7 +299,7 @@ async def test_a_replayed_stream_of_a_queued_message_begins_where_it_was_said(ap
     message = ok(await api.post(session_id, "queued", headers=headers))
 
     async with api.posting(session_id, "queued", headers=headers) as stream:
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     assert (frames[0].event, names(frames)[-2:]) == ("user_message", ["run.complete", "done"])
     assert ids(frames)[0] == message["sequence"]

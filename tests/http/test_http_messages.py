@@ -1,12 +1,12 @@
-"""Messages: three ways to wait for an answer, what is accepted, lists, whole responses, memory."""
+"""Messages: the three ways to wait for an answer, valid and invalid content, lists, full responses."""
 
 import re
 
 import httpx2
 import pytest
 
-from tests.http.driving import Api, is_gapless, new_id, ok, refusal, types, until
-from tests.http.streaming import ids, names, written
+from tests.http.api_client import Api, is_gapless, new_id, ok, refusal, types, until
+from tests.http.sse_client import ids, names, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ TURN = [
 ]
 
 
-async def test_waiting_gives_the_finished_message(api: Api) -> None:
+async def test_a_post_waits_for_the_finished_message(api: Api) -> None:
     session_id = await api.new_session()
 
     response = await api.post(session_id, "What is up?")
@@ -42,7 +42,7 @@ async def test_waiting_gives_the_finished_message(api: Api) -> None:
     assert "location" not in response.headers
 
 
-async def test_waiting_is_over_when_the_time_has_passed(api: Api) -> None:
+async def test_a_wait_ends_when_its_time_is_over(api: Api) -> None:
     session_id = await api.new_session()
 
     response = await api.post(session_id, model="hang-200", prefer="wait=1")
@@ -62,14 +62,14 @@ async def test_waiting_is_over_when_the_time_has_passed(api: Api) -> None:
         ("wait=999", "wait=200"),
     ],
 )
-async def test_a_wait_that_is_long_enough_gives_the_answer(api: Api, prefer: str, applied: str) -> None:
+async def test_a_wait_that_is_long_enough_returns_the_answer(api: Api, prefer: str, applied: str) -> None:
     response = await api.post(await api.new_session(), prefer=prefer)
 
     assert ok(response)["status"] == "completed"
     assert response.headers["preference-applied"] == applied
 
 
-async def test_respond_async_answers_at_once_and_says_where_to_read(api: Api) -> None:
+async def test_respond_async_answers_at_once_with_the_location_of_the_stream(api: Api) -> None:
     session_id = await api.new_session()
 
     response = await api.post(session_id, model="hang-201", prefer="respond-async")
@@ -90,13 +90,13 @@ async def test_a_posted_stream_runs_from_the_message_to_the_end_of_its_turn(api:
     head = (await api.session(session_id))["head"]
 
     async with api.posting(session_id) as stream:
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     assert stream.response.status_code == 200
     assert stream.response.headers["content-type"].startswith("text/event-stream")
     assert list(dict.fromkeys(names(frames))) == [*TURN, "done"]
     assert ids(frames) == list(range(head + 1, head + len(frames)))
-    assert written(frames) == frames[-4].data["text"]
+    assert text_of(frames) == frames[-4].data["text"]
     assert (frames[-1].id, frames[-1].data) == (
         frames[-2].id,
         {"session_id": session_id, "head": frames[-2].id, "reason": "finished"},
@@ -112,10 +112,10 @@ async def test_a_posted_stream_is_resumed_at_the_sessions_stream_by_the_same_ids
     rest = await api.read(session_id, last_event_id=str(seen[-1].id))
 
     assert ids(seen) + ids(rest) == list(range(2, 2 + len(ids(seen) + ids(rest))))
-    assert written([*seen, *rest]) == (await api.session(session_id))["diagnosis"]
+    assert text_of([*seen, *rest]) == (await api.session(session_id))["diagnosis"]
 
 
-async def test_a_client_that_goes_away_changes_nothing(api: Api) -> None:
+async def test_a_client_that_disconnects_changes_nothing(api: Api) -> None:
     session_id = await api.new_session()
     async with api.posting(session_id, model="fake-40-3") as stream:
         await stream.until("message.delta")
@@ -123,7 +123,7 @@ async def test_a_client_that_goes_away_changes_nothing(api: Api) -> None:
     session = await api.quiet(session_id)
 
     assert session["run_meta"]["status"] == "completed"
-    assert (await api.stats("fake-40-3"))["finished"] == 1
+    assert (await api.model_stats("fake-40-3"))["finished"] == 1
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ async def test_content_has_three_names_and_two_forms(api: Api, body: dict[str, o
     message = ok(await api.http.post(f"/sessions/{session_id}/messages", json=body))
 
     assert message["content"] == "one two"
-    (said,) = [event for event in await api.events(session_id) if event["type"] == "user_message"]
-    assert (said["data"]["content"], said["data"]["text"]) == ("one two", "one two")
+    (posted,) = [event for event in await api.events(session_id) if event["type"] == "user_message"]
+    assert (posted["data"]["content"], posted["data"]["text"]) == ("one two", "one two")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ async def test_content_has_three_names_and_two_forms(api: Api, body: dict[str, o
         ({"content": "é" * (128 * 1024 + 1)}, "/content"),
     ],
 )
-async def test_a_message_that_does_not_fit_is_refused_and_nothing_is_written(
+async def test_an_invalid_message_is_refused_and_nothing_is_written(
     api: Api, body: dict[str, object], pointer: str
 ) -> None:
     session_id = await api.new_session()
@@ -191,31 +191,31 @@ async def test_an_unknown_agent_is_refused_and_nothing_is_written(api: Api) -> N
     assert (await api.say(session_id, agent="assistant"))["agent"] == "assistant"
 
 
-async def test_the_model_is_given_the_conversation_so_far(api: Api) -> None:
+async def test_the_model_gets_the_whole_conversation(api: Api) -> None:
     session_id = await api.new_session()
 
     answers = [(await api.say(session_id, text, model="fake-30-0"))["answer"] for text in ("one", "two", "three")]
 
-    given = [re.search(r"given (\d+) message", answer) for answer in answers]
-    assert [found and found[1] for found in given] == ["1", "3", "5"]
+    counts = [re.search(r"given (\d+) message", answer) for answer in answers]
+    assert [found and found[1] for found in counts] == ["1", "3", "5"]
     assert "“three”" in answers[2]
 
 
 async def test_messages_are_listed_oldest_first(api: Api) -> None:
     session_id = await api.new_session()
-    said = [await api.say(session_id, text) for text in ("one", "two", "three")]
+    posted = [await api.say(session_id, text) for text in ("one", "two", "three")]
 
     response = await api.http.get(f"/sessions/{session_id}/messages")
 
-    assert ok(response) == said
+    assert ok(response) == posted
     assert "link" not in response.headers
-    assert [message["sequence"] for message in said] == sorted(message["sequence"] for message in said)
+    assert [message["sequence"] for message in posted] == sorted(message["sequence"] for message in posted)
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_message_pages_link_to_the_next_in_either_order(api: Api, order: str) -> None:
     session_id = await api.new_session()
-    said = [(await api.say(session_id, text, model="fake-1-0"))["content"] for text in "abcde"]
+    posted = [(await api.say(session_id, text, model="fake-1-0"))["content"] for text in "abcde"]
 
     listed: list[str] = []
     url: str | None = f"/sessions/{session_id}/messages?limit=2&order={order}"
@@ -226,10 +226,10 @@ async def test_message_pages_link_to_the_next_in_either_order(api: Api, order: s
         if url is None:
             break
 
-    assert listed == (said if order == "asc" else said[::-1])
+    assert listed == (posted if order == "asc" else posted[::-1])
 
 
-async def test_messages_after_one_of_them(api: Api) -> None:
+async def test_messages_can_be_listed_after_one_of_them(api: Api) -> None:
     session_id = await api.new_session()
     first, second, third = [await api.say(session_id, text, model="fake-1-0") for text in "abc"]
 
@@ -241,13 +241,13 @@ async def test_messages_after_one_of_them(api: Api) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=-1", "order=newest"])
-async def test_a_message_list_query_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+async def test_an_invalid_message_list_query_is_refused(api: Api, query: str) -> None:
     session_id = await api.new_session()
 
     refusal(await api.http.get(f"/sessions/{session_id}/messages?{query}"), 422, "invalid_request")
 
 
-async def test_a_message_that_does_not_exist_is_not_found(api: Api) -> None:
+async def test_a_missing_message_is_not_found(api: Api) -> None:
     session_id = await api.new_session()
 
     for message_id in (f"msg_{'0' * 26}_{session_id}", f"msg_{'0' * 26}_{new_id()}", "msg_1", "x"):
@@ -255,7 +255,7 @@ async def test_a_message_that_does_not_exist_is_not_found(api: Api) -> None:
         refusal(await api.http.get(f"/messages/{message_id}/full"), 404, "message_not_found")
 
 
-async def test_the_full_response_is_what_the_models_server_sent(api: Api) -> None:
+async def test_the_full_response_is_what_the_model_server_sent(api: Api) -> None:
     message = await api.say(await api.new_session())
 
     full = ok(await api.http.get(f"/messages/{message['message_id']}/full"))
@@ -274,7 +274,7 @@ async def test_the_full_response_is_what_the_models_server_sent(api: Api) -> Non
     assert response["choices"][0]["finish_reason"] == "stop"
 
 
-async def test_before_the_first_call_ends_there_is_no_response(api: Api) -> None:
+async def test_before_the_first_model_call_ends_there_is_no_response(api: Api) -> None:
     session_id = await api.new_session()
     message = await api.begin(session_id, model="hang-202")
 
@@ -284,16 +284,16 @@ async def test_before_the_first_call_ends_there_is_no_response(api: Api) -> None
     await api.cancel(session_id)
 
 
-async def test_usage_adds_up_over_the_session(api: Api) -> None:
+async def test_the_usage_of_a_session_is_the_sum_of_its_messages(api: Api) -> None:
     session_id = await api.new_session()
-    said = [await api.say(session_id, text) for text in ("one", "two")]
+    posted = [await api.say(session_id, text) for text in ("one", "two")]
 
     usage = (await api.session(session_id))["usage"]
 
-    assert usage == {name: sum(message["usage"][name] for message in said) for name in usage}
+    assert usage == {name: sum(message["usage"][name] for message in posted) for name in usage}
 
 
-async def test_a_model_that_sends_no_usage_costs_nothing_known(api: Api) -> None:
+async def test_a_message_of_a_model_without_usage_has_zero_usage(api: Api) -> None:
     session_id = await api.new_session()
 
     message = await api.say(session_id, model="nousage-5")
@@ -303,32 +303,32 @@ async def test_a_model_that_sends_no_usage_costs_nothing_known(api: Api) -> None
 
 
 @pytest.mark.parametrize(("model", "reason"), [("length-7", "length"), ("filter-7", "content_filter")])
-async def test_why_the_model_stopped_is_told(api: Api, model: str, reason: str) -> None:
+async def test_a_message_says_why_the_model_stopped(api: Api, model: str, reason: str) -> None:
     message = await api.say(await api.new_session(), model=model)
 
     assert (message["status"], message["finish_reason"]) == ("completed", reason)
 
 
-async def test_a_prompt_of_256_kb_is_kept_and_told_whole(api: Api) -> None:
+async def test_content_of_256_kb_is_stored_and_returned_whole(api: Api) -> None:
     session_id = await api.new_session()
-    prompt = "wörter " * (256 * 1024 // 8)
+    content = "wörter " * (256 * 1024 // 8)
 
-    message = await api.say(session_id, prompt)
+    message = await api.say(session_id, content)
 
-    assert message["content"] == prompt
-    assert (await api.message(message["message_id"]))["content"] == prompt
+    assert message["content"] == content
+    assert (await api.message(message["message_id"]))["content"] == content
     (event,) = [event for event in await api.events(session_id) if event["type"] == "user_message"]
-    assert (event["data"]["content"], event["data"]["text"]) == (prompt, prompt)
+    assert (event["data"]["content"], event["data"]["text"]) == (content, content)
     (frame,) = [frame for frame in await api.read(session_id) if frame.event == "user_message"]
-    assert frame.data["content"] == prompt
+    assert frame.data["content"] == content
     assert "overflow" not in event["data"]
 
 
-async def test_an_answer_beyond_what_an_event_holds_is_told_whole(api: Api) -> None:
+async def test_an_answer_too_large_for_an_event_is_returned_whole(api: Api) -> None:
     session_id = await api.new_session()
 
     async with api.posting(session_id, model="fake-9000-0") as stream:
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     session = await api.session(session_id)
     (complete,) = [frame for frame in frames if frame.event == "message.complete"]
@@ -336,15 +336,15 @@ async def test_an_answer_beyond_what_an_event_holds_is_told_whole(api: Api) -> N
     answer = message["answer"]
     assert len(answer) > 32 * 1024
     assert len(answer.split()) == 9000
-    assert answer == written(frames) == complete.data["text"] == session["diagnosis"]
+    assert answer == text_of(frames) == complete.data["text"] == session["diagnosis"]
     assert answer == ok(await api.http.get(f"/sessions/{session_id}/result"))["result"]
-    assert written(await api.read(session_id)) == answer
+    assert text_of(await api.read(session_id)) == answer
     assert "overflow" not in complete.data
     full = ok(await api.http.get(f"/messages/{message['message_id']}/full"))
     assert full["response"]["choices"][0]["message"]["content"] == answer
 
 
-async def test_text_of_any_script_comes_back_as_it_was_sent(api: Api) -> None:
+async def test_text_of_any_script_is_returned_unchanged(api: Api) -> None:
     session_id = await api.new_session()
     text = "naïve 日本語 👩‍👩‍👧 \u2028\u2029 \u0000 \r\n data: x\n\nid: 7 \ufeff"
 
@@ -379,7 +379,7 @@ async def test_the_log_of_a_turn_is_gapless_and_ends_with_its_one_terminal_event
     assert events[-2]["data"]["iteration"] == 1
 
 
-async def test_a_message_shows_its_answer_only_once_it_is_there(api: Api) -> None:
+async def test_a_message_shows_its_answer_after_the_end_of_the_turn(api: Api) -> None:
     session_id = await api.new_session()
     message = await api.begin(session_id, model="fake-20-1")
 

@@ -1,11 +1,11 @@
-"""Producers that number their requests: each is carried out once, in order, by the newest instance."""
+"""Producers that number their requests: each request is appended once, in order, and only by the newest instance."""
 
 import asyncio
 
 import httpx2
 import pytest
 
-from tests.http.driving import Api, ok, refusal, types
+from tests.http.api_client import Api, ok, refusal, types
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ async def send(
     return await api.http.post(f"/sessions/{session_id}/events", json=body, headers=headers)
 
 
-async def test_a_repeat_is_answered_with_the_old_sequences(api: Api) -> None:
+async def test_a_repeat_returns_the_sequences_of_the_first_time(api: Api) -> None:
     session_id = await api.new_session()
 
     first = await send(api, session_id, 0, "a", "b")
@@ -33,7 +33,7 @@ async def test_a_repeat_is_answered_with_the_old_sequences(api: Api) -> None:
     assert types(await api.events(session_id)) == ["session.created", "a", "b", "between", "c"]
 
 
-async def test_a_gap_is_refused_and_says_which_request_is_next(api: Api) -> None:
+async def test_a_gap_is_refused_and_the_problem_names_the_next_number(api: Api) -> None:
     session_id = await api.new_session()
 
     assert " 0 is next" in refusal(await send(api, session_id, 1), 409, "producer_gap")["detail"]
@@ -45,7 +45,7 @@ async def test_a_gap_is_refused_and_says_which_request_is_next(api: Api) -> None
     assert (await api.session(session_id))["head"] == 3
 
 
-async def test_an_instance_that_was_replaced_is_fenced_off(api: Api) -> None:
+async def test_a_replaced_instance_of_a_producer_is_fenced(api: Api) -> None:
     session_id = await api.new_session()
     ok(await send(api, session_id, 0), 201)
     ok(await send(api, session_id, 0, epoch=7), 201)
@@ -57,14 +57,14 @@ async def test_an_instance_that_was_replaced_is_fenced_off(api: Api) -> None:
     assert types(await api.events(session_id))[1:] == ["e0.0", "e7.0", "e7.1"]
 
 
-async def test_a_number_is_not_used_for_something_else(api: Api) -> None:
+async def test_a_number_can_not_be_reused_for_another_body(api: Api) -> None:
     session_id = await api.new_session()
     ok(await send(api, session_id, 0, "a"), 201)
 
     refusal(await send(api, session_id, 0, "b"), 422, "producer_seq_reused")
 
 
-async def test_producers_and_sessions_count_for_themselves(api: Api) -> None:
+async def test_each_producer_counts_separately_in_each_session(api: Api) -> None:
     here, there = await api.new_session(), await api.new_session()
 
     for session_id in (here, there):
@@ -72,7 +72,7 @@ async def test_producers_and_sessions_count_for_themselves(api: Api) -> None:
             ok(await send(api, session_id, 0, name=name), 201)
 
 
-async def test_of_repeats_at_once_one_is_carried_out(api: Api) -> None:
+async def test_simultaneous_repeats_append_once(api: Api) -> None:
     session_id = await api.new_session()
 
     answers = await asyncio.gather(*(send(api, session_id, 0, "a", "b") for _ in range(10)))
@@ -82,7 +82,7 @@ async def test_of_repeats_at_once_one_is_carried_out(api: Api) -> None:
     assert (await api.session(session_id))["head"] == 3
 
 
-async def test_requests_that_race_with_each_other_and_a_turn_are_all_there_once_in_order(api: Api) -> None:
+async def test_racing_requests_of_a_producer_are_appended_once_in_order(api: Api) -> None:
     session_id = await api.new_session()
 
     async def persist(seq: int, name: str) -> None:
@@ -98,7 +98,7 @@ async def test_requests_that_race_with_each_other_and_a_turn_are_all_there_once_
         assert [each for each in seen if each.startswith(f"{name}.")] == [f"{name}.{seq}" for seq in range(8)]
 
 
-async def test_a_repeat_older_than_what_is_remembered_is_still_no_second_time(api: Api) -> None:
+async def test_a_very_old_repeat_is_not_appended_again(api: Api) -> None:
     session_id = await api.new_session()
     for seq in range(52):
         ok(await send(api, session_id, seq), 201)
@@ -108,7 +108,7 @@ async def test_a_repeat_older_than_what_is_remembered_is_still_no_second_time(ap
     assert (await api.session(session_id))["head"] == 53
 
 
-async def test_a_repeat_is_answered_though_the_session_is_archived_since(api: Api) -> None:
+async def test_a_repeat_is_answered_after_the_session_was_archived(api: Api) -> None:
     session_id = await api.new_session()
     ok(await send(api, session_id, 0), 201)
     ok(await api.http.patch(f"/sessions/{session_id}", json={"archived": True}))
@@ -131,7 +131,7 @@ async def test_a_repeat_is_answered_though_the_session_is_archived_since(api: Ap
         {"producer-id": "x", "producer-epoch": "0", "producer-seq": "0", "idempotency-key": "k"},
     ],
 )
-async def test_headers_that_make_no_sense_are_refused(api: Api, headers: dict[str, str]) -> None:
+async def test_invalid_producer_headers_are_refused(api: Api, headers: dict[str, str]) -> None:
     session_id = await api.new_session()
 
     response = await api.http.post(f"/sessions/{session_id}/events", json={"event_type": "a"}, headers=headers)

@@ -1,29 +1,29 @@
-"""Sessions of a project: one per node, started or found again; each with a conversation of its own."""
+"""Sessions of a project: one per node, each with its own conversation."""
 
 import asyncio
 
 import pytest
 
-from tests.http.driving import JSON, Api, new_id, ok, refusal
+from tests.http.api_client import JSON, Api, new_id, ok, refusal
 
 pytestmark = pytest.mark.anyio
 
 
-async def _project(api: Api) -> str:
-    """A new project's path."""
+async def _new_project(api: Api) -> str:
+    """Create a project; return its path."""
     return f"/projects/{ok(await api.http.post('/projects', json={'name': 'Stories'}), 201)['id']}"
 
 
-async def _started(api: Api, path: str, **fields: str) -> JSON:
+async def _start(api: Api, path: str, **fields: str) -> JSON:
     return ok(await api.http.post(f"{path}/sessions", json={"agent_name": "assistant", **fields}), 201)
 
 
-async def _found(api: Api, path: str, **fields: str) -> JSON:
+async def _start_again(api: Api, path: str, **fields: str) -> JSON:
     return ok(await api.http.post(f"{path}/sessions", json=fields))
 
 
-async def test_without_a_node_it_is_the_projects_own_session(api: Api) -> None:
-    path = await _project(api)
+async def test_without_a_node_the_session_is_for_the_whole_project(api: Api) -> None:
+    path = await _new_project(api)
 
     response = await api.http.post(f"{path}/sessions")
 
@@ -31,13 +31,13 @@ async def test_without_a_node_it_is_the_projects_own_session(api: Api) -> None:
     assert (session["project_id"], session["node_id"], session["agent_name"]) == (path[10:], None, "vibecoder")
     assert response.headers["location"] == f"/sessions/{session['session_id']}"
     assert response.headers["x-session-id"] == session["session_id"]
-    assert (await _found(api, path))["session_id"] == session["session_id"]
+    assert (await _start_again(api, path))["session_id"] == session["session_id"]
     assert (await api.session(session["session_id"]))["head"] == 1
 
 
 @pytest.mark.parametrize("route", ["/sessions", "/events"])
-async def test_a_session_that_is_opened_for_a_project_is_the_vibecoders(api: Api, route: str) -> None:
-    project_id = (await _project(api))[10:]
+async def test_the_vibecoder_is_the_default_agent_in_a_project(api: Api, route: str) -> None:
+    project_id = (await _new_project(api))[10:]
 
     async def agent_of(**fields: str | None) -> str | None:
         session_id = new_id()
@@ -54,21 +54,21 @@ async def test_a_session_that_is_opened_for_a_project_is_the_vibecoders(api: Api
     assert await agent_of(project_id=project_id) is None
 
 
-async def test_every_node_has_a_session_of_its_own_that_keeps_what_it_was_started_with(api: Api) -> None:
-    path = await _project(api)
+async def test_each_node_has_its_own_session_that_keeps_its_first_fields(api: Api) -> None:
+    path = await _new_project(api)
 
-    writer = await _started(api, path, node_id="writer-1.a", session_name="Writer")
-    critic = await _started(api, path, node_id="critic")
-    own = await _started(api, path)
+    writer = await _start(api, path, node_id="writer-1.a", session_name="Writer")
+    critic = await _start(api, path, node_id="critic")
+    own = await _start(api, path)
 
     assert len({session["session_id"] for session in (writer, critic, own)}) == 3
-    again = await _found(api, path, node_id="writer-1.a", session_name="Another", agent_name="vibecoder")
+    again = await _start_again(api, path, node_id="writer-1.a", session_name="Another", agent_name="vibecoder")
     assert again | {"trace_id": ""} == writer | {"trace_id": ""}
     assert (again["session_name"], again["agent_name"], again["node_id"]) == ("Writer", "assistant", "writer-1.a")
 
 
-async def test_many_at_once_give_one_session(api: Api) -> None:
-    path = await _project(api)
+async def test_simultaneous_starts_return_one_session(api: Api) -> None:
+    path = await _new_project(api)
 
     for _ in range(3):
         answers = await asyncio.gather(*(api.http.post(f"{path}/sessions", json={"node_id": "n"}) for _ in range(20)))
@@ -78,12 +78,12 @@ async def test_many_at_once_give_one_session(api: Api) -> None:
         await api.http.patch(f"/sessions/{session_id}", json={"archived": True})
 
 
-async def test_after_one_that_is_archived_or_deleted_the_next_is_another(api: Api) -> None:
-    path = await _project(api)
+async def test_after_an_archived_or_deleted_session_a_new_one_is_started(api: Api) -> None:
+    path = await _new_project(api)
     ids: list[str] = []
     for number in range(11):
-        session_id = (await _started(api, path, node_id="n"))["session_id"]
-        assert (await _found(api, path, node_id="n"))["session_id"] == session_id
+        session_id = (await _start(api, path, node_id="n"))["session_id"]
+        assert (await _start_again(api, path, node_id="n"))["session_id"] == session_id
         ids.append(session_id)
         if number % 2:
             await api.http.patch(f"/sessions/{session_id}", json={"archived": True})
@@ -92,14 +92,14 @@ async def test_after_one_that_is_archived_or_deleted_the_next_is_another(api: Ap
 
     assert len(set(ids)) == 11
     await api.http.patch(f"/sessions/{ids[9]}", json={"archived": False})
-    newest = (await _started(api, path, node_id="n"))["session_id"]  # what is newest decides
+    newest = (await _start(api, path, node_id="n"))["session_id"]  # an unarchived older session is not returned
     assert newest not in ids
 
 
 async def test_sessions_of_a_project_share_neither_messages_nor_memory(api: Api) -> None:
-    path = await _project(api)
-    one = (await _started(api, path, node_id="one"))["session_id"]
-    two = (await _started(api, path, node_id="two"))["session_id"]
+    path = await _new_project(api)
+    one = (await _start(api, path, node_id="one"))["session_id"]
+    two = (await _start(api, path, node_id="two"))["session_id"]
     secret = new_id("secret")
 
     await api.say(one, f"say {secret}", model="fake-5-0")
@@ -109,17 +109,17 @@ async def test_sessions_of_a_project_share_neither_messages_nor_memory(api: Api)
     assert [secret in text for text in exported] == [True, False]
     messages = [ok(await api.http.get(f"/sessions/{session}/messages")) for session in (one, two)]
     assert [len(each) for each in messages] == [1, 1]
-    # What the model was sent is what it counts: the second conversation is as short as it would be alone.
+    # The model counts the tokens it got: the second conversation is as short as it would be alone.
     alone = await api.new_session(agent_name="assistant")
     await api.say(alone, "Hello", model="fake-5-0")
     assert (await api.session(two))["usage"] == (await api.session(alone))["usage"]
 
 
 async def test_the_projects_sessions_are_listed_and_filtered(api: Api) -> None:
-    path = await _project(api)
-    other = await _project(api)
-    await _started(api, other)
-    one, two, three = [(await _started(api, path, node_id=f"n{number}"))["session_id"] for number in range(3)]
+    path = await _new_project(api)
+    other = await _new_project(api)
+    await _start(api, other)
+    one, two, three = [(await _start(api, path, node_id=f"n{number}"))["session_id"] for number in range(3)]
     await api.http.patch(f"/sessions/{two}", json={"archived": True})
     await api.http.delete(f"/sessions/{three}")
 
@@ -140,15 +140,15 @@ async def test_the_projects_sessions_are_listed_and_filtered(api: Api) -> None:
     [{"node_id": ""}, {"node_id": "a b"}, {"node_id": "a/b"}, {"node_id": "x" * 129}, {"node_id": 1},
      {"session_id": "own"}, {"agent_name": None}, {"session_name": "x" * 257}, {"project_id": "p"}],
 )  # fmt: skip
-async def test_a_body_that_does_not_fit_starts_nothing(api: Api, body: JSON) -> None:
-    path = await _project(api)
+async def test_an_invalid_body_starts_nothing(api: Api, body: JSON) -> None:
+    path = await _new_project(api)
 
     refusal(await api.http.post(f"{path}/sessions", json=body), 422, "invalid_request")
 
     assert ok(await api.http.get(f"{path}/sessions"))["sessions"] == []
 
 
-async def test_there_are_no_sessions_of_a_project_that_there_is_not(api: Api) -> None:
+async def test_a_missing_project_has_no_sessions(api: Api) -> None:
     for name in ("prj_none", "x" * 300, "%2e%2e%2f", "a%20b"):
         refusal(await api.http.post(f"/projects/{name}/sessions", json={}), 404, "project_not_found")
         refusal(await api.http.get(f"/projects/{name}/usage"), 404, "project_not_found")

@@ -1,4 +1,4 @@
-"""Projects: make, look up, list, change, delete; the document and its schema; whose they are."""
+"""Projects: create, read, list, change, delete; the document and its schema; ownership."""
 
 import asyncio
 import base64
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.http.driving import JSON, Api, Host, api_of, new_id, ok, refusal, running_host, until
+from tests.http.api_client import JSON, Api, Host, api_of, new_id, ok, refusal, running_host, until
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ DOCUMENT: JSON = {
         "bare": {},
     }
 }
-WRONG: list[tuple[Any, str]] = [
+INVALID: list[tuple[Any, str]] = [
     ({}, "/nodes"),
     ({"nodes": []}, "/nodes"),
     ({"nodes": {}, "edges": {}}, "/edges"),
@@ -50,7 +50,7 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-async def _new(api: Api, **fields: Any) -> JSON:
+async def _new_project(api: Api, **fields: Any) -> JSON:
     return ok(await api.http.post("/projects", json={"name": "Stories", **fields}), 201)
 
 
@@ -67,19 +67,23 @@ async def test_a_new_project_has_no_nodes_and_the_first_revision(api: Api) -> No
     assert found.headers["etag"] == '"1"'
 
 
-async def test_a_document_is_kept_as_it_was_sent(api: Api) -> None:
-    project = await _new(api, document=DOCUMENT)
+async def test_a_document_is_stored_as_it_was_sent(api: Api) -> None:
+    project = await _new_project(api, document=DOCUMENT)
 
     assert ok(await api.http.get(f"/projects/{project['id']}"))["document"] == DOCUMENT
 
 
-@pytest.mark.parametrize(("document", "pointer"), WRONG, ids=range(len(WRONG)))
-async def test_a_wrong_document_is_refused_and_the_place_is_named(api: Api, document: Any, pointer: str) -> None:
-    project = await _new(api, document={"nodes": {}})
+@pytest.mark.parametrize(("document", "pointer"), INVALID, ids=range(len(INVALID)))
+async def test_an_invalid_document_is_refused_with_a_pointer_to_the_error(
+    api: Api, document: Any, pointer: str
+) -> None:
+    project = await _new_project(api, document={"nodes": {}})
 
-    made = refusal(await api.http.post("/projects", json={"name": "x", "document": document}), 422, "invalid_document")
+    problem = refusal(
+        await api.http.post("/projects", json={"name": "x", "document": document}), 422, "invalid_document"
+    )
 
-    assert f"/document{pointer}" in [error["pointer"] for error in made["errors"]]
+    assert f"/document{pointer}" in [error["pointer"] for error in problem["errors"]]
     assert ok(await api.http.get(f"/projects/{project['id']}"))["revision"] == 1
 
 
@@ -88,26 +92,26 @@ async def test_a_wrong_document_is_refused_and_the_place_is_named(api: Api, docu
     [{}, {"name": ""}, {"name": None}, {"name": 1}, {"name": "x" * 257}, {"name": "x", "id": "own"},
      {"name": "x", "document": []}, {"name": "x", "document": "{}"}],
 )  # fmt: skip
-async def test_a_body_that_does_not_fit_is_refused(api: Api, body: JSON) -> None:
+async def test_an_invalid_body_is_refused(api: Api, body: JSON) -> None:
     refusal(await api.http.post("/projects", json=body), 422, "invalid_request")
 
 
-async def test_a_retry_finds_the_project_that_the_key_made(api: Api) -> None:
+async def test_a_retry_returns_the_project_of_the_first_request(api: Api) -> None:
     headers = {"idempotency-key": new_id()}
     bodies = [{"name": "Once"}] * 8
 
-    made = await asyncio.gather(*(api.http.post("/projects", json=body, headers=headers) for body in bodies))
+    created = await asyncio.gather(*(api.http.post("/projects", json=body, headers=headers) for body in bodies))
 
-    assert len({ok(response, 201)["id"] for response in made}) == 1
-    assert sum("idempotency-replayed" not in response.headers for response in made) == 1
+    assert len({ok(response, 201)["id"] for response in created}) == 1
+    assert sum("idempotency-replayed" not in response.headers for response in created) == 1
     other = await api.http.post("/projects", json={"name": "Twice"}, headers=headers)
     refusal(other, 422, "idempotency_key_reused")
-    assert (await api.http.delete(made[0].headers["location"])).status_code == 204
+    assert (await api.http.delete(created[0].headers["location"])).status_code == 204
     refusal(await api.http.post("/projects", json={"name": "Once"}, headers=headers), 409, "project_exists")
 
 
 async def test_projects_are_listed_newest_first_page_by_page(api: Api) -> None:
-    made = [(await _new(api, name=f"{number}"))["id"] for number in range(5)]
+    created = [(await _new_project(api, name=f"{number}"))["id"] for number in range(5)]
 
     listed: list[str] = []
     cursor = ""
@@ -116,16 +120,16 @@ async def test_projects_are_listed_newest_first_page_by_page(api: Api) -> None:
         listed += [project["id"] for project in page["projects"]]
         cursor = f"&cursor={page['next_cursor']}"
 
-    assert listed[:5] == made[::-1]
+    assert listed[:5] == created[::-1]
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "cursor=%C3%A9", "cursor=abc"])
-async def test_a_list_refuses_what_it_does_not_know(api: Api, query: str) -> None:
+async def test_an_invalid_list_query_is_refused(api: Api, query: str) -> None:
     refusal(await api.http.get(f"/projects?{query}"), 422, "invalid_request")
 
 
 async def test_a_patch_merges_and_counts_a_revision_only_for_a_change(api: Api) -> None:
-    project = await _new(api, document=DOCUMENT)
+    project = await _new_project(api, document=DOCUMENT)
     path = f"/projects/{project['id']}"
     patch = {"name": "New", "document": {"nodes": {"bare": None, "front": {"model": None}, "fresh": {"name": "F"}}}}
 
@@ -141,8 +145,8 @@ async def test_a_patch_merges_and_counts_a_revision_only_for_a_change(api: Api) 
     assert ok(await api.http.patch(path, json={"document": None}))["document"] == {"nodes": {}}
 
 
-async def test_a_patch_that_would_make_the_document_wrong_changes_nothing(api: Api) -> None:
-    project = await _new(api, document=DOCUMENT)
+async def test_a_patch_that_would_make_the_document_invalid_changes_nothing(api: Api) -> None:
+    project = await _new_project(api, document=DOCUMENT)
     path = f"/projects/{project['id']}"
 
     patches: list[JSON] = [{"nodes": {"back-1.2": None}}, {"nodes": None}, {"nodes": {"x y": {}}}, {"more": 1}]
@@ -154,8 +158,8 @@ async def test_a_patch_that_would_make_the_document_wrong_changes_nothing(api: A
     assert ok(await api.http.get(path)) | {"trace_id": ""} == project | {"trace_id": ""}
 
 
-async def test_of_two_patches_for_one_revision_one_is_refused(api: Api) -> None:
-    path = f"/projects/{(await _new(api))['id']}"
+async def test_the_second_of_two_patches_for_one_revision_is_refused(api: Api) -> None:
+    path = f"/projects/{(await _new_project(api))['id']}"
 
     answers = await asyncio.gather(
         *(api.http.patch(path, json={"name": f"{number}"}, headers={"if-match": '"1"'}) for number in range(2))
@@ -170,14 +174,17 @@ async def test_of_two_patches_for_one_revision_one_is_refused(api: Api) -> None:
 @pytest.mark.parametrize(
     ("tag", "status"), [('"1"', 200), ('"7", "1"', 200), ("*", 200), ('"2"', 412), ('W/"1"', 412), ("1", 412)]
 )
-async def test_if_match_names_the_revisions_that_a_change_is_meant_for(api: Api, tag: str, status: int) -> None:
-    path = f"/projects/{(await _new(api))['id']}"
+async def test_if_match_allows_only_the_named_revisions(api: Api, tag: str, status: int) -> None:
+    path = f"/projects/{(await _new_project(api))['id']}"
 
     assert (await api.http.patch(path, json={"name": "New"}, headers={"if-match": tag})).status_code == status
 
 
-async def test_a_repeated_change_is_no_late_one(api: Api) -> None:
-    path, body = f"/projects/{(await _new(api))['id']}", {"name": "New", "document": {"nodes": {"n": {"name": "N"}}}}
+async def test_a_repeated_change_with_its_old_revision_succeeds(api: Api) -> None:
+    path, body = (
+        f"/projects/{(await _new_project(api))['id']}",
+        {"name": "New", "document": {"nodes": {"n": {"name": "N"}}}},
+    )
     first = await api.http.patch(path, json=body, headers={"if-match": '"1"'})
 
     again = await api.http.patch(path, json=body, headers={"if-match": '"1"'})
@@ -187,8 +194,8 @@ async def test_a_repeated_change_is_no_late_one(api: Api) -> None:
     refusal(await api.http.patch(path, json={"name": "Other"}, headers={"if-match": '"1"'}), 412, "precondition_failed")
 
 
-async def test_many_patches_at_once_are_all_in_the_document(api: Api) -> None:
-    path = f"/projects/{(await _new(api))['id']}"
+async def test_simultaneous_patches_are_all_in_the_document(api: Api) -> None:
+    path = f"/projects/{(await _new_project(api))['id']}"
 
     await asyncio.gather(
         *(api.http.patch(path, json={"document": {"nodes": {f"n{number}": {}}}}) for number in range(10))
@@ -200,7 +207,7 @@ async def test_many_patches_at_once_are_all_in_the_document(api: Api) -> None:
 
 
 async def test_a_deleted_project_and_its_sessions_are_not_found(api: Api) -> None:
-    path = f"/projects/{(await _new(api))['id']}"
+    path = f"/projects/{(await _new_project(api))['id']}"
     sessions = [ok(await api.http.post(f"{path}/sessions", json={"node_id": f"n{i}"}), 201) for i in range(3)]
     running = sessions[0]["session_id"]
     await api.begin(running, "Count", agent="assistant", model="fake-5-200")
@@ -216,31 +223,35 @@ async def test_a_deleted_project_and_its_sessions_are_not_found(api: Api) -> Non
     assert path.rpartition("/")[2] not in [project["id"] for project in listed]
 
 
-async def test_the_published_schema_says_what_the_service_accepts(api: Api) -> None:
-    response = await api.http.get((await _new(api))["document_schema"])
+async def test_the_published_schema_accepts_what_the_service_accepts(api: Api) -> None:
+    response = await api.http.get((await _new_project(api))["document_schema"])
 
     schema = response.json()
     assert response.headers["content-type"] == "application/schema+json"
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     Draft202012Validator.check_schema(schema)
-    judge = Draft202012Validator(schema)
-    assert judge.is_valid(DOCUMENT)
-    assert judge.is_valid({"nodes": {}})
-    told = [judge.is_valid(document) for document, _ in WRONG]
-    beyond = {len(WRONG) - 1, len(WRONG) - 3, 5}  # size as a whole, handoffs to nobody, a dialect's own `$`
-    assert not any(valid for number, valid in enumerate(told) if number not in beyond)
+    validator = Draft202012Validator(schema)
+    assert validator.is_valid(DOCUMENT)
+    assert validator.is_valid({"nodes": {}})
+    validity = [validator.is_valid(document) for document, _ in INVALID]
+    unchecked = {
+        len(INVALID) - 1,
+        len(INVALID) - 3,
+        5,
+    }  # a schema can't check the whole size, handoffs to missing nodes, or a line end before `$`
+    assert not any(valid for number, valid in enumerate(validity) if number not in unchecked)
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[Host]:
-    """A host whose callers are who the platform says they are."""
+    """A host whose callers are identified by the platform."""
     settings = {"AUTH_MODE": "easyauth", "WEBSITE_AUTH_ENABLED": "True"}
     with running_host(tmp_path_factory.mktemp("guarded"), settings) as host:
         yield host
 
 
 @pytest.fixture
-async def anyone(guarded: Host) -> AsyncGenerator[Api]:
+async def guarded_api(guarded: Host) -> AsyncGenerator[Api]:
     async with api_of(guarded) as api:
         yield api
 
@@ -250,42 +261,42 @@ def _as(subject: str) -> dict[str, str]:
     return {"x-ms-client-principal": base64.b64encode(json.dumps(claims).encode()).decode()}
 
 
-async def test_another_owners_project_is_not_there(anyone: Api) -> None:
+async def test_a_project_of_another_owner_is_not_found(guarded_api: Api) -> None:
     ann, bob = _as("ann"), _as("bob")
-    project = ok(await anyone.http.post("/projects", json={"name": "Ann's"}, headers=ann), 201)
+    project = ok(await guarded_api.http.post("/projects", json={"name": "Ann's"}, headers=ann), 201)
     path = f"/projects/{project['id']}"
-    session = ok(await anyone.http.post(f"{path}/sessions", headers=ann), 201)["session_id"]
+    session = ok(await guarded_api.http.post(f"{path}/sessions", headers=ann), 201)["session_id"]
 
     for method, below in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/sessions"), ("POST", "/sessions"),
                           ("GET", "/usage")):  # fmt: skip
-        refusal(await anyone.http.request(method, path + below, headers=bob), 404, "project_not_found")
-    refusal(await anyone.http.get(f"/sessions/{session}/usage", headers=bob), 404, "session_not_found")
-    refusal(await anyone.http.get(path), 401, "unauthenticated")
-    assert ok(await anyone.http.get("/projects", headers=bob))["projects"] == []
-    assert ok(await anyone.http.get(path, headers=ann))["revision"] == 1
+        refusal(await guarded_api.http.request(method, path + below, headers=bob), 404, "project_not_found")
+    refusal(await guarded_api.http.get(f"/sessions/{session}/usage", headers=bob), 404, "session_not_found")
+    refusal(await guarded_api.http.get(path), 401, "unauthenticated")
+    assert ok(await guarded_api.http.get("/projects", headers=bob))["projects"] == []
+    assert ok(await guarded_api.http.get(path, headers=ann))["revision"] == 1
 
 
-async def test_a_foreign_session_that_names_the_project_is_none_of_its(anyone: Api) -> None:
+async def test_a_project_does_not_contain_another_owners_session_that_names_it(guarded_api: Api) -> None:
     ann, bob = _as("ann"), _as("bob")
-    path = f"/projects/{ok(await anyone.http.post('/projects', json={'name': 'x'}, headers=ann), 201)['id']}"
-    first = ok(await anyone.http.post(f"{path}/sessions", headers=ann), 201)["session_id"]
-    other = f"/projects/{ok(await anyone.http.post('/projects', json={'name': 'y'}, headers=ann), 201)['id']}"
-    second = ok(await anyone.http.post(f"{other}/sessions", headers=ann), 201)["session_id"]
-    stray = ok(await anyone.http.post("/sessions", json={"project_id": path.rpartition("/")[2]}, headers=bob), 201)
+    path = f"/projects/{ok(await guarded_api.http.post('/projects', json={'name': 'x'}, headers=ann), 201)['id']}"
+    first = ok(await guarded_api.http.post(f"{path}/sessions", headers=ann), 201)["session_id"]
+    other = f"/projects/{ok(await guarded_api.http.post('/projects', json={'name': 'y'}, headers=ann), 201)['id']}"
+    second = ok(await guarded_api.http.post(f"{other}/sessions", headers=ann), 201)["session_id"]
+    stray = ok(await guarded_api.http.post("/sessions", json={"project_id": path.rpartition("/")[2]}, headers=bob), 201)
 
-    listed = ok(await anyone.http.get(f"{path}/sessions", headers=ann))["sessions"]
+    listed = ok(await guarded_api.http.get(f"{path}/sessions", headers=ann))["sessions"]
 
     assert first != second
     assert [session["session_id"] for session in listed] == [first]
-    assert (await anyone.http.delete(path, headers=ann)).status_code == 204
-    assert ok(await anyone.http.get(f"/sessions/{stray['session_id']}", headers=bob))["status"] == "running"
-    assert ok(await anyone.http.post(f"{other}/sessions", headers=ann))["session_id"] == second
+    assert (await guarded_api.http.delete(path, headers=ann)).status_code == 204
+    assert ok(await guarded_api.http.get(f"/sessions/{stray['session_id']}", headers=bob))["status"] == "running"
+    assert ok(await guarded_api.http.post(f"{other}/sessions", headers=ann))["session_id"] == second
 
 
-async def test_projects_of_a_host_that_was_killed_are_there_again(tmp_path: Path) -> None:
+async def test_projects_survive_a_crash_of_the_host(tmp_path: Path) -> None:
     with running_host(tmp_path) as host:
         async with api_of(host) as api:
-            project = await _new(api, document=DOCUMENT)
+            project = await _new_project(api, document=DOCUMENT)
         host.kill()
     with running_host(tmp_path) as host:
         async with api_of(host) as api:

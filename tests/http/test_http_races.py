@@ -1,11 +1,11 @@
-"""Races: many requests at once have the documented outcome, every time."""
+"""Races: simultaneous requests always have a documented outcome."""
 
 import asyncio
 from collections import Counter
 
 import pytest
 
-from tests.http.driving import Api, is_gapless, new_id, ok, refusal, types, until
+from tests.http.api_client import Api, is_gapless, new_id, ok, refusal, types, until
 
 pytestmark = pytest.mark.anyio
 
@@ -15,25 +15,25 @@ async def test_twenty_messages_at_once_are_each_answered_once(api: Api) -> None:
 
     responses = await asyncio.gather(*(api.post(session_id, f"number {number}") for number in range(20)))
 
-    said = [ok(response) for response in responses]
-    assert {message["status"] for message in said} == {"completed"}
-    assert len({message["turn_id"] for message in said}) == 20
+    messages = [ok(response) for response in responses]
+    assert {message["status"] for message in messages} == {"completed"}
+    assert len({message["turn_id"] for message in messages}) == 20
     events = await api.events(session_id)
     assert is_gapless(events)
     ended = Counter(event["turn_id"] for event in events if event["type"] == "run.complete")
-    assert ended == {message["turn_id"]: 1 for message in said}
+    assert ended == {message["turn_id"]: 1 for message in messages}
     spans = [(event["type"], event["turn_id"]) for event in events if event["type"] in {"run.start", "run.complete"}]
     for (begin, begun), (end, ending) in zip(spans[::2], spans[1::2], strict=True):
         assert (begin, end, begun) == ("run.start", "run.complete", ending)
     listed = ok(await api.http.get(f"/sessions/{session_id}/messages"))
-    assert {message["message_id"] for message in listed} == {message["message_id"] for message in said}
+    assert {message["message_id"] for message in listed} == {message["message_id"] for message in messages}
 
 
-async def test_of_many_that_will_not_wait_one_gets_the_session(api: Api) -> None:
+async def test_one_of_many_messages_that_do_not_queue_gets_the_session(api: Api) -> None:
     session_id = await api.new_session()
-    asked = {"model": "hang-800", "on_busy": "reject", "prefer": "respond-async"}
+    request = {"model": "hang-800", "on_busy": "reject", "prefer": "respond-async"}
 
-    responses = await asyncio.gather(*(api.post(session_id, **asked) for _ in range(10)))
+    responses = await asyncio.gather(*(api.post(session_id, **request) for _ in range(10)))
 
     assert sorted(response.status_code for response in responses) == [202] + [409] * 9
     await api.cancel(session_id)
@@ -71,7 +71,7 @@ async def test_a_delete_that_races_with_a_message_leaves_nothing(api: Api) -> No
     await asyncio.gather(*(race() for _ in range(10)))
 
 
-async def test_of_two_creates_with_one_id_one_wins(api: Api) -> None:
+async def test_only_one_of_many_creates_with_one_id_succeeds(api: Api) -> None:
     body = {"session_id": new_id()}
 
     responses = await asyncio.gather(*(api.http.post("/sessions", json=body) for _ in range(10)))
@@ -83,7 +83,7 @@ async def test_of_two_creates_with_one_id_one_wins(api: Api) -> None:
     assert types(await api.events(body["session_id"])) == ["session.created"]
 
 
-async def test_of_two_deletes_one_finds_the_session(api: Api) -> None:
+async def test_only_one_of_many_deletes_finds_the_session(api: Api) -> None:
     session_id = await api.new_session()
 
     responses = await asyncio.gather(*(api.http.delete(f"/sessions/{session_id}") for _ in range(5)))
@@ -91,7 +91,7 @@ async def test_of_two_deletes_one_finds_the_session(api: Api) -> None:
     assert sorted(response.status_code for response in responses) == [204] + [404] * 4
 
 
-async def test_changes_at_once_are_all_kept(api: Api) -> None:
+async def test_simultaneous_changes_are_all_kept(api: Api) -> None:
     session_id = await api.new_session()
 
     await asyncio.gather(
@@ -103,7 +103,7 @@ async def test_changes_at_once_are_all_kept(api: Api) -> None:
     assert session["head"] == 21
 
 
-async def test_producers_at_once_during_a_turn_each_have_their_places(api: Api) -> None:
+async def test_simultaneous_producers_get_separate_sequences_during_a_turn(api: Api) -> None:
     session_id = await api.new_session()
     message = await api.begin(session_id, model="fake-200-1")
 
@@ -116,18 +116,18 @@ async def test_producers_at_once_during_a_turn_each_have_their_places(api: Api) 
     events = await api.events(session_id)
     assert is_gapless(events)
     for number, sequences in enumerate(batches):
-        assert [(events[place - 1]["type"], events[place - 1]["data"]["n"]) for place in sequences] == [
+        assert [(events[each - 1]["type"], events[each - 1]["data"]["n"]) for each in sequences] == [
             (f"p{number}", i) for i in range(5)
         ]
 
 
-async def test_many_sessions_at_once_do_not_mix(api: Api) -> None:
+async def test_simultaneous_sessions_do_not_mix(api: Api) -> None:
     async def talk(name: str) -> None:
         session_id = await api.new_session()
-        for given in ("1 message", "3 messages"):
+        for count in ("1 message", "3 messages"):
             message = await api.say(session_id, name, model="fake-30-0")
             assert f"“{name}”" in message["answer"]
-            assert f"given {given}" in message["answer"]
+            assert f"given {count}" in message["answer"]
         assert {event["session_id"] for event in await api.events(session_id)} == {session_id}
 
     await asyncio.gather(*(talk(new_id()) for _ in range(25)))

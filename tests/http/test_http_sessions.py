@@ -1,10 +1,10 @@
-"""Sessions: open, look up, list, change, delete; status and result."""
+"""Sessions: create, read, list, change, delete; status and result."""
 
 import asyncio
 
 import pytest
 
-from tests.http.driving import JSON, Api, is_gapless, new_id, ok, refusal, types
+from tests.http.api_client import JSON, Api, is_gapless, new_id, ok, refusal, types
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +29,8 @@ async def test_a_new_session_is_idle_and_counts_as_running(api: Api) -> None:
     assert session["created_at"].endswith("Z")
 
 
-async def test_a_session_keeps_what_it_was_opened_with(api: Api) -> None:
-    given = {
+async def test_a_session_keeps_the_fields_it_was_created_with(api: Api) -> None:
+    fields = {
         "session_name": "Überraschung",
         "project_id": "p1",
         "project_dir": "/srv/p1",
@@ -39,21 +39,21 @@ async def test_a_session_keeps_what_it_was_opened_with(api: Api) -> None:
         "metadata": {"a": {"b": [1, None, "x"]}, "ticket": "T-1", "none": None},
     }
 
-    session = await api.session(await api.new_session(**given))
+    session = await api.session(await api.new_session(**fields))
 
-    assert {name: session[name] for name in given} == given
+    assert {name: session[name] for name in fields} == fields
 
 
 async def test_a_client_may_choose_the_id(api: Api) -> None:
-    wanted = new_id("own.id:with_-")
+    chosen = new_id("own.id:with_-")
 
-    session = ok(await api.http.post("/sessions", json={"session_id": wanted}), 201)
+    session = ok(await api.http.post("/sessions", json={"session_id": chosen}), 201)
 
-    assert session["session_id"] == wanted
-    assert (await api.session(wanted))["session_id"] == wanted
+    assert session["session_id"] == chosen
+    assert (await api.session(chosen))["session_id"] == chosen
 
 
-async def test_an_id_takes_up_to_128_characters_and_its_messages_work(api: Api) -> None:
+async def test_an_id_may_have_128_characters(api: Api) -> None:
     longest = new_id().ljust(128, "x")
     await api.new_session(session_id=longest)
 
@@ -64,20 +64,20 @@ async def test_an_id_takes_up_to_128_characters_and_its_messages_work(api: Api) 
 
 
 @pytest.mark.parametrize(
-    "wanted", ["", ".", "..", "a b", "a/b", "é", "a\n", "a\u0000", "a%20b", "x" * 129, 7, ["a"], True]
+    "chosen", ["", ".", "..", "a b", "a/b", "é", "a\n", "a\u0000", "a%20b", "x" * 129, 7, ["a"], True]
 )
-async def test_an_id_of_other_characters_is_refused(api: Api, wanted: object) -> None:
-    body = refusal(await api.http.post("/sessions", json={"session_id": wanted}), 422, "invalid_request")
+async def test_an_id_of_other_characters_is_refused(api: Api, chosen: object) -> None:
+    body = refusal(await api.http.post("/sessions", json={"session_id": chosen}), 422, "invalid_request")
 
     assert body["errors"][0]["pointer"] == "/session_id"
 
 
-async def test_an_id_of_dots_and_letters_is_no_path(api: Api) -> None:
-    wanted = f"...{new_id()}"
+async def test_an_id_with_dots_is_not_resolved_as_a_path(api: Api) -> None:
+    chosen = f"...{new_id()}"
 
-    await api.new_session(session_id=wanted)
+    await api.new_session(session_id=chosen)
 
-    assert (await api.session(wanted))["session_id"] == wanted
+    assert (await api.session(chosen))["session_id"] == chosen
 
 
 async def test_a_taken_id_is_refused(api: Api) -> None:
@@ -89,14 +89,14 @@ async def test_a_taken_id_is_refused(api: Api) -> None:
     assert (await api.session(session_id))["session_name"] == "first"
 
 
-async def test_a_deleted_sessions_id_is_not_given_out_again(api: Api) -> None:
+async def test_the_id_of_a_deleted_session_can_not_be_used_again(api: Api) -> None:
     session_id = await api.new_session()
     await api.http.delete(f"/sessions/{session_id}")
 
     refusal(await api.http.post("/sessions", json={"session_id": session_id}), 409, "session_deleted")
 
 
-async def test_a_session_that_does_not_exist_is_not_found(api: Api) -> None:
+async def test_a_missing_session_is_not_found(api: Api) -> None:
     path = f"/sessions/{new_id()}"
 
     for suffix in ("", "/result", "/messages", "/events", "/stream", "/tool_calls/call_1"):
@@ -137,7 +137,7 @@ async def test_a_running_turn_shows_in_the_session(api: Api) -> None:
     await api.cancel(session_id)
 
 
-async def test_the_event_log_comes_with_the_session_when_asked_for(api: Api) -> None:
+async def test_a_session_includes_its_event_log_on_request(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id)
 
@@ -147,7 +147,7 @@ async def test_the_event_log_comes_with_the_session_when_asked_for(api: Api) -> 
     assert is_gapless(session["event_log"])
 
 
-async def test_the_event_log_in_a_session_is_its_last_1000_events(api: Api) -> None:
+async def test_an_included_event_log_has_the_last_1000_events(api: Api) -> None:
     session_id = await api.new_session()
     for _ in range(11):
         await api.append(session_id, *[{"event_type": "tick"}] * 100)
@@ -200,7 +200,7 @@ async def test_other_fields_can_not_be_changed(api: Api, body: dict[str, object]
     assert (await api.session(session_id))["head"] == 1
 
 
-async def test_an_archived_session_refuses_messages_until_it_is_opened_again(api: Api) -> None:
+async def test_an_archived_session_refuses_messages_until_it_is_unarchived(api: Api) -> None:
     session_id = await api.new_session()
     assert ok(await api.http.patch(f"/sessions/{session_id}", json={"archived": True}))["archived"]
 
@@ -211,7 +211,7 @@ async def test_an_archived_session_refuses_messages_until_it_is_opened_again(api
     assert (await api.say(session_id))["status"] == "completed"
 
 
-async def test_a_deleted_session_is_gone_everywhere(api: Api) -> None:
+async def test_a_deleted_session_is_not_found_anywhere(api: Api) -> None:
     session_id = await api.new_session()
     message = await api.say(session_id)
 
@@ -227,27 +227,27 @@ async def test_a_deleted_session_is_gone_everywhere(api: Api) -> None:
     refusal(await api.http.delete(f"/sessions/{session_id}"), 404, "session_not_found")
 
 
-async def test_deleting_ends_a_running_turn_and_reaches_the_model(api: Api) -> None:
+async def test_deleting_ends_a_running_turn_and_its_model_call(api: Api) -> None:
     session_id = await api.new_session()
     async with api.posting(session_id, model="hang-101") as stream:
         await stream.until("message.delta")
 
         await api.http.delete(f"/sessions/{session_id}")
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     assert [frame.event for frame in frames[-3:]] == ["status", "session.deleted", "done"]
     assert frames[-1].data["reason"] == "deleted"
-    await api.aborted("hang-101")
+    await api.wait_until_aborted("hang-101")
 
 
-async def test_a_client_that_waits_is_told_when_the_session_is_deleted(api: Api) -> None:
+async def test_open_streams_end_when_the_session_is_deleted(api: Api) -> None:
     session_id = await api.new_session()
     async with api.stream(session_id) as stream, api.posting(session_id, model="hang-102") as waiting:
         await stream.until("message.delta")
         await api.http.delete(f"/sessions/{session_id}")
 
-        assert (await waiting.rest())[-1].data["reason"] == "deleted"
-        assert (await stream.rest())[-1].data["reason"] == "deleted"
+        assert (await waiting.read_to_end())[-1].data["reason"] == "deleted"
+        assert (await stream.read_to_end())[-1].data["reason"] == "deleted"
 
 
 async def test_a_wait_for_an_answer_ends_when_the_session_is_deleted(api: Api) -> None:
@@ -262,7 +262,7 @@ async def test_a_wait_for_an_answer_ends_when_the_session_is_deleted(api: Api) -
 
 async def test_lists_show_the_newest_first_and_nothing_twice(api: Api) -> None:
     project = new_id("project")
-    made = [await api.new_session(project_id=project) for _ in range(5)]
+    created = [await api.new_session(project_id=project) for _ in range(5)]
 
     listed: list[str] = []
     query, pages = f"project_id={project}&limit=2", 0
@@ -274,7 +274,7 @@ async def test_lists_show_the_newest_first_and_nothing_twice(api: Api) -> None:
             break
         query = f"project_id={project}&limit=2&cursor={page['next_cursor']}"
 
-    assert listed == made[::-1]
+    assert listed == created[::-1]
     assert pages == 3
 
 
@@ -308,7 +308,7 @@ async def test_lists_filter_by_each_field(api: Api) -> None:
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=201", "limit=x", "status=idle", "archived=yes", "cursor=%C3%A9", "cursor=a", "cursor="]
 )
-async def test_a_list_query_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+async def test_an_invalid_session_list_query_is_refused(api: Api, query: str) -> None:
     refusal(await api.http.get(f"/sessions?{query}"), 422, "invalid_request")
 
 
@@ -369,7 +369,7 @@ async def test_the_last_of_several_outside_answers_is_the_result(api: Api) -> No
     assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == "one two"
 
 
-async def test_metadata_takes_16_kb_also_after_a_merge(api: Api) -> None:
+async def test_the_limit_of_metadata_also_holds_after_a_merge(api: Api) -> None:
     session_id = await api.new_session(metadata={"a": "x" * 16_000})
 
     response = await api.http.patch(f"/sessions/{session_id}", json={"metadata": {"b": "x" * 1000}})
@@ -381,7 +381,7 @@ async def test_metadata_takes_16_kb_also_after_a_merge(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, True), (0, False), (True, 1), ({"deep": [1]}, {"deep": [True]})])
-async def test_metadata_that_only_python_takes_for_equal_is_changed(api: Api, before: JSON, after: JSON) -> None:
+async def test_metadata_values_that_are_equal_only_in_python_are_changed(api: Api, before: JSON, after: JSON) -> None:
     session_id = await api.new_session(metadata={"flag": before})
 
     changed = ok(await api.http.patch(f"/sessions/{session_id}", json={"metadata": {"flag": after}}))

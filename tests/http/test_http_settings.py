@@ -1,11 +1,11 @@
-"""What settings change: a host of its own, with short and narrow ones."""
+"""What settings change: these tests run on a host with short and narrow ones."""
 
 from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
-from tests.http.driving import PATIENCE, Api, Host, api_of, ok, refusal, running_host, types, until
-from tests.http.streaming import ids, names
+from tests.http.api_client import TIMEOUT_SECONDS, Api, Host, api_of, ok, refusal, running_host, types, until
+from tests.http.sse_client import ids, names
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def test_a_model_that_is_not_allowed_is_refused(api: Api) -> None:
     assert (await api.session(session_id))["head"] == 1
 
 
-async def test_waiting_is_a_setting(api: Api) -> None:
+async def test_the_default_wait_is_a_setting(api: Api) -> None:
     session_id = await api.new_session()
 
     first = await api.post(session_id)
@@ -50,7 +50,7 @@ async def test_waiting_is_a_setting(api: Api) -> None:
     assert ok(second)["status"] == "completed"
 
 
-async def test_without_room_in_the_queue_a_second_message_is_refused(api: Api) -> None:
+async def test_with_a_queue_limit_of_zero_a_second_message_is_refused(api: Api) -> None:
     session_id = await api.new_session()
     await api.begin(session_id, model="hang-1")
 
@@ -80,7 +80,7 @@ async def test_a_planned_end_of_a_stream_is_resumed(api: Api) -> None:
     assert rest[-1].event == "done"
 
 
-async def test_a_planned_end_says_how_soon_to_come_back(api: Api) -> None:
+async def test_a_planned_end_says_when_to_reconnect(api: Api) -> None:
     session_id = await api.new_session()
 
     text = (await api.http.get(f"/sessions/{session_id}/stream")).text
@@ -90,7 +90,7 @@ async def test_a_planned_end_says_how_soon_to_come_back(api: Api) -> None:
 
 
 @pytest.mark.slow
-async def test_a_turn_that_takes_too_long_fails_and_the_session_goes_on(api: Api) -> None:
+async def test_a_turn_that_takes_too_long_fails_and_the_session_continues(api: Api) -> None:
     session_id = await api.new_session()
     message = await api.begin(session_id, model="hang-1")
 
@@ -99,4 +99,4 @@ async def test_a_turn_that_takes_too_long_fails_and_the_session_goes_on(api: Api
     assert (ended["status"], ended["error"]["code"]) == ("failed", "turn_timeout")
     assert ended["answer"]
     assert types(await api.events(session_id))[-1] == "run.complete"
-    assert (await api.say(session_id, prefer=f"wait={PATIENCE:.0f}"))["status"] == "completed"
+    assert (await api.say(session_id, prefer=f"wait={TIMEOUT_SECONDS:.0f}"))["status"] == "completed"

@@ -1,12 +1,12 @@
-"""Streams: replayed from a cursor, then followed; what they end with, and how they are resumed."""
+"""Streams: replay from a cursor, then follow; how they end, and how a client resumes them."""
 
 import asyncio
 import random
 
 import pytest
 
-from tests.http.driving import Api, ok, refusal
-from tests.http.streaming import Frame, ids, names, written
+from tests.http.api_client import Api, ok, refusal
+from tests.http.sse_client import Frame, ids, names, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ async def test_enveloped_frames_are_unnamed_and_whole(api: Api) -> None:
     assert frames[-1].event == "done"
 
 
-async def test_a_streams_headers_keep_proxies_from_holding_it_back(api: Api) -> None:
+async def test_the_headers_of_a_stream_keep_proxies_from_buffering_it(api: Api) -> None:
     session_id = await api.new_session()
 
     async with api.stream(session_id) as stream:
@@ -60,7 +60,7 @@ async def test_a_streams_headers_keep_proxies_from_holding_it_back(api: Api) -> 
         ("", None),
     ],
 )
-async def test_types_filter_and_done_comes_anyway(api: Api, types: str, wanted: set[str] | None) -> None:
+async def test_types_filter_the_events_but_not_done(api: Api, types: str, wanted: set[str] | None) -> None:
     session_id = await api.new_session()
     await api.say(session_id)
     events = await api.events(session_id)
@@ -72,7 +72,7 @@ async def test_types_filter_and_done_comes_anyway(api: Api, types: str, wanted: 
     assert (frames[-1].event, frames[-1].id) == ("done", len(events))
 
 
-async def test_the_cursor_is_the_header_before_the_query(api: Api) -> None:
+async def test_the_header_overrides_the_cursor_of_the_query(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id)
     head = (await api.session(session_id))["head"]
@@ -83,7 +83,7 @@ async def test_the_cursor_is_the_header_before_the_query(api: Api) -> None:
     assert ids(await api.read(session_id, "from=turn", last_event_id="5")) == list(range(6, head + 1))
 
 
-async def test_from_turn_begins_with_the_running_turn(api: Api) -> None:
+async def test_from_turn_starts_with_the_running_turn(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id)
     message = await api.begin(session_id, model="hang-700")
@@ -91,7 +91,7 @@ async def test_from_turn_begins_with_the_running_turn(api: Api) -> None:
     async with api.stream(session_id, "from=turn") as stream:
         first = await stream.until("user_message")
         await api.cancel(session_id)
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     assert (frames[0], first.id) == (first, message["sequence"])
     assert {frame.data["turn_id"] for frame in frames[:-1]} == {message["turn_id"]}
@@ -106,7 +106,7 @@ async def test_from_turn_without_a_turn_is_empty(api: Api) -> None:
     assert (await api.http.get(f"/sessions/{session_id}/stream?from=turn")).status_code == 204
 
 
-async def test_done_ends_a_stream_and_tells_the_head(api: Api) -> None:
+async def test_done_ends_a_stream_and_has_the_head(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id)
     head = (await api.session(session_id))["head"]
@@ -118,7 +118,7 @@ async def test_done_ends_a_stream_and_tells_the_head(api: Api) -> None:
 
 
 @pytest.mark.parametrize("beyond", [0, 1, 10**9])
-async def test_at_the_end_of_a_finished_session_there_is_nothing(api: Api, beyond: int) -> None:
+async def test_a_stream_from_the_end_of_a_finished_session_is_a_204(api: Api, beyond: int) -> None:
     session_id = await api.new_session()
     await api.say(session_id)
     cursor = (await api.session(session_id))["head"] + beyond
@@ -130,29 +130,29 @@ async def test_at_the_end_of_a_finished_session_there_is_nothing(api: Api, beyon
     assert (by_header.status_code, by_header.headers["x-session-id"]) == (204, session_id)
 
 
-async def test_one_can_subscribe_before_posting(api: Api) -> None:
+async def test_a_client_can_open_the_stream_before_it_posts(api: Api) -> None:
     session_id = await api.new_session()
     async with api.stream(session_id) as stream:
         await stream.until("session.created")
 
         message = await api.say(session_id)
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
-    assert written(frames) == message["answer"]
+    assert text_of(frames) == message["answer"]
     assert names(frames)[-2:] == ["run.complete", "done"]
 
 
-async def test_a_cursor_beyond_the_end_means_from_now_on(api: Api) -> None:
+async def test_a_cursor_beyond_the_end_means_from_now(api: Api) -> None:
     session_id = await api.new_session()
     async with api.stream(session_id, "after=999") as stream:
         message = await api.say(session_id)
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     assert ids(frames)[0] == message["sequence"]
     assert frames[-1].event == "done"
 
 
-async def test_follow_goes_on_to_later_turns(api: Api) -> None:
+async def test_follow_continues_with_later_turns(api: Api) -> None:
     session_id = await api.new_session()
     async with api.stream(session_id, "follow=true") as stream:
         first = await api.say(session_id)
@@ -161,7 +161,7 @@ async def test_follow_goes_on_to_later_turns(api: Api) -> None:
         end = await stream.until("run.complete")
         frames = list(stream.seen)
         await api.http.delete(f"/sessions/{session_id}")
-        await stream.rest()
+        await stream.read_to_end()
 
     assert "done" not in names(frames)
     assert ids(frames) == list(range(1, len(frames) + 1))
@@ -183,7 +183,7 @@ async def test_follow_at_the_end_of_a_finished_session_waits(api: Api) -> None:
     assert (frame.id, len(stream.seen)) == (head + 1, 1)
 
 
-async def test_a_stream_goes_on_while_messages_wait(api: Api) -> None:
+async def test_a_stream_continues_while_messages_wait(api: Api) -> None:
     session_id = await api.new_session()
     await api.begin(session_id, model="hang-701")
     await api.begin(session_id)
@@ -191,7 +191,7 @@ async def test_a_stream_goes_on_while_messages_wait(api: Api) -> None:
     async with api.stream(session_id) as stream:
         await stream.until("message.queued")
         await api.cancel(session_id)
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     assert names(frames).count("run.complete") == 2
     assert names(frames).count("done") == 1
@@ -213,14 +213,14 @@ async def test_several_readers_see_the_same_at_their_own_pace(api: Api) -> None:
     async with api.stream(session_id) as early, api.stream(session_id, "format=envelope") as other:
         message = await api.say(session_id, model="fake-100-1")
         late = await api.read(session_id)
-        frames = [await early.rest(), late, await other.rest()]
+        frames = [await early.read_to_end(), late, await other.read_to_end()]
 
     assert ids(frames[0]) == ids(frames[1]) == ids(frames[2]) == list(range(1, len(late)))
-    assert written(frames[0]) == written(frames[1]) == message["answer"]
+    assert text_of(frames[0]) == text_of(frames[1]) == message["answer"]
 
 
 @pytest.mark.parametrize("query", ["follow=perhaps", "format=xml", "from=start", "after=x", "after=-1"])
-async def test_a_stream_query_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+async def test_an_invalid_stream_query_is_refused(api: Api, query: str) -> None:
     session_id = await api.new_session()
 
     refusal(await api.http.get(f"/sessions/{session_id}/stream?{query}"), 422, "invalid_request")
@@ -229,50 +229,48 @@ async def test_a_stream_query_that_makes_no_sense_is_refused(api: Api, query: st
     )
 
 
-async def test_resuming_at_every_place_loses_and_repeats_nothing(api: Api) -> None:
+async def test_resuming_after_any_event_loses_and_repeats_nothing(api: Api) -> None:
     session_id = await api.new_session()
     await api.say(session_id, 'call calculate {"expression": "2+3"}', model="fake-40-1")
     whole = await api.read(session_id)
 
-    resumed = await asyncio.gather(*(api.read(session_id, f"after={place}") for place in range(len(whole) - 1)))
+    resumed = await asyncio.gather(*(api.read(session_id, f"after={sequence}") for sequence in range(len(whole) - 1)))
 
-    for place, frames in enumerate(resumed):
-        assert frames == whole[place:]
+    for sequence, frames in enumerate(resumed):
+        assert frames == whole[sequence:]
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_readers_that_drop_and_come_back_anywhere_lose_and_repeat_nothing(api: Api, seed: int) -> None:
-    """Four readers each, of a turn being written; every connection breaks after a few bytes."""
-    chance = random.Random(seed)
+async def test_readers_that_reconnect_anywhere_lose_and_repeat_nothing(api: Api, seed: int) -> None:
+    # Four readers of a running turn. Each of their connections breaks after a few bytes.
+    rng = random.Random(seed)
     session_id = await api.new_session()
     message = await api.begin(session_id, "tell me", model="fake-120-3")
 
-    readers = await asyncio.gather(
-        *(dropping_reader(api, session_id, random.Random(chance.random())) for _ in range(4))
-    )
+    readers = await asyncio.gather(*(dropping_reader(api, session_id, random.Random(rng.random())) for _ in range(4)))
 
     answer = (await api.message(message["message_id"]))["answer"]
     log = [event["sequence"] for event in await api.events(session_id)]
     for frames in readers:
         assert ids(frames) == log
-        assert written(frames) == answer
+        assert text_of(frames) == answer
 
 
-async def dropping_reader(api: Api, session_id: str, chance: random.Random) -> list[Frame]:
-    """Everything that a reader took in by many connections, each of which it drops after some bytes."""
+async def dropping_reader(api: Api, session_id: str, rng: random.Random) -> list[Frame]:
+    """The frames that a reader receives over many connections, each of which it drops after some bytes."""
     frames: list[Frame] = []
     while not frames or frames[-1].event != "done":
         cursor = {"last_event_id": str(frames[-1].id)} if frames else {}
         async with api.stream(session_id, **cursor) as stream:
-            if stream.response.status_code == 204:  # only `done` had been lost
+            if stream.response.status_code == 204:  # only `done` was lost
                 return frames
-            taken, enough = b"", chance.randrange(3000)
+            received, max_bytes = b"", rng.randrange(3000)
             async for piece in stream.response.aiter_bytes():
-                taken += piece
-                if len(taken) > enough:
+                received += piece
+                if len(received) > max_bytes:
                     break
-        # What was cut off in mid-frame was never received, as for an EventSource.
-        frames += complete_frames(taken[:enough] if len(taken) > enough else taken)
+        # A frame that was cut off does not count as received. An EventSource does the same.
+        frames += complete_frames(received[:max_bytes] if len(received) > max_bytes else received)
     return frames
 
 
@@ -287,7 +285,7 @@ def complete_frames(received: bytes) -> list[Frame]:
     return frames
 
 
-async def test_readers_that_never_read_hold_nobody_up(api: Api) -> None:
+async def test_readers_that_never_read_delay_nobody(api: Api) -> None:
     session_id = await api.new_session()
     async with asyncio.TaskGroup() as group:
         opened = [api.stream(session_id) for _ in range(20)]
@@ -301,12 +299,12 @@ async def test_readers_that_never_read_hold_nobody_up(api: Api) -> None:
     assert len(streams) == 20
 
 
-async def test_a_stream_of_a_session_deleted_before_it_was_read_to_the_end_says_so(api: Api) -> None:
+async def test_a_stream_of_a_deleted_session_ends_with_the_deletion(api: Api) -> None:
     session_id = await api.new_session()
     async with api.stream(session_id) as stream:
         await stream.until("session.created")
         await api.http.delete(f"/sessions/{session_id}")
-        frames = await stream.rest()
+        frames = await stream.read_to_end()
 
     assert names(frames) == ["session.created", "session.deleted", "done"]
     assert frames[-1].data == {"session_id": session_id, "head": 2, "reason": "deleted"}

@@ -1,4 +1,4 @@
-"""Bearer tokens: whose they are, what they allow, and that none but the issuer's are taken."""
+"""Bearer tokens: only valid ones of the issuer are accepted; what their subjects own and their scopes allow."""
 
 import base64
 import hmac
@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.http.driving import JSON, Api, Host, api_of, new_id, ok, refusal, running_host
-from tests.http.issuer import ALL, AUDIENCE, Issuer, SigningKey, bearing
+from tests.http.api_client import JSON, Api, Host, api_of, new_id, ok, refusal, running_host
+from tests.http.issuer import ALL, AUDIENCE, Issuer, SigningKey, authorization
 
 pytestmark = pytest.mark.anyio
 
@@ -29,37 +29,37 @@ def guarded(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Generat
 
 
 @pytest.fixture
-async def anyone(guarded: Host) -> AsyncGenerator[Api]:
+async def guarded_api(guarded: Host) -> AsyncGenerator[Api]:
     async with api_of(guarded) as api:
         yield api
 
 
-async def test_a_session_is_its_subjects_and_nobody_elses(anyone: Api, issuer: Issuer) -> None:
-    ann, bob = bearing(issuer.token("ann")), bearing(issuer.token("bob"))
-    session_id = ok(await anyone.http.post("/sessions", json={}, headers=ann), 201)["session_id"]
+async def test_a_session_belongs_to_the_subject_that_created_it(guarded_api: Api, issuer: Issuer) -> None:
+    ann, bob = authorization(issuer.token("ann")), authorization(issuer.token("bob"))
+    session_id = ok(await guarded_api.http.post("/sessions", json={}, headers=ann), 201)["session_id"]
 
-    message = ok(await anyone.http.post(f"/sessions/{session_id}/messages", json={"content": "Hi"}, headers=ann))
+    message = ok(await guarded_api.http.post(f"/sessions/{session_id}/messages", json={"content": "Hi"}, headers=ann))
 
     assert message["status"] == "completed"
-    async with anyone.http.stream("GET", f"/sessions/{session_id}/stream", headers=ann) as stream:
+    async with guarded_api.http.stream("GET", f"/sessions/{session_id}/stream", headers=ann) as stream:
         assert "event: done" in (await stream.aread()).decode()
     for path in ("", "/stream", "/messages"):
-        refusal(await anyone.http.get(f"/sessions/{session_id}{path}", headers=bob), 404, "session_not_found")
-    assert ok(await anyone.http.get("/sessions", headers=bob))["sessions"] == []
-    other_tenant = bearing(issuer.token("ann", tid="another"))
-    refusal(await anyone.http.get(f"/sessions/{session_id}", headers=other_tenant), 404, "session_not_found")
+        refusal(await guarded_api.http.get(f"/sessions/{session_id}{path}", headers=bob), 404, "session_not_found")
+    assert ok(await guarded_api.http.get("/sessions", headers=bob))["sessions"] == []
+    other_tenant = authorization(issuer.token("ann", tid="another"))
+    refusal(await guarded_api.http.get(f"/sessions/{session_id}", headers=other_tenant), 404, "session_not_found")
 
 
-async def test_a_claim_that_says_nothing_is_as_good_as_none(anyone: Api, issuer: Issuer) -> None:
+async def test_an_empty_claim_counts_as_absent(guarded_api: Api, issuer: Issuer) -> None:
     empty = issuer.keys[0].sign({**issuer.claims("eve"), "oid": None, "tid": None})
-    session_id = ok(await anyone.http.post("/sessions", json={}, headers=bearing(empty)), 201)["session_id"]
+    session_id = ok(await guarded_api.http.post("/sessions", json={}, headers=authorization(empty)), 201)["session_id"]
 
-    ok(await anyone.http.get(f"/sessions/{session_id}", headers=bearing(issuer.token("eve"))))
+    ok(await guarded_api.http.get(f"/sessions/{session_id}", headers=authorization(issuer.token("eve"))))
 
 
-async def test_keys_of_either_kind_are_taken(anyone: Api, issuer: Issuer) -> None:
+async def test_ec_and_rsa_keys_are_accepted(guarded_api: Api, issuer: Issuer) -> None:
     for key in issuer.keys:
-        ok(await anyone.http.get("/sessions", headers=bearing(key.sign(issuer.claims()))))
+        ok(await guarded_api.http.get("/sessions", headers=authorization(key.sign(issuer.claims()))))
 
 
 _ALIEN = SigningKey("one")
@@ -78,8 +78,8 @@ def _with_another_subject(issuer: Issuer) -> str:
     return f"{head}.{_part(issuer.claims('bob'))}.{signature}"
 
 
-def _signed_with_what_is_public(issuer: Issuer) -> str:
-    """Taken by whoever lets the token choose the algorithm: the public key becomes the secret of an HMAC."""
+def _signed_with_the_public_key(issuer: Issuer) -> str:
+    """A verifier that lets the token choose the algorithm would accept it: the public key is the secret of an HMAC."""
     public = issuer.keys[1].private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     signed = f"{_part({'alg': 'HS256', 'kid': 'two'})}.{_part(issuer.claims())}"
     signature = hmac.digest(public, signed.encode(), "sha256")
@@ -87,15 +87,15 @@ def _signed_with_what_is_public(issuer: Issuer) -> str:
 
 
 _FORGERIES: dict[str, Callable[[Issuer], str]] = {
-    "another's key under the same name": lambda issuer: _ALIEN.sign(issuer.claims()),
-    "a name that is not published": lambda issuer: SigningKey("three").sign(issuer.claims()),
-    "another key's name": lambda issuer: issuer.keys[0].sign(issuer.claims(), kid="two"),
+    "another key with the same id": lambda issuer: _ALIEN.sign(issuer.claims()),
+    "a key id that is not published": lambda issuer: SigningKey("three").sign(issuer.claims()),
+    "the id of another key": lambda issuer: issuer.keys[0].sign(issuer.claims(), kid="two"),
     "no signature": _unsigned,
     "another subject": _with_another_subject,
-    "a public key for a secret": _signed_with_what_is_public,
-    "over": lambda issuer: issuer.token(exp=int(time.time()) - 120),
-    "not yet": lambda issuer: issuer.token(nbf=int(time.time()) + 120),
-    "without an end": lambda issuer: issuer.token(exp=None),
+    "a public key for a secret": _signed_with_the_public_key,
+    "expired": lambda issuer: issuer.token(exp=int(time.time()) - 120),
+    "not yet valid": lambda issuer: issuer.token(nbf=int(time.time()) + 120),
+    "without an expiry": lambda issuer: issuer.token(exp=None),
     "another audience": lambda issuer: issuer.token(aud="api://another"),
     "audience prefix": lambda issuer: issuer.token(aud=AUDIENCE[:-1]),
     "no audience": lambda issuer: issuer.token(aud=None),
@@ -112,27 +112,27 @@ _FORGERIES: dict[str, Callable[[Issuer], str]] = {
 
 
 @pytest.mark.parametrize("forgery", _FORGERIES)
-async def test_what_is_not_the_issuers_for_us_and_now_is_refused(anyone: Api, issuer: Issuer, forgery: str) -> None:
+async def test_an_invalid_token_is_refused(guarded_api: Api, issuer: Issuer, forgery: str) -> None:
     own = new_id()
 
-    response = await anyone.http.post(
-        "/sessions", json={"session_id": own}, headers=bearing(_FORGERIES[forgery](issuer))
+    response = await guarded_api.http.post(
+        "/sessions", json={"session_id": own}, headers=authorization(_FORGERIES[forgery](issuer))
     )
 
     refusal(response, 401, "unauthenticated")
     assert response.headers["www-authenticate"] == "Bearer"
-    ok(await anyone.http.post("/sessions", json={"session_id": own}, headers=bearing(issuer.token())), 201)
+    ok(await guarded_api.http.post("/sessions", json={"session_id": own}, headers=authorization(issuer.token())), 201)
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer    x y", "Basic YTpi", "eyJ"])
-async def test_who_carries_no_token_is_not_known(anyone: Api, header: str) -> None:
-    refusal(await anyone.http.get("/sessions", headers={"authorization": header}), 401, "unauthenticated")
+async def test_a_request_without_a_token_is_refused(guarded_api: Api, header: str) -> None:
+    refusal(await guarded_api.http.get("/sessions", headers={"authorization": header}), 401, "unauthenticated")
 
 
-async def test_identity_headers_of_the_platform_mean_nothing_here(anyone: Api) -> None:
+async def test_identity_headers_of_the_platform_are_ignored(guarded_api: Api) -> None:
     claims = base64.b64encode(json.dumps({"claims": [{"typ": "oid", "val": "ann"}]}).encode()).decode()
 
-    refusal(await anyone.http.get("/sessions", headers={"x-ms-client-principal": claims}), 401, "unauthenticated")
+    refusal(await guarded_api.http.get("/sessions", headers={"x-ms-client-principal": claims}), 401, "unauthenticated")
 
 
 _READ, _WRITE, _APPEND = ALL.split()
@@ -152,32 +152,36 @@ _GRANTS: list[tuple[JSON, set[str]]] = [
 
 @pytest.mark.parametrize(("granted", "allowed"), _GRANTS)
 async def test_a_token_allows_what_its_scopes_say(
-    anyone: Api, issuer: Issuer, granted: JSON, allowed: set[str]
+    guarded_api: Api, issuer: Issuer, granted: JSON, allowed: set[str]
 ) -> None:
-    session_id = ok(await anyone.http.post("/sessions", json={}, headers=bearing(issuer.token())), 201)["session_id"]
-    headers = bearing(issuer.token(**granted))
+    session_id = ok(await guarded_api.http.post("/sessions", json={}, headers=authorization(issuer.token())), 201)[
+        "session_id"
+    ]
+    headers = authorization(issuer.token(**granted))
 
     answers = {
-        "get": await anyone.http.get(f"/sessions/{session_id}", headers=headers),
-        "create": await anyone.http.post("/sessions", json={}, headers=headers),
-        "append": await anyone.http.post(
+        "get": await guarded_api.http.get(f"/sessions/{session_id}", headers=headers),
+        "create": await guarded_api.http.post("/sessions", json={}, headers=headers),
+        "append": await guarded_api.http.post(
             f"/sessions/{session_id}/events", json={"event_type": "note"}, headers=headers
         ),
     }
-    watched = await anyone.http.post("/negotiate", json={"session_id": session_id}, headers=headers)
+    negotiated = await guarded_api.http.post("/negotiate", json={"session_id": session_id}, headers=headers)
 
-    assert watched.status_code == (501 if "get" in allowed else 403)  # it reads, and there is no SignalR here
+    assert negotiated.status_code == (
+        501 if "get" in allowed else 403
+    )  # the route needs a scope to read, and SignalR is not set up here
     for name, answer in answers.items():
         if name in allowed:
             assert answer.status_code in {200, 201}, name
         else:
             refusal(answer, 403, "forbidden")
-    seen = ok(await anyone.http.get(f"/sessions/{session_id}", headers=bearing(issuer.token())))
+    seen = ok(await guarded_api.http.get(f"/sessions/{session_id}", headers=authorization(issuer.token())))
     assert seen["head"] == (2 if "append" in allowed else 1)
 
 
-async def test_the_description_says_where_a_token_goes(anyone: Api) -> None:
-    described = ok(await anyone.http.get("/api/openapi.json"))
+async def test_the_description_declares_the_bearer_token(guarded_api: Api) -> None:
+    described = ok(await guarded_api.http.get("/api/openapi.json"))
 
     (scheme,) = described["components"]["securitySchemes"]
     assert described["security"] == [{scheme: []}]
@@ -185,12 +189,12 @@ async def test_the_description_says_where_a_token_goes(anyone: Api) -> None:
     assert "security" not in described["paths"]["/sessions"]["get"]
 
 
-async def test_health_and_readiness_need_no_token(anyone: Api) -> None:
-    ok(await anyone.http.get("/health"))
-    ok(await anyone.http.get("/ready"))
+async def test_health_and_readiness_need_no_token(guarded_api: Api) -> None:
+    ok(await guarded_api.http.get("/health"))
+    ok(await guarded_api.http.get("/ready"))
 
 
-async def test_as_long_as_the_keys_cannot_be_read_nobody_is_let_in_or_refused_for_good(
+async def test_while_the_keys_can_not_be_read_every_request_may_be_retried(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with ExitStack() as stack:
@@ -199,8 +203,8 @@ async def test_as_long_as_the_keys_cannot_be_read_nobody_is_let_in_or_refused_fo
         host = stack.enter_context(running_host(tmp_path_factory.mktemp("outage"), issuer.settings))
         async with api_of(host) as api:
             for _ in range(3):
-                response = await api.http.get("/sessions", headers=bearing(issuer.token()))
+                response = await api.http.get("/sessions", headers=authorization(issuer.token()))
                 assert refusal(response, 503, "identity_unavailable")["retryable"]
                 assert response.headers["retry-after"]
 
-            assert issuer.asked == 1
+            assert issuer.requests == 1

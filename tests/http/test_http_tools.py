@@ -1,20 +1,20 @@
-"""Tools: what the model asks for is run, told in events, and given back to it."""
+"""Tools: they run when the model calls them, their events are logged, and the model reads their results."""
 
 import asyncio
 import json
 
 import pytest
 
-from tests.http.driving import JSON, Api, is_gapless, ok, types
+from tests.http.api_client import JSON, Api, is_gapless, ok, types
 
 pytestmark = pytest.mark.anyio
 
 
-async def calls_of(api: Api, session_id: str) -> list[JSON]:
+async def completed_calls(api: Api, session_id: str) -> list[JSON]:
     return [event["data"] for event in await api.events(session_id) if event["type"] == "tool_call.complete"]
 
 
-async def test_a_tool_is_called_and_its_result_given_to_the_model(api: Api) -> None:
+async def test_a_tool_runs_and_the_model_reads_its_result(api: Api) -> None:
     session_id = await api.new_session()
 
     message = await api.say(session_id, 'call calculate {"expression": "(2 + 3) * 4"}', model="fake-40-0")
@@ -22,14 +22,14 @@ async def test_a_tool_is_called_and_its_result_given_to_the_model(api: Api) -> N
     assert (message["status"], message["finish_reason"]) == ("completed", "stop")
     assert "calculate returned “20”" in message["answer"]
     (listed,) = message["tool_calls"]
-    (called,) = await calls_of(api, session_id)
+    (called,) = await completed_calls(api, session_id)
     assert listed == {"id": called["id"], "name": "calculate", "arguments": '{"expression": "(2 + 3) * 4"}'}
     assert (called["status"], called["response"], called["step"]) == ("completed", 20, 1)
     assert called["duration_ms"] >= 0
     assert (await api.session(session_id))["steps"] == [called]
 
 
-async def test_the_events_of_a_tool_turn_follow_each_other(api: Api) -> None:
+async def test_the_events_of_a_turn_with_tools_come_in_order(api: Api) -> None:
     session_id = await api.new_session()
 
     await api.say(session_id, "use current_time")
@@ -49,7 +49,7 @@ async def test_the_events_of_a_tool_turn_follow_each_other(api: Api) -> None:
     assert end["usage"]["total_tokens"] == sum(usage["total_tokens"] for usage in usages)
 
 
-async def test_tools_asked_for_together_run_in_one_step(api: Api) -> None:
+async def test_tool_calls_of_one_response_run_in_one_step(api: Api) -> None:
     session_id = await api.new_session()
 
     message = await api.say(
@@ -57,26 +57,26 @@ async def test_tools_asked_for_together_run_in_one_step(api: Api) -> None:
         'call calculate {"expression": "2+3"} and call current_time and call calculate {"expression": "7*6"}',
     )
 
-    calls = await calls_of(api, session_id)
+    calls = await completed_calls(api, session_id)
     assert len(message["tool_calls"]) == len(calls) == len({call["id"] for call in calls}) == 3
     assert {call["step"] for call in calls} == {1}
     assert sorted(str(call["response"]) for call in calls if call["name"] == "calculate") == ["42", "5"]
 
 
-async def test_tools_asked_for_one_after_the_other_take_a_step_each(api: Api) -> None:
+async def test_consecutive_tool_calls_take_a_step_each(api: Api) -> None:
     session_id = await api.new_session()
 
     message = await api.say(
         session_id, 'call calculate {"expression": "1+1"} then call calculate {"expression": "2+2"}'
     )
 
-    assert [(call["step"], call["response"]) for call in await calls_of(api, session_id)] == [(1, 2), (2, 4)]
+    assert [(call["step"], call["response"]) for call in await completed_calls(api, session_id)] == [(1, 2), (2, 4)]
     assert (await api.session(session_id))["run_meta"]["steps"] == 3
     assert len(message["tool_calls"]) == 2
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "expected"),
     [
         ('{"wrong": 1}', "expression"),
         ('{"expression": 5}', "expression"),
@@ -85,18 +85,20 @@ async def test_tools_asked_for_one_after_the_other_take_a_step_each(api: Api) ->
         ("{no json}", "calculate"),
     ],
 )
-async def test_a_tool_that_fails_is_told_to_the_model_and_the_turn_goes_on(api: Api, arguments: str, says: str) -> None:
+async def test_the_model_reads_the_error_of_a_tool_and_the_turn_continues(
+    api: Api, arguments: str, expected: str
+) -> None:
     session_id = await api.new_session()
 
     message = await api.say(session_id, f"call calculate {arguments}")
 
-    (call,) = await calls_of(api, session_id)
+    (call,) = await completed_calls(api, session_id)
     assert message["status"] == "completed"
     assert call["status"] == "failed"
-    assert says in call["response"]["error"]
+    assert expected in call["response"]["error"]
 
 
-async def test_the_full_response_has_the_calls_in_openais_form(api: Api) -> None:
+async def test_the_full_response_has_the_calls_in_the_form_of_openai(api: Api) -> None:
     message = await api.say(await api.new_session(), 'call calculate {"expression": "2+3"} and call current_time')
 
     full = ok(await api.http.get(f"/messages/{message['message_id']}/full"))
@@ -112,7 +114,7 @@ async def test_the_full_response_has_the_calls_in_openais_form(api: Api) -> None
         assert isinstance(json.loads(call["function"]["arguments"]), dict)
 
 
-async def test_a_tool_call_can_be_looked_up(api: Api) -> None:
+async def test_a_tool_call_can_be_read(api: Api) -> None:
     session_id = await api.new_session()
     message = await api.say(session_id, 'call calculate {"expression": "2+3"}')
     call_id = message["tool_calls"][0]["id"]
@@ -134,7 +136,7 @@ async def test_tool_results_stay_in_the_conversation(api: Api) -> None:
     assert "given 5 messages" in message["answer"]
 
 
-async def test_the_last_step_has_to_be_an_answer_in_words(api: Api) -> None:
+async def test_the_last_step_must_answer_with_text(api: Api) -> None:
     session_id = await api.new_session()
 
     message = await api.say(session_id, " then ".join(["call current_time"] * 12))
@@ -143,20 +145,20 @@ async def test_the_last_step_has_to_be_an_answer_in_words(api: Api) -> None:
     assert (await api.session(session_id))["run_meta"]["steps"] == 10
 
 
-async def test_a_cancel_while_tools_are_asked_for_leaves_a_valid_conversation(api: Api) -> None:
+async def test_a_cancel_during_tool_calls_leaves_a_valid_conversation(api: Api) -> None:
     session_id = await api.new_session()
-    prompt = 'call calculate {"expression": "2+3"} and call current_time'
+    content = 'call calculate {"expression": "2+3"} and call current_time'
     async with asyncio.TaskGroup() as group:
-        posting = group.create_task(api.say(session_id, prompt))
+        posting = group.create_task(api.say(session_id, content))
         await api.wait_for(session_id, "message.start")
         await api.cancel(session_id)
     assert posting.result()["status"] in {"cancelled", "completed"}
 
     message = await api.say(session_id, "go on")
 
-    # The scripted model refuses, as OpenAI does, a conversation with a call that is not answered.
+    # Like OpenAI, the scripted model refuses a conversation with a tool call that has no result.
     assert message["status"] == "completed"
     events = await api.events(session_id)
     assert types(events).count("run.complete") == 2
-    begun = {call["id"] for call in posting.result()["tool_calls"]}
-    assert begun == {event["data"]["id"] for event in events if event["type"] == "tool_call.complete"}
+    started = {call["id"] for call in posting.result()["tool_calls"]}
+    assert started == {event["data"]["id"] for event in events if event["type"] == "tool_call.complete"}

@@ -1,8 +1,8 @@
-"""What every response carries: a trace id, the session's id, problems of one shape. Alive and ready."""
+"""What every response has: the ids of its trace and its session, and problems of one shape; health and readiness."""
 
 import pytest
 
-from tests.http.driving import JSON, Api, new_id, ok, refusal
+from tests.http.api_client import JSON, Api, new_id, ok, refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -10,7 +10,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
 
 
-async def test_every_response_carries_the_trace_of_its_request_and_the_session(api: Api) -> None:
+async def test_every_response_has_the_ids_of_its_trace_and_its_session(api: Api) -> None:
     session_id = await api.new_session()
     message = await api.say(session_id)
     missing = new_id()
@@ -49,7 +49,7 @@ async def test_every_response_carries_the_trace_of_its_request_and_the_session(a
     assert response.headers["x-session-id"] == missing
 
 
-async def test_object_bodies_carry_both_ids_too(api: Api) -> None:
+async def test_bodies_have_both_ids(api: Api) -> None:
     created = await api.http.post("/sessions", headers=TRACEPARENT)
     session_id = created.json()["session_id"]
     await api.say(session_id)
@@ -74,20 +74,20 @@ async def test_a_message_its_events_and_its_response_keep_the_trace_of_the_post(
     response = await api.post(session_id, headers=TRACEPARENT)
 
     message = ok(response)
-    looked_up = await api.http.get(f"/messages/{message['message_id']}")
+    read_later = await api.http.get(f"/messages/{message['message_id']}")
     full = ok(await api.http.get(f"/messages/{message['message_id']}/full"))
     events = await api.events(session_id)
     assert response.headers["x-trace-id"] == message["trace_id"] == full["trace_id"] == TRACE
-    assert looked_up.headers["x-trace-id"] != TRACE
+    assert read_later.headers["x-trace-id"] != TRACE
     assert {event["trace_id"] for event in events[1:]} == {TRACE}
     assert events[0]["trace_id"] != TRACE
 
 
-async def test_a_stream_carries_both_ids(api: Api) -> None:
+async def test_a_stream_has_both_ids(api: Api) -> None:
     session_id = await api.new_session()
 
     async with api.posting(session_id, headers=TRACEPARENT) as stream:
-        await stream.rest()
+        await stream.read_to_end()
 
     assert stream.response.headers["x-trace-id"] == TRACE
     assert stream.response.headers["x-session-id"] == session_id
@@ -96,7 +96,7 @@ async def test_a_stream_carries_both_ids(api: Api) -> None:
 @pytest.mark.parametrize(
     "traceparent", ["", "nonsense", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{TRACE[:-1]}-00f067aa0ba902b7-01"]
 )
-async def test_without_a_usable_trace_one_is_made(api: Api, traceparent: str) -> None:
+async def test_without_a_valid_traceparent_a_trace_is_created(api: Api, traceparent: str) -> None:
     responses = [await api.http.get("/sessions?limit=1", headers={"traceparent": traceparent}) for _ in range(2)]
 
     traces = {response.headers["x-trace-id"] for response in responses}
@@ -104,14 +104,14 @@ async def test_without_a_usable_trace_one_is_made(api: Api, traceparent: str) ->
     assert all(len(trace) == 32 and int(trace, 16) for trace in traces)
 
 
-async def test_a_problem_does_not_repeat_what_could_harm(api: Api) -> None:
+async def test_a_problem_has_the_title_of_its_status(api: Api) -> None:
     refused = refusal(await api.http.get("/sessions/none"), 404, "session_not_found")
 
     assert refused["title"] == "Not Found"
     assert refused["retryable"] is False
 
 
-async def test_the_service_says_that_it_is_alive_and_ready(api: Api) -> None:
+async def test_health_and_readiness_are_ok(api: Api) -> None:
     health = await api.http.get("/health", headers=TRACEPARENT)
     ready = await api.http.get("/ready", headers=TRACEPARENT)
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 import pytest
 
 from shared.api.description.operations import operations
+from shared.api.resources import RESOURCES
 from tests.infra import azure_checks
 from tests.infra.azure_limits import AZD_KEYS, GLOBALLY_UNIQUE, NAMES, PRIVATE_ZONES, VALUES
 from tests.infra.bicep_files import ROOT, load_files, with_mistake
@@ -171,9 +172,9 @@ def test_azure_yaml_has_keys_that_azd_knows_and_the_tagged_service() -> None:
 def test_app_service_needs_no_token_for_the_open_routes_of_the_app() -> None:
     app = load_files()["app"]
     excluded = app.value(app.resources["authentication"].body)["properties"]["globalValidation"]["excludedPaths"]
-    is_open = {re.sub(r"{\w+}", "*", each.path) for each in operations() if each.description.is_open}
+    is_public = {re.sub(r"{\w+}", "*", each.path) for each in operations(RESOURCES) if each.description.is_public}
 
-    assert set(excluded) == is_open | {"/admin/host/synctriggers"}
+    assert set(excluded) == is_public | {"/admin/host/synctriggers"}
 
 
 INCLUDED = ["host.json", "function_app.py", "requirements.txt"]

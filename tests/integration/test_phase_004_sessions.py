@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import JSON, Api, Host, ok, refusal
+from tests.http.api_client import JSON, Api, Host, ok, refusal
 
 pytestmark = pytest.mark.anyio
 

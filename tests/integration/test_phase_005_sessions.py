@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.http.driving import JSON, Api, ok
+from tests.http.api_client import JSON, Api, ok
 from tests.integration.test_phase_004_sessions import new_project, prompt, start
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import Api, Host, api_of, running_host
+from tests.http.api_client import Api, Host, api_of, running_host
 from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.http.driving import until
+from tests.http.api_client import until
 
 CONSOLE_TELEMETRY = {"TELEMETRY": "console", "OTEL_METRIC_EXPORT_INTERVAL": "250"}
 """Settings of a host that prints its telemetry on stderr, and its metrics often."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import ROOT, api_of, refusal, running_host
+from tests.http.api_client import ROOT, api_of, refusal, running_host
 from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, read_telemetry, wait_for_telemetry
 
 AZURE = {
@@ -32,7 +32,7 @@ headers = [(b"traceparent", sys.argv[1].encode())]
 scope = {"type": "http", "method": "GET", "path": "/sessions", "headers": headers, "query_string": b""}
 req = Request({**scope, "path_params": {}})
 with request_span(req, trace_id_of(req)) as span:
-    span.answered(Response())
+    span.record_response(Response())
 """
 
 

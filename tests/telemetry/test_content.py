@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.driving import Api, api_of, ok, running_host
+from tests.http.api_client import Api, api_of, ok, running_host
 from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, Recorded, wait_for_telemetry
 
 pytestmark = pytest.mark.anyio

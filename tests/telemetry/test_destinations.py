@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.driving import ROOT, api_of, running_host, until
+from tests.http.api_client import ROOT, api_of, running_host, until
 
 pytestmark = pytest.mark.anyio
 

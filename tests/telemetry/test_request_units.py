@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
-from tests.http.driving import api_of, running_host
+from tests.http.api_client import api_of, running_host
 from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, Recorded, wait_for_telemetry
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from changes.write_rooms import write_rooms
+from changes.rooms import write_rooms
 from orchestrations.timers import sweep
 from shared.domain.errors import StoreUnavailableError
 from shared.wiring import Services
@@ -32,4 +32,4 @@ async def test_an_unreadable_batch_of_the_change_feed_is_logged(on: Services, ca
         await write_rooms([{"id": "e:1"}])  # pyright: ignore[reportArgumentType]  # not a stored document
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert (record.name, record.getMessage()) == ("changes.write_rooms", "write_rooms failed, a fault of app")
+    assert (record.name, record.getMessage()) == ("changes.rooms", "write_rooms failed, a fault of app")

@@ -1,4 +1,4 @@
-"""The triggers of the change feed, as the decorators of azure-functions bind them when the whole app is indexed."""
+"""The triggers of the change feed, as azure-functions binds them when it indexes the whole app."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# In a process of its own: an app can be indexed once, and it reads its settings when it is imported.
+# Runs in its own process: an app can be indexed only once, and it reads its settings at import.
 INDEX = """
 import json
 from function_app import app
@@ -36,27 +36,25 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def triggers() -> dict[str, dict[str, Any]]:
-    """The bindings of the change-feed triggers by their function's name, with the retry policies."""
+    """The trigger and the retry policy of each change-feed function, by name."""
     command, env = [sys.executable, "-c", INDEX], {**os.environ, **SETTINGS}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_after_an_instance_is_lost_another_one_takes_its_leases_within_twenty_seconds(
-    triggers: dict[str, dict[str, Any]],
-) -> None:
+def test_another_instance_takes_over_leases_within_twenty_seconds(triggers: dict[str, dict[str, Any]]) -> None:
     names = ("leaseExpirationInterval", "leaseAcquireInterval", "leaseRenewInterval")
     intervals = {name: tuple(trigger.get(each) for each in names) for name, trigger in triggers.items()}
 
-    assert intervals == dict.fromkeys(("write_rooms", "broadcast"), (15_000, 5_000, 5_000))
+    assert intervals == dict.fromkeys(("write_rooms", "send_to_signalr"), (15_000, 5_000, 5_000))
 
 
-def test_both_functions_follow_the_same_feed_in_the_same_way(triggers: dict[str, dict[str, Any]]) -> None:
+def test_both_functions_follow_the_same_feed_with_the_same_settings(triggers: dict[str, dict[str, Any]]) -> None:
     own = {"leaseContainerPrefix", "maxItemsPerInvocation", "startFromBeginning"}
     rooms, signalr = (
         {name: value for name, value in triggers[function].items() if name not in own}
-        for function in ("write_rooms", "broadcast")
+        for function in ("write_rooms", "send_to_signalr")
     )
 
     assert rooms == signalr
@@ -65,13 +63,13 @@ def test_both_functions_follow_the_same_feed_in_the_same_way(triggers: dict[str,
     assert (rooms["retries"]["strategy"], rooms["retries"]["max_retry_count"]) == ("exponential_backoff", "-1")
 
 
-def test_each_function_has_leases_of_its_own(triggers: dict[str, dict[str, Any]]) -> None:
+def test_each_function_has_its_own_leases(triggers: dict[str, dict[str, Any]]) -> None:
     prefixes = {name: trigger["leaseContainerPrefix"] for name, trigger in triggers.items()}
 
-    assert prefixes == {"write_rooms": "rooms", "broadcast": "signalr"}
+    assert prefixes == {"write_rooms": "rooms", "send_to_signalr": "signalr"}
 
 
-def test_rooms_begin_at_the_beginning_and_signalr_now(triggers: dict[str, dict[str, Any]]) -> None:
-    begins = {name: bool(trigger.get("startFromBeginning")) for name, trigger in triggers.items()}
+def test_rooms_start_at_the_beginning_of_the_feed_and_signalr_starts_now(triggers: dict[str, dict[str, Any]]) -> None:
+    starts = {name: bool(trigger.get("startFromBeginning")) for name, trigger in triggers.items()}
 
-    assert begins == {"write_rooms": True, "broadcast": False}
+    assert starts == {"write_rooms": True, "send_to_signalr": False}

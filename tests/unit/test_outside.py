@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
-from shared.api.shapes.bodies import OutsideEvent
+from shared.api.shapes.events import OutsideEvent
 from shared.domain.events import (
     EventData,
     MessageStart,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.api.edge.framing import HEARTBEAT
 from shared.api.edge.parameters import MAX_WAIT_SECONDS
+from shared.api.edge.sse import HEARTBEAT
 from shared.settings import Settings, SettingsError, settings
 from shared.timings import (
     CLOUD,

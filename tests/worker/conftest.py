@@ -1,4 +1,4 @@
-"""One worker for all tests of this folder, in the virtual environment that has it; elsewhere `test_worker.py` alone."""
+"""One worker for all tests of this folder. Without the worker's environment only `test_worker.py` is collected."""
 
 import importlib.util
 from collections.abc import AsyncGenerator, Generator
@@ -8,13 +8,13 @@ import pytest
 
 from local.model.launch import ModelServer
 from shared.settings import Settings
-from tests.e2e.service import SLOW_MODEL, Service, service_of
-from tests.http.driving import Api
+from tests.e2e.service import SLOW_MODEL, Service, service_from
+from tests.http.api_client import Api
 from tests.worker.driver import Worker, running_worker
 from tests.worker.engine import durable_engine
 from tests.worker.extension import Endpoint, durable_endpoint
 
-pytest.register_assert_rewrite("tests.e2e.of_projects", "tests.e2e.of_sessions", "tests.e2e.of_turns")
+pytest.register_assert_rewrite("tests.e2e.project_journeys", "tests.e2e.session_journeys", "tests.e2e.turn_journeys")
 
 _HAS_WORKER = importlib.util.find_spec("azure_functions_runtime") is not None
 
@@ -28,7 +28,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
-    """The app's environment: a scripted model of twenty tokens, and a folder of its own."""
+    """The app's environment: a scripted model of twenty tokens, and an own data folder."""
     with pytest.MonkeyPatch.context() as environment, ModelServer() as model:
         for name in Settings.model_fields:
             environment.delenv(name.upper(), raising=False)
@@ -48,12 +48,12 @@ async def worker(anyio_backend: str, settings: None) -> AsyncGenerator[Worker]:
 
 @pytest.fixture
 def api(worker: Worker) -> Api:
-    return service_of(worker.http).api
+    return service_from(worker.http).api
 
 
 @pytest.fixture
 async def durable(worker: Worker) -> AsyncGenerator[Endpoint]:
-    """What the durable clients of the app's functions talk to."""
+    """The endpoint that the durable clients of the app's functions call."""
     async with durable_endpoint() as (endpoint, worker.durable_client):
         yield endpoint
 
@@ -62,4 +62,4 @@ async def durable(worker: Worker) -> AsyncGenerator[Endpoint]:
 async def service(worker: Worker, tmp_path: Path) -> AsyncGenerator[Service]:
     """The whole app, with an engine that runs its turns."""
     async with durable_engine(worker, tmp_path) as worker.durable_client:
-        yield service_of(worker.http, SLOW_MODEL)
+        yield service_from(worker.http, SLOW_MODEL)

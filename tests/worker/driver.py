@@ -1,7 +1,7 @@
-"""Drives `azure-functions-runtime`, the library inside Azure's Python worker, in the place of the Functions host.
+"""Acts as the Functions host for `azure-functions-runtime`, the library inside Azure's Python worker.
 
-Its interface is private, so `requirements-worker.txt` pins it. The host speaks to it in protobuf messages, whose
-classes it is handed and whose fields it reads by name: plain objects do.
+Its interface is private, so `requirements-worker.txt` pins it. The host sends it protobuf messages. It gets their
+classes from the host and reads fields by name, so plain objects are enough.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ import httpx2
 from local.host.routes import Route, Router, segments_of
 
 _HOST = "127.0.0.1"
-_PATIENCE_SECONDS = 30.0
+_TIMEOUT_SECONDS = 30.0
 
 
 class Message(SimpleNamespace):
     """A protobuf message."""
 
     def WhichOneof(self, group: str) -> str | None:  # noqa: N802  # protobuf's name
-        """The one field that is set of those that exclude each other; a binding's `name` is none of them."""
+        """The name of the field that is set. A binding's `name` is not part of the group."""
         return next((field for field in vars(self) if field != "name"), None)
 
 
@@ -43,7 +43,7 @@ class _StatusResult(Message):
 
 
 class _Protos:
-    """The module of message classes that the host hands over."""
+    """The module of message classes that the host passes to the worker."""
 
     BindingInfo = _BindingInfo
     StatusResult = _StatusResult
@@ -53,12 +53,12 @@ class _Protos:
 
 
 class FailedError(Exception):
-    """The worker answers that it failed, with this text; its stack trace is a note."""
+    """The worker answered with this failure. Its stack trace is added as a note."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function as the worker indexed it: what it would tell the host."""
+    """A function as the worker indexed it and reports it to the host."""
 
     name: str
     id: str
@@ -75,7 +75,7 @@ class Function:
 
 
 class Worker:
-    """The worker with an app indexed. There is one in a process, since an app can be indexed once only.
+    """The worker with an indexed app. A process can have only one, because an app can be indexed only once.
 
     `http` is a client of the app's HTTP functions, `invoked` the names of all functions that were invoked.
     """
@@ -84,40 +84,40 @@ class Worker:
         self.functions = functions
         self.durable_client = "{}"
         self.trace_parent = ""
-        """The host's span that invocations are part of."""
+        """The host's span, to which invocations belong."""
         self.invoked: set[str] = set()
         self._runtime = runtime
         self.http = httpx2.AsyncClient(
-            transport=_Transport(self), base_url=url, timeout=_PATIENCE_SECONDS, trust_env=False
+            transport=_Transport(self), base_url=url, timeout=_TIMEOUT_SECONDS, trust_env=False
         )
 
     async def invoke(self, name: str, value: Message, invocation_id: str | None = None) -> Any:
-        """Invoke a function with its trigger's value, and the durable client where it asks for one; its JSON answer.
+        """Invoke a function with its trigger's value, and with a durable client if it has one; return its answer.
 
         Raises:
             FailedError: the function raised.
         """
-        answer = await self._invoked(name, value, invocation_id)
+        answer = await self._request_invocation(name, value, invocation_id)
         return None if answer.return_value is None else json.loads(answer.return_value.json)
 
     async def outputs(self, name: str, value: Message) -> dict[str, Any]:
-        """Invoke a function with its trigger's value; what its output bindings are given.
+        """Invoke a function with its trigger's value; return the data of its output bindings.
 
         Raises:
             FailedError: the function raised.
         """
-        answer = await self._invoked(name, value, None)
+        answer = await self._request_invocation(name, value, None)
         return {output.name: output.data for output in answer.output_data}
 
-    async def _invoked(self, name: str, value: Message, invocation_id: str | None) -> Any:
+    async def _request_invocation(self, name: str, value: Message, invocation_id: str | None) -> Any:
         self.invoked.add(name)
         function = self.functions[name]
         client = Message(string=self.durable_client)
-        given = {function.trigger["name"]: value, **dict.fromkeys(function.names_of("durableClient"), client)}
+        inputs = {function.trigger["name"]: value, **dict.fromkeys(function.names_of("durableClient"), client)}
         request = Message(
             invocation_id=invocation_id or str(uuid4()),
             function_id=function.id,
-            input_data=[Message(name=name, data=data) for name, data in given.items()],
+            input_data=[Message(name=name, data=data) for name, data in inputs.items()],
             trigger_metadata={},
             trace_context=Message(trace_parent=self.trace_parent, trace_state="", attributes={}),
             retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
@@ -128,7 +128,7 @@ class Worker:
 
 
 class _Transport(httpx2.AsyncHTTPTransport):
-    """Does with a request what the host does: invokes its function, and sends the worker's server the rest."""
+    """Treats a request like the host: invokes its function, and sends the request itself to the worker's server."""
 
     def __init__(self, worker: Worker) -> None:
         super().__init__(limits=httpx2.Limits(max_connections=None))
@@ -164,7 +164,7 @@ class _Transport(httpx2.AsyncHTTPTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    """A response's body, and the invocation that it is of: whoever reads it whole hears how that ended."""
+    """The body of a response. After its end, it raises the error of its invocation, if any."""
 
     def __init__(self, body: httpx2.AsyncByteStream, invoked: asyncio.Task[Any]) -> None:
         self._body = body
@@ -182,7 +182,7 @@ class _Body(httpx2.AsyncByteStream):
 
 @asynccontextmanager
 async def running_worker(app: Path) -> AsyncGenerator[Worker]:
-    """Start the worker, have it index the app in the folder `app`, and stop it at the end.
+    """Run the worker while the context is open, with the app in the folder `app` indexed.
 
     Raises:
         FailedError: the app can't be indexed.
@@ -195,23 +195,23 @@ async def running_worker(app: Path) -> AsyncGenerator[Worker]:
     init = Message(capabilities={}, function_app_directory=str(app))
     answer = await runtime.worker_init_request(_request(worker_init_request=init))
     _check(answer.result)
-    servers = asyncio.all_tasks() - before  # it keeps the task of its HTTP server to itself
+    servers = asyncio.all_tasks() - before  # the worker does not expose the task of its HTTP server
     try:
         url = answer.capabilities["HttpUri"]
-        await _listening(url)
-        worker = Worker(runtime, url, await _indexed(runtime))
+        await _wait_until_listening(url)
+        worker = Worker(runtime, url, await _index(runtime))
         async with worker.http:
             yield worker
     finally:
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it reports its being cancelled as an error
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it logs its cancellation as an error
         for server in servers:
             server.cancel()
         await asyncio.gather(*servers, return_exceptions=True)
         runtime.stop_threadpool_executor()
 
 
-async def _indexed(runtime: Any) -> dict[str, Function]:
-    """What the worker indexed, loaded as the host does after reading it."""
+async def _index(runtime: Any) -> dict[str, Function]:
+    """Let the worker index the app and load each function, like the host."""
     metadata = await runtime.functions_metadata_request(_request())
     _check(metadata.result)
     functions: dict[str, Function] = {}
@@ -225,9 +225,9 @@ async def _indexed(runtime: Any) -> dict[str, Function]:
     return functions
 
 
-async def _listening(url: str) -> None:
+async def _wait_until_listening(url: str) -> None:
     port = int(url.rpartition(":")[2])
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+    async with asyncio.timeout(_TIMEOUT_SECONDS):
         while True:
             try:
                 _, writer = await asyncio.open_connection(_HOST, port)

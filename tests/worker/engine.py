@@ -1,7 +1,7 @@
-"""The Durable extension as a whole: the local host's engine, whose orchestrators and activities run on the worker.
+"""The whole Durable extension: the local host's engine. Its orchestrators and activities run on the worker.
 
-It lives in a thread with a loop of its own, as the host is another process: while its loop waits for an episode, the
-worker's runs it.
+It runs in a thread with its own loop, because the real host is another process: while its loop waits for an episode,
+the worker's loop runs it.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _EPISODE_SECONDS = 30.0
 
 @asynccontextmanager
 async def durable_engine(worker: Worker, data_dir: Path) -> AsyncGenerator[str]:
-    """Run every instance that is started meanwhile; what the host hands to a durable client binding."""
+    """Run every instance while the context is open; yield the binding for a durable client."""
     index = _Remote(worker, asyncio.get_running_loop()).index()
     stack = ExitStack()
     portal = stack.enter_context(start_blocking_portal())
@@ -38,7 +38,7 @@ async def durable_engine(worker: Worker, data_dir: Path) -> AsyncGenerator[str]:
     try:
         yield client_binding(url)
     finally:
-        await asyncio.to_thread(stack.close)  # it may wait for an episode, which runs here
+        await asyncio.to_thread(stack.close)  # it may wait for an episode, which runs in this loop
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ async def _engine(index: Index, data_dir: Path) -> AsyncGenerator[str]:
 
 
 class _Remote:
-    """The worker's functions as the engine calls them, from its own thread."""
+    """The worker's functions, for calls from the engine's thread."""
 
     def __init__(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
         self._worker = worker

@@ -1,6 +1,6 @@
-"""The virtual environment of the worker's tests: Python 3.13 or later, with what `requirements-worker.txt` names.
+"""The virtual environment of the worker's tests: Python 3.13 or later, with the packages of `requirements-worker.txt`.
 
-`python tests/worker/environment.py` makes `.venv-worker`, or does nothing when it is up to date.
+`python tests/worker/environment.py` creates `.venv-worker`, unless it is up to date.
 """
 
 import os
@@ -15,7 +15,7 @@ COMMAND = "python tests/worker/environment.py"
 _LOCK = ROOT / "requirements-worker.txt"
 _FOLDER = ROOT / ".venv-worker"
 _PYTHON = _FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-_INSTALLED = _FOLDER / "installed.txt"  # the lock, as it was when all of it had been installed
+_INSTALLED = _FOLDER / "installed.txt"  # a copy of the lock file, written after the installation
 _IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 13))"
 
 
@@ -26,7 +26,7 @@ def ready() -> Path | None:
 
 
 def make() -> None:
-    """Make the environment afresh unless it is up to date."""
+    """Create the environment, unless it is up to date."""
     if ready() is not None:
         return
     python = next((found for found in _candidates() if _is_new_enough(found)), None)

@@ -1,4 +1,4 @@
-"""The Durable extension's part: the endpoint its clients call, and an orchestration taken from episode to episode."""
+"""The part of the Durable extension: the endpoint that its clients call, and an orchestration, episode by episode."""
 
 import json
 from collections.abc import AsyncGenerator, Iterator
@@ -19,15 +19,15 @@ _COMPOUND = {11, 12}
 
 @dataclass(frozen=True)
 class Start:
-    """An orchestration that a client asked for."""
+    """An orchestration that a client started."""
 
     orchestrator: str
     instance_id: str
-    given: dict[str, Any]
+    payload: dict[str, Any]
 
 
 class Endpoint:
-    """Notes what is to be started or purged, and does nothing; while it `refuses`, it answers 500."""
+    """Records what clients start and purge, and runs nothing. While `refuses` is set, it answers 500."""
 
     def __init__(self) -> None:
         self.started: dict[str, Start] = {}
@@ -37,8 +37,8 @@ class Endpoint:
     async def start(self, request: web.Request) -> web.Response:
         if self.refuses:
             return web.json_response({"Message": "no storage"}, status=500)
-        given = json.loads(await request.json())  # the client sends JSON text in a JSON string
-        start = Start(request.match_info["orchestrator"], request.match_info["instance"], given)
+        payload = json.loads(await request.json())  # the client sends JSON text in a JSON string
+        start = Start(request.match_info["orchestrator"], request.match_info["instance"], payload)
         self.started[start.instance_id] = start
         return web.json_response({"id": start.instance_id}, status=202)
 
@@ -56,13 +56,13 @@ class Endpoint:
         return web.json_response({"instancesDeleted": 1})
 
     def of_turn(self, turn_id: str) -> Start | None:
-        """The orchestration that was started for a turn."""
-        return next((start for start in self.started.values() if start.given["turn_id"] == turn_id), None)
+        """The orchestration that was started for a turn, if any."""
+        return next((start for start in self.started.values() if start.payload["turn_id"] == turn_id), None)
 
 
 @asynccontextmanager
 async def durable_endpoint() -> AsyncGenerator[tuple[Endpoint, str]]:
-    """Serve an endpoint; with it comes what the host hands to a durable client binding."""
+    """Serve an endpoint; yield it with the binding that the host passes to a durable client."""
     endpoint, app = Endpoint(), web.Application()
     app.router.add_post("/durabletask/orchestrators/{orchestrator}/{instance}", endpoint.start)
     app.router.add_get("/durabletask/instances/{instance}", endpoint.status)
@@ -72,50 +72,50 @@ async def durable_endpoint() -> AsyncGenerator[tuple[Endpoint, str]]:
 
 
 def client_binding(url: str) -> str:
-    """What the host hands to a durable client binding, where the extension's endpoint is at `url`."""
+    """The binding that the host passes to a durable client whose extension listens at `url`."""
     urls = {"taskHubName": "worker", "creationUrls": {}, "managementUrls": {"id": "INSTANCEID"}}
     return json.dumps({**urls, "rpcBaseUrl": url})
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What an orchestrator asks for: an activity by name with its input, or a timer, which has no name."""
+class Task:
+    """A task that an orchestrator schedules: an activity with its input, or a timer, which has no name."""
 
     id: int
     name: str | None
-    given: str | None
+    payload: str | None
 
 
 class Orchestration:
-    """One instance. Its history is sent whole and in the extension's own order, the events that only it needs too."""
+    """One instance. The whole history is sent each time, in the order of the extension, with its own events as well."""
 
     def __init__(self, worker: Worker, start: Start) -> None:
         self._worker = worker
         self._start = start
-        self._input = json.dumps(start.given)
+        self._input = json.dumps(start.payload)
         self._history: list[dict[str, Any]] = []
-        self._asked = 0
+        self._task_count = 0
         self.is_done = False
         self.output: Any = None
 
-    async def begin(self) -> list[Asked]:
-        """Run the first episode; what the orchestrator asks for."""
+    async def start(self) -> list[Task]:
+        """Run the first episode; return the scheduled tasks."""
         return await self._episode(
             _event(Kind.EXECUTION_STARTED, Name=self._start.orchestrator, Input=self._input, Version="")
         )
 
-    async def completed(self, *ended: tuple[Asked, Any]) -> list[Asked]:
-        """Run an episode in which activities ended with these answers; what is asked for beyond what was."""
+    async def complete(self, *ended: tuple[Task, Any]) -> list[Task]:
+        """Run an episode after these activities have ended; return the newly scheduled tasks."""
         events = [
             _event(Kind.TASK_COMPLETED, TaskScheduledId=task.id, Result=json.dumps(answer)) for task, answer in ended
         ]
         return await self._episode(*events)
 
-    async def fired(self, timer: Asked) -> list[Asked]:
-        """Run an episode in which a timer fired; what is asked for beyond what was."""
+    async def fire(self, timer: Task) -> list[Task]:
+        """Run an episode after a timer has fired; return the newly scheduled tasks."""
         return await self._episode(_event(Kind.TIMER_FIRED, TimerId=timer.id, FireAt=_text(datetime.now(UTC))))
 
-    async def _episode(self, *arrivals: dict[str, Any]) -> list[Asked]:
+    async def _episode(self, *arrivals: dict[str, Any]) -> list[Task]:
         self._history += [_event(Kind.ORCHESTRATOR_STARTED), *arrivals]
         body = {
             "history": self._history,
@@ -128,14 +128,14 @@ class Orchestration:
         }
         answer = await self._worker.invoke(self._start.orchestrator, Message(string=json.dumps(body)))
         assert "error" not in answer, answer
-        actions = list(_flat(answer["actions"]))[self._asked :]
-        asked = [_asked(number, action) for number, action in enumerate(actions, start=self._asked)]
-        self._asked += len(asked)
-        self._history += [_scheduled(each) for each in asked]
+        actions = list(_flat(answer["actions"]))[self._task_count :]
+        tasks = [_task(number, action) for number, action in enumerate(actions, start=self._task_count)]
+        self._task_count += len(tasks)
+        self._history += [_scheduled(each) for each in tasks]
         self._history.append(_event(Kind.ORCHESTRATOR_COMPLETED))
         self._history = [{**each, "IsPlayed": True} for each in self._history]
         self.is_done, self.output = answer["isDone"], answer.get("output")
-        return asked
+        return tasks
 
 
 def _flat(actions: list[Any]) -> Iterator[dict[str, Any]]:
@@ -148,15 +148,15 @@ def _flat(actions: list[Any]) -> Iterator[dict[str, Any]]:
             yield action
 
 
-def _asked(number: int, action: dict[str, Any]) -> Asked:
+def _task(number: int, action: dict[str, Any]) -> Task:
     assert action["actionType"] in {_CALL_ACTIVITY, _CREATE_TIMER}, action
-    return Asked(number, action.get("functionName"), action.get("input"))
+    return Task(number, action.get("functionName"), action.get("input"))
 
 
-def _scheduled(asked: Asked) -> dict[str, Any]:
-    if asked.name is None:
-        return _event(Kind.TIMER_CREATED, asked.id, FireAt=_text(datetime.now(UTC)))
-    return _event(Kind.TASK_SCHEDULED, asked.id, Name=asked.name, Input=asked.given, Version="")
+def _scheduled(task: Task) -> dict[str, Any]:
+    if task.name is None:
+        return _event(Kind.TIMER_CREATED, task.id, FireAt=_text(datetime.now(UTC)))
+    return _event(Kind.TASK_SCHEDULED, task.id, Name=task.name, Input=task.payload, Version="")
 
 
 def _event(kind: Kind, number: int = -1, **fields: Any) -> dict[str, Any]:

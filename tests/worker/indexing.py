@@ -1,4 +1,4 @@
-"""Indexes the app with the settings of this process, and writes out the functions that follow a change feed."""
+"""Indexes the app with the settings of this process, and prints the functions that follow the change feed."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The app on the library that Azure's Python worker runs: its tests need Python 3.13, and run there from here."""
+"""Runs the tests of this folder on the library of Azure's Python worker, which needs Python 3.13."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def test_the_worker_has_the_versions_that_are_deployed() -> None:
 
 
 def _pins(file: str) -> dict[str, str]:
-    """The versions that a lock names, of those that Python 3.13 on Linux gets."""
+    """The versions in a lock file that apply to Python 3.13 on Linux."""
     lines = (environment.ROOT / file).read_text().splitlines()
     pinned = [line for line in lines if "==" in line and "python_full_version < '3.13'" not in line]
     return dict(line.partition(" ;")[0].strip().split("==") for line in pinned)

@@ -1,4 +1,4 @@
-"""The worker indexes what follows the change feed, where there is one: in a process of its own, as it does so once."""
+"""The worker indexes the functions of the change feed if there is one, in its own process: it indexes only once."""
 
 import json
 import os
@@ -29,14 +29,14 @@ async def test_without_cosmos_db_nothing_follows_a_change_feed(worker: Worker) -
     assert not _NAMES & set(worker.functions)
 
 
-def test_every_function_reads_the_feed_of_the_sessions_for_itself(indexed: dict[str, dict[str, Any]]) -> None:
+def test_every_function_reads_the_feed_with_its_own_leases(indexed: dict[str, dict[str, Any]]) -> None:
     read = {name: (each["databaseName"], each["containerName"]) for name, each in indexed.items()}
 
     assert read == dict.fromkeys(_NAMES, ("elsewhere", "sessions"))
     assert len({each["leaseContainerPrefix"] for each in indexed.values()}) == len(indexed)
 
 
-def test_a_batch_that_fails_is_given_again_without_end_and_nothing_is_left_out(
+def test_a_batch_that_fails_is_delivered_again_without_end(
     indexed: dict[str, dict[str, Any]],
 ) -> None:
     for each in indexed.values():
@@ -44,7 +44,7 @@ def test_a_batch_that_fails_is_given_again_without_end_and_nothing_is_left_out(
         assert each["feedPollDelay"] < 1000
 
 
-def test_the_connection_is_one_whose_settings_are_known(indexed: dict[str, dict[str, Any]]) -> None:
+def test_the_settings_of_the_connection_are_known(indexed: dict[str, dict[str, Any]]) -> None:
     for each in indexed.values():
         for name in ("accountEndpoint", "credential", "clientId"):
             assert f"{each['connection']}__{name}" in PLATFORM_SETTINGS

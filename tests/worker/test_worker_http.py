@@ -1,4 +1,4 @@
-"""HTTP functions answer through the worker's own server."""
+"""HTTP functions answer through the worker's server."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from shared.api.edge import framing, sse
-from tests.http.driving import Api
+from shared.api.edge import session_stream, sse
+from tests.http.api_client import Api
 from tests.worker.extension import Endpoint
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_process_answers(api: Api) -> None:
+async def test_the_process_is_alive(api: Api) -> None:
     response = await api.http.get("/health")
 
     assert (response.status_code, response.json()["status"]) == (200, "ok")
@@ -57,7 +57,7 @@ async def test_an_unknown_session_is_a_404_problem(api: Api) -> None:
     assert response.json()["code"] == "session_not_found"
 
 
-async def test_a_body_that_does_not_fit_is_a_422_problem_that_names_the_field(api: Api) -> None:
+async def test_an_invalid_body_is_a_422_problem_that_names_the_field(api: Api) -> None:
     response = await api.http.post("/sessions", json={"session_nam": "typo"})
 
     assert response.status_code == 422
@@ -89,27 +89,27 @@ async def test_a_stream_sends_each_event_as_it_is_appended(api: Api) -> None:
     assert [frame.data.get("number") for frame in received] == [None, 1, 2]
 
 
-async def test_a_client_that_leaves_ends_its_stream(
+async def test_a_client_that_disconnects_ends_its_stream(
     api: Api, durable: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_id = await api.new_session()
     await api.begin(session_id, "a turn that nobody runs, so that the stream stays open")
     ended = asyncio.Event()
-    follow_events = sse.follow_events
+    follow = session_stream.follow_events
 
     async def observed(*arguments: Any) -> AsyncGenerator[Any]:
         try:
-            async with aclosing(follow_events(*arguments)) as batches:
+            async with aclosing(follow(*arguments)) as batches:
                 async for batch in batches:
                     yield batch
         finally:
             ended.set()
 
-    monkeypatch.setattr(sse, "follow_events", observed)
+    monkeypatch.setattr(session_stream, "follow_events", observed)
 
     async with api.stream(session_id) as stream:
         await stream.until("run.start")
         assert not ended.is_set()
 
-    async with asyncio.timeout(framing.HEARTBEAT.total_seconds() / 3):  # sooner than the next write would fail
+    async with asyncio.timeout(sse.HEARTBEAT.total_seconds() / 3):  # sooner than the next write could fail
         await ended.wait()

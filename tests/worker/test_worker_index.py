@@ -6,7 +6,7 @@ from tests.worker.driver import Function, Worker
 
 pytestmark = pytest.mark.anyio
 
-# Histories and running instances name the orchestrator and the activities: these names are forever.
+# Histories and running instances name the orchestrator and the activities: never rename one.
 _DURABLE = {
     "run_turn": [("orchestrationTrigger", "context")],
     "call_model": [("activityTrigger", "work")],
@@ -74,7 +74,7 @@ async def test_the_orchestrator_and_its_activities_are_indexed_with_their_bindin
     assert indexed == _DURABLE
 
 
-async def test_nothing_is_indexed_but_the_durable_functions_timers_and_the_api(worker: Worker) -> None:
+async def test_only_durable_functions_timers_and_the_api_are_indexed(worker: Worker) -> None:
     others = set(worker.functions) - set(_DURABLE) - {function.name for function in _with(worker, "httpTrigger")}
 
     assert others == _TIMERS
@@ -91,7 +91,7 @@ async def test_the_api_is_indexed_by_its_routes(worker: Worker) -> None:
     assert len(routes) == len(set(routes))
 
 
-async def test_an_http_function_takes_a_request_and_returns_a_response_and_may_have_a_durable_client(
+async def test_an_http_function_has_a_request_a_response_and_perhaps_a_client(
     worker: Worker,
 ) -> None:
     for function in _with(worker, "httpTrigger"):
@@ -101,7 +101,7 @@ async def test_an_http_function_takes_a_request_and_returns_a_response_and_may_h
         assert function.names_of("durableClient") in ([], ["client"])
 
 
-async def test_callers_are_identified_by_the_app_and_not_by_function_keys(worker: Worker) -> None:
+async def test_the_app_identifies_callers_without_function_keys(worker: Worker) -> None:
     assert {function.trigger["authLevel"] for function in _with(worker, "httpTrigger")} == {"ANONYMOUS"}
 
 

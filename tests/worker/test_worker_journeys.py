@@ -1,4 +1,4 @@
-"""Every journey on the worker, its turns run whole; together they invoke every function of the app."""
+"""Every journey passes on the worker. Together they invoke every function of the app."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ from tests.worker.driver import Worker
 
 pytestmark = pytest.mark.anyio
 
-# Only time calls these: test_worker_timers.py and test_worker_turn.py do it by hand.
-_BY_HAND = {"sweep_turns", "purge_instances", "look"}
+# Called only after some time: test_worker_timers.py and test_worker_turn.py call them.
+_CALLED_BY_TIME = {"sweep_turns", "purge_instances", "look"}
 
 
 @pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journey.__name__)
@@ -19,9 +19,9 @@ async def test_journey_on_the_worker(journey: Journey, service: Service) -> None
     await journey(service)
 
 
-async def test_no_function_is_without_a_journey(worker: Worker, service: Service) -> None:
+async def test_every_function_is_invoked_by_a_journey(worker: Worker, service: Service) -> None:
     worker.invoked.clear()
 
     await asyncio.gather(*(journey(service) for journey in JOURNEYS))
 
-    assert set(worker.functions) - worker.invoked == _BY_HAND
+    assert set(worker.functions) - worker.invoked == _CALLED_BY_TIME

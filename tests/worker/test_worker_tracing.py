@@ -1,4 +1,4 @@
-"""Requests belong to the trace that the host has begun, which the worker hands on where it is told to."""
+"""A request belongs to the trace of the host, which the worker passes on if a setting says so."""
 
 import json
 import os
@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[2]
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-def test_a_request_without_a_trace_is_in_the_hosts(settings: None, tmp_path: Path) -> None:
-    told = {"PYTHON_ENABLE_OPENTELEMETRY": "true", "TELEMETRY": "console", "DATA_DIR": str(tmp_path)}
+def test_a_request_without_a_trace_belongs_to_the_trace_of_the_host(settings: None, tmp_path: Path) -> None:
+    environment = {"PYTHON_ENABLE_OPENTELEMETRY": "true", "TELEMETRY": "console", "DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "tests.worker.tracing", f"00-{TRACE}-{SPAN}-01"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | told, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=True, capture_output=True, text=True)
 
     spans = [json.loads(line) for line in done.stderr.splitlines() if line.startswith('{"name"')]
     (span,) = [span for span in spans if span["name"] == "GET /sessions/{session_id}"]

@@ -1,33 +1,33 @@
-"""A turn by hand: the worker runs its functions, and the test does what the host and its Durable extension do."""
+"""A turn, step by step: the worker runs the functions, and the test acts as the host and its Durable extension."""
 
 import json
 from typing import Any
 
 import pytest
 
-from tests.http.driving import Api
+from tests.http.api_client import Api
 from tests.worker.driver import FailedError, Message, Worker
-from tests.worker.extension import Asked, Endpoint, Orchestration
+from tests.worker.extension import Endpoint, Orchestration, Task
 
 pytestmark = pytest.mark.anyio
 
 
-async def _run(worker: Worker, activity: Asked) -> tuple[Asked, Any]:
-    """Run an activity that was asked for; it, with its answer."""
+async def _run(worker: Worker, activity: Task) -> tuple[Task, Any]:
+    """Run a scheduled activity; return it with its answer."""
     assert activity.name is not None
-    return activity, await worker.invoke(activity.name, Message(string=activity.given))
+    return activity, await worker.invoke(activity.name, Message(string=activity.payload))
 
 
-async def _begun(worker: Worker, durable: Endpoint, message: dict[str, Any]) -> tuple[Orchestration, list[Asked]]:
-    """The orchestration that the message started, after its first episode."""
+async def _start(worker: Worker, durable: Endpoint, message: dict[str, Any]) -> tuple[Orchestration, list[Task]]:
+    """Run the first episode of the message's turn; return its orchestration and the scheduled tasks."""
     start = durable.of_turn(message["turn_id"])
     assert start is not None
     turn = Orchestration(worker, start)
-    return turn, await turn.begin()
+    return turn, await turn.start()
 
 
-def _names(asked: list[Asked]) -> list[str | None]:
-    return [each.name for each in asked]
+def _names(tasks: list[Task]) -> list[str | None]:
+    return [each.name for each in tasks]
 
 
 async def test_a_message_starts_its_turn_through_the_durable_client(api: Api, durable: Endpoint) -> None:
@@ -37,8 +37,8 @@ async def test_a_message_starts_its_turn_through_the_durable_client(api: Api, du
 
     (start,) = durable.started.values()
     assert start.orchestrator == "run_turn"
-    assert start.given["instance_id"] == start.instance_id
-    assert (start.given["session_id"], start.given["turn_id"]) == (session_id, message["turn_id"])
+    assert start.payload["instance_id"] == start.instance_id
+    assert (start.payload["session_id"], start.payload["turn_id"]) == (session_id, message["turn_id"])
 
 
 async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(
@@ -47,9 +47,9 @@ async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(
     session_id = await api.new_session()
     message = await api.begin(session_id, "hello")
 
-    turn, asked = await _begun(worker, durable, message)
-    assert _names(asked) == ["call_model", None]
-    assert await turn.completed(await _run(worker, asked[0])) == []
+    turn, tasks = await _start(worker, durable, message)
+    assert _names(tasks) == ["call_model", None]
+    assert await turn.complete(await _run(worker, tasks[0])) == []
 
     assert (turn.is_done, turn.output["outcome"]) == (True, "ended")
     *_, run_complete, done = stream = await api.read(session_id)
@@ -61,27 +61,27 @@ async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(
     assert found["usage"]["completion_tokens"] == 20
 
 
-async def test_a_turn_is_looked_after_and_runs_its_tools(worker: Worker, api: Api, durable: Endpoint) -> None:
+async def test_a_turn_is_supervised_and_runs_its_tools(worker: Worker, api: Api, durable: Endpoint) -> None:
     session_id = await api.new_session()
     message = await api.begin(session_id, 'call calculate {"expression": "6 * 7"} and use current_time')
 
-    turn, (call, timer) = await _begun(worker, durable, message)
-    looked = await _run(worker, (await turn.fired(timer))[0])
+    turn, (call, timer) = await _start(worker, durable, message)
+    looked = await _run(worker, (await turn.fire(timer))[0])
     assert (looked[0].name, looked[1]) == ("look", {"verdicts": ["unbegun"]})
-    assert await turn.completed(looked) == []
-    *tools, _ = await turn.completed(await _run(worker, call))
+    assert await turn.complete(looked) == []
+    *tools, _ = await turn.complete(await _run(worker, call))
     assert _names(tools) == ["run_tool", "run_tool"]
-    call, _ = await turn.completed(*[await _run(worker, tool) for tool in tools])
+    call, _ = await turn.complete(*[await _run(worker, tool) for tool in tools])
     assert call.name == "call_model"
     following = await api.begin(session_id, "and then?")
-    finish, _ = await turn.completed(await _run(worker, call))
+    finish, _ = await turn.complete(await _run(worker, call))
     assert finish.name == "finish_turn"
-    await turn.completed(await _run(worker, finish))
+    await turn.complete(await _run(worker, finish))
 
     assert turn.is_done
     assert durable.of_turn(following["turn_id"]) is not None
-    told = [event["data"] for event in await api.events(session_id) if event["type"] == "tool_call.complete"]
-    results = {data["name"]: data for data in told}
+    completed = [event["data"] for event in await api.events(session_id) if event["type"] == "tool_call.complete"]
+    results = {data["name"]: data for data in completed}
     assert results["calculate"]["response"] == 42
     assert results["current_time"]["status"] == "completed"
 

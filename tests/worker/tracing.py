@@ -1,4 +1,4 @@
-"""A process that has the worker hand on the host's trace: `python -m tests.worker.tracing <trace parent>`."""
+"""A process whose worker passes on the host's trace: `python -m tests.worker.tracing <trace parent>`."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from tests.worker.driver import running_worker
 
 
 async def main(trace_parent: str) -> None:
-    """Ask for a session that is not there, as part of the host's span; print the trace of the answer."""
+    """Read a missing session within the host's span; print the trace of the answer."""
     async with running_worker(Path(__file__).parents[2]) as worker:
         worker.trace_parent = trace_parent
         response = await worker.http.get("/sessions/none")

@@ -5,7 +5,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel
 
-from shared.api.shapes.views import PRIVATE_FIELDS
+from shared.api.shapes.events import PRIVATE_FIELDS
 from shared.domain.events import EventData, ForkedFrom, Outside, SessionUpdated
 from shared.domain.fold import UPDATABLE
 from shared.domain.values import Failure, Usage

@@ -1,4 +1,4 @@
-"""What the API's description says of a handler: declared above it, read when the description is first asked for."""
+"""What the API description says of a handler. It is declared above the handler, and read to build the description."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -9,17 +9,20 @@ from shared.domain.errors import TurnlogError
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-_MARK = "__description__"
+_ATTRIBUTE = "__description__"
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One way a handler answers. `model` is the type of the body: JSON has its schema, other media their example."""
+    """One way in which a handler answers. `model` is the type of the body: of JSON the schema is shown.
+
+    Other media types show their example.
+    """
 
     status: int
-    says: str
+    description: str
     model: Any = None
     _: KW_ONLY
     headers: Sequence[Parameter] = ()
@@ -29,16 +32,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Description:
-    """What a handler takes, reads, answers and refuses. `takes` is the type of the body.
+    """What a handler takes (the type of the body), reads (parameters), answers, and refuses (errors).
 
-    Of `scopes` the caller has to have one, where its token says which it has; without any, those of the method hold.
+    A caller whose token names scopes must have one of `scopes`; if there are none, the scope of the method decides.
     """
 
     answers: Sequence[Answer]
     takes: Any
     reads: Sequence[Parameter]
     refuses: Sequence[type[TurnlogError]]
-    is_open: bool
+    is_public: bool
     is_deprecated: bool
     scopes: Sequence[str]
 
@@ -48,22 +51,22 @@ def describes(
     takes: Any = None,
     reads: Sequence[Parameter] = (),
     refuses: Sequence[type[TurnlogError]] = (),
-    is_open: bool = False,
+    is_public: bool = False,
     is_deprecated: bool = False,
     scopes: Sequence[str] = (),
 ) -> Callable[[Handler], Handler]:
-    """Describe a handler beyond its docstring and route. `is_open`: whoever calls needs no account.
+    """Describe a handler beyond its docstring and route. `is_public`: callers need no account.
 
-    What every handler may answer is not repeated: a body's and a parameter's refusals, 401, 403, 500, 503.
+    What every handler may answer is not repeated: 401, 403, 500, 503, and the errors of a body and of parameters.
     """
 
     def mark(handler: Handler) -> Handler:
-        # An attribute, since that is what functools.wraps hands on to the functions around it.
-        vars(handler)[_MARK] = Description(answers, takes, reads, refuses, is_open, is_deprecated, scopes)
+        # An attribute, because functools.wraps copies attributes to the functions around the handler.
+        vars(handler)[_ATTRIBUTE] = Description(answers, takes, reads, refuses, is_public, is_deprecated, scopes)
         return handler
 
     return mark
 
 
 def description_of(handler: Callable[..., Any]) -> Description | None:
-    return vars(handler).get(_MARK)
+    return vars(handler).get(_ATTRIBUTE)

@@ -1,31 +1,32 @@
-"""The API's description in OpenAPI 3.1, made from the operations and the types that they take and give."""
+"""The API description in OpenAPI 3.1, built from the operations and the types of their bodies and answers."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from shared.api.description.describes import EVENT_STREAM, JSON, Answer, Description
-from shared.api.description.operations import RESOURCES, Operation, operations, tag_of
+from shared.api.description.operations import Operation, operations, tag_of
 from shared.api.description.schemas import Schema, Schemas, Use, reference
 from shared.api.edge.parameters import RETRY_AFTER, SESSION_ID, TRACE_ID, TRACEPARENT, Parameter
 from shared.api.edge.problems import status_of
-from shared.api.shapes.receipts import Problem
+from shared.api.shapes.common import Problem
 from shared.domain.errors import TurnlogError
 from shared.settings import settings
 
 VERSION = "0.1.0"
 PROBLEM_JSON = "application/problem+json"
 
-_ABOUT = """Durable agent sessions: open a session, post a message, watch the answer being written.
+_ABOUT = """Durable agent sessions: create a session, post a message, watch how the answer is written.
 
-A session's log is its only channel: everything that happens is an event with a sequence 1, 2, 3 …, and a reader who
-comes back with the last sequence it saw misses nothing.
+Everything that happens in a session is an event of its log, with a sequence 1, 2, 3 …. A reader that comes back with
+the last sequence it received misses nothing.
 
-Refusals are `application/problem+json` (RFC 9457), and a refused request has written nothing. Unknown paths and methods
-are the platform's own empty 404."""
+Errors are `application/problem+json` (RFC 9457). A refused request has written nothing. For unknown paths and methods
+the platform answers with an empty 404."""
 _PATH_PARAMETERS = {
     "session_id": ("the session", "demo"),
     "project_id": ("the project", "prj_01JD0000000000000000000000"),
@@ -36,23 +37,23 @@ _PATH_PARAMETERS = {
 
 
 @cache
-def document() -> Schema:
-    """The whole description, as JSON values."""
-    known = list(operations())
-    schemas = Schemas([("serialization", Problem), *(use for each in known for use in _uses(each.description))])
+def document(resources: tuple[ModuleType, ...]) -> Schema:
+    """The description of all `resources`, as JSON values."""
+    found = list(operations(resources))
+    schemas = Schemas([("serialization", Problem), *(use for each in found for use in _uses(each.description))])
     paths: dict[str, Schema] = defaultdict(dict)
-    for each in known:
+    for each in found:
         paths[each.path][each.method.lower()] = _operation(each, schemas)
-    about = [(tag_of(module), (module.__doc__ or "").strip()) for module in RESOURCES]
+    about = [(tag_of(module), (module.__doc__ or "").strip()) for module in resources]
     return {
         "openapi": "3.1.0",
         "info": {"title": "Turnlog", "version": VERSION, "description": _ABOUT, "license": {"name": "MIT"}},
         "servers": [{"url": "/"}],
         "tags": [{"name": tag, "description": text.partition(": ")[2].capitalize()} for tag, text in about],
         "paths": dict(paths),
-        **({} if _is_for_all() else {"security": [{"token": []}]}),
+        **({} if _is_without_accounts() else {"security": [{"token": []}]}),
         "components": {
-            **({} if _is_for_all() else {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}),
+            **({} if _is_without_accounts() else {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}),
             "schemas": schemas.components,
             "headers": {each.name: _header(each) for each in (TRACE_ID, SESSION_ID, RETRY_AFTER)},
             "parameters": {TRACEPARENT.name: _parameter(TRACEPARENT)},
@@ -60,7 +61,7 @@ def document() -> Schema:
     }
 
 
-def _is_for_all() -> bool:
+def _is_without_accounts() -> bool:
     return settings().auth_mode == "none"
 
 
@@ -72,47 +73,54 @@ def _uses(description: Description) -> list[Use]:
 def _operation(operation: Operation, schemas: Schemas) -> Schema:
     own = operation.description
     in_path = [_path_parameter(name) for name in operation.path_parameters]
-    beside = [_parameter(each) for each in own.reads]
+    others = [_parameter(each) for each in own.reads]
     return {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
         **({"description": operation.details} if operation.details else {}),
         **({"deprecated": True} if own.is_deprecated else {}),
-        **({"security": []} if own.is_open and not _is_for_all() else {}),
-        "parameters": [*in_path, *beside, {"$ref": f"#/components/parameters/{TRACEPARENT.name}"}],
+        **({"security": []} if own.is_public and not _is_without_accounts() else {}),
+        "parameters": [*in_path, *others, {"$ref": f"#/components/parameters/{TRACEPARENT.name}"}],
         **({} if own.takes is None else {"requestBody": _body(own.takes, schemas)}),
         "responses": _responses(operation, schemas),
     }
 
 
 def _path_parameter(name: str) -> Schema:
-    says, example = _PATH_PARAMETERS[name]
+    description, example = _PATH_PARAMETERS[name]
     schema = {"type": "string", "minLength": 1}
-    return {"name": name, "in": "path", "required": True, "description": says, "schema": schema, "example": example}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": schema,
+        "example": example,
+    }
 
 
 def _parameter(parameter: Parameter) -> Schema:
     return {
         "name": parameter.name,
-        "in": parameter.place,
-        "description": parameter.says,
+        "in": parameter.location,
+        "description": parameter.description,
         "schema": parameter.schema,
     }
 
 
 def _header(parameter: Parameter) -> Schema:
-    return {"description": parameter.says, "schema": parameter.schema}
+    return {"description": parameter.description, "schema": parameter.schema}
 
 
 def _body(takes: Any, schemas: Schemas) -> Schema:
     try:
-        TypeAdapter[Any](takes).validate_python({})  # which is what an absent body stands for
+        TypeAdapter[Any](takes).validate_python({})  # an absent body counts as {}
     except ValidationError:
         is_required = True
     else:
         is_required = False
-    return {"required": is_required, "content": {JSON: {"schema": schemas.taken(takes)}}}
+    return {"required": is_required, "content": {JSON: {"schema": schemas.of_request(takes)}}}
 
 
 def _responses(operation: Operation, schemas: Schemas) -> Schema:
@@ -121,21 +129,21 @@ def _responses(operation: Operation, schemas: Schemas) -> Schema:
     by_status: dict[int, list[Answer]] = defaultdict(list)
     for answer in operation.description.answers:
         by_status[answer.status].append(answer)
-    responses = {status: _answered(answers, usual, schemas) for status, answers in sorted(by_status.items())}
-    refusals: dict[int, list[type[TurnlogError]]] = defaultdict(list)
-    for kind in operation.refusals:
-        refusals[status_of(kind)].append(kind)
-    responses |= {status: _refused(kinds, usual, schemas) for status, kinds in sorted(refusals.items())}
-    if not operation.description.is_open:
+    responses = {status: _response(answers, usual, schemas) for status, answers in sorted(by_status.items())}
+    errors: dict[int, list[type[TurnlogError]]] = defaultdict(list)
+    for kind in operation.errors:
+        errors[status_of(kind)].append(kind)
+    responses |= {status: _error_response(kinds, usual, schemas) for status, kinds in sorted(errors.items())}
+    if not operation.description.is_public:
         responses[500] = _problem("`internal_error`", usual, schemas)
     return {str(status): response for status, response in responses.items()}
 
 
-def _answered(answers: Sequence[Answer], usual: Sequence[Parameter], schemas: Schemas) -> Schema:
+def _response(answers: Sequence[Answer], usual: Sequence[Parameter], schemas: Schemas) -> Schema:
     own = dict.fromkeys(header for answer in answers for header in answer.headers)
     content = {answer.media_type: _content(answer, schemas) for answer in answers if _has_body(answer)}
     return {
-        "description": ". Or: ".join(answer.says for answer in answers) + ".",
+        "description": ". Or: ".join(answer.description for answer in answers) + ".",
         "headers": _references(usual) | {header.name: _header(header) for header in own},
         **({"content": content} if content else {}),
     }
@@ -149,21 +157,21 @@ def _content(answer: Answer, schemas: Schemas) -> Schema:
     if answer.media_type == EVENT_STREAM and answer.model is None:
         schema = reference("Frame")
     else:
-        schema = {"type": "string"} if answer.model is None else schemas.sent(answer.model)
+        schema = {"type": "string"} if answer.model is None else schemas.of_answer(answer.model)
     return {"schema": schema, **({} if answer.example is None else {"example": answer.example})}
 
 
-def _refused(kinds: Sequence[type[TurnlogError]], usual: Sequence[Parameter], schemas: Schemas) -> Schema:
+def _error_response(kinds: Sequence[type[TurnlogError]], usual: Sequence[Parameter], schemas: Schemas) -> Schema:
     codes = ", ".join(f"`{code}`" for code in dict.fromkeys(kind.code for kind in kinds))
-    later = [RETRY_AFTER] if any(kind.retryable for kind in kinds) else []
-    return _problem(codes, [*usual, *later], schemas)
+    retry = [RETRY_AFTER] if any(kind.retryable for kind in kinds) else []
+    return _problem(codes, [*usual, *retry], schemas)
 
 
 def _problem(codes: str, headers: Sequence[Parameter], schemas: Schemas) -> Schema:
     return {
         "description": codes,
         "headers": _references(headers),
-        "content": {PROBLEM_JSON: {"schema": schemas.sent(Problem)}},
+        "content": {PROBLEM_JSON: {"schema": schemas.of_answer(Problem)}},
     }
 
 

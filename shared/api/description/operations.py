@@ -1,7 +1,7 @@
-"""The operations of the API: routes, docstrings, and what stands above the handlers, brought together."""
+"""The operations of the API: each joins a route, the handler's docstring, and what `@describes` says above it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -9,21 +9,6 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared.api import (
-    agents,
-    events,
-    flat_events,
-    health,
-    messages,
-    project_sessions,
-    projects,
-    queue,
-    reference,
-    rooms,
-    sessions,
-    signalr,
-    tool_calls,
-)
 from shared.api.description.describes import Description, description_of
 from shared.api.edge.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import (
@@ -36,30 +21,13 @@ from shared.domain.errors import (
     UnauthenticatedError,
 )
 
-RESOURCES: tuple[ModuleType, ...] = (
-    sessions,
-    signalr,
-    messages,
-    tool_calls,
-    queue,
-    events,
-    flat_events,
-    projects,
-    project_sessions,
-    rooms,
-    agents,
-    health,
-    reference,
-)
-"""What the app serves over HTTP, each module's `bp`; add one here."""
-
-_OF_BODIES = (MalformedJsonError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
-_ANYWHERE = (UnauthenticatedError, ForbiddenError, IdentityUnavailableError, StoreUnavailableError)
+_BODY_ERRORS = (MalformedJsonError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
+_COMMON_ERRORS = (UnauthenticatedError, ForbiddenError, IdentityUnavailableError, StoreUnavailableError)
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one route. `tag` is the module it stands in."""
+    """One method of one route. `tag` is the module of its handler."""
 
     method: str
     path: str
@@ -74,31 +42,31 @@ class Operation:
         return re.findall(r"{(\w+)}", self.path)
 
     @property
-    def refusals(self) -> list[type[TurnlogError]]:
-        """Everything it may refuse with, each once."""
+    def errors(self) -> list[type[TurnlogError]]:
+        """Every error that it may answer with, each once."""
         own = self.description
-        if own.is_open:
+        if own.is_public:
             return list(own.refuses)
-        of_body = _OF_BODIES if own.takes is not None else ()
+        of_body = _BODY_ERRORS if own.takes is not None else ()
         of_parameters = (InvalidRequestError,) if any(each.is_checked for each in own.reads) else ()
-        return list(dict.fromkeys([*of_body, *of_parameters, *own.refuses, *_ANYWHERE]))
+        return list(dict.fromkeys([*of_body, *of_parameters, *own.refuses, *_COMMON_ERRORS]))
 
 
-def operations() -> Iterator[Operation]:
+def operations(resources: Sequence[ModuleType]) -> Iterator[Operation]:
     """Every operation of the API, resource by resource."""
-    for module in RESOURCES:
-        # An app of its own: a blueprint can't be asked what it holds, and the real app only once.
+    for module in resources:
+        # A separate app for each: a blueprint does not list its functions, and the real app lists them only once.
         app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
         app.register_functions(module.bp)
         for function in app.get_functions():
-            yield from _operations(function, tag_of(module))
+            yield from _operations_of(function, tag_of(module))
 
 
 def tag_of(module: ModuleType) -> str:
     return module.__name__.rpartition(".")[2].replace("_", " ")
 
 
-def _operations(function: Any, tag: str) -> Iterator[Operation]:
+def _operations_of(function: Any, tag: str) -> Iterator[Operation]:
     handler, trigger = function.get_user_function(), function.get_trigger().get_dict_repr()
     description = description_of(handler)
     if description is None:

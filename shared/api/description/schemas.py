@@ -1,4 +1,4 @@
-"""The schemas of the API's description: made from bodies, views and events, under the names of their types."""
+"""The schemas of the API description, built from the shapes and the events, under the names of their types."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias, cast, get_args
@@ -7,17 +7,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
-from shared.api.shapes.views import PRIVATE_FIELDS
-from shared.domain.events import (
-    EventData,
-    Outside,
-    SessionUpdated,
-    UserMessage,
-)
+from shared.api.shapes.events import PRIVATE_FIELDS
+from shared.domain.events import EventData, Outside, SessionUpdated, UserMessage
 
 Schema: TypeAlias = dict[str, Any]
 Use: TypeAlias = tuple[JsonSchemaMode, Any]
-"""A type as it is read from a request (`validation`) or sent (`serialization`)."""
+"""A type in a request (`validation`) or in an answer (`serialization`)."""
 
 _REF = "#/components/schemas/"
 _TEXT: Schema = {"type": "string"}
@@ -25,7 +20,7 @@ _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 
 
 class _Generator(GenerateJsonSchema):
-    """JSON Schema as clients need it: without titles that repeat names, with fields that are always sent required."""
+    """JSON Schema for clients: no titles that repeat names, and every field that is always sent is required."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # pydantic's signature
         return False
@@ -47,13 +42,13 @@ class _Generator(GenerateJsonSchema):
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Schema:
         described = super().model_schema(schema)
-        if self.mode == "serialization":  # answers may get more fields
+        if self.mode == "serialization":  # later versions may send more fields
             described.pop("additionalProperties", None)
         return described
 
 
 class Schemas:
-    """The schemas of `uses`, and the `components` that they and the events are made of."""
+    """The schemas of `uses`, and the `components` to which they and the events refer."""
 
     def __init__(self, uses: Sequence[Use]) -> None:
         kinds = event_types()
@@ -68,17 +63,17 @@ class Schemas:
         components |= {kind.__name__: _event_data(kind, components[kind.__name__]) for kind in kinds}
         components |= {"Event": _event(kinds), "Frame": _frame(kinds)}
         self.components: dict[str, Schema] = _linked(dict(sorted(components.items())))
-        self._found: dict[tuple[str, str], Schema] = {place: _linked(schema) for place, schema in found.items()}
+        self._found: dict[tuple[str, str], Schema] = {key: _linked(schema) for key, schema in found.items()}
 
-    def taken(self, kind: Any) -> Schema:
+    def of_request(self, kind: Any) -> Schema:
         return self._found[_key(kind), "validation"]
 
-    def sent(self, kind: Any) -> Schema:
+    def of_answer(self, kind: Any) -> Schema:
         return self._found[_key(kind), "serialization"]
 
 
 def _key(kind: Any) -> str:
-    """Types such as `list[MessageView]` have no name, and not all can be hashed."""
+    """A key for a type: `list[MessageView]` and others have no name, and some can't be hashed."""
     return str(id(kind))
 
 
@@ -87,7 +82,7 @@ def reference(name: str) -> Schema:
 
 
 def event_types() -> list[type[BaseModel]]:
-    """The types of events that this service appends itself."""
+    """The types of events that this service itself appends."""
     return [kind for kind in get_args(get_args(EventData)[0]) if kind is not Outside]
 
 
@@ -96,7 +91,7 @@ def type_name(kind: type[BaseModel]) -> str:
 
 
 def _event_data(kind: type[BaseModel], schema: Schema) -> Schema:
-    """An event's data as clients see it: see `event_data`."""
+    """The data of an event in the form that `event_data` returns."""
     ids = {"session_id": _TEXT, "turn_id": _TEXT, "message_id": _TEXT}
     if kind is SessionUpdated:
         fields: Schema = {}
@@ -113,37 +108,37 @@ def _event_data(kind: type[BaseModel], schema: Schema) -> Schema:
 
 
 def _event(kinds: Sequence[type[BaseModel]]) -> Schema:
-    """The whole event: see `envelope`."""
+    """The whole event in the form that `envelope` returns."""
     names = ", ".join(f"`{type_name(kind)}`" for kind in kinds)
     data = [reference(kind.__name__) for kind in kinds]
     fields: Schema = {
-        "sequence": {"type": "integer", "minimum": 1, "description": "its place in the session's log"},
-        "type": {"type": "string", "description": f"{names}, or one from outside"},
+        "sequence": {"type": "integer", "minimum": 1, "description": "its position in the session's log: 1, 2, 3 …"},
+        "type": {"type": "string", "description": f"{names}, or the type of an outside event"},
         "session_id": _TEXT,
         "turn_id": _TEXT_OR_NULL,
         "message_id": _TEXT_OR_NULL,
         "trace_id": _TEXT_OR_NULL,
-        "timestamp": {"description": "RFC 3339; of an event from outside, what its producer sent"},
-        "data": {"anyOf": [*data, {"title": "from outside", "type": "object"}]},
+        "timestamp": {"description": "RFC 3339; an outside event has the value that its producer sent, if any"},
+        "data": {"anyOf": [*data, {"title": "outside event", "type": "object"}]},
     }
-    about = "One recorded fact. An event from outside also has the fields it was sent with, and `event_type`, `origin` "
-    about += "(`outside`) and `recorded_at`. Ignore types you do not know."
+    about = "One recorded fact. An outside event also has the fields that were sent, and `event_type`, `origin` "
+    about += "(`outside`) and `recorded_at`. Ignore types that you do not know."
     return {"title": "Event", "description": about, "type": "object", "properties": fields, "required": [*fields]}
 
 
 def _frame(kinds: Sequence[type[BaseModel]]) -> Schema:
-    """A frame of an event stream: see `frame`."""
+    """A frame of an event stream in the form that `event_frame` returns."""
     data = {"anyOf": [*(reference(kind.__name__) for kind in kinds), reference("Event"), {"type": "object"}]}
     fields: Schema = {
         "id": {"type": "string", "pattern": "^[0-9]+$", "description": "the event's sequence"},
-        "event": {"type": "string", "description": "its type, or `done`; absent with `format=envelope`"},
+        "event": {"type": "string", "description": "the event's type, or `done`; absent with `format=envelope`"},
         "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
     }
     return {"title": "Frame", "description": "One frame of an event stream.", "type": "object", "properties": fields}
 
 
 def _linked(value: Any) -> Any:
-    """`value` with every `x-component` replaced by a reference to what it names."""
+    """`value` with every `x-component` replaced by a reference to the component that it names."""
     match value:
         case {"x-component": str(name)}:
             return reference(name)

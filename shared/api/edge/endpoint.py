@@ -1,4 +1,4 @@
-"""The edge of every HTTP function: callers are identified, traces attached, errors made problems. Only here."""
+"""The edge of every HTTP function. Only this module identifies callers, attaches traces, and answers with problems."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
@@ -16,7 +16,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Response]])
 
 
 def endpoint(handler: Handler) -> Handler:
-    """Run `handler` for a recognised caller; whatever it raises is answered as a problem."""
+    """Run `handler` for an identified caller. Whatever it raises is answered as a problem."""
 
     @wraps(handler)
     async def run(req: Request, **bindings: Any) -> Response:
@@ -26,10 +26,10 @@ def endpoint(handler: Handler) -> Handler:
                 owner = await owner_of(req, _scopes(handler, req.method))
                 req.state.caller = Caller(owner, trace_id)
                 response = await handler(req, **bindings)
-            except Exception as error:  # noqa: BLE001  # the boundary: beyond it the platform answers in plain text
-                span.failed(error)
+            except Exception as error:  # noqa: BLE001  # the boundary: the platform would answer in plain text
+                span.record_error(error)
                 response = problem(error, trace_id)
-            span.answered(response)
+            span.record_response(response)
         response.headers["x-trace-id"] = trace_id
         if session_id := _session_in(req):
             response.headers.setdefault("x-session-id", session_id)
@@ -47,7 +47,7 @@ def _scopes(handler: Callable[..., Any], method: str) -> Sequence[str]:
 
 
 def _session_in(req: Request) -> str | None:
-    """The session the path speaks of, or the body, if it can be one: anything else has no place in a header."""
+    """The session that the path or the body names, if it is a valid id: other text must not go into a header."""
     in_path = req.path_params.get("session_id") or session_of(req.path_params.get("message_id", ""))
     session_id = in_path or getattr(req.state, "session_id", None)
     return session_id if session_id and is_session_id(session_id) else None

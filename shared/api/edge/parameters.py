@@ -1,4 +1,4 @@
-"""Query parameters and headers, declared once: handlers read them, the API's description shows them."""
+"""Query parameters and headers, each declared once: handlers read them, and the API description shows them."""
 
 import re
 from collections.abc import Mapping
@@ -11,48 +11,50 @@ from shared.timings import MAX_WAIT
 
 @dataclass(frozen=True)
 class Parameter:
-    """A named text beside the body. `says` is a phrase in Markdown."""
+    """A named value in the query or in a header. `description` is a phrase in Markdown."""
 
     name: str
-    says: str
+    description: str
     _: KW_ONLY
-    place: Literal["query", "header"] = "query"
+    location: Literal["query", "header"] = "query"
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Its values, as JSON Schema."""
+        """The JSON Schema of its values."""
         return {"type": "string"}
 
     @property
     def is_checked(self) -> bool:
-        """Whether some texts are refused."""
+        """Whether some values are refused."""
         return self.schema != {"type": "string"}
 
-    def refusal(self, wanted: str) -> InvalidRequestError:
-        """The error for a value that isn't what is `wanted`."""
-        detail = f"{self.name} takes {wanted}"
-        pointer = f"?{self.name}" if self.place == "query" else ""
+    def error(self, expected: str) -> InvalidRequestError:
+        """The error for a value that is not as `expected`."""
+        detail = f"{self.name} must be {expected}"
+        pointer = f"?{self.name}" if self.location == "query" else ""
         return InvalidRequestError(f"{detail}.", (FieldProblem(pointer, detail),))
 
 
 @dataclass(frozen=True)
 class Text(Parameter):
+    """Any text. `pattern` and `max_length` are only described; the reader checks them."""
+
     _: KW_ONLY
     pattern: str | None = None
-    most_length: int | None = None
+    max_length: int | None = None
 
     @property
     def schema(self) -> dict[str, Any]:
-        limits = {"pattern": self.pattern, "maxLength": self.most_length}
+        limits = {"pattern": self.pattern, "maxLength": self.max_length}
         return {"type": "string", **{name: limit for name, limit in limits.items() if limit is not None}}
 
-    def of(self, values: Mapping[str, str]) -> str | None:
+    def read(self, values: Mapping[str, str]) -> str | None:
         return values.get(self.name)
 
 
 @dataclass(frozen=True)
 class CommaList(Parameter):
-    def of(self, values: Mapping[str, str]) -> tuple[str, ...]:
+    def read(self, values: Mapping[str, str]) -> tuple[str, ...]:
         return tuple(filter(None, values.get(self.name, "").split(",")))
 
 
@@ -60,20 +62,20 @@ class CommaList(Parameter):
 class Integer(Parameter):
     _: KW_ONLY
     default: int
-    most: int
-    least: int = 0
+    maximum: int
+    minimum: int = 0
 
     @property
     def schema(self) -> dict[str, Any]:
-        return {"type": "integer", "minimum": self.least, "maximum": self.most, "default": self.default}
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum, "default": self.default}
 
-    def of(self, values: Mapping[str, str]) -> int:
-        """Raises InvalidRequestError: it is no whole number, or out of range."""
+    def read(self, values: Mapping[str, str]) -> int:
+        """Raises InvalidRequestError: the value is not an integer, or out of range."""
         text = values.get(self.name)
         if text is None:
             return self.default
-        if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or not self.least <= int(text) <= self.most:
-            raise self.refusal(f"a whole number from {self.least} to {self.most}")
+        if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or not self.minimum <= int(text) <= self.maximum:
+            raise self.error(f"an integer from {self.minimum} to {self.maximum}")
         return int(text)
 
 
@@ -88,11 +90,11 @@ class Choice(Parameter):
         default = {} if self.default is None else {"default": self.default}
         return {"type": "string", "enum": list(self.allowed), **default}
 
-    def of(self, values: Mapping[str, str]) -> str | None:
-        """Raises InvalidRequestError: it is none of those allowed."""
+    def read(self, values: Mapping[str, str]) -> str | None:
+        """Raises InvalidRequestError: the value is not allowed."""
         text = values.get(self.name)
         if text is not None and text not in self.allowed:
-            raise self.refusal(f"one of {', '.join(self.allowed)}")
+            raise self.error(" or ".join(self.allowed))
         return self.default if text is None else text
 
 
@@ -105,11 +107,11 @@ class Flag(Parameter):
     def schema(self) -> dict[str, Any]:
         return {"type": "boolean", **({} if self.default is None else {"default": self.default})}
 
-    def of(self, values: Mapping[str, str]) -> bool | None:
-        """Raises InvalidRequestError: it is neither `true` nor `false`."""
+    def read(self, values: Mapping[str, str]) -> bool | None:
+        """Raises InvalidRequestError: the value is neither `true` nor `false`."""
         text = values.get(self.name)
         if text not in {None, "true", "false"}:
-            raise self.refusal("true or false")
+            raise self.error("true or false")
         return self.default if text is None else text == "true"
 
 
@@ -117,35 +119,48 @@ MAX_SEQUENCE = 10**15 - 1
 MAX_WAIT_SECONDS = int(MAX_WAIT.total_seconds())
 MAX_KEY_LENGTH = 256
 
-AFTER = Integer("after", "cursor: the sequence after which to read; 0 is the beginning", default=0, most=MAX_SEQUENCE)
+AFTER = Integer(
+    "after", "cursor: read the events after this sequence; 0 is the beginning", default=0, maximum=MAX_SEQUENCE
+)
 LAST_EVENT_ID = Integer(
     "last-event-id",
-    "the last `id:` that was seen; goes before `after`",
-    place="header",
+    "the last `id:` you received; overrides `after`",
+    location="header",
     default=0,
-    most=MAX_SEQUENCE,
+    maximum=MAX_SEQUENCE,
 )
+PAGE_LIMIT = Integer("limit", "the maximum number of entries", default=50, minimum=1, maximum=200)
+PAGE_CURSOR = Text("cursor", "the `next_cursor` of the previous page")
+
+STATUS = Choice("status", "only sessions with this status", allowed=("running", "finished"))
+AGENT_NAME = Text("agent_name", "only sessions with this agent")
+ARCHIVED = Flag("archived", "`true`: only archived sessions; `false`: only the others")
+METADATA = Text("metadata.<key>", "only sessions whose metadata has this text under the key")
+SESSION_LISTING = (STATUS, AGENT_NAME, ARCHIVED, METADATA, PAGE_LIMIT, PAGE_CURSOR)
+
 PREFER = Text(
     "prefer",
     f"`wait=N` (seconds, at most {MAX_WAIT_SECONDS}), `respond-async`, or both (RFC 7240)",
-    place="header",
+    location="header",
 )
 IDEMPOTENCY_KEY = Text(
     "idempotency-key",
-    "a retry with the same key and body finds what the first request made; kept for 24 hours",
-    place="header",
+    "a retry with the same key and body returns the result of the first request; kept for 24 hours",
+    location="header",
     pattern=r"\S",
-    most_length=MAX_KEY_LENGTH,
+    max_length=MAX_KEY_LENGTH,
 )
-TRACEPARENT = Text("traceparent", "W3C trace context: the trace that the request belongs to", place="header")
+TRACEPARENT = Text("traceparent", "W3C trace context: the trace of the request", location="header")
+IF_MATCH = Text("if-match", "change only this version, named by its `etag`; otherwise 412", location="header")
+IF_NONE_MATCH = Text("if-none-match", "the `etag` of the version you have", location="header")
 
-TRACE_ID = Text("x-trace-id", "the request's trace", place="header", pattern="^[0-9a-f]{32}$")
-SESSION_ID = Text("x-session-id", "the session it is about", place="header")
-LOCATION = Text("location", "where to go on", place="header")
-PREFERENCE_APPLIED = Text("preference-applied", "which preferences were followed", place="header")
-REPLAYED = Choice("idempotency-replayed", "an earlier request with this key did it", place="header", allowed=("true",))
-RETRY_AFTER = Integer("retry-after", "seconds after which to try again", place="header", default=2, most=3600)
-NEXT_PAGE = Text("link", 'the next page, as `rel="next"`', place="header")
-ETAG = Text("etag", "this version of it", place="header")
-IF_MATCH = Text("if-match", "the `etag` that the change is meant for; at another it is refused", place="header")
-IF_NONE_MATCH = Text("if-none-match", "the `etag` you have", place="header")
+TRACE_ID = Text("x-trace-id", "the trace of the request", location="header", pattern="^[0-9a-f]{32}$")
+SESSION_ID = Text("x-session-id", "the session of the request", location="header")
+LOCATION = Text("location", "where to read the result", location="header")
+PREFERENCE_APPLIED = Text("preference-applied", "the preferences that were followed", location="header")
+REPLAYED = Choice(
+    "idempotency-replayed", "an earlier request with the same key did the work", location="header", allowed=("true",)
+)
+RETRY_AFTER = Integer("retry-after", "try again after this many seconds", location="header", default=2, maximum=3600)
+NEXT_PAGE = Text("link", 'the next page, with `rel="next"`', location="header")
+ETAG = Text("etag", "the version of this answer", location="header")

@@ -1,4 +1,4 @@
-"""Who is calling, and under which trace: the only place that reads identity headers."""
+"""The caller and the trace of a request. This is the only module that reads identity headers."""
 
 import base64
 import binascii
@@ -28,14 +28,17 @@ _TENANT_CLAIMS = ("http://schemas.microsoft.com/identity/claims/tenantid", "tid"
 
 @dataclass(frozen=True)
 class Caller:
-    """`owner` is issuer, tenant and subject; sessions belong to it. `trace_id` is W3C's, 32 hexadecimal digits."""
+    """Who sent a request. `owner` is issuer, tenant and subject: what the caller creates belongs to it.
+
+    `trace_id` has 32 hexadecimal digits (W3C trace context).
+    """
 
     owner: str
     trace_id: str
 
 
-def caller(req: Request) -> Caller:
-    """The caller that `@endpoint` recognised."""
+def caller_of(req: Request) -> Caller:
+    """The caller that `@endpoint` identified."""
     return req.state.caller
 
 
@@ -44,15 +47,15 @@ def trace_id_of(req: Request) -> str:
     match = _TRACEPARENT.match(req.headers.get("traceparent", ""))
     if match and int(match.group(1), 16):
         return match.group(1)
-    return current_trace() or secrets.token_hex(16)  # the first: where the host has begun one
+    return current_trace() or secrets.token_hex(16)  # a current trace exists where the host has begun one
 
 
 async def owner_of(req: Request, scopes: Sequence[str]) -> str:
-    """Whose sessions the request may touch.
+    """The owner whose sessions the request may use.
 
     Raises:
-        UnauthenticatedError: the caller is not known. IdentityUnavailableError: nobody can tell just now.
-        ForbiddenError: its token allows none of `scopes`.
+        UnauthenticatedError: the caller is not known. IdentityUnavailableError: the issuer can't be asked now.
+        ForbiddenError: the token has none of `scopes`.
     """
     match settings().auth_mode:
         case "none":
@@ -60,16 +63,16 @@ async def owner_of(req: Request, scopes: Sequence[str]) -> str:
         case "easyauth":
             return _owner_in(_platform_claims(req))
         case "jwt":
-            # Imported where it is used: who takes no tokens need not wait for cryptography at a cold start.
+            # Imported only here: cryptography is slow to import, and other modes start without it.
             from shared.api.edge.tokens import bearer_token, verifier  # noqa: PLC0415
 
             claims = await verifier().claims(bearer_token(req))
-            _check_allowed(claims, scopes)
+            _require_scope(claims, scopes)
             return _owner_in(claims)
 
 
-def _check_allowed(claims: Mapping[str, Any], scopes: Sequence[str]) -> None:
-    """Entra ID says `scp` of a user's token and `roles` of an app's, others `scope` (RFC 9068)."""
+def _require_scope(claims: Mapping[str, Any], scopes: Sequence[str]) -> None:
+    # Entra ID sends `scp` in a user's token and `roles` in an app's; other issuers send `scope` (RFC 9068).
     granted: set[str] = set()
     for name in _SCOPE_CLAIMS:
         value = claims.get(name)
@@ -82,7 +85,7 @@ def _check_allowed(claims: Mapping[str, Any], scopes: Sequence[str]) -> None:
 
 
 def _owner_in(claims: Mapping[str, Any]) -> str:
-    # A claim may be there and say nothing: all whose subject is empty would be one owner.
+    # A claim may be present but empty. All callers with an empty subject would be one owner.
     subject = next((claims[name] for name in _SUBJECT_CLAIMS if claims.get(name)), None)
     if subject is None:
         raise UnauthenticatedError("Sign in: the request carries no identity.")
@@ -91,18 +94,18 @@ def _owner_in(claims: Mapping[str, Any]) -> str:
 
 
 def _platform_claims(req: Request) -> dict[str, str]:
-    # The headers can be forged wherever the platform does not strip and set them itself.
+    # Where the platform does not remove and set these headers itself, a caller can forge them.
     if os.environ.get("WEBSITE_AUTH_ENABLED") != "True":
         raise UnauthenticatedError(
-            "AUTH_MODE=easyauth, but authentication is not enabled on this app (WEBSITE_AUTH_ENABLED)."
+            "AUTH_MODE is easyauth, but authentication is not enabled on this app (WEBSITE_AUTH_ENABLED)."
         )
-    return _claims(req.headers.get("x-ms-client-principal", ""))
+    return _decode_claims(req.headers.get("x-ms-client-principal", ""))
 
 
-def _claims(header: str) -> dict[str, str]:
-    """The claims App Service hands over, base64 of JSON (learn.microsoft.com, "Work with user identities")."""
+def _decode_claims(header: str) -> dict[str, str]:
+    """The claims that App Service sends, base64 of JSON (learn.microsoft.com, "Work with user identities")."""
     try:
         principal: dict[str, Any] = json.loads(base64.b64decode(header)) if header else {}
         return {str(claim["typ"]): str(claim["val"]) for claim in principal.get("claims", [])}
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnauthenticatedError("The identity header can't be read.") from error
+        raise UnauthenticatedError("The identity header is not valid.") from error

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from azurefunctions.extensions.http.fastapi import Response
-from pydantic_core import to_json
 
-from shared.api.shapes.receipts import FieldError, Problem
+from shared.api.shapes.common import FieldError, Problem, as_json
 from shared.domain.errors import (
     AgentNotFoundError,
     ConflictError,
@@ -50,18 +49,19 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
 
 
 class MalformedJsonError(InvalidRequestError):
-    """The body is no JSON at all."""
+    """The body is not JSON."""
 
     code = "malformed_json"
 
 
 class UnsupportedMediaTypeError(InvalidRequestError):
-    """The body says of itself that it is something else than JSON."""
+    """The content type of the body is not JSON."""
 
     code = "unsupported_media_type"
 
 
-_OWN_STATUSES: dict[type[TurnlogError], int] = {
+# For these classes alone, not for the ones below them.
+_EXACT_STATUSES: dict[type[TurnlogError], int] = {
     MalformedJsonError: 400,
     UnsupportedMediaTypeError: 415,
     PreconditionFailedError: 412,
@@ -70,16 +70,15 @@ _OWN_STATUSES: dict[type[TurnlogError], int] = {
 
 def status_of(kind: type[TurnlogError]) -> int:
     """The HTTP status of an error of this kind."""
-    return _OWN_STATUSES.get(kind) or next((code for base, code in _STATUSES if issubclass(kind, base)), 500)
+    return _EXACT_STATUSES.get(kind) or next((code for base, code in _STATUSES if issubclass(kind, base)), 500)
 
 
 def problem(error: Exception, trace_id: str) -> Response:
-    """The problem response for `error`; of what isn't ours, nothing leaks but the trace id."""
+    """The problem response for `error`. Of an unexpected error it shows nothing: the trace id leads to the log."""
     if not isinstance(error, TurnlogError):
         _log.error("trace %s: unexpected error, a fault of %s", trace_id, fault_domain(code_of(error)), exc_info=error)
-        return _response(
-            500, "internal_error", "Something went wrong here; the trace id finds it in the logs.", trace_id
-        )
+        detail = "The service failed unexpectedly. Its logs have the details under the trace id."
+        return _response(500, "internal_error", detail, trace_id)
     status = status_of(type(error))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("trace %s: %s, a fault of %s", trace_id, error.code, fault_domain(error.code))
@@ -107,4 +106,4 @@ def _response(
     headers = {"retry-after": _RETRY_AFTER_SECONDS} if retryable else {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
-    return Response(to_json(body), status, headers, "application/problem+json")
+    return Response(as_json(body), status, headers, "application/problem+json")

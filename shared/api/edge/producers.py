@@ -1,4 +1,4 @@
-"""The headers by which an outside producer numbers its requests: for each, exactly once."""
+"""How repeated requests of an outside producer are recognised: by an Idempotency-Key, or by its own numbers."""
 
 import hashlib
 
@@ -16,50 +16,50 @@ from shared.domain.errors import (
 from shared.domain.producers import ProducerClaim
 from shared.services.idempotency import IdempotencyKey
 
-_MOST_NAME_LENGTH = 256
+_MAX_NAME_LENGTH = 256
 
 PRODUCER_ID = Text(
     "producer-id",
-    "the producer's own name in this session; goes together with the two others",
-    place="header",
+    "the producer's name in this session; needs the two other headers",
+    location="header",
     pattern=r"\S",
-    most_length=_MOST_NAME_LENGTH,
+    max_length=_MAX_NAME_LENGTH,
 )
 PRODUCER_EPOCH = Integer(
     "producer-epoch",
-    "one more with each restart: what an older one still sends is refused",
-    place="header",
+    "one more with each restart of the producer; requests of an older epoch are refused",
+    location="header",
     default=0,
-    most=MAX_SEQUENCE,
+    maximum=MAX_SEQUENCE,
 )
 PRODUCER_SEQ = Integer(
     "producer-seq",
-    "the request's number in its epoch, from 0; a repeat answers with the sequences of the first time",
-    place="header",
+    "the number of the request in its epoch, from 0; a repeat returns the sequences of the first time",
+    location="header",
     default=0,
-    most=MAX_SEQUENCE,
+    maximum=MAX_SEQUENCE,
 )
 _TOGETHER = (PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQ)
-ONCE_ONLY = (IDEMPOTENCY_KEY, *_TOGETHER)
-REFUSES_REPEATS = (IdempotencyKeyReusedError, ProducerSeqReusedError, ProducerGapError, ProducerFencedError)
+ONCE_HEADERS = (IDEMPOTENCY_KEY, *_TOGETHER)
+ONCE_ERRORS = (IdempotencyKeyReusedError, ProducerSeqReusedError, ProducerGapError, ProducerFencedError)
 
 
-def once_only(req: Request, body: bytes) -> IdempotencyKey | ProducerClaim | None:
-    """By what a repeat of the request is known: its Idempotency-Key, or its producer's numbers; None without either.
+def once_key(req: Request, body: bytes) -> IdempotencyKey | ProducerClaim | None:
+    """What identifies repeats of the request: its Idempotency-Key or its producer's numbers; None without either.
 
     Raises:
-        InvalidRequestError: there are both, or not all of a producer's headers, or one that makes no sense.
+        InvalidRequestError: both are sent, or only some of a producer's headers, or one is not valid.
     """
-    given = [each.name for each in _TOGETHER if each.name in req.headers]
-    if not given:
+    sent = [each.name for each in _TOGETHER if each.name in req.headers]
+    if not sent:
         return idempotency_key(req, body)
-    if len(given) < len(_TOGETHER):
-        missing = ", ".join(each.name for each in _TOGETHER if each.name not in given)
-        raise InvalidRequestError(f"Producer-Id, Producer-Epoch and Producer-Seq go together: {missing} is missing.")
+    if len(sent) < len(_TOGETHER):
+        missing = ", ".join(each.name for each in _TOGETHER if each.name not in sent)
+        raise InvalidRequestError(f"Send Producer-Id, Producer-Epoch and Producer-Seq together: {missing} is missing.")
     if IDEMPOTENCY_KEY.name in req.headers:
-        raise InvalidRequestError("Producer-Seq and Idempotency-Key are two ways to the same end: send one of them.")
+        raise InvalidRequestError("Send either the Producer headers or Idempotency-Key, not both.")
     name = req.headers[PRODUCER_ID.name]
-    if not name.strip() or len(name) > _MOST_NAME_LENGTH:
-        raise InvalidRequestError(f"Producer-Id takes 1 to {_MOST_NAME_LENGTH} characters.")
-    epoch, seq = PRODUCER_EPOCH.of(req.headers), PRODUCER_SEQ.of(req.headers)
+    if not name.strip() or len(name) > _MAX_NAME_LENGTH:
+        raise InvalidRequestError(f"Producer-Id must have 1 to {_MAX_NAME_LENGTH} characters and not be blank.")
+    epoch, seq = PRODUCER_EPOCH.read(req.headers), PRODUCER_SEQ.read(req.headers)
     return ProducerClaim(name, epoch, seq, hashlib.sha256(body).hexdigest()[:16])

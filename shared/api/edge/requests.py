@@ -1,7 +1,8 @@
-"""Bytes to values: bodies, and the headers that steer a request."""
+"""Requests to values: paths, bodies, and the headers that steer a request."""
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TypeVar, cast
@@ -10,11 +11,13 @@ from azurefunctions.extensions.http.fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from shared.api.edge.parameters import IDEMPOTENCY_KEY, MAX_KEY_LENGTH, MAX_WAIT_SECONDS
-from shared.api.edge.principal import caller
+from shared.api.edge.parameters import AGENT_NAME, ARCHIVED, IDEMPOTENCY_KEY, MAX_KEY_LENGTH, MAX_WAIT_SECONDS, STATUS
+from shared.api.edge.principal import caller_of
 from shared.api.edge.problems import MalformedJsonError, UnsupportedMediaTypeError
-from shared.api.shapes.bodies import OutsideEvent, OutsideEvents
+from shared.api.shapes.events import OutsideEvent, OutsideEvents
 from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
+from shared.domain.ids import MessageId, ProjectId, SessionId
+from shared.domain.listing import SessionFilter
 from shared.services.idempotency import IdempotencyKey
 from shared.settings import settings
 
@@ -24,8 +27,34 @@ MAX_LEVELS = 64
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_bytes(req: Request, limit: int = BODY_BYTES) -> bytes:
-    """The body, refused while it is being read once it is too large.
+def session_id_of(req: Request) -> SessionId:
+    return SessionId(req.path_params["session_id"])
+
+
+def project_id_of(req: Request) -> ProjectId:
+    return ProjectId(req.path_params["project_id"])
+
+
+def message_id_of(req: Request) -> MessageId:
+    return MessageId(req.path_params["message_id"])
+
+
+def session_filter(query: Mapping[str, str], owner: str, project_id: str | None) -> SessionFilter:
+    """The filter that the query parameters of a session list describe."""
+    return SessionFilter(
+        owner=owner,
+        project_id=project_id,
+        status=STATUS.read(query),
+        agent_name=AGENT_NAME.read(query),
+        archived=ARCHIVED.read(query),
+        metadata={
+            name.removeprefix("metadata."): value for name, value in query.items() if name.startswith("metadata.")
+        },
+    )
+
+
+async def read_bytes(req: Request) -> bytes:
+    """The body. One that is too large is refused while it is read.
 
     Raises:
         TooLargeError, UnsupportedMediaTypeError
@@ -33,8 +62,8 @@ async def read_bytes(req: Request, limit: int = BODY_BYTES) -> bytes:
     body = bytearray()
     async for part in req.stream():
         body += part
-        if len(body) > limit:
-            raise TooLargeError(f"The body is larger than {limit // 1024} KB.")
+        if len(body) > BODY_BYTES:
+            raise TooLargeError(f"The body is larger than {BODY_BYTES // 1024} KB.")
     media_type = req.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if body and media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaTypeError(f"The body is {media_type}: send content-type: application/json.")
@@ -42,47 +71,46 @@ async def read_bytes(req: Request, limit: int = BODY_BYTES) -> bytes:
 
 
 async def read_body(req: Request, model: type[M]) -> M:
-    """The body as a `model`; an absent one is `{}`."""
-    return parsed(model, await read_bytes(req))
+    """The body as a `model`. An absent body counts as `{}`."""
+    return parse(model, await read_bytes(req))
 
 
-def parsed(model: type[M], body: bytes) -> M:
-    """`body` as a `model`.
+def parse(model: type[M], body: bytes) -> M:
+    """Return `body` as a `model`.
 
     Raises:
-        MalformedJsonError: it is no JSON. InvalidRequestError: it doesn't fit, and every field's problem is named.
+        MalformedJsonError: it is not JSON. InvalidRequestError: it does not fit; the error names every wrong field.
     """
-    value = _json(body)
+    value = _load_json(body)
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:
-        raise _refused(error, value) from error
+        raise _invalid(error, value) from error
 
 
-def parsed_events(body: bytes, session_id: str) -> list[OutsideEvent]:
-    """The body as one event or a list of them.
+def parse_events(body: bytes, session_id: str) -> list[OutsideEvent]:
+    """Return the body's events: it is one event or a list of them.
 
     Raises:
-        MalformedJsonError, InvalidRequestError: and which event it is.
+        MalformedJsonError, InvalidRequestError: the error names the wrong event.
     """
-    value = _json(body)
-    listed = isinstance(value, list)
+    value = _load_json(body)
+    is_list = isinstance(value, list)
+    events = body if is_list else b"[%b]" % (body or b"{}")
     try:
-        sent = OutsideEvents.model_validate_json(
-            b'{"events":%b}' % (body if listed else b"[%b]" % (body or b"{}"))
-        ).events
+        sent = OutsideEvents.model_validate_json(b'{"events":%b}' % events).events
     except ValidationError as error:
-        raise _refused(error, value, skipped=1 if listed else 2) from error
-    for place, event in enumerate(sent):
+        raise _invalid(error, value, skipped=1 if is_list else 2) from error
+    for index, event in enumerate(sent):
         if event.fields.get("session_id", session_id) != session_id:
-            pointer = f"/{place}/session_id" if listed else "/session_id"
-            problem = FieldProblem(pointer, "names another session than the path")
-            raise InvalidRequestError("An event's session_id differs from the path's.", (problem,))
+            pointer = f"/{index}/session_id" if is_list else "/session_id"
+            problem = FieldProblem(pointer, "differs from the session in the path")
+            raise InvalidRequestError("An event's session_id differs from the session in the path.", (problem,))
     return sent
 
 
-def _json(body: bytes) -> Any:
-    """What `body` says, once it is known that it can be stored, read again and sent on."""
+def _load_json(body: bytes) -> Any:
+    """The value of `body`, which can be stored, loaded and sent again."""
     try:
         value = from_json(body or b"{}", allow_inf_nan=False)
     except ValueError as error:
@@ -94,8 +122,8 @@ def _json(body: bytes) -> Any:
 def _refuse_extremes(value: Any, levels: int) -> None:
     match value:
         case float() if not isfinite(value):
-            raise InvalidRequestError("The body holds a number that is out of range.")
-        # Parsers stop at some depth, and what is stored stands deeper than it was sent.
+            raise InvalidRequestError("The body contains a number that is out of range.")
+        # Parsers have a limit of depth, and a value is stored deeper than it was sent.
         case dict() | list() if not levels:
             raise InvalidRequestError(f"The body is nested deeper than {MAX_LEVELS} levels.")
         case dict():
@@ -108,53 +136,52 @@ def _refuse_extremes(value: Any, levels: int) -> None:
             pass
 
 
-def _refused(error: ValidationError, body: Any, skipped: int = 0) -> InvalidRequestError:
-    """The problems with `body`; the first `skipped` parts of their locations lead to it."""
+def _invalid(error: ValidationError, body: Any, skipped: int = 0) -> InvalidRequestError:
+    """The problems with `body`. The first `skipped` parts of a location are not in the body."""
     problems = tuple(
-        FieldProblem(_pointer(item["loc"][skipped:], body, is_missing=item["type"] == "missing"), _said(item["msg"]))
+        FieldProblem(
+            _pointer(item["loc"][skipped:], body, is_missing=item["type"] == "missing"),
+            item["msg"].removeprefix("Value error, "),
+        )
         for item in error.errors(include_url=False)
     )
     summary = "; ".join(f"{item.pointer or 'body'}: {item.detail}" for item in problems[:3])
-    return InvalidRequestError(f"The body does not fit: {summary}", problems)
-
-
-def _said(message: str) -> str:
-    return message.removeprefix("Value error, ")
+    return InvalidRequestError(f"The body is not valid: {summary}", problems)
 
 
 def _pointer(location: tuple[int | str, ...], body: Any, *, is_missing: bool) -> str:
-    """RFC 6901. A part that is no place in the body is the name of a union's branch, and left out."""
+    """The JSON pointer (RFC 6901). A part that is not in the body names a branch of a union, and is left out."""
     parts: list[int | str] = []
-    here = body
+    value = body
     for part in location:
-        is_place = isinstance(here, list) if isinstance(part, int) else isinstance(here, dict) and part in here
-        if is_place:
-            here = cast("Any", here)[part]
-        if is_place or (is_missing and part is location[-1]):
+        is_inside = isinstance(value, list) if isinstance(part, int) else isinstance(value, dict) and part in value
+        if is_inside:
+            value = cast("Any", value)[part]
+        if is_inside or (is_missing and part is location[-1]):
             parts.append(part)
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """What the client asks of the answer's form (RFC 7240, and `Accept`)."""
+    """The form of the answer that the client prefers (RFC 7240, and `Accept`)."""
 
     wait: int | None
     respond_async: bool
     stream: bool
 
-    def waits(self, usual: int) -> int:
-        """Seconds to wait for the end."""
+    def wait_seconds(self, default: int) -> int:
+        """The seconds to wait for the end of a turn."""
         if self.wait is not None:
             return self.wait
-        return 0 if self.respond_async else usual
+        return 0 if self.respond_async else default
 
     @property
     def applied(self) -> dict[str, str]:
-        """The header that says which preferences were followed."""
-        given = ["respond-async"] if self.respond_async else []
-        given += [] if self.wait is None else [f"wait={self.wait}"]
-        return {"preference-applied": ", ".join(given)} if given else {}
+        """The header that names the preferences that were followed."""
+        applied = ["respond-async"] if self.respond_async else []
+        applied += [] if self.wait is None else [f"wait={self.wait}"]
+        return {"preference-applied": ", ".join(applied)} if applied else {}
 
 
 def preferences(req: Request) -> Preferences:
@@ -172,12 +199,12 @@ def idempotency_key(req: Request, body: bytes) -> IdempotencyKey | None:
     """The request's key, bound to caller, method and path; None if it has none.
 
     Raises:
-        InvalidRequestError: it is empty or too long.
+        InvalidRequestError: the key is blank or too long.
     """
-    key = IDEMPOTENCY_KEY.of(req.headers)
+    key = IDEMPOTENCY_KEY.read(req.headers)
     if key is None:
         return None
     if not key.strip() or len(key) > MAX_KEY_LENGTH:
-        raise InvalidRequestError(f"Idempotency-Key takes 1 to {MAX_KEY_LENGTH} characters.")
-    scope = "\n".join((caller(req).owner, req.method, req.url.path.rstrip("/"), key))
+        raise InvalidRequestError(f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters and not be blank.")
+    scope = "\n".join((caller_of(req).owner, req.method, req.url.path.rstrip("/"), key))
     return IdempotencyKey(hashlib.sha256(scope.encode()).hexdigest(), hashlib.sha256(body or b"{}").hexdigest())

@@ -1,1 +1,1 @@
-"""What goes in and out of the API, as types."""
+"""The shapes of the API: one file per resource, with what comes in and what goes out."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from changes.feed import chunks_in, states_in
-from changes.write_rooms import write_rooms
+from changes.rooms import write_rooms
 from local.host.feeds import ChangeFeed
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import Outside, RunComplete, SessionDeleted, Status, UserMessage

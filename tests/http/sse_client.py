@@ -1,4 +1,4 @@
-"""Server-sent events as a client sees them: frames, and a stream of them that is being read."""
+"""A client of server-sent events: frames, and an open stream of them."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -12,7 +12,7 @@ JSON = dict[str, Any]
 
 @dataclass
 class Frame:
-    """One server-sent event. `text` is its `data` as sent, `cursor` its id, which is a sequence in a session's log."""
+    """One frame. `text` is its `data` as it was sent, `cursor` its id. In a session's stream the id is a sequence."""
 
     id: int | None = None
     event: str | None = None
@@ -25,16 +25,16 @@ class Frame:
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncGenerator[str]:
-    """Lines as SSE has them: `aiter_lines` also ends one at other characters that Unicode takes for line ends."""
-    kept = b""
+    """The lines of a stream. httpx's `aiter_lines` is not used: it also ends lines at other line ends of Unicode."""
+    rest_of_line = b""
     async for piece in pieces:
-        *whole, kept = (kept + piece).split(b"\n")
+        *whole, rest_of_line = (rest_of_line + piece).split(b"\n")
         for line in whole:
             yield line.decode()
 
 
 async def frames_of(lines: AsyncIterator[str]) -> AsyncGenerator[Frame]:
-    """The frames of an SSE response that carry data; comments and `retry` say nothing of the session."""
+    """The frames with data. Comments and `retry` are skipped."""
     frame = Frame()
     async for line in lines:
         name, _, value = line.partition(": ")
@@ -55,7 +55,7 @@ async def frames_of(lines: AsyncIterator[str]) -> AsyncGenerator[Frame]:
 
 @dataclass
 class Stream:
-    """An open stream: its response, and its frames as they come. `seen` keeps those that were taken."""
+    """An open stream: its response, and its frames as they come. `seen` holds the frames that were read."""
 
     response: httpx2.Response
     seen: list[Frame] = field(default_factory=list[Frame])
@@ -69,21 +69,21 @@ class Stream:
             yield frame
 
     async def until(self, event: str, times: int = 1) -> Frame:
-        """Take frames up to the `times`-th one from here with this name."""
+        """Read up to the `times`-th frame with this name, from here; return it."""
         async for frame in self:
             times -= frame.event == event
             if not times:
                 return frame
         raise AssertionError(f"the stream ended without {event!r}: {names(self.seen)}")
 
-    async def rest(self) -> list[Frame]:
-        """Take all frames to the stream's end; returns every one that was ever taken."""
+    async def read_to_end(self) -> list[Frame]:
+        """Read to the end of the stream; return all frames since it was opened."""
         async for _ in self:
             pass
         return self.seen
 
     async def close(self) -> None:
-        """Go away in mid-stream."""
+        """Close the connection before the end of the stream."""
         await self.response.aclose()
 
 
@@ -92,12 +92,12 @@ def names(frames: Iterable[Frame]) -> list[str | None]:
 
 
 def ids(frames: Iterable[Frame]) -> list[int | None]:
-    """The sequences of frames, those of `done` left out."""
+    """The sequences of the frames, without that of `done`."""
     return [frame.id for frame in frames if frame.event != "done"]
 
 
-def written(frames: Iterable[Frame]) -> str:
-    """The text of the newest turn's last step, as a reader shows it who begins afresh at `message.start`."""
+def text_of(frames: Iterable[Frame]) -> str:
+    """The text of the newest turn's last step. A reader shows it if it clears at each `message.start`."""
     text = ""
     for frame in frames:
         match frame.event:

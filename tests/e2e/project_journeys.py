@@ -1,18 +1,18 @@
-"""Journeys of projects: a document that an agent patches, its sessions, and the rooms that tell of them."""
+"""Journeys of projects: a document that an agent patches, its sessions, and the rooms that show them."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tests.e2e.service import Service
-from tests.http.driving import ok, refusal
-from tests.http.streaming import JSON, Stream
+from tests.http.api_client import ok, refusal
+from tests.http.sse_client import JSON, Stream
 
-_PROMPT = "Create a triage agent."
+_CONTENT = "Create a triage agent."
 
 
-async def a_project_is_made_changed_and_deleted(service: Service) -> None:
+async def create_change_and_delete_a_project(service: Service) -> None:
     http = service.api.http
-    project = await _project(service)
+    project = await _create_project(service)
     path = f"/projects/{project['id']}"
 
     nodes = {"nodes": {"teller": {"instructions": "Tell a story."}}}
@@ -26,14 +26,14 @@ async def a_project_is_made_changed_and_deleted(service: Service) -> None:
     refusal(await http.get(path), 404, "project_not_found")
 
 
-async def a_prompt_changes_the_document_of_its_project(service: Service) -> None:
+async def change_a_project_by_a_message(service: Service) -> None:
     http = service.api.http
-    path = f"/projects/{(await _project(service))['id']}"
+    path = f"/projects/{(await _create_project(service))['id']}"
     started = await http.post(f"{path}/sessions", json={})
     session_id = ok(started, 201)["session_id"]
     assert ok(await http.post(f"{path}/sessions"))["session_id"] == session_id
 
-    message = await service.api.say(session_id, _PROMPT)
+    message = await service.api.say(session_id, _CONTENT)
 
     assert message["status"] == "completed"
     assert message["patch"]
@@ -43,13 +43,13 @@ async def a_prompt_changes_the_document_of_its_project(service: Service) -> None
     assert (usage["usage"], usage["sessions"]) == (message["usage"], 1)
 
 
-async def a_projects_room_tells_of_its_sessions(service: Service) -> None:
-    path = f"/projects/{(await _project(service))['id']}"
-    async with _room(service, f"{path}/stream") as room:
+async def follow_the_room_of_a_project(service: Service) -> None:
+    path = f"/projects/{(await _create_project(service))['id']}"
+    async with _open_room(service, f"{path}/stream") as room:
         await room.until("init")
         session_id = ok(await service.api.http.post(f"{path}/sessions"), 201)["session_id"]
         created = await room.until("session_created")
-        await service.api.begin(session_id, _PROMPT)
+        await service.api.begin(session_id, _CONTENT)
         usage, response = await room.until("token_usage"), await room.until("vibecode_response")
 
     assert created.data["session"]["session_id"] == session_id
@@ -57,8 +57,8 @@ async def a_projects_room_tells_of_its_sessions(service: Service) -> None:
     assert (response.data["session_id"], bool(response.data["patch"])) == (session_id, True)
 
 
-async def everything_a_caller_has_is_told_in_one_room(service: Service) -> None:
-    async with _room(service, "/stream") as room:
+async def follow_the_room_of_a_caller(service: Service) -> None:
+    async with _open_room(service, "/stream") as room:
         async for frame in room:
             assert frame.data["type"] == "init"
             break
@@ -71,28 +71,28 @@ async def everything_a_caller_has_is_told_in_one_room(service: Service) -> None:
     assert _is_note(room.seen[-1].data, session_id)
 
 
-def _is_note(told: JSON, session_id: str) -> bool:
-    event: JSON = told["data"] if told["type"] == "event" else {}
+def _is_note(frame: JSON, session_id: str) -> bool:
+    event: JSON = frame["data"] if frame["type"] == "event" else {}
     return (event.get("session_id"), event.get("type")) == (session_id, "note")
 
 
-async def a_watcher_is_let_in_where_there_is_fan_out(service: Service) -> None:
+async def negotiate_a_signalr_connection(service: Service) -> None:
     session_id = await service.api.new_session()
 
-    answer = await service.api.http.post("/negotiate", json={"session_id": session_id})
+    response = await service.api.http.post("/negotiate", json={"session_id": session_id})
 
-    if answer.status_code == 501:
-        assert "SIGNALR_ENDPOINT" in answer.json()["detail"]
+    if response.status_code == 501:
+        assert "SIGNALR_ENDPOINT" in response.json()["detail"]
     else:
-        assert ok(answer)["accessToken"]
+        assert ok(response)["accessToken"]
 
 
-async def _project(service: Service) -> JSON:
+async def _create_project(service: Service) -> JSON:
     return ok(await service.api.http.post("/projects", json={"name": "Stories"}), 201)
 
 
 @asynccontextmanager
-async def _room(service: Service, path: str) -> AsyncGenerator[Stream]:
+async def _open_room(service: Service, path: str) -> AsyncGenerator[Stream]:
     async with service.api.http.stream("GET", path) as response:
         assert response.status_code == 200, await response.aread()
         yield Stream(response)

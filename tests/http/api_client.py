@@ -1,6 +1,6 @@
-"""Driving the service from outside: a host as a process of its own, its API, its streams, its scripted model.
+"""A client of the API, and a host process to call: the local host with its scripted model.
 
-Other suites use it too: it knows pytest as little as it knows the service's code.
+It imports neither pytest nor the service's code, so other suites use it as well.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from typing import Any, TypeVar, cast
 
 import httpx2
 
-from tests.http.streaming import JSON, Frame, Stream
+from tests.http.sse_client import JSON, Frame, Stream
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
-"""Seconds after which a state that is waited for will never come; nothing is measured by it."""
+TIMEOUT_SECONDS = 30.0
+"""A wait for a state fails after this time. It is not a measure of anything."""
 
 T = TypeVar("T")
 
@@ -34,17 +34,17 @@ class Host:
     process: subprocess.Popen[str]
 
     def kill(self) -> None:
-        """Kill it as a crash would."""
+        """Kill the process, like a crash."""
         self.process.kill()
         self.process.wait()
 
 
 @contextmanager
 def running_host(data_dir: Path, env: Mapping[str, str] | None = None, port: int = 0) -> Generator[Host]:
-    """Run a host on `data_dir` meanwhile, with the settings `env` and none of this process's own."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    """Run a host on `data_dir` while the context is open, with the settings `env` and none of this process."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = [sys.executable, "-m", "local.host", "--port", str(port), "--data-dir", str(data_dir)]
-    command += ["--grace", "1"]  # a handler that waits for somebody who left would keep the end from coming
+    command += ["--grace", "1"]  # otherwise a handler that waits for a client that is gone delays the end
     with (data_dir / "host.log").open("a") as log:
         process = subprocess.Popen(
             command,
@@ -52,54 +52,54 @@ def running_host(data_dir: Path, env: Mapping[str, str] | None = None, port: int
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**kept, "MODEL": "fake-20-0", "LOG_LEVEL": "WARNING", **(env or {})},
+            env={**inherited, "MODEL": "fake-20-0", "LOG_LEVEL": "WARNING", **(env or {})},
         )
         try:
-            said = _said_until(process, "listening on ")
-            url = said[-1].removeprefix("listening on ").strip()
-            model = next((line for line in said if line.strip().startswith("model ")), "")
+            lines = _read_output_until(process, "listening on ")
+            url = lines[-1].removeprefix("listening on ").strip()
+            model = next((line for line in lines if line.strip().startswith("model ")), "")
             yield Host(url, model.partition(" at ")[2].partition("/v1")[0], process)
         finally:
             process.terminate()
             process.communicate()
 
 
-def _said_until(process: subprocess.Popen[str], start: str) -> list[str]:
+def _read_output_until(process: subprocess.Popen[str], start: str) -> list[str]:
     assert process.stdout is not None
-    said: list[str] = []
-    while not said or not said[-1].startswith(start):
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith(start):
         line = process.stdout.readline()
-        assert line, f"the host ended with {process.wait()}: {''.join(said)}"
-        said.append(line)
-    return said
+        assert line, f"the host ended with {process.wait()}: {''.join(lines)}"
+        lines.append(line)
+    return lines
 
 
 @dataclass
 class Api:
-    """The service's API, the usual requests by a short name; `http` is there for all others."""
+    """The API with short names for common requests. `http` sends all others."""
 
     http: httpx2.AsyncClient
     model: httpx2.AsyncClient
 
     async def new_session(self, **fields: Any) -> str:
-        """Open a session; its id."""
+        """Create a session; return its id."""
         return cast("str", ok(await self.http.post("/sessions", json=fields), 201)["session_id"])
 
     async def session(self, session_id: str) -> JSON:
         return ok(await self.http.get(f"/sessions/{session_id}"))
 
     async def post(self, session_id: str, content: str = "Hello", prefer: str = "", **more: Any) -> httpx2.Response:
-        """Post a message and wait as `prefer` says; a header is given as `headers`."""
+        """Post a message and wait as `prefer` says; return the response."""
         headers = {**more.pop("headers", {}), **({"prefer": prefer} if prefer else {})}
         body = {"content": content, **more}
         return await self.http.post(f"/sessions/{session_id}/messages", json=body, headers=headers)
 
     async def say(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
-        """Post a message and wait for the end of its turn; the message."""
+        """Post a message and wait for the end of its turn; return the message."""
         return ok(await self.post(session_id, content, **more))
 
     async def begin(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
-        """Post a message and leave it at that; the message as it stood then."""
+        """Post a message without waiting; return the message at this time."""
         return ok(await self.post(session_id, content, prefer="respond-async", **more), 202)
 
     async def message(self, message_id: str) -> JSON:
@@ -109,11 +109,11 @@ class Api:
         return await self.http.post(f"/sessions/{session_id}/cancel", json=fields, headers={"prefer": "wait=30"})
 
     async def append(self, session_id: str, *events: JSON) -> list[int]:
-        """Append outside events; their sequences."""
+        """Append outside events; return their sequences."""
         return ok(await self.http.post(f"/sessions/{session_id}/events", json=list(events)), 201)["sequences"]
 
     async def events(self, session_id: str) -> list[JSON]:
-        """The whole log, page by page."""
+        """Read the whole log, page by page."""
         events: list[JSON] = []
         cursor = 0
         while cursor is not None:
@@ -124,7 +124,7 @@ class Api:
 
     @asynccontextmanager
     async def stream(self, session_id: str, query: str = "", **headers: str) -> AsyncGenerator[Stream]:
-        """Read the session's stream; `query` as it stands in the URL, headers with `_` for `-`."""
+        """Open the session's stream. `query` is as in the URL; names of headers have `_` for `-`."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.http.stream("GET", f"/sessions/{session_id}/stream?{query}", headers=sent) as response:
             yield Stream(response)
@@ -138,10 +138,10 @@ class Api:
             yield Stream(response)
 
     async def read(self, session_id: str, query: str = "", **headers: str) -> list[Frame]:
-        """The session's stream to its end."""
+        """Read the session's stream to its end."""
         async with self.stream(session_id, query, **headers) as stream:
             assert stream.response.status_code == 200, await stream.response.aread()
-            return await stream.rest()
+            return await stream.read_to_end()
 
     async def wait_for(self, session_id: str, event: str, times: int = 1) -> Frame:
         """Follow the session until the log holds `times` events of this type."""
@@ -149,48 +149,50 @@ class Api:
             return await stream.until(event, times)
 
     async def quiet(self, session_id: str) -> JSON:
-        """Wait until no turn runs or waits; the session then."""
+        """Wait until no turn runs and no message waits; return the session."""
         return await until(
             lambda: self.session(session_id), lambda seen: not seen["active_turn"] and not seen["queued"]
         )
 
-    async def aborted(self, model: str) -> None:
-        """Wait until the model's server saw the client of its one request go away."""
-        await until(lambda: self.stats(model), lambda seen: (seen["aborted"], seen["active"]) == (1, 0))
+    async def wait_until_aborted(self, model: str) -> None:
+        """Wait until the model server has seen its only request with this model aborted."""
+        await until(lambda: self.model_stats(model), lambda seen: (seen["aborted"], seen["active"]) == (1, 0))
 
-    async def stats(self, model: str) -> JSON:
-        """What became of the requests for this model; names are the test's own, so that tests don't mix."""
+    async def model_stats(self, model: str) -> JSON:
+        """The counts of the requests with this model. Each test uses its own model names, so the counts don't mix."""
         counts = ok(await self.model.get("/stats"))["models"].get(model)
         return counts or {"requests": 0, "started": 0, "finished": 0, "aborted": 0, "tokens_sent": 0, "active": 0}
 
 
 @asynccontextmanager
 async def api_of(host: Host) -> AsyncGenerator[Api]:
-    """A client of `host`, with no limit to its connections."""
+    """Open a client of `host` with an unlimited number of connections."""
     limits = httpx2.Limits(max_connections=None)
     async with (
-        httpx2.AsyncClient(base_url=host.url, timeout=PATIENCE, limits=limits, verify=False, trust_env=False) as http,
-        httpx2.AsyncClient(base_url=host.model_url, timeout=PATIENCE, verify=False, trust_env=False) as model,
+        httpx2.AsyncClient(
+            base_url=host.url, timeout=TIMEOUT_SECONDS, limits=limits, verify=False, trust_env=False
+        ) as http,
+        httpx2.AsyncClient(base_url=host.model_url, timeout=TIMEOUT_SECONDS, verify=False, trust_env=False) as model,
     ):
         yield Api(http, model)
 
 
-async def until(look: Callable[[], Awaitable[T]], good: Callable[[T], object] = bool) -> T:
-    """Look until what is seen is good: for states that no stream tells of."""
-    async with asyncio.timeout(PATIENCE):
-        while not good(seen := await look()):  # noqa: ASYNC110  # nobody is there to set an event
+async def until(read: Callable[[], Awaitable[T]], is_wanted: Callable[[T], object] = bool) -> T:
+    """Read again until the value is wanted; return it. For states that no stream shows."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not is_wanted(value := await read()):  # noqa: ASYNC110  # nothing sets an event
             await asyncio.sleep(0.01)
-        return seen
+        return value
 
 
 def ok(response: httpx2.Response, status: int = 200) -> Any:
-    """The body of a response that has this status."""
+    """Check the status; return the body."""
     assert response.status_code == status, f"{response.status_code}: {response.text}"
     return response.json()
 
 
 def refusal(response: httpx2.Response, status: int, code: str) -> JSON:
-    """The body of a problem response, whose form is checked."""
+    """Check that the response is a complete problem; return its body."""
     assert response.status_code == status, f"{response.status_code}: {response.text}"
     assert response.headers["content-type"] == "application/problem+json"
     body: JSON = response.json()

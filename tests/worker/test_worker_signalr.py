@@ -1,4 +1,4 @@
-"""The function that tells SignalR is indexed where one is set up, and its messages reach the host."""
+"""The function that sends to SignalR is indexed if a service is set up, and its messages reach the host."""
 
 import asyncio
 import json
@@ -17,24 +17,24 @@ pytestmark = pytest.mark.anyio
 _ROOT = Path(__file__).parents[2]
 
 
-async def test_without_signalr_there_is_no_such_function(worker: Worker) -> None:
-    assert "broadcast" not in worker.functions
+async def test_without_signalr_there_is_no_function_for_it(worker: Worker) -> None:
+    assert "send_to_signalr" not in worker.functions
 
 
-async def test_with_signalr_it_follows_the_feed_on_its_own_and_gives_its_messages_to_the_host(settings: None) -> None:
+async def test_with_signalr_it_has_its_own_leases_and_passes_messages_to_the_host(settings: None) -> None:
     with cosmos_endpoint() as endpoint:
         async with cosmos_store(endpoint) as store:
             assert isinstance(store, CosmosStore)
             cosmos = {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.database}
             env = {**os.environ, **cosmos, "SIGNALR_ENDPOINT": "http://127.0.0.1:1", "SIGNALR_HUB": "watchers"}
-            command = [sys.executable, "-m", "tests.worker.fanout_app"]
+            command = [sys.executable, "-m", "tests.worker.signalr_app"]
             run = await asyncio.to_thread(
                 subprocess.run, command, cwd=_ROOT, env=env, check=False, capture_output=True, text=True
             )
 
     assert run.returncode == 0, run.stdout + run.stderr
-    said = json.loads(run.stdout.splitlines()[-1])
-    output, feed = sorted(said["bindings"], key=lambda each: each["direction"], reverse=True)
+    printed = json.loads(run.stdout.splitlines()[-1])
+    output, feed = sorted(printed["bindings"], key=lambda each: each["direction"], reverse=True)
     assert output == {
         "direction": "OUT",
         "type": "signalR",
@@ -49,7 +49,7 @@ async def test_with_signalr_it_follows_the_feed_on_its_own_and_gives_its_message
     )
     assert (feed["connection"], feed["databaseName"]) == ("COSMOS", cosmos["COSMOS_DATABASE"])
     assert feed["leaseContainerPrefix"] == "signalr"
-    (message,) = json.loads(said["told"]["messages"]["string"])
+    (message,) = json.loads(printed["outputs"]["messages"]["string"])
     assert (message["target"], message["groupName"]) == ("frames", "session:demo")
     assert [json.loads(frame["data"])["type"] for frame in message["arguments"][0]] == ["session_created", "event"]
-    assert said["nothing"] == {}
+    assert printed["outputs_without_chunks"] == {}

@@ -1,4 +1,4 @@
-"""A stand-in for Azure SignalR Service: its REST API as far as the app speaks it, on 127.0.0.1.
+"""A fake Azure SignalR Service on 127.0.0.1, with the part of the REST API that the app uses.
 
 Routes, statuses and bodies follow Microsoft's description of version 2024-12-01
 (github.com/Azure/azure-signalr/blob/dev/docs/swagger/v20241201.md).
@@ -14,14 +14,14 @@ from aiohttp.test_utils import TestServer
 
 @dataclass
 class Member:
-    """A user, as the service knows one: in which groups it is, and for how many seconds more it may connect there."""
+    """A user of the service: its groups, and for how many seconds it stays in each."""
 
     groups: dict[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass
-class SignalR:
-    """Notes who was let in where. While `refuses` is set, it answers with that status."""
+class FakeSignalR:
+    """Records requests, users and tokens. While `refuses` is set, it answers with that status."""
 
     url: str = ""
     refuses: int | None = None
@@ -30,24 +30,24 @@ class SignalR:
     users: dict[str, Member] = field(default_factory=dict[str, Member])
     tokens: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
 
-    def heard_with(self, token: str) -> set[str]:
-        """The groups that a connection with this token hears, as long as the token is good for."""
+    def groups_of(self, token: str) -> set[str]:
+        """The groups of a connection with this token that last at least as long as the token is valid."""
         user, minutes = self.tokens[token]
         return {group for group, seconds in self.users[user].groups.items() if seconds > minutes * 60}
 
-    async def add(self, request: web.Request) -> web.Response:
-        self._note(request)
+    async def add_to_group(self, request: web.Request) -> web.Response:
+        self._record(request)
         member = self.users.setdefault(request.match_info["user"], Member())
         member.groups[request.match_info["group"]] = int(request.query["ttl"])
         return web.json_response({})
 
-    async def token(self, request: web.Request) -> web.Response:
-        self._note(request)
+    async def generate_token(self, request: web.Request) -> web.Response:
+        self._record(request)
         token = f"token-{len(self.tokens)}"
         self.tokens[token] = (request.query["userId"], int(request.query["minutesToExpire"]))
         return web.json_response({"token": token})
 
-    def _note(self, request: web.Request) -> None:
+    def _record(self, request: web.Request) -> None:
         self.requests.append(f"{request.method} {request.raw_path}")
         assert request.query["api-version"] == "2024-12-01"
         assert request.match_info["hub"] == "turnlog"
@@ -65,11 +65,11 @@ class _Refused(web.HTTPException):
 
 
 @asynccontextmanager
-async def running_signalr() -> AsyncGenerator[SignalR]:
-    signalr = SignalR()
+async def fake_signalr() -> AsyncGenerator[FakeSignalR]:
+    signalr = FakeSignalR()
     app = web.Application()
-    app.router.add_put("/api/hubs/{hub}/users/{user}/groups/{group}", signalr.add)
-    app.router.add_post("/api/hubs/{hub}/:generateToken", signalr.token)
+    app.router.add_put("/api/hubs/{hub}/users/{user}/groups/{group}", signalr.add_to_group)
+    app.router.add_post("/api/hubs/{hub}/:generateToken", signalr.generate_token)
     async with TestServer(app) as server:
         signalr.url = str(server.make_url("/")).rstrip("/")
         yield signalr

@@ -1,12 +1,12 @@
-"""Journeys of sessions: made, found, changed, told of from outside, copied, taken away, deleted; and the reference."""
+"""Journeys of sessions: create, find, change, append outside events, fork, export, delete; and the API reference."""
 
 import json
 
 from tests.e2e.service import Service
-from tests.http.driving import is_gapless, new_id, ok, refusal, types
+from tests.http.api_client import is_gapless, new_id, ok, refusal, types
 
 
-async def the_service_is_ready_and_describes_itself(service: Service) -> None:
+async def check_readiness_and_reference(service: Service) -> None:
     http = service.api.http
 
     assert ok(await http.get("/health"))["status"] == "ok"
@@ -21,15 +21,15 @@ async def the_service_is_ready_and_describes_itself(service: Service) -> None:
     assert agents["default"] in {agent["name"] for agent in agents["agents"]}
 
 
-async def a_session_is_made_found_changed_and_deleted(service: Service) -> None:
+async def create_change_and_delete_a_session(service: Service) -> None:
     http, session_id, tag = service.api.http, new_id("e2e"), new_id()
-    made = await http.post("/sessions", json={"session_id": session_id, "metadata": {"tag": tag}})
-    assert ok(made, 201)["session_id"] == session_id
+    created = await http.post("/sessions", json={"session_id": session_id, "metadata": {"tag": tag}})
+    assert ok(created, 201)["session_id"] == session_id
     refusal(await http.post("/sessions", json={"session_id": session_id}), 409, "session_exists")
 
     changed = ok(await http.patch(f"/sessions/{session_id}", json={"session_name": "Renamed"}))
 
-    assert ok(await http.get(made.headers["location"]))["session_name"] == changed["session_name"] == "Renamed"
+    assert ok(await http.get(created.headers["location"]))["session_name"] == changed["session_name"] == "Renamed"
     (listed,) = ok(await http.get(f"/sessions?metadata.tag={tag}"))["sessions"]
     assert listed["session_id"] == session_id
     refusal(await http.get(f"/sessions/{session_id}/result"), 404, "not_finished")
@@ -39,7 +39,7 @@ async def a_session_is_made_found_changed_and_deleted(service: Service) -> None:
     assert ok(await http.get(f"/sessions/{session_id}/status"))["status"] == "not_existent"
 
 
-async def what_does_not_fit_is_refused_and_named(service: Service) -> None:
+async def send_invalid_requests(service: Service) -> None:
     http = service.api.http
 
     problem = refusal(await http.post("/sessions", json={"session_nam": "typo"}), 422, "invalid_request")
@@ -49,7 +49,7 @@ async def what_does_not_fit_is_refused_and_named(service: Service) -> None:
     assert (await http.get("/nowhere")).status_code == 404
 
 
-async def outside_events_are_told_to_who_follows(service: Service) -> None:
+async def append_events_while_another_client_follows(service: Service) -> None:
     api = service.api
     session_id = await api.new_session()
 
@@ -65,17 +65,17 @@ async def outside_events_are_told_to_who_follows(service: Service) -> None:
     assert [frame.event for frame in await api.read(session_id)][-2:] == ["session_stop", "done"]
 
 
-async def events_are_taken_and_given_in_their_older_form(service: Service) -> None:
+async def append_and_list_flat_events(service: Service) -> None:
     http, session_id = service.api.http, new_id("e2e")
-    for sent in ({"event_type": "session_start", "session_name": "Old"}, {"event_type": "note", "text": "hello"}):
-        assert ok(await http.post("/events", json={"session_id": session_id, **sent}))["ok"] is True
+    for event in ({"event_type": "session_start", "session_name": "Old"}, {"event_type": "note", "text": "hello"}):
+        assert ok(await http.post("/events", json={"session_id": session_id, **event}))["ok"] is True
 
-    told = ok(await http.get(f"/events/{session_id}"))["events"]
+    last = ok(await http.get(f"/events/{session_id}"))["events"][-1]
 
-    assert (told[-1]["event_type"], told[-1]["text"], told[-1]["session_name"]) == ("note", "hello", "Old")
+    assert (last["event_type"], last["text"], last["session_name"]) == ("note", "hello", "Old")
 
 
-async def a_session_is_copied_and_exported(service: Service) -> None:
+async def fork_and_export_a_session(service: Service) -> None:
     api = service.api
     session_id = await api.new_session()
     message = await api.say(session_id, "Say hello.")

@@ -1,44 +1,16 @@
-"""What clients see of projects, and of what sessions used."""
+"""Usage: the tokens that a session or a project used."""
 
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel
-from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
+from pydantic import BaseModel
 
 from shared.domain.ids import ProjectId, SessionId
-from shared.domain.project import Project
 from shared.domain.usage import UsageSum
 from shared.domain.values import Usage, UsageRow
 
-SCHEMA_LINK = "/api/schemas/project-document"
-
-
-class ProjectView(BaseModel):
-    """A project. `revision` counts its changes and is its ETag; `document_schema` is where the document's schema is."""
-
-    id: ProjectId
-    name: str
-    document: dict[str, Any]
-    revision: int
-    document_schema: str = SCHEMA_LINK
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
-    trace_id: str | None = None
-
-    @classmethod
-    def of(cls, project: Project, trace_id: str | None = None) -> "ProjectView":
-        fields: dict[str, Any] = {name: getattr(project, name) for name in cls.model_fields if hasattr(project, name)}
-        return cls(**fields, trace_id=trace_id)
-
-
-class ProjectPage(TypedDict):
-    projects: list[ProjectView]
-    next_cursor: str | None
-    trace_id: str
-
 
 class UsageCount(Usage):
-    """Tokens, and in how many model calls."""
+    """Tokens, and the number of model calls that used them."""
 
     calls: int
 
@@ -64,7 +36,7 @@ class _UsageReport(BaseModel):
 
 
 class ProjectUsage(_UsageReport):
-    """What all sessions of a project used, deleted ones included: together, by agent and model, by each of them."""
+    """What all sessions of a project used, also deleted ones: the total, by agent and model, by agent, and by model."""
 
     project_id: ProjectId
 
@@ -74,7 +46,7 @@ class ProjectUsage(_UsageReport):
 
 
 class SessionUsage(_UsageReport):
-    """What a session used: together, by agent and model, by each of them."""
+    """What a session used: the total, by agent and model, by agent, and by model."""
 
     session_id: SessionId
 

@@ -1,0 +1,148 @@
+"""A session's log as a stream of server-sent events, and when that stream ends."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from azurefunctions.extensions.http.fastapi import StreamingResponse
+
+from shared.api.edge.sse import HEARTBEAT, frame, paced, stream_response
+from shared.api.shapes.common import as_json
+from shared.api.shapes.events import envelope, event_data
+from shared.domain.chunks import Event
+from shared.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    RunStart,
+    SessionDeleted,
+    TokenUsage,
+    ToolCallComplete,
+    ToolCallStart,
+    UserMessage,
+)
+from shared.domain.history import matches
+from shared.domain.ids import SessionId
+from shared.domain.session import SessionState
+from shared.ports import SessionLog
+from shared.services.large_texts import load_texts
+from shared.services.stream import follow_events
+
+EXAMPLE = """: open
+
+id: 3
+event: message.start
+data: {"step":1,"attempt":1,"session_id":"demo","turn_id":"turn_01","message_id":"msg_01_demo"}
+
+id: 4
+event: message.delta
+data: {"step":1,"attempt":1,"text":"Once upon","session_id":"demo","turn_id":"turn_01","message_id":"msg_01_demo"}
+
+id: 7
+event: done
+data: {"session_id":"demo","head":7,"reason":"finished"}
+"""
+# After these events the turn continues, so the session can't have finished.
+_WITHIN_TURN = (
+    UserMessage,
+    RunStart,
+    MessageStart,
+    MessageDelta,
+    MessageComplete,
+    TokenUsage,
+    ToolCallStart,
+    ToolCallComplete,
+)
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What a client wants to read. `types` are names or patterns (`tool_call.*`); empty means all.
+
+    `envelope`: send whole events in unnamed frames. `follow`: continue with later turns. `until`: the stream ends with
+    the first event for which this is true.
+    """
+
+    after: int
+    max_duration: timedelta
+    envelope: bool = False
+    follow: bool = False
+    types: tuple[str, ...] = ()
+    until: Callable[[Event], bool] | None = None
+
+
+def session_stream(
+    log: SessionLog, session_id: SessionId, options: StreamOptions, headers: Mapping[str, str] | None = None
+) -> StreamingResponse:
+    """The session's log from a cursor, as a response that ends when nothing more will come."""
+    batches = follow_events(log, session_id, options.after, min(HEARTBEAT, options.max_duration))
+    return stream_response(paced(batches, _Delivery(log, session_id, options), options.max_duration), headers)
+
+
+def end_reason(state: SessionState | None, after: int, *, follow: bool) -> str | None:
+    """Why a stream that has delivered everything up to `after` ends there; None while more may come."""
+    if state is None or state.deleted:
+        return "deleted"
+    if follow or state.is_open or state.head > after:
+        return None
+    return "finished"
+
+
+class _Delivery:
+    """The progress of one reader. `is_over` once nothing more will come."""
+
+    def __init__(self, log: SessionLog, session_id: SessionId, options: StreamOptions) -> None:
+        self.is_over = False
+        self._log = log
+        self._session_id = session_id
+        self._options = options
+        self._after = options.after
+        # Whether an event since the last check may have been the session's last one.
+        self._may_have_ended = True
+
+    async def deliver(self, events: Sequence[Event]) -> bytes:
+        wanted = events[: self._count_wanted(events)]
+        self._after = wanted[-1].sequence
+        self._may_have_ended |= any(not isinstance(event.data, _WITHIN_TURN) for event in events)
+        frames = self._frames(await load_texts(self._log, self._session_id, wanted))
+        if not self.is_over:
+            return frames
+        return frames + self._end("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
+
+    async def catch_up(self) -> bytes:
+        if not self._may_have_ended:
+            return b""
+        self._may_have_ended = False
+        state = await self._log.state(self._session_id)
+        if state is not None and state.deleted and await self._log.read(self._session_id, self._after, 1):
+            # The session was deleted between two reads: its last events are delivered first.
+            self._may_have_ended = True
+            return b""
+        reason = end_reason(state, self._after, follow=self._options.follow)
+        return b"" if reason is None else self._end(reason)
+
+    def _count_wanted(self, events: Sequence[Event]) -> int:
+        """How many of `events` to deliver: all, or those up to the one at which the client stops."""
+        until = self._options.until
+        if until is not None:
+            for count, event in enumerate(events, start=1):
+                if until(event):
+                    self.is_over = True
+                    return count
+        return len(events)
+
+    def _frames(self, events: Sequence[Event]) -> bytes:
+        wanted = (event for event in events if matches(event, self._options.types))
+        return b"".join(event_frame(self._session_id, event, whole=self._options.envelope) for event in wanted)
+
+    def _end(self, reason: str) -> bytes:
+        self.is_over = True
+        data = as_json({"session_id": self._session_id, "head": self._after, "reason": reason})
+        return frame(b"%d" % self._after, data, b"done")
+
+
+def event_frame(session_id: SessionId, event: Event, *, whole: bool) -> bytes:
+    """One event as a frame: named by its type, or `whole` and unnamed for clients that read only `data`."""
+    if whole:
+        return frame(b"%d" % event.sequence, as_json(envelope(session_id, event)))
+    return frame(b"%d" % event.sequence, as_json(event_data(session_id, event)), event.type.encode())

@@ -1,0 +1,50 @@
+"""Events in the older, flat form: each names its session, and its fields are beside its type."""
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from shared.api.shapes.common import ChosenSessionId, timestamp, with_example
+from shared.api.shapes.events import OutsideEvent, event_data
+from shared.api.shapes.sessions import CreateSession
+from shared.domain.chunks import Event
+from shared.domain.events import Outside
+from shared.domain.ids import SessionId
+from shared.domain.session import SessionState
+
+
+class FlatEvent(OutsideEvent):
+    """An event in the older form: it names its session. A `session_start` may hold the fields of a new session."""
+
+    model_config = with_example(event_type="session_start", session_id="demo", session_name="A first conversation")
+
+    session_id: ChosenSessionId
+
+    @property
+    def session_fields(self) -> dict[str, Any]:
+        """The fields that describe the session."""
+        return {name: value for name, value in self.fields.items() if name in CreateSession.model_fields}
+
+
+class FlatReceipt(TypedDict):
+    ok: Literal[True]
+    sequences: list[int]
+    session_id: SessionId
+    trace_id: str
+
+
+class FlatEventList(TypedDict):
+    """Each event has its fields beside `event_type`, `session_id`, `session_name` and `timestamp`."""
+
+    events: list[dict[str, Any]]
+    session_id: SessionId
+    trace_id: str
+
+
+def flat_event(state: SessionState, event: Event) -> dict[str, Any]:
+    """The event with its fields beside its type and its session."""
+    data = event_data(state.session_id, event)
+    own = {"event_type": event.type, "session_id": state.session_id}
+    sent = data if isinstance(event.data, Outside) else {}
+    named = {"session_name": state.session_name, "timestamp": timestamp(event.timestamp)}
+    return {**data, **own, **{name: sent.get(name, value) for name, value in named.items()}}

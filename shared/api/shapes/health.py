@@ -1,0 +1,18 @@
+"""Health: what a monitor reads."""
+
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+
+class Health(TypedDict):
+    status: Literal["ok"]
+    trace_id: str
+
+
+class Readiness(TypedDict):
+    """`checks` says `ok` or what is wrong, for each of `store`, `task_hub` and `model`."""
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, str]
+    trace_id: str

@@ -1,0 +1,67 @@
+"""Rooms: what a client reads of many sessions at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from typing_extensions import TypedDict
+
+from shared.api.shapes.events import envelope, event_data
+from shared.api.shapes.sessions import view_session
+from shared.domain.chunks import Event
+from shared.domain.ids import SessionId
+from shared.domain.rooms import PROJECT_EVENTS, RoomEntry
+from shared.domain.session import SessionState
+from shared.ports import SessionLog
+from shared.services.large_texts import load_texts
+from shared.services.sessions import Sessions
+
+
+class RoomFrame(TypedDict, total=False):
+    """One frame of a room's stream. `id` is the cursor after it. Only the rooms of projects send `event`.
+
+    `data` is JSON on one line.
+    """
+
+    id: str
+    event: str
+    data: str
+
+
+class FrameBody(NamedTuple):
+    """A frame that has no id yet. `name` is None in the room of an owner."""
+
+    name: str | None
+    data: Mapping[str, Any]
+
+
+class RoomRenderer:
+    """Renders the entries of one kind of room: named frames for a project, unnamed ones for an owner."""
+
+    def __init__(self, log: SessionLog, sessions: Sessions, *, is_named: bool) -> None:
+        self._log = log
+        self._sessions = sessions
+        self._is_named = is_named
+
+    async def render(self, entry: RoomEntry) -> list[FrameBody]:
+        """The bodies of the entry's frames, in order."""
+        session_id = entry.session_id
+        wanted = [event for event in entry.events if not self._is_named or event.type in PROJECT_EVENTS]
+        events = [self._of_event(session_id, event) for event in await load_texts(self._log, session_id, wanted)]
+        session = None if entry.session is None else {"session": await view_session(self._sessions, entry.session)}
+        created = [self._of_session("session_created", session)] if session and entry.is_new else []
+        updated = [self._of_session("session_updated", session)] if session and not entry.is_new else []
+        deleted = [self._of_session("session_deleted", {"session_id": session_id})] if entry.deletes else []
+        return [*created, *events, *updated, *deleted]
+
+    async def render_init(self, cursor: str, sessions: Sequence[SessionState]) -> FrameBody:
+        """The body of the first frame of a stream without a cursor."""
+        views = [await view_session(self._sessions, state) for state in sessions]
+        return self._of_session("init", {"sessions": views, "cursor": cursor})
+
+    def _of_session(self, name: str, data: Mapping[str, Any]) -> FrameBody:
+        return FrameBody(name, data) if self._is_named else FrameBody(None, {"type": name, **data})
+
+    def _of_event(self, session_id: SessionId, event: Event) -> FrameBody:
+        if self._is_named:
+            return FrameBody(event.type, {**event_data(session_id, event), "sequence": event.sequence})
+        return FrameBody(None, {"type": "event", "data": envelope(session_id, event)})

@@ -1,0 +1,30 @@
+"""SignalR: the groups of watchers, and how a client asks for a connection that is in them."""
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from shared.api.shapes.common import Body, with_example
+from shared.domain.ids import ProjectId, SessionId
+
+
+class Watch(Body):
+    model_config = with_example(session_id="demo")
+
+    session_id: SessionId | None = Field(None, description="the session to watch")
+    project_id: ProjectId | None = Field(None, description="the project whose sessions to watch")
+
+
+class Negotiation(TypedDict):
+    """Where a SignalR client connects. `url` and `accessToken` are SignalR's names."""
+
+    url: str
+    accessToken: str
+    trace_id: str
+
+
+def session_group(session_id: SessionId) -> str:
+    return f"session:{session_id}"
+
+
+def project_group(project_id: ProjectId) -> str:
+    return f"project:{project_id}"
