@@ -97,7 +97,7 @@ def _plan_patch(request: dict[str, Any]) -> list[dict[str, Any]] | None:
 def _valid_patch(content: str, system: str) -> list[dict[str, Any]]:
     line = next(line for line in system.splitlines() if line.startswith("{"))
     nodes = json.loads(line)["nodes"]
-    scope = system.rpartition("but the node ")[2] if "but the node " in system.rpartition(line)[2] else None
+    scope = system.rpartition("only the node ")[2] if "only the node " in system.rpartition(line)[2] else None
     name = "clone" if scope is None else json.loads(scope.rstrip(".\n"))
     path = "/nodes/" + name.replace("~", "~0").replace("/", "~1")
     if scope is None and nodes:
