@@ -64,8 +64,8 @@ def environment(model_url: str = "") -> dict[str, str]:
     """
     unset = {name.upper(): "" for name in Settings.model_fields}
     given = {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "unused", "MODEL": MODEL}
-    kept = {name: value for name, value in os.environ.items() if name != "LOG_LEVEL"}
-    return {**kept, **unset, **given, "PYTHONPATH": str(ROOT)}
+    inherited = {name: value for name, value in os.environ.items() if name != "LOG_LEVEL"}
+    return {**inherited, **unset, **given, "PYTHONPATH": str(ROOT)}
 
 
 @asynccontextmanager

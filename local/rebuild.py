@@ -16,7 +16,6 @@ from shared.api.shapes.common import as_json
 from shared.api.shapes.messages import MessageView
 from shared.api.shapes.sessions import SessionView
 from shared.domain.chunks import Chunk, Event
-from shared.domain.documents import Message, Step
 from shared.domain.events import (
     MessageComplete,
     MessageQueued,
@@ -30,8 +29,9 @@ from shared.domain.events import (
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.fold import fold
 from shared.domain.ids import MessageId, SessionId, turn_of
-from shared.domain.messages import with_current_status
+from shared.domain.message_status import with_current_status
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import Message, Step
 from shared.domain.values import ToolCall, Usage
 
 
@@ -47,7 +47,7 @@ class Rebuilt:
     messages: Sequence[Message]
 
 
-def read(lines: Iterable[str]) -> Rebuilt:
+def read_export(lines: Iterable[str]) -> Rebuilt:
     """Rebuild the session from the lines of its export.
 
     Raises:
@@ -159,7 +159,7 @@ def _with_call(steps: Sequence[Step], call: ToolCallStart | ToolCallComplete) ->
     return (*steps[: call.step - 1], step.model_copy(update={"tool_calls": ordered}), *steps[call.step :])
 
 
-def shown(session: Rebuilt) -> dict[str, Any]:
+def render(session: Rebuilt) -> dict[str, Any]:
     """Return the session as the API shows it."""
     state = session.state
     return {
@@ -175,13 +175,13 @@ def main(arguments: list[str]) -> None:
     source = parser.parse_args(arguments).export
     try:
         if source == "-":
-            session = read(sys.stdin)
+            session = read_export(sys.stdin)
         else:
             with Path(source).open(encoding="utf-8", newline="\n") as file:
-                session = read(file)
+                session = read_export(file)
     except (ExportError, OSError) as error:
         sys.exit(str(error))
-    sys.stdout.write(as_json(shown(session)).decode() + "\n")
+    sys.stdout.write(as_json(render(session)).decode() + "\n")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def url_of(bound: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def listening(
+async def serve_asgi(
     app: Any, bound: socket.socket, grace: float, hurry: asyncio.Event | None = None
 ) -> AsyncGenerator[None]:
     """Serve `app` on `bound` while the body runs; then open requests get `grace` seconds before they are cancelled.

@@ -9,7 +9,7 @@ from orchestrations.contracts import EndReply, LookInput, LookReply, ModelReply,
 from orchestrations.tracing import traced_activity, traced_tool
 from shared.domain.faults import fault_domain
 from shared.scheduler import DurableTurnScheduler
-from shared.telemetry.turns import awaits_first_text
+from shared.telemetry.turns import expect_first_text
 from shared.wiring import services
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ async def call_model(work: Any) -> dict[str, Any]:
     If it runs twice, the second execution follows the first and gives the same reply, or `superseded`.
     """
     request = Work.model_validate(work).attempt_request
-    result = await services().model_calls.run(request, awaits_first_text)
+    result = await services().model_calls.run(request, expect_first_text)
     return ModelReply(outcome=result.outcome, call_ids=list(result.call_ids), failure=result.failure).dump()
 
 
@@ -43,7 +43,7 @@ async def park_turn(work: Any) -> dict[str, Any]:
     If it runs twice, the second execution finds the turn parked, or resumed by another instance.
     """
     request = Work.model_validate(work)
-    return ParkReply(outcome=await services().actions.park(request.session_id, request.fence)).dump()
+    return ParkReply(outcome=await services().approvals.park(request.session_id, request.fence)).dump()
 
 
 @traced_activity
@@ -66,7 +66,7 @@ async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[
 async def look(looks: Any) -> dict[str, Any]:
     """Check which of a turn's running attempts are alive.
 
-    It only reads: if it runs twice, the second verdicts are newer.
+    It only reads: if it runs twice, the second statuses are newer.
     """
     requests = [work.attempt_request for work in LookInput.model_validate(looks).work]
-    return LookReply(verdicts=list(await services().liveness.check(requests))).dump()
+    return LookReply(statuses=list(await services().liveness.check(requests))).dump()

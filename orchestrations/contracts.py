@@ -16,7 +16,7 @@ from shared.domain.turn import Fence
 from shared.domain.values import Failure, TurnOutcome
 from shared.scheduler import Payload, TurnStart
 from shared.services.turns.approvals import ParkOutcome
-from shared.services.turns.attempts import AttemptRequest, Verdict
+from shared.services.turns.attempts import AttemptRequest, AttemptStatus
 from shared.services.turns.endings import EndOutcome, EndRequest
 from shared.services.turns.model_calls import ModelCallOutcome
 from shared.services.turns.tool_calls import ToolCallOutcome
@@ -171,6 +171,6 @@ class LookInput(Payload):
 
 
 class LookReply(Payload):
-    """A verdict on each attempt, in the same order."""
+    """The status of each attempt, in the same order."""
 
-    verdicts: list[Verdict]
+    statuses: list[AttemptStatus]

@@ -11,7 +11,7 @@ from azure.durable_functions.models.Task import TaskBase, TimerTask
 from orchestrations.contracts import Activity, LookInput, LookReply, Next, Outcome, Reply, Work
 from shared.domain.values import Failure
 from shared.scheduler import TurnStart
-from shared.services.turns.attempts import Verdict
+from shared.services.turns.attempts import AttemptStatus
 
 MAX_FAILURES = 3
 _MAX_NOT_BEGUN = 2
@@ -57,7 +57,7 @@ class _Supervision(Generic[Outcome]):
                 if job.task.is_completed:
                     self._settle(job)
             if self._look is not None and self._look.is_completed:
-                self._apply_verdicts(self._look.result)
+                self._apply_statuses(self._look.result)
             if timer.is_completed:
                 self._check([job for job in open_jobs if job.reply is None])
         if self._timer is not None:
@@ -107,18 +107,18 @@ class _Supervision(Generic[Outcome]):
             self._checked = [(job, job.work.attempt) for job in jobs]
             self._look = self._context.call_activity("look", LookInput(work=[job.work for job in jobs]).dump())
 
-    def _apply_verdicts(self, result: Any) -> None:
+    def _apply_statuses(self, result: Any) -> None:
         self._look = None
         if isinstance(result, Exception):
             return
-        for (job, attempt), verdict in zip(self._checked, LookReply.model_validate(result).verdicts, strict=True):
-            # The verdict does not apply if the attempt has ended since, or another attempt has replaced it.
+        for (job, attempt), status in zip(self._checked, LookReply.model_validate(result).statuses, strict=True):
+            # The status does not apply if the attempt has ended since, or another attempt has replaced it.
             if job.reply is None and not job.task.is_completed and job.work.attempt == attempt:
-                self._apply(verdict, job)
+                self._apply(status, job)
 
-    def _apply(self, verdict: Verdict, job: _Job[Outcome]) -> None:
-        job.not_begun = job.not_begun + 1 if verdict == "not_begun" else 0
-        if verdict == "lost":
+    def _apply(self, status: AttemptStatus, job: _Job[Outcome]) -> None:
+        job.not_begun = job.not_begun + 1 if status == "not_begun" else 0
+        if status == "lost":
             self._fail(job, _LOST)
         elif job.not_begun >= _MAX_NOT_BEGUN:
             # It may only be queued, so this does not count as a failure. The log lets only one of both begin.

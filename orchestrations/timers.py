@@ -10,7 +10,7 @@ from shared.scheduler import DurableTurnScheduler
 from shared.telemetry.logs import log_failures
 from shared.wiring import services
 
-_KEPT = timedelta(days=1)
+_RETENTION = timedelta(days=1)
 _MAX_AGE = timedelta(days=30)
 _ENDED = [
     OrchestrationRuntimeStatus.Completed,
@@ -38,7 +38,7 @@ async def purge(client: df.DurableOrchestrationClient) -> None:
     """
     now = services().clock.now()
     purged = await client.purge_instance_history_by(
-        created_time_from=now - _MAX_AGE, created_time_to=now - _KEPT, runtime_status=_ENDED
+        created_time_from=now - _MAX_AGE, created_time_to=now - _RETENTION, runtime_status=_ENDED
     )
     if purged.instances_deleted:
         _log.info("purged %s ended instances", purged.instances_deleted)

@@ -12,9 +12,9 @@ from orchestrations.contracts import Work
 from shared.domain.values import ToolCall, ToolOutcome
 from shared.services.turns.tool_calls import RunTool
 from shared.telemetry import names
-from shared.telemetry.ids import context_of, turn_span
-from shared.telemetry.recorder import Telemetry, current_telemetry, failed
-from shared.telemetry.turns import Attempt, current_attempt, tool_label
+from shared.telemetry.recorder import Telemetry, current_telemetry, mark_failed
+from shared.telemetry.span_ids import span_context, turn_span_id
+from shared.telemetry.turns import AttemptSpan, current_attempt, tool_label
 
 ActivityFunction = TypeVar("ActivityFunction", bound=Callable[..., Awaitable[dict[str, Any]]])
 
@@ -33,7 +33,7 @@ def traced_activity(activity: ActivityFunction) -> ActivityFunction:
             reply = await activity(work, *clients, **bindings)
             span.set_attribute(names.OUTCOME, reply["outcome"])
             if "failure" in reply:
-                failed(span, reply["failure"]["code"])
+                mark_failed(span, reply["failure"]["code"])
             return reply
 
     return run  # pyright: ignore[reportReturnType]  # same signature, as @wraps says
@@ -50,8 +50,8 @@ def _attempt(telemetry: Telemetry, name: str, work: Work) -> Generator[Span]:
         names.AFTER: work.after,
         names.TOOL_CALL: work.call_id,
     }
-    with telemetry.span(name, attributes, parent=context_of(work.trace_id, turn_span(work.turn_id))) as span:
-        attempt = Attempt(span)
+    with telemetry.span(name, attributes, parent=span_context(work.trace_id, turn_span_id(work.turn_id))) as span:
+        attempt = AttemptSpan(span)
         token = current_attempt.set(attempt)
         try:
             yield span
@@ -76,7 +76,7 @@ async def traced_tool(call: ToolCall, run: RunTool) -> ToolOutcome:
         outcome = await run()
         span.set_attribute(names.OUTCOME, outcome.status)
         if outcome.status == "failed":
-            failed(span, "tool_failed")
+            mark_failed(span, "tool_failed")
         if telemetry.content:
             span.set_attribute(names.TOOL_RESULT, to_json(outcome.response).decode())
         return outcome

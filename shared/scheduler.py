@@ -57,7 +57,7 @@ def turn_start(session_id: SessionId, turn: ActiveTurn, settings: Settings) -> T
         # Not since the turn's start: the time that it was parked does not count.
         deadline=turn.running_since + timedelta(seconds=settings.turn_timeout_seconds),
         max_steps=step_limit(turn.agent, settings.max_steps),
-        check_after_seconds=settings.timings.look_after.total_seconds(),
+        check_after_seconds=settings.timings.check_after.total_seconds(),
         first_attempt=turn.first_attempt,
         trace_id=turn.trace_id,
     )

@@ -42,9 +42,9 @@ class Timings:
     """
 
     flush_ms: tuple[int, ...]
-    look_after: timedelta
+    check_after: timedelta
     lease_after: timedelta
-    dead_after: timedelta
+    lost_after: timedelta
     start_grace: timedelta
     handover_after: timedelta
     clear_after: timedelta
@@ -53,9 +53,9 @@ class Timings:
 
 CLOUD = Timings(
     flush_ms=(100, 200, 400, 500),
-    look_after=timedelta(seconds=20),
+    check_after=timedelta(seconds=20),
     lease_after=timedelta(seconds=10),
-    dead_after=timedelta(seconds=25),
+    lost_after=timedelta(seconds=25),
     start_grace=timedelta(seconds=30),
     handover_after=timedelta(seconds=60),
     clear_after=timedelta(minutes=35),  # above FUNCTION_TIMEOUT: no earlier writer is left
@@ -63,9 +63,9 @@ CLOUD = Timings(
 )
 ONE_MACHINE = Timings(
     flush_ms=(15,),
-    look_after=timedelta(seconds=2),
+    check_after=timedelta(seconds=2),
     lease_after=timedelta(seconds=1),
-    dead_after=timedelta(seconds=5),
+    lost_after=timedelta(seconds=5),
     start_grace=timedelta(seconds=1),
     handover_after=timedelta(seconds=10),
     clear_after=timedelta(0),

@@ -13,15 +13,15 @@ from shared.services.fork import Forks
 from shared.services.history import History
 from shared.services.memory import Memories
 from shared.services.messages import Messages
-from shared.services.outside_events import Events
-from shared.services.patches import Vibecoding
+from shared.services.outside_events import OutsideEvents
+from shared.services.patches import ProjectPatches
 from shared.services.project_sessions import ProjectSessions
 from shared.services.projects import Projects
 from shared.services.rooms import Rooms
 from shared.services.sessions import Sessions
-from shared.services.turns.approvals import Actions
+from shared.services.turns.approvals import Approvals
 from shared.services.turns.attempts import Liveness
-from shared.services.turns.cancelling import Control
+from shared.services.turns.cancelling import Cancelling
 from shared.services.turns.endings import Endings
 from shared.services.turns.model_calls import ModelCalls
 from shared.services.turns.relay import Relay
@@ -72,8 +72,8 @@ class Services:
         return ProjectSessions(self.log, self.projects, self.sessions)
 
     @cached_property
-    def events(self) -> Events:
-        return Events(self.log, self.clock)
+    def outside_events(self) -> OutsideEvents:
+        return OutsideEvents(self.log, self.clock)
 
     @cached_property
     def exports(self) -> Exports:
@@ -109,23 +109,23 @@ class Services:
         return Memories(self.log, self.clock)
 
     @cached_property
-    def control(self) -> Control:
-        return Control(self.log, self.clock)
+    def cancelling(self) -> Cancelling:
+        return Cancelling(self.log, self.clock)
 
     @cached_property
-    def actions(self) -> Actions:
-        return Actions(self.log, self.clock, self.settings.approval_timeout)
+    def approvals(self) -> Approvals:
+        return Approvals(self.log, self.clock, self.settings.approval_timeout)
 
     @cached_property
     def endings(self) -> Endings:
-        return Endings(self.log, self.clock, self.vibecoding)
+        return Endings(self.log, self.clock, self.project_patches)
 
     @cached_property
     def model_calls(self) -> ModelCalls:
         return ModelCalls(
             log=self.log,
             clock=self.clock,
-            vibecoding=self.vibecoding,
+            vibecoding=self.project_patches,
             model=self.model,
             new_relay=lambda: Relay(self.settings.flush_ms, self.settings.delta_flush_bytes),
             lease_after=self.settings.timings.lease_after,
@@ -133,11 +133,11 @@ class Services:
 
     @cached_property
     def tool_calls(self) -> ToolCalls:
-        return ToolCalls(self.log, self.clock, self.vibecoding, self.settings.timings.lease_after)
+        return ToolCalls(self.log, self.clock, self.project_patches, self.settings.timings.lease_after)
 
     @cached_property
     def liveness(self) -> Liveness:
-        return Liveness(self.log, self.settings.timings.dead_after)
+        return Liveness(self.log, self.settings.timings.lost_after)
 
     @cached_property
     def repair(self) -> Repair:
@@ -145,7 +145,7 @@ class Services:
             log=self.log,
             clock=self.clock,
             forks=self.forks,
-            actions=self.actions,
+            approvals=self.approvals,
             endings=self.endings,
             timings=self.settings.timings,
             turn_timeout=self.turn_timeout,
@@ -156,8 +156,8 @@ class Services:
         return ProjectRepair(self.project_store, self.projects, self.settings.timings.clear_after)
 
     @cached_property
-    def vibecoding(self) -> Vibecoding:
-        return Vibecoding(self.project_store, self.clock)
+    def project_patches(self) -> ProjectPatches:
+        return ProjectPatches(self.project_store, self.clock)
 
     @cached_property
     def signalr(self) -> SignalR:

@@ -42,7 +42,7 @@ class Meter:
             case "query":
                 return max(_QUERY, _QUERY - 1 + _read_charge(request.size)) * _consistency(request)
             case "write":
-                return sum(self._write(request, item) for item in request.written)
+                return sum(self._write(request, item) for item in request.items)
 
     def _write(self, request: Request, item: Item) -> float:
         """A create is an insertion; an upsert of an existing item is a deletion and an insertion."""
@@ -61,7 +61,7 @@ class Meter:
 def by_size(request: Request) -> float:
     """Return the request units by the table of sizes alone: an upsert as one write, and no index."""
     if request.kind == "write":
-        return sum(write_charge(size_of(item)) for item in request.written)
+        return sum(write_charge(size_of(item)) for item in request.items)
     return Meter().charge(request)
 
 

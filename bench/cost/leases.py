@@ -55,7 +55,7 @@ class Repeated:
         return prices.serverless(self.per_month)
 
     @property
-    def euros_by_default(self) -> float:
+    def default_euros(self) -> float:
         """For a month, with the SDK's own interval."""
         return prices.serverless(self.charge * (prices.MONTH / self.default_interval))
 
@@ -76,7 +76,7 @@ LEASES = (
     ),
 )
 # There is no published charge for a poll that finds no change: it is charged as the smallest read.
-LOOKS = Repeated(
+POLLS = Repeated(
     "look at the feed, for each range and function",
     strong_read_charge(0),
     interval=POLL_DELAY,

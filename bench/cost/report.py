@@ -95,7 +95,7 @@ def _idle_feed() -> str:
             "€ with the SDK's defaults")  # fmt: skip
     rows = [
         [each.title, f"{each.interval.total_seconds():g} s", f"{each.charge:.1f}", *_cells(_idle(each))]
-        for each in (*leases.LEASES, leases.LOOKS)
+        for each in (*leases.LEASES, leases.POLLS)
     ]
     total = [sum(column) for column in zip(*map(_idle, leases.LEASES), strict=True)]
     rows.insert(-1, ["leases in all, with one range and one instance", "", "", *_cells(total)])
@@ -103,7 +103,7 @@ def _idle_feed() -> str:
 
 
 def _idle(each: leases.Repeated) -> tuple[float, ...]:
-    return each.per_second, each.per_month / 1e6, each.euros, each.euros_by_default
+    return each.per_second, each.per_month / 1e6, each.euros, each.default_euros
 
 
 def _cells(values: Iterable[float]) -> list[str]:
@@ -127,10 +127,10 @@ def details(bill: Bill) -> str:
     """Return every request of a turn except its flushes, with the lines of code that sent it."""
     lines = [f"\n{bill.shape.title}"]
     for request in bill.turn.others:
-        items = ", ".join(item["id"][:24] for item in request.written)
+        items = ", ".join(item["id"][:24] for item in request.items)
         lines.append(
             f"{request.kind:5} {request.status} {request.size:6} B {bill.charges[id(request)]:6.2f} RU  {items}"
-            f"\n      {' < '.join(request.asked_by[:4])}"
+            f"\n      {' < '.join(request.callers[:4])}"
         )
     return "\n".join(lines)
 
@@ -156,12 +156,12 @@ def plain(bill: Bill) -> dict[str, Any]:
 
 def _document_of_one_token(turn: Turn) -> Item:
     """Return the document of a design that writes each token: a flush of this turn with one word in it."""
-    chunks = [item for request in turn.own for item in request.written if item["kind"] == "chunk"]
+    chunks = [item for request in turn.own for item in request.items if item["kind"] == "chunk"]
     held = [(chunk, event) for chunk in chunks for event in json.loads(chunk["events"])]
     chunk, delta = next((chunk, event) for chunk, event in held if event["data"]["type"] == "message.delta")
     delta["data"]["text"] = "tokens "
-    kept = {name: value for name, value in chunk.items() if name not in {"last_non_delta", "types"}}
-    return {**kept, "events": json.dumps([delta], separators=(",", ":"))}
+    fields = {name: value for name, value in chunk.items() if name not in {"last_non_delta", "types"}}
+    return {**fields, "events": json.dumps([delta], separators=(",", ":"))}
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

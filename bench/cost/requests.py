@@ -39,32 +39,32 @@ class Request:
     status: int
     strong: bool
     size: int
-    written: tuple[Item, ...]
-    asked_by: tuple[str, ...]
+    items: tuple[Item, ...]
+    callers: tuple[str, ...]
 
     @property
     def is_flush(self) -> bool:
         """Whether it writes a piece of an answer, and nothing else."""
-        if len(self.written) != 1:
+        if len(self.items) != 1:
             return False
-        return self.written[0].get("kind") == "chunk" and "last_non_delta" not in self.written[0]
+        return self.items[0].get("kind") == "chunk" and "last_non_delta" not in self.items[0]
 
 
 @contextmanager
-def recorded() -> Generator[list[Request]]:
+def record() -> Generator[list[Request]]:
     """Record the requests for documents that this process sends while the body runs, every attempt of each."""
     requests: list[Request] = []
-    logger, handler = logging.getLogger(_EXCHANGES), _Recorder(requests)
-    level, propagates = logger.level, logger.propagate
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    logger.addHandler(handler)
+    exchanges, handler = logging.getLogger(_EXCHANGES), _Recorder(requests)
+    level, propagates = exchanges.level, exchanges.propagate
+    exchanges.setLevel(logging.DEBUG)
+    exchanges.propagate = False
+    exchanges.addHandler(handler)
     try:
         yield requests
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagates
-        logger.setLevel(level)
+        exchanges.removeHandler(handler)
+        exchanges.propagate = propagates
+        exchanges.setLevel(level)
 
 
 class _Recorder(logging.Handler):
@@ -90,8 +90,8 @@ def _request(exchange: PipelineResponse[Any, Any]) -> Request:
         status=_status(sent.headers, answer),
         strong=sent.headers.get("x-ms-consistency-level") != "Eventual",
         size=len(answer.body()),
-        written=_items(sent.headers, body) if _kind(sent.method, sent.headers) == "write" else (),
-        asked_by=tuple(_callers(inspect.currentframe())),
+        items=_items(sent.headers, body) if _kind(sent.method, sent.headers) == "write" else (),
+        callers=tuple(_callers(inspect.currentframe())),
     )
 
 

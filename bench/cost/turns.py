@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.client import Connection, connected
-from bench.cost.requests import ROOT, Request, recorded
+from bench.cost.requests import ROOT, Request, record
 from bench.load_driver import open_session, start_turn
 from bench.servers import environment, model_server
 from local.host.index import load
@@ -21,7 +21,7 @@ from shared.domain.ids import SessionId
 from shared.ports import SessionLog
 from shared.services.stream import follow_events
 from shared.stores import cosmos
-from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
+from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
 
 _TURN_SECONDS = 60
 
@@ -79,7 +79,7 @@ class App:
 
     async def run(self, shape: Shape) -> Turn:
         """Run a turn in a new session, read by one reader from its first event to its last."""
-        with recorded() as requests:
+        with record() as requests:
             session_id = SessionId(await open_session(self.caller))
             opening, began = len(requests), time.perf_counter()
             await start_turn(self.caller, session_id, shape.model, shape.content)
@@ -103,14 +103,14 @@ async def serve_app() -> AsyncGenerator[App]:
     environment, and can be indexed, only once.
     """
     with cosmos_endpoint() as endpoint, TemporaryDirectory(prefix="turnlog-cost-") as data_dir:
-        async with cosmos_store(endpoint) as store, model_server() as model:
-            assert isinstance(store, CosmosStore)
-            given = {"COSMOS_ENDPOINT": endpoint, "COSMOS_DATABASE": store.database, "DATA_DIR": data_dir}
+        async with cosmos_database(endpoint) as store, model_server() as model:
+            assert isinstance(store, CosmosDatabase)
+            given = {"COSMOS_ENDPOINT": endpoint, "COSMOS_DATABASE": store.name, "DATA_DIR": data_dir}
             given["COSMOS__accountEndpoint"] = endpoint  # the change-feed trigger's
             os.environ.update({**environment(model.url), **PLATFORM_SETTINGS, **given})
             options = options_of(ROOT, "127.0.0.1", 0, Path(data_dir))
             async with serve(load(ROOT), options) as running, connected(running.url) as caller:
-                other_log = cosmos.open_stores(endpoint, store.database).log
+                other_log = cosmos.open_stores(endpoint, store.name).log
                 try:
                     yield App(caller, other_log)
                 finally:
@@ -133,4 +133,4 @@ async def _read(log: SessionLog, session_id: SessionId) -> None:
 
 
 def _has_caller(request: Request, *paths: str) -> bool:
-    return any(line.startswith(paths) for line in request.asked_by)
+    return any(line.startswith(paths) for line in request.callers)

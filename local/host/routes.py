@@ -14,7 +14,7 @@ class RouteError(ValueError):
 
 
 class _Segment(NamedTuple):
-    """A part of a template: a literal in lower case, or a parameter, which takes any text but the empty one."""
+    """A part of a template: a literal in lower case, or a parameter, which takes any text that is not empty."""
 
     literal: str | None
     name: str = ""
@@ -79,8 +79,8 @@ def segments_of(raw_path: bytes) -> list[str] | None:
     path = raw_path.decode("utf-8", "replace").removeprefix("/").removesuffix("/")
     if "%" not in path and "/." not in f"/{path}":
         return path.split("/") if path else []
-    kept = re.sub("%(?=2[fF])", "%25", path)
-    parts = [unquote(part, errors="replace") for part in kept.split("/")]
+    escaped = re.sub("%(?=2[fF])", "%25", path)
+    parts = [unquote(part, errors="replace") for part in escaped.split("/")]
     if any("\0" in part for part in parts):
         return None
     return _without_dots(parts) if {".", ".."} & set(parts) else parts

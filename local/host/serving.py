@@ -19,7 +19,7 @@ from local.host.options import Options
 from local.host.timers import Timers
 from local.host.web import HttpFunctions
 from local.lock import hold
-from local.sockets import bind, listening, url_of
+from local.sockets import bind, serve_asgi, url_of
 
 if TYPE_CHECKING:
     from local.host.feeds import Feeds
@@ -55,11 +55,11 @@ async def serve(app: FunctionRegister, options: Options, hurry: asyncio.Event | 
         stack.push_async_callback(_close_client_session)
         triggers = [Timers(index.timers), *_feeds(index.feeds)]
         engine = Engine(index, hub, options.slots)
-        await stack.enter_async_context(listening(DurableRpc(engine, hub, sorted(index.orchestrators)), rpc, grace=0))
+        await stack.enter_async_context(serve_asgi(DurableRpc(engine, hub, sorted(index.orchestrators)), rpc, grace=0))
         stack.push_async_callback(engine.close)
         await engine.recover()
         http = HttpFunctions(index.routes, options.cors)
-        await stack.enter_async_context(listening(http, web, options.grace, hurry))
+        await stack.enter_async_context(serve_asgi(http, web, options.grace, hurry))
         for each in triggers:
             stack.push_async_callback(each.stop)
             each.start()

@@ -30,10 +30,10 @@ class Agent:
     memory_messages: int = 100
     works_on_project: bool = False
 
-    def tool(self, name: str) -> Tool | ClientTool | None:
+    def find_tool(self, name: str) -> Tool | ClientTool | None:
         return next((tool for tool in self.tools if tool.name == name), None)
 
-    def output_misfit(self, answer: str) -> str | None:
+    def output_problem(self, answer: str) -> str | None:
         """What is wrong with a last answer. None if it matches `output_type`."""
         if self.output_type is None:
             return None
@@ -44,9 +44,9 @@ class Agent:
             return f"The answer is not a {self.output_type.__name__}: {problems}"
         return None
 
-    def action_for(self, call: ToolCall) -> ActionKind | None:
+    def required_action(self, call: ToolCall) -> ActionKind | None:
         """The action that `call` needs from outside: an approval, or a result of the client. None if it needs none."""
-        match self.tool(call.name):
+        match self.find_tool(call.name):
             case ClientTool():
                 return "client_tool"
             # A call with wrong arguments can't run, so it needs no approval.

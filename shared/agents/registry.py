@@ -18,7 +18,7 @@ def step_limit(name: str, maximum: int) -> int:
     return maximum if agent is None or agent.max_steps is None else min(agent.max_steps, maximum)
 
 
-def agent_named(name: str | None) -> Agent:
+def require_agent(name: str | None) -> Agent:
     """The agent with this name. Without a name, the default agent.
 
     Raises:

@@ -19,7 +19,7 @@ _MAX_EXPRESSION_LENGTH = 200
 _MAX_EXPONENT = 1000
 _MAX_VALUE = 10**1000
 
-FAILURES_ALLOWED = 2
+MAX_TOOL_FAILURES = 2
 """How often a tool with a `failure_code` may fail in a turn. The model gets each failure and may try again."""
 
 

@@ -131,7 +131,9 @@ async def append_events(req: Request) -> Response:
     sent = parse_events(body, session_id)
     events = [(event.event_type, event.fields) for event in sent]
 
-    appended = await services().events.append(caller.owner, session_id, events, caller.trace_id, once_key(req, body))
+    appended = await services().outside_events.append(
+        caller.owner, session_id, events, caller.trace_id, once_key(req, body)
+    )
 
     receipt: AppendReceipt = {
         "sequences": list(appended.sequences),

@@ -47,7 +47,7 @@ async def append_flat_event(req: Request) -> Response:
     req.state.session_id = session_id  # a refusal also names it
 
     opening = await _opening(caller.owner, sent)
-    append = services().events.append_flat
+    append = services().outside_events.append_flat
     appended = await append(caller.owner, session_id, event, caller.trace_id, opening=opening, key=key)
 
     receipt: FlatReceipt = {

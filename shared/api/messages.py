@@ -39,7 +39,7 @@ from shared.domain.errors import (
 from shared.domain.ids import MessageId
 from shared.scheduler import DurableTurnScheduler
 from shared.services.messages import EndOf
-from shared.services.turns.cancelling import CancelRequest, StopReceipt
+from shared.services.turns.cancelling import Cancellation, CancelRequest
 from shared.services.turns.submit import NewMessage, Submission
 from shared.wiring import services
 
@@ -164,12 +164,12 @@ async def cancel_turn(req: Request, client: df.DurableOrchestrationClient) -> Re
     request = CancelRequest(caller.trace_id, sent.turn_id, sent.reason, clears_queue=sent.queue == "clear")
 
     scheduler = DurableTurnScheduler(client, services().settings)
-    receipt = await services().control.cancel(caller.owner, session_id_of(req), request, scheduler, key)
+    receipt = await services().cancelling.cancel(caller.owner, session_id_of(req), request, scheduler, key)
 
     return await _answer_cancel(req, receipt)
 
 
-async def _answer_cancel(req: Request, receipt: StopReceipt) -> Response:
+async def _answer_cancel(req: Request, receipt: Cancellation) -> Response:
     """Wait for the end of the turn as long as the client prefers, and answer what became of it."""
     caller, preferred = caller_of(req), preferences(req)
     headers = preferred.applied if receipt.message_id is not None else {}
@@ -212,6 +212,6 @@ async def withdraw_message(req: Request) -> Response:
     """Withdraw a message that waits for its turn."""
     caller = caller_of(req)
 
-    await services().control.withdraw(caller.owner, session_id_of(req), message_id_of(req), caller.trace_id)
+    await services().cancelling.withdraw(caller.owner, session_id_of(req), message_id_of(req), caller.trace_id)
 
     return no_content()

@@ -11,11 +11,11 @@ from shared.api.edge.requests import read_body
 from shared.api.edge.responses import ok
 from shared.api.shapes.signalr import Negotiation, Watch, project_group, session_group
 from shared.domain.errors import (
-    FanoutUnavailableError,
     InvalidRequestError,
     NotSupportedError,
     ProjectNotFoundError,
     SessionNotFoundError,
+    SignalRUnavailableError,
 )
 from shared.wiring import services
 
@@ -32,7 +32,7 @@ _PROJECT_ID = Text("project_id", "the same")
     takes=Watch,
     reads=(_SESSION_ID, _PROJECT_ID),
     scopes=(READING,),
-    refuses=(SessionNotFoundError, ProjectNotFoundError, NotSupportedError, FanoutUnavailableError),
+    refuses=(SessionNotFoundError, ProjectNotFoundError, NotSupportedError, SignalRUnavailableError),
 )
 async def negotiate(req: Request) -> Response:
     """Let a SignalR client receive the frames of a session, a project, or both, as `frames` messages.

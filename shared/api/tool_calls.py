@@ -10,7 +10,7 @@ from shared.api.edge.principal import caller_of
 from shared.api.edge.requests import idempotency_key, parse, read_bytes, session_id_of
 from shared.api.edge.responses import ok, replay_header, stream_location
 from shared.api.shapes.tool_calls import Approval, ClientResult, DecisionReceipt, ToolCallResult, required_actions
-from shared.domain.actions import Resolution, completed, denial, failed
+from shared.domain.actions import Resolution, completed_outcome, denial, failed_outcome
 from shared.domain.errors import (
     AlreadyDecidedError,
     IdempotencyKeyReusedError,
@@ -82,7 +82,7 @@ async def answer_tool_call(req: Request, client: df.DurableOrchestrationClient) 
     """Send the result of a tool that the client ran, or its error. The turn continues with it."""
     body = await read_bytes(req)
     sent = parse(ClientResult, body)
-    outcome = completed(sent.result) if sent.error is None else failed(sent.error)
+    outcome = completed_outcome(sent.result) if sent.error is None else failed_outcome(sent.error)
 
     return await _resolve(req, client, body, Resolution("result", caller_of(req).owner, outcome=outcome))
 
@@ -94,7 +94,7 @@ async def _resolve(
     caller, key = caller_of(req), idempotency_key(req, body)
     request = DecisionRequest(req.path_params["call_id"], resolution, caller.trace_id)
     scheduler = DurableTurnScheduler(client, services().settings)
-    decided = await services().actions.decide(caller.owner, session_id_of(req), request, scheduler, key)
+    decided = await services().approvals.decide(caller.owner, session_id_of(req), request, scheduler, key)
     return _receipt(req, decided, resolution.decision)
 
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.chunks import Draft
-from shared.domain.documents import Message, ToolResult
 from shared.domain.events import EventData, ToolCallAction, ToolCallActionRequired
 from shared.domain.session import ActiveTurn
+from shared.domain.stored_documents import Message, ToolResult
 from shared.domain.turn_events import handover_event, tool_completion, turn_drafts
-from shared.domain.values import ANSWER_BYTES, ActionDecision, ActionKind, ToolCall, ToolOutcome, cut
+from shared.domain.values import MAX_ANSWER_BYTES, ActionDecision, ActionKind, ToolCall, ToolOutcome, truncate
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ def denial(by: str, reason: str | None) -> Resolution:
     return Resolution("deny", by, reason, ToolOutcome(status="denied", response={"error": text}))
 
 
-def completed(value: Any) -> ToolOutcome:
+def completed_outcome(value: Any) -> ToolOutcome:
     """The outcome of a tool that returned `value`, as JSON; cut if it is too large."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
-    kept, truncated = cut(text, ANSWER_BYTES)
+    start, truncated = truncate(text, MAX_ANSWER_BYTES)
     is_text = isinstance(value, str) or truncated
-    return ToolOutcome(status="completed", response=kept if is_text else json.loads(text), truncated=truncated)
+    return ToolOutcome(status="completed", response=start if is_text else json.loads(text), truncated=truncated)
 
 
-def failed(text: str) -> ToolOutcome:
+def failed_outcome(text: str) -> ToolOutcome:
     """The outcome of a tool that failed; the model reads `text`."""
     return ToolOutcome(status="failed", response={"error": text})
 

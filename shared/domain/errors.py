@@ -238,7 +238,7 @@ class StoreUnavailableError(TurnlogError):
     retryable = True
 
 
-class FanoutUnavailableError(TurnlogError):
+class SignalRUnavailableError(TurnlogError):
     code = "fanout_unavailable"
     retryable = True
 

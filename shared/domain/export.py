@@ -5,9 +5,9 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, JsonValue
 
 from shared.domain.chunks import Event
-from shared.domain.documents import Message
 from shared.domain.events import EventData
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
+from shared.domain.stored_documents import Message
 from shared.domain.values import Count, Frozen, Ordinal
 
 

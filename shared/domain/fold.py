@@ -32,10 +32,10 @@ from shared.domain.events import (
     VibecodeResponse,
 )
 from shared.domain.ids import WriterId
-from shared.domain.queue import joined, left
+from shared.domain.queue import joined, without
 from shared.domain.session import SessionState
 from shared.domain.turn_fold import started_turn, turn_changes, usage_of
-from shared.domain.values import ANSWER_BYTES, UsageRow, size_of
+from shared.domain.values import MAX_ANSWER_BYTES, UsageRow, size_of
 
 UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
 _EVENT_OVERHEAD_BYTES = 256
@@ -173,7 +173,7 @@ def _text_changes(data: EventData, sequence: int) -> dict[str, Any]:
 def _queue_changes(state: SessionState, event: Event) -> dict[str, Any]:
     """The queue and the running turn's unread messages after `event`."""
     message_id, turn = event.message_id, state.active_turn
-    queue = left((state.queue, state.queued_ahead), message_id)
+    queue = without((state.queue, state.queued_ahead), message_id)
     unread = () if turn is None else tuple(each for each in turn.unread if each != message_id)
     if message_id is not None and isinstance(event.data, MessageQueued):
         queue = joined(queue, message_id, event.data.on_busy)
@@ -231,7 +231,7 @@ def _size(event: Event) -> int:
     match event.data:
         case MessageComplete(text=text, overflow=overflow):
             # Twice, because its deltas hold the same text.
-            return _EVENT_OVERHEAD_BYTES + 2 * (size_of(text) if overflow is None else ANSWER_BYTES)
+            return _EVENT_OVERHEAD_BYTES + 2 * (size_of(text) if overflow is None else MAX_ANSWER_BYTES)
         case UserMessage(content=text) | MessageQueued(content=text):
             return _EVENT_OVERHEAD_BYTES + size_of(text)
         case Outside(fields=fields):

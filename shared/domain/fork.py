@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from shared.domain.chunks import Chunk, Draft, Event
-from shared.domain.documents import Message, ModelResponse, Step, ToolResult, response_id
 from shared.domain.events import (
     EventData,
     ForkedFrom,
@@ -19,6 +18,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, base32, turn_of
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import Message, ModelResponse, Step, ToolResult, response_id
 from shared.domain.turn_events import withdrawn_draft
 from shared.domain.values import MessageStatus, Usage
 
@@ -39,12 +39,12 @@ class Fork:
     cut: int
     session_name: str | None = None
 
-    def chunk(self, chunk: Chunk, writer: WriterId) -> Chunk:
+    def copy_chunk(self, chunk: Chunk, writer: WriterId) -> Chunk:
         """The events of `chunk` up to the cut, as `writer` appends them."""
-        events = tuple(self.event(event) for event in chunk.events if event.sequence <= self.cut)
+        events = tuple(self.copy_event(event) for event in chunk.events if event.sequence <= self.cut)
         return Chunk(session_id=self.session_id, epoch=1, writer=writer, events=events)
 
-    def event(self, event: Event) -> Event:
+    def copy_event(self, event: Event) -> Event:
         message_id = None if event.message_id is None else self.message_id(event.message_id)
         turn_id = None if event.turn_id is None else self.turn_id(event.turn_id)
         changes = {"turn_id": turn_id, "message_id": message_id, "data": self._data(event.data, message_id)}
@@ -84,7 +84,7 @@ class Fork:
         digest = hashlib.sha256(f"{self.session_id}\n{ulid}".encode()).digest()
         return ulid[:_TIME_LENGTH] + base32(int.from_bytes(digest[:16]))[_TIME_LENGTH:_ID_LENGTH]
 
-    def entering(self, message: Message, event: Event) -> Message:
+    def message_at_entry(self, message: Message, event: Event) -> Message:
         """The copy of `message` at `event`, which put it into the conversation, the queue or the running turn."""
         own, turn_id = self.message_id(message.message_id), event.turn_id
         steers = turn_id is not None and turn_id != turn_of(message.message_id)
@@ -104,11 +104,11 @@ class Fork:
             created_at=message.created_at,
         )
 
-    def holds_turn_of(self, message: Message) -> bool:
+    def has_turn_of(self, message: Message) -> bool:
         """Whether `message` had its own turn before the cut. No turn is open at the cut, so that turn has ended."""
         return message.completed_at is not None and message.sequence <= self.cut
 
-    def ended(self, message: Message) -> Message:
+    def message_after_turn(self, message: Message) -> Message:
         """The copy of `message` after its turn. Its tokens are counted in the source only."""
         own = self.message_id(message.message_id)
         ids = {"id": own, "session_id": self.session_id, "turn_id": turn_of(own)}
@@ -118,14 +118,14 @@ class Fork:
     def _step(self, step: Step) -> Step:
         return step.model_copy(update={"read": tuple(self.message_id(each) for each in step.read)})
 
-    def tool_result(self, result: ToolResult) -> ToolResult:
+    def copy_tool_result(self, result: ToolResult) -> ToolResult:
         return result.model_copy(update={"message_id": self.message_id(result.message_id)})
 
-    def response(self, response: ModelResponse) -> ModelResponse:
+    def copy_response(self, response: ModelResponse) -> ModelResponse:
         own = self.message_id(response.message_id)
         return response.model_copy(update={"id": response_id(own, response.step), "message_id": own})
 
-    def closing(self, state: SessionState, trace_id: str) -> list[Draft]:
+    def closing_drafts(self, state: SessionState, trace_id: str) -> list[Draft]:
         """The events after the cut, which make the fork's `state` differ from the source's.
 
         Waiting messages are withdrawn: the fork has no running turn, so no turn's end would start them.

@@ -32,7 +32,7 @@ class Entry:
     """An event of a page. A joined delta replaces the deltas from `first_sequence` to the event's own sequence."""
 
     event: Event
-    first: int | None = None
+    first_sequence: int | None = None
 
 
 @dataclass(frozen=True)

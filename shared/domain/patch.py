@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from shared.domain.errors import InvalidDocumentError
 from shared.domain.project_document import validated_document
 
-PATCH_BYTES = 64 * 1024
+MAX_PATCH_BYTES = 64 * 1024
 """The maximum size of a patch, as JSON."""
 
 MAX_OPERATIONS = 100
@@ -82,8 +82,8 @@ def _check_size(members: Sequence[dict[str, Any]]) -> None:
         size = len(json.dumps(members, ensure_ascii=False, allow_nan=False).encode())
     except (ValueError, RecursionError) as error:  # NaN, half of an emoji, too deep nesting
         raise InvalidPatchError(f"The patch can't be written as JSON: {error}") from error
-    if size > PATCH_BYTES:
-        raise InvalidPatchError(f"The patch has {size} bytes; at most {PATCH_BYTES} are allowed.")
+    if size > MAX_PATCH_BYTES:
+        raise InvalidPatchError(f"The patch has {size} bytes; at most {MAX_PATCH_BYTES} are allowed.")
 
 
 def _check_allowed(pointer: str, node_id: str | None, number: int) -> None:

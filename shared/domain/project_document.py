@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 from shared.domain.errors import FieldProblem, InvalidDocumentError
 
-DOCUMENT_BYTES = 256 * 1024
+MAX_DOCUMENT_BYTES = 256 * 1024
 EMPTY_DOCUMENT: dict[str, Any] = {"nodes": {}}
 NODE_ID_PATTERN = r"^[A-Za-z0-9_.\-]{1,128}$"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -54,8 +54,8 @@ def validated_document(value: Any, at: str = "") -> dict[str, Any]:
     else:
         faults = _unknown_handoffs(document)
     problems = [FieldProblem(at + _pointer(path), text.removeprefix("Value error, ")) for path, text in faults]
-    if not problems and len(to_json(value)) > DOCUMENT_BYTES:
-        problems.append(FieldProblem(at, f"a document takes at most {DOCUMENT_BYTES // 1024} KB"))
+    if not problems and len(to_json(value)) > MAX_DOCUMENT_BYTES:
+        problems.append(FieldProblem(at, f"a document takes at most {MAX_DOCUMENT_BYTES // 1024} KB"))
     if problems:
         summary = "; ".join(f"{problem.pointer or '/'}: {problem.detail}" for problem in problems[:3])
         raise InvalidDocumentError(f"The project's document would not be valid: {summary}", tuple(problems))

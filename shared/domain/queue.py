@@ -21,7 +21,7 @@ def joined(queue: Queue, message_id: MessageId, on_busy: OnBusy) -> Queue:
             return (*waiting, message_id), ahead
 
 
-def left(queue: Queue, message_id: MessageId | None) -> Queue:
+def without(queue: Queue, message_id: MessageId | None) -> Queue:
     """The queue without a message, which need not be in it."""
     waiting, ahead = queue
     leading = tuple(each for each in waiting[:ahead] if each != message_id)

@@ -69,7 +69,7 @@ class RoomEntry:
     session_id: SessionId
     events: tuple[Event, ...]
     session: SessionState | None = None
-    deletes: bool = False
+    is_deletion: bool = False
     is_new: bool = False
 
     def continues(self, after: int) -> bool:  # noqa: ARG002  # cursors of a room need not be consecutive
@@ -108,7 +108,7 @@ def room_entry(before: int, cursor: int, chunk: Chunk, state: SessionState | Non
 
 def concerns(room: Room, entry: RoomEntry) -> bool:
     """Whether `entry` holds anything for `room`. A store need not keep other entries."""
-    if room.project_id is None or entry.session is not None or entry.deletes:
+    if room.project_id is None or entry.session is not None or entry.is_deletion:
         return True
     return any(event.type in PROJECT_EVENTS for event in entry.events)
 

@@ -12,7 +12,7 @@ from shared.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordi
 
 UiState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
 
-METADATA_BYTES = 16 * 1024
+MAX_METADATA_BYTES = 16 * 1024
 """The maximum size of a session's or a message's metadata, as JSON."""
 
 _MAX_COPY_TIME = timedelta(hours=25)

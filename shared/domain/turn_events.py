@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.chunks import Draft
-from shared.domain.documents import Message, Step, ToolResult, response_id
 from shared.domain.events import (
     ErrorRaised,
     EventData,
@@ -22,9 +21,10 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, instance_of, turn_of
 from shared.domain.session import ActiveTurn
+from shared.domain.stored_documents import Message, Step, ToolResult, response_id
 from shared.domain.values import (
-    INLINE_RESPONSE_BYTES,
-    INLINE_TEXT_BYTES,
+    MAX_INLINE_RESPONSE_BYTES,
+    MAX_INLINE_TEXT_BYTES,
     Failure,
     OnBusy,
     ToolCall,
@@ -173,7 +173,7 @@ def tool_completion(result: ToolResult) -> ToolCallComplete:
     """The event that answers a tool call. A large response stays in its document."""
     outcome = result.outcome
     size = size_of(outcome.response if isinstance(outcome.response, str) else str(outcome.response))
-    is_large = size > INLINE_RESPONSE_BYTES
+    is_large = size > MAX_INLINE_RESPONSE_BYTES
     return ToolCallComplete(
         id=result.id,
         step=result.step,
@@ -197,4 +197,4 @@ def cancelled_call(call: ToolCall, message_id: MessageId, step: int) -> ToolResu
 
 def inline_or_reference(text: str, document_id: str) -> tuple[str, str | None]:
     """`text` as an event holds it: the whole text, or no text and the id of the document that holds it."""
-    return (text, None) if size_of(text) <= INLINE_TEXT_BYTES else ("", document_id)
+    return (text, None) if size_of(text) <= MAX_INLINE_TEXT_BYTES else ("", document_id)

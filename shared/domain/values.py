@@ -18,13 +18,13 @@ OnBusy: TypeAlias = Literal["enqueue", "reject", "interrupt", "steer"]
 Count = Annotated[int, Field(ge=0)]
 Ordinal = Annotated[int, Field(ge=1)]
 
-INLINE_TEXT_BYTES = 32 * 1024
+MAX_INLINE_TEXT_BYTES = 32 * 1024
 """A text up to this size is in the event itself. A larger one is in a document that the event names."""
 
-INLINE_RESPONSE_BYTES = 64 * 1024
+MAX_INLINE_RESPONSE_BYTES = 64 * 1024
 """A tool response up to this size is in the event itself. For a larger one the event has a link."""
 
-ANSWER_BYTES = 512 * 1024
+MAX_ANSWER_BYTES = 512 * 1024
 """A turn's answers together, and each tool result, are truncated at this size: a document holds at most 2 MB."""
 
 
@@ -86,7 +86,7 @@ def size_of(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def cut(text: str, limit: int) -> tuple[str, bool]:
+def truncate(text: str, limit: int) -> tuple[str, bool]:
     """The first `limit` bytes of `text`, without a partial character, and whether anything was cut off."""
     if size_of(text) <= limit:
         return text, False

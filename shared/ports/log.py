@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from shared.domain.chunks import Chunk
-from shared.domain.documents import AnyDocument, Document, IdempotencyRecord
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument, Document, IdempotencyRecord
 from shared.ports.feeds import Feed
 
 D = TypeVar("D", bound=Document)

@@ -5,12 +5,12 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from shared.domain.chunks import Chunk, Event
-from shared.domain.documents import Message, ToolResult
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import MessageQueued, RunComplete, ToolCallComplete, UserMessage
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState, require_owned
+from shared.domain.stored_documents import Message, ToolResult
 from shared.ports import Clock, SessionLog
 from shared.services.large_texts import load_texts
 from shared.services.stream import follow

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from shared.domain.chunks import Chunk, Draft, Event, sequenced
-from shared.domain.documents import AnyDocument, Message, ModelResponse, ToolResult, response_id
 from shared.domain.errors import SequenceTakenError, SessionDeletedError, SessionNotFoundError
 from shared.domain.events import (
     MessageComplete,
@@ -20,6 +19,7 @@ from shared.domain.fold import fold
 from shared.domain.fork import Fork
 from shared.domain.ids import SessionId, WriterId, new_session_id, new_writer_id
 from shared.domain.session import SessionState, require_owned
+from shared.domain.stored_documents import AnyDocument, Message, ModelResponse, ToolResult, response_id
 from shared.ports import Clock, SessionLog
 from shared.services.idempotency import IdempotencyKey, claimed
 from shared.services.writer import Decision, SessionWriter
@@ -111,13 +111,13 @@ class Forks:
         async for original in self._chunks(fork):
             for event in original.events:
                 await self._copy_document(fork, event)
-            chunk = fork.chunk(original, writer)
+            chunk = fork.copy_chunk(original, writer)
             state = fold(state, (chunk,))
             # The first checkpoint shows the sweep that a copy was begun, the last one that the copy is complete.
             checkpoint = state if chunk.first == 1 else None
             if state is not None and chunk.last == fork.cut:
                 await self._require_source(fork.source)
-                closing = sequenced(fork.closing(state, trace_id), fork.cut, self._clock.now())
+                closing = sequenced(fork.closing_drafts(state, trace_id), fork.cut, self._clock.now())
                 chunk = chunk.model_copy(update={"events": (*chunk.events, *closing)})
                 state = checkpoint = fold(state, (chunk,))
             await self._log.append(chunk, checkpoint)
@@ -156,10 +156,10 @@ class Forks:
                 return await self._load_message(fork, event)
             case ToolCallComplete(id=call_id):
                 result = await self._log.get(ToolResult, fork.source, call_id)
-                return None if result is None else fork.tool_result(result)
+                return None if result is None else fork.copy_tool_result(result)
             case MessageComplete(step=step):
                 response = await self._log.get(ModelResponse, fork.source, response_id(event.message_id, step))
-                return None if response is None else fork.response(response)
+                return None if response is None else fork.copy_response(response)
             case _:
                 return None
 
@@ -168,13 +168,13 @@ class Forks:
         if message is None:
             return None
         # Ended from its first write on: a late request, or one that dies, then undoes nothing of a complete copy.
-        if isinstance(event.data, RunComplete) or fork.holds_turn_of(message):
-            return fork.ended(message)
+        if isinstance(event.data, RunComplete) or fork.has_turn_of(message):
+            return fork.message_after_turn(message)
         # A steering message that was not read waits unchanged: it is written again when its own turn begins.
         own = fork.message_id(message.message_id)
         if isinstance(event.data, MessageQueued) and await self._log.get(Message, fork.session_id, own) is not None:
             return None
-        return fork.entering(message, event)
+        return fork.message_at_entry(message, event)
 
 
 def _joined(chunks: Sequence[Chunk]) -> Iterator[Chunk]:

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from shared.domain.documents import IdempotencyRecord
 from shared.domain.errors import IdempotencyKeyReusedError, StoreUnavailableError, TurnlogError
 from shared.domain.ids import SessionId
+from shared.domain.stored_documents import IdempotencyRecord
 from shared.ports import SessionLog
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from shared.domain.chunks import Event
-from shared.domain.documents import Message, ModelResponse
 from shared.domain.events import MessageComplete, MessageQueued, UserMessage
 from shared.domain.ids import SessionId
+from shared.domain.stored_documents import Message, ModelResponse
 from shared.ports import Documents
 
 

@@ -6,7 +6,6 @@ from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 
 from shared.domain.chunks import Event
-from shared.domain.documents import Message, ModelResponse, ToolResult, response_id
 from shared.domain.errors import MessageNotFoundError, SessionNotFoundError, ToolCallNotFoundError
 from shared.domain.events import (
     MessageQueued,
@@ -17,8 +16,9 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import MessageId, SessionId, session_of
-from shared.domain.messages import with_current_status
+from shared.domain.message_status import with_current_status
 from shared.domain.session import SessionState, require_owned
+from shared.domain.stored_documents import Message, ModelResponse, ToolResult, response_id
 from shared.ports import SessionLog
 from shared.services.stream import follow_events
 

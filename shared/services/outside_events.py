@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.chunks import Draft
-from shared.domain.documents import AnyDocument, Producer
 from shared.domain.errors import SequenceTakenError, SessionArchivedError, SessionDeletedError, SessionExistsError
 from shared.domain.events import Outside, SessionCreated
 from shared.domain.ids import SessionId
-from shared.domain.producers import ProducerClaim
+from shared.domain.producers import ProducerRequest
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument, Producer
 from shared.ports import Clock, SessionLog
 from shared.services.idempotency import IdempotencyKey, claimed
 from shared.services.writer import Decision, SessionWriter
@@ -25,7 +25,7 @@ class Appended:
     replayed: bool = False
 
 
-class Events:
+class OutsideEvents:
     def __init__(self, log: SessionLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
@@ -36,7 +36,7 @@ class Events:
         session_id: SessionId,
         events: Sequence[tuple[str, dict[str, Any]]],
         trace_id: str,
-        key: IdempotencyKey | ProducerClaim | None = None,
+        key: IdempotencyKey | ProducerRequest | None = None,
     ) -> Appended:
         """Append events of other producers, all of them or none, and once for a key or a producer's request.
 
@@ -48,15 +48,17 @@ class Events:
         """
         drafts = [_draft(event_type, fields, trace_id) for event_type, fields in events]
         once = key if isinstance(key, IdempotencyKey) else None
-        claim = key if isinstance(key, ProducerClaim) else None
+        claim = key if isinstance(key, ProducerRequest) else None
 
         async def decide(state: SessionState) -> Decision[Appended]:
             first, documents = state.head + 1, list[AnyDocument]()
             if claim is not None:
                 producer = await self._log.get(Producer, session_id, claim.document_id)
-                if (receipt := claim.replayed(producer)) is not None:
-                    return Decision(Appended(range(receipt.first, receipt.first + receipt.count), replayed=True))
-                documents.append(claim.carried_out(producer, first, len(drafts)))
+                if (receipt := claim.find_receipt(producer)) is not None:
+                    return Decision(
+                        Appended(range(receipt.first_sequence, receipt.first_sequence + receipt.count), replayed=True)
+                    )
+                documents.append(claim.advance(producer, first, len(drafts)))
             if state.archived:
                 raise SessionArchivedError
             return Decision(Appended(range(first, first + len(drafts))), drafts, documents, record=str(first))
@@ -75,7 +77,7 @@ class Events:
         event: tuple[str, dict[str, Any]],
         trace_id: str,
         *,
-        key: IdempotencyKey | ProducerClaim | None = None,
+        key: IdempotencyKey | ProducerRequest | None = None,
     ) -> Appended:
         """Open a session together with the event that asks for it. If it is open, append the event to it.
 
@@ -104,7 +106,7 @@ class Events:
         trace_id: str,
         *,
         opening: dict[str, Any] | None = None,
-        key: IdempotencyKey | ProducerClaim | None = None,
+        key: IdempotencyKey | ProducerRequest | None = None,
     ) -> Appended:
         """Append one event that names its session itself. `opening` are the fields of the session that it may open.
 
@@ -117,7 +119,7 @@ class Events:
             return await self.start(owner, session_id, opening, event, trace_id, key=key)
 
 
-def _first_records(key: IdempotencyKey | ProducerClaim | None, first: int) -> Sequence[AnyDocument]:
+def _first_records(key: IdempotencyKey | ProducerRequest | None, first: int) -> Sequence[AnyDocument]:
     """What is written with the one event, at `first`, of a session's first request.
 
     Raises:
@@ -128,9 +130,9 @@ def _first_records(key: IdempotencyKey | ProducerClaim | None, first: int) -> Se
             return ()
         case IdempotencyKey():
             return (key.record(str(first)),)
-        case ProducerClaim():
-            key.replayed(None)
-            return (key.carried_out(None, first, 1),)
+        case ProducerRequest():
+            key.find_receipt(None)
+            return (key.advance(None, first, 1),)
 
 
 def _draft(event_type: str, fields: dict[str, Any], trace_id: str) -> Draft:

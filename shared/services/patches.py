@@ -8,13 +8,13 @@ from typing import Any
 from shared.agents.context import ToolContext
 from shared.agents.registry import AGENTS
 from shared.agents.vibecoder import propose_patch
-from shared.domain.documents import Message, ToolResult
 from shared.domain.errors import ProjectNotFoundError, RevisionTakenError
 from shared.domain.events import VibecodeResponse
 from shared.domain.ids import ProjectId
 from shared.domain.patch import InvalidPatchError, Operation, patched
 from shared.domain.project import AppliedPatch, Project
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import Message, ToolResult
 from shared.domain.values import ToolCall, ToolOutcome, TurnOutcome, Usage
 from shared.ports import Clock, ProjectStore
 
@@ -31,12 +31,12 @@ class Change:
         """The outcome of the tool call that proposed it."""
         return ToolOutcome(status="completed", response={"project_revision": self.revision})
 
-    def noted(self, message: Message) -> Message:
+    def added_to(self, message: Message) -> Message:
         """`message` with the change that its turn made."""
         return message.model_copy(update={"patch": self.patch, "project_revision": self.revision})
 
 
-class Vibecoding:
+class ProjectPatches:
     """Implements `shared.agents.context.ProjectEditor`."""
 
     def __init__(self, projects: ProjectStore, clock: Clock) -> None:
@@ -60,7 +60,7 @@ class Vibecoding:
                 continue
             return changed.revision
 
-    async def briefing(self, state: SessionState) -> str:
+    async def describe_project(self, state: SessionState) -> str:
         """The text about the session's project for a model call, with the current document.
 
         Raises:
@@ -73,7 +73,7 @@ class Vibecoding:
             return text
         return f"{text}\nThis conversation is about one node. Change only the node {json.dumps(state.node_id)}."
 
-    async def change_by(self, state: SessionState, message_id: str, call: ToolCall | ToolResult) -> Change | None:
+    async def find_change(self, state: SessionState, message_id: str, call: ToolCall | ToolResult) -> Change | None:
         """The change that a tool call made to the session's project. None if it made none.
 
         The project knows it, even if the execution that applied the patch could not record it in the log.
@@ -86,18 +86,18 @@ class Vibecoding:
             return None
         return Change(_operations_in(call.arguments), known.revision)
 
-    async def closed(
+    async def close_calls(
         self, state: SessionState, message: Message, dangling: Sequence[ToolResult]
     ) -> tuple[Message, tuple[ToolResult, ...]]:
         """The message and its unanswered calls. A call whose patch was applied gets its real outcome."""
         results: list[ToolResult] = []
         for result in dangling:
-            change = await self.change_by(state, message.message_id, result)
-            message = message if change is None else change.noted(message)
+            change = await self.find_change(state, message.message_id, result)
+            message = message if change is None else change.added_to(message)
             results.append(result if change is None else result.model_copy(update={"outcome": change.outcome}))
         return message, tuple(results)
 
-    async def response(
+    async def build_response(
         self, state: SessionState, message: Message, status: TurnOutcome, usage: Usage
     ) -> VibecodeResponse | None:
         """The event about a VibeCoder's turn, if the turn completed or changed something."""

@@ -27,7 +27,7 @@ from shared.domain.events import (
 from shared.domain.fold import text_of
 from shared.domain.ids import SessionId, is_session_id, new_session_id
 from shared.domain.listing import SessionFilter, decode_cursor, encode_cursor, listing_key
-from shared.domain.session import METADATA_BYTES, SessionState, require_owned
+from shared.domain.session import MAX_METADATA_BYTES, SessionState, require_owned
 from shared.domain.turn_events import turn_drafts
 from shared.ports import Clock, SessionLog
 from shared.services.idempotency import IdempotencyKey, claimed, find_result
@@ -180,8 +180,8 @@ def _changed(state: SessionState, patch: dict[str, Any]) -> dict[str, Any]:
     """The fields that `patch` gives a new value."""
     merged = {name: merge_patch(getattr(state, name), value) for name, value in patch.items()}
     cleared = {name: _EMPTY[name] if value is None and name in _EMPTY else value for name, value in merged.items()}
-    if len(to_json(cleared.get("metadata"))) > METADATA_BYTES:
-        raise InvalidRequestError(f"metadata would grow beyond {METADATA_BYTES // 1024} KB.")
+    if len(to_json(cleared.get("metadata"))) > MAX_METADATA_BYTES:
+        raise InvalidRequestError(f"metadata would grow beyond {MAX_METADATA_BYTES // 1024} KB.")
     # Compared as JSON, because 1 and true are equal in Python.
     return {name: value for name, value in cleared.items() if to_json(value) != to_json(getattr(state, name))}
 

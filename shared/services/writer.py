@@ -8,11 +8,11 @@ from typing import Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from shared.domain.chunks import Chunk, Draft, Event, sequenced
-from shared.domain.documents import AnyDocument
 from shared.domain.errors import SequenceTakenError, SessionNotFoundError
 from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import SessionId, new_writer_id
 from shared.domain.session import SessionState, require_owned
+from shared.domain.stored_documents import AnyDocument
 from shared.ports import Clock, SessionLog
 from shared.services.idempotency import IdempotencyKey, find_result
 

@@ -32,9 +32,9 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from shared.settings import Settings
-from shared.telemetry.ids import fixed_ids
 from shared.telemetry.logs import TelemetryHandler
 from shared.telemetry.recorder import Telemetry
+from shared.telemetry.span_ids import fixed_ids
 
 SCOPE = "turnlog"
 _OTLP = "opentelemetry.exporter.otlp.proto.http"

@@ -12,7 +12,7 @@ from shared.domain.values import ModelRequest
 from shared.ports import ModelClient, ModelStream
 from shared.telemetry import names
 from shared.telemetry.content import render_answer, render_request
-from shared.telemetry.recorder import Telemetry, error, failed
+from shared.telemetry.recorder import Telemetry, error_attributes, mark_failed
 
 
 def observe_model(telemetry: Telemetry, model: ModelClient, provider: str) -> ModelClient:
@@ -91,12 +91,12 @@ class _Call:
         self._telemetry.record(names.FIRST_CHUNK_SECONDS, seconds, self._labels)
 
     def end(self) -> None:
-        problem = {} if self.code is None else error(self.code)
+        problem = {} if self.code is None else error_attributes(self.code)
         self._telemetry.record(names.MODEL_SECONDS, time.perf_counter() - self._started, self._labels | problem)
         if self.stream is not None:
             self._record_answer(self.stream)
         if self.code is not None:
-            failed(self._span, self.code)
+            mark_failed(self._span, self.code)
         self._span.end()
 
     def _record_answer(self, stream: ModelStream) -> None:

@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, S
 from shared.domain.faults import code_of, fault_domain
 from shared.settings import settings
 from shared.telemetry import names
-from shared.telemetry.ids import fixed_span_ids
+from shared.telemetry.span_ids import fixed_span_ids
 
 Attributes = Mapping[str, Any]
 
@@ -64,7 +64,7 @@ class Telemetry:
             with trace.use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
                 yield span
         except Exception as error:
-            failed(span, code_of(error))
+            mark_failed(span, code_of(error))
             raise
         finally:
             span.end()
@@ -105,13 +105,13 @@ def current_telemetry() -> Telemetry | None:
     return importlib.import_module("shared.telemetry.exporters").start_telemetry(current)
 
 
-def failed(span: Span, code: str) -> None:
+def mark_failed(span: Span, code: str) -> None:
     """Give `span` the status and the attributes of a failure."""
     span.set_status(Status(StatusCode.ERROR))
-    span.set_attributes(error(code))
+    span.set_attributes(error_attributes(code))
 
 
-def error(code: str) -> dict[str, str]:
+def error_attributes(code: str) -> dict[str, str]:
     """The attributes of an error, for spans and metrics."""
     return {names.ERROR: code, names.FAULT_DOMAIN: fault_domain(code)}
 
@@ -121,7 +121,7 @@ def is_traced() -> bool:
     return trace.get_current_span().get_span_context().is_valid
 
 
-def current_trace() -> str | None:
+def current_trace_id() -> str | None:
     """The trace of the current span. In Azure this is the host's span, which the worker passes on."""
     context = trace.get_current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else None

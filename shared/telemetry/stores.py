@@ -11,15 +11,15 @@ from typing import Any, TypeVar, cast
 from opentelemetry.trace import Span, SpanKind
 
 from shared.domain.chunks import Chunk
-from shared.domain.documents import AnyDocument
 from shared.domain.errors import RevisionTakenError, SequenceTakenError
 from shared.domain.faults import code_of
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument
 from shared.ports import Tail
 from shared.stores import Stores
 from shared.stores.charges import Charge, charged
 from shared.telemetry import names, turns
-from shared.telemetry.recorder import Telemetry, error, failed, is_traced
+from shared.telemetry.recorder import Telemetry, error_attributes, is_traced, mark_failed
 
 Store = TypeVar("Store")
 
@@ -65,7 +65,7 @@ class _Observed:
         is_flush = turns.is_flush(chunk)
         with self._operation("flush" if is_flush else "append", traced=not is_flush):
             await self.itself.append(chunk, checkpoint, documents)
-        turns.appended(self._telemetry, chunk, documents)
+        turns.record_append(self._telemetry, chunk, documents)
 
     @contextmanager
     def watch(self, key: Any, /, *, eager: bool = True) -> Generator["_ObservedTail"]:
@@ -89,9 +89,9 @@ class _Observed:
             try:
                 yield
             except Exception as raised:
-                problem = error(code_of(raised))
+                problem = error_attributes(code_of(raised))
                 if span is not None and not isinstance(raised, _EXPECTED):
-                    failed(span, problem[names.ERROR])
+                    mark_failed(span, problem[names.ERROR])
                 raise
             finally:
                 self._telemetry.record(names.STORE_SECONDS, time.perf_counter() - began, attributes | problem)

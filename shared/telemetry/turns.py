@@ -11,17 +11,17 @@ from opentelemetry.trace import Span
 
 from shared.agents.registry import AGENTS
 from shared.domain.chunks import Chunk, Event
-from shared.domain.documents import AnyDocument, Message
 from shared.domain.events import MessageDelta, RunComplete, TokenUsage, ToolCallComplete
+from shared.domain.stored_documents import AnyDocument, Message
 from shared.telemetry import names
-from shared.telemetry.ids import context_of, posting_span, turn_span
-from shared.telemetry.recorder import Telemetry, error, failed
+from shared.telemetry.recorder import Telemetry, error_attributes, mark_failed
+from shared.telemetry.span_ids import posting_span_id, span_context, turn_span_id
 
 _BILLION = 1_000_000_000
 
 
 @dataclass
-class Attempt:
+class AttemptSpan:
     """The attempt at a step that this execution makes, with its span.
 
     `waits_since`: the turn's start, as long as no text of the turn is in the log.
@@ -32,16 +32,16 @@ class Attempt:
     flushes: int = 0
 
 
-current_attempt: ContextVar[Attempt | None] = ContextVar("current_attempt", default=None)
+current_attempt: ContextVar[AttemptSpan | None] = ContextVar("current_attempt", default=None)
 
 
-def awaits_first_text(since: datetime) -> None:
+def expect_first_text(since: datetime) -> None:
     """Note that the next text of the current attempt is the first text of its turn, which started at `since`."""
     if (attempt := current_attempt.get()) is not None:
         attempt.waits_since = since
 
 
-def appended(telemetry: Telemetry, chunk: Chunk, documents: Sequence[AnyDocument]) -> None:
+def record_append(telemetry: Telemetry, chunk: Chunk, documents: Sequence[AnyDocument]) -> None:
     """Record what a chunk that was just appended says of its turn."""
     if is_flush(chunk):
         telemetry.count(names.FLUSHED, {})
@@ -103,11 +103,11 @@ def _record_end(telemetry: Telemetry, session_id: str, event: Event, end: RunCom
         names.AGENT: agent,
         names.MODEL: telemetry.model_label(end.model),
         names.OUTCOME: end.status,
-        **({} if code is None else error(code)),
+        **({} if code is None else error_attributes(code)),
     }
     telemetry.count(names.TURNS, common)
     telemetry.record(names.TURN_SECONDS, end.duration_ms / 1000, {names.OPERATION: "invoke_agent", **common})
-    parent = context_of(event.trace_id, posting_span(event.message_id or ""))
+    parent = span_context(event.trace_id, posting_span_id(event.message_id or ""))
     if parent is None or event.turn_id is None:
         return
     ended_ns = int(event.timestamp.timestamp() * _BILLION)
@@ -115,11 +115,11 @@ def _record_end(telemetry: Telemetry, session_id: str, event: Event, end: RunCom
         f"invoke_agent {agent or 'unknown'}",
         {names.SESSION: session_id, **_turn_attributes(event, end, agent)},
         parent=parent,
-        span_id=turn_span(event.turn_id),
+        span_id=turn_span_id(event.turn_id),
         start_ns=ended_ns - end.duration_ms * _BILLION // 1000,
     )
     if code is not None:
-        failed(span, code)
+        mark_failed(span, code)
     span.end(ended_ns)
 
 

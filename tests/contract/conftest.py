@@ -9,7 +9,7 @@ import pytest
 
 from shared.ports import RoomFeed, SessionLog
 from shared.stores import Stores
-from tests.contract.stores import SqliteStore, Store, cosmos_endpoint, cosmos_store
+from tests.contract.stores import Database, SqliteDatabase, cosmos_database, cosmos_endpoint
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,12 +28,12 @@ def endpoint() -> Generator[str]:
 
 
 @pytest.fixture(params=["sqlite", "cosmos"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store]:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Database]:
     async with AsyncExitStack() as resources:
         if request.param == "sqlite":
-            database = SqliteStore(tmp_path / "sessions.db")
+            database = SqliteDatabase(tmp_path / "sessions.db")
         else:
-            database = await resources.enter_async_context(cosmos_store(request.getfixturevalue("endpoint")))
+            database = await resources.enter_async_context(cosmos_database(request.getfixturevalue("endpoint")))
         for marker in request.node.iter_markers("needs"):
             if reason := database.gaps.get(marker.args[0]):
                 pytest.skip(reason)
@@ -41,7 +41,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGener
 
 
 @pytest.fixture
-async def stores(database: Store) -> AsyncGenerator[Stores]:
+async def stores(database: Database) -> AsyncGenerator[Stores]:
     opened = database.open()
     yield opened
     await opened.log.close()
@@ -53,7 +53,7 @@ def log(stores: Stores) -> SessionLog:
 
 
 @pytest.fixture
-async def other_stores(database: Store) -> AsyncGenerator[Stores]:
+async def other_stores(database: Database) -> AsyncGenerator[Stores]:
     """Other stores on the same data, like those of another process."""
     opened = database.open()
     yield opened
@@ -67,7 +67,7 @@ def elsewhere(other_stores: Stores) -> SessionLog:
 
 
 @pytest.fixture
-async def feed(database: Store, stores: Stores) -> AsyncGenerator[RoomFeed]:
+async def feed(database: Database, stores: Stores) -> AsyncGenerator[RoomFeed]:
     """The rooms of the same data, which hold all that was appended whenever they are read."""
     async with database.rooms(stores) as rooms:
         yield rooms

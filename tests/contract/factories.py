@@ -6,12 +6,12 @@ from typing import Any
 from uuid import uuid4
 
 from shared.domain.chunks import Chunk, Draft, sequenced
-from shared.domain.documents import AnyDocument, Message
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import EventData, MessageDelta, RunStart, SessionCreated
 from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, new_writer_id
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument, Message
 from shared.ports import SessionLog
 
 THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -37,7 +37,7 @@ def chunk(
     return Chunk(session_id=session, writer=writer or new_writer_id(), events=sequenced(drafts, after, at))
 
 
-async def begin(
+async def create_session(
     log: SessionLog, session: SessionId | None = None, *, at: datetime = THEN, **fields: Any
 ) -> SessionState:
     """Create a session in the log."""
@@ -49,7 +49,7 @@ async def begin(
     return state
 
 
-async def go_on(
+async def append_events(
     log: SessionLog,
     state: SessionState,
     *data: EventData,
@@ -65,23 +65,23 @@ async def go_on(
     return after
 
 
-async def settle(log: SessionLog, session: SessionId, *data: EventData) -> int:
+async def append_at_end(log: SessionLog, session: SessionId, *data: EventData) -> int:
     """Append `data` at the end of the log, again as often as another writer was first; returns its first sequence."""
     while True:
         state = await log.state(session)
         assert state is not None
         try:
-            await go_on(log, state, *data)
+            await append_events(log, state, *data)
         except SequenceTakenError:
             continue
         return state.head + 1
 
 
-async def whole(log: SessionLog, session: SessionId, after: int = 0, limit: int = 1000) -> Sequence[Chunk]:
+async def read_all(log: SessionLog, session: SessionId, after: int = 0, limit: int = 1000) -> Sequence[Chunk]:
     return await log.read(session, after, limit)
 
 
-def places(chunks: Sequence[Chunk]) -> list[int]:
+def sequences(chunks: Sequence[Chunk]) -> list[int]:
     return [event.sequence for chunk in chunks for event in chunk.events]
 
 

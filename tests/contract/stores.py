@@ -34,7 +34,7 @@ WIRE_SERVER_GAPS = COSMOS_GAPS | {
 }
 
 
-class Store(Protocol):
+class Database(Protocol):
     """Data on which stores can be opened any number of times, as by several processes."""
 
     @property
@@ -52,7 +52,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True)
-class SqliteStore:
+class SqliteDatabase:
     path: Path
     gaps: Mapping[str, str] = field(default_factory=lambda: SQLITE_GAPS)
 
@@ -65,26 +65,26 @@ class SqliteStore:
 
 
 @dataclass(frozen=True)
-class CosmosStore:
+class CosmosDatabase:
     endpoint: str
-    database: str
+    name: str
     gaps: Mapping[str, str]
 
     def open(self) -> Stores:
-        return cosmos.open_stores(self.endpoint, self.database)
+        return cosmos.open_stores(self.endpoint, self.name)
 
     @asynccontextmanager
     async def rooms(self, stores: Stores) -> AsyncGenerator[RoomFeed]:
-        async with up_to_date_rooms(self.endpoint, self.database) as rooms:
+        async with up_to_date_rooms(self.endpoint, self.name) as rooms:
             yield rooms
 
 
 @asynccontextmanager
-async def cosmos_store(endpoint: str) -> AsyncGenerator[Store]:
+async def cosmos_database(endpoint: str) -> AsyncGenerator[Database]:
     """An empty, provisioned database at `endpoint`: a new one, or the one that `COSMOS_TEST_DATABASE` names."""
     gaps = COSMOS_GAPS if endpoint == os.environ.get("COSMOS_TEST_ENDPOINT") else WIRE_SERVER_GAPS
     if database := os.environ.get("COSMOS_TEST_DATABASE"):
-        yield CosmosStore(endpoint, database, gaps)
+        yield CosmosDatabase(endpoint, database, gaps)
         return
     async with AsyncExitStack() as resources:
         client = await open_client(endpoint, "Strong", resources)
@@ -97,7 +97,7 @@ async def cosmos_store(endpoint: str) -> AsyncGenerator[Store]:
                 indexing_policy=dict(container.indexing_policy),
                 default_ttl=container.default_ttl,
             )
-        yield CosmosStore(endpoint, database, gaps)
+        yield CosmosDatabase(endpoint, database, gaps)
         await client.delete_database(database)
 
 

@@ -2,31 +2,43 @@
 
 import pytest
 
-from shared.domain.documents import ModelResponse, ToolResult
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import MessageComplete, Outside, SessionUpdated, UserMessage
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, new_writer_id
+from shared.domain.stored_documents import ModelResponse, ToolResult
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog
-from tests.contract.factories import MESSAGE, RUN, THEN, begin, chunk, delta, go_on, message, session_id, texts, whole
+from tests.contract.factories import (
+    MESSAGE,
+    RUN,
+    THEN,
+    append_events,
+    chunk,
+    create_session,
+    delta,
+    message,
+    read_all,
+    session_id,
+    texts,
+)
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_chunk_comes_back_as_it_was_appended(log: SessionLog) -> None:
-    created = await begin(log, metadata={"deep": {"list": [1, 2.5, None, "x"]}})
+    created = await create_session(log, metadata={"deep": {"list": [1, 2.5, None, "x"]}})
     appended = chunk(created.session_id, 1, UserMessage(content="Hello"), RUN)
 
     await log.append(appended, fold(created, [appended]))
 
-    assert (await whole(log, created.session_id, after=1)) == [appended]
+    assert (await read_all(log, created.session_id, after=1)) == [appended]
 
 
 async def test_the_state_is_that_after_the_last_chunk(log: SessionLog) -> None:
-    state = await begin(log, session_name="First")
-    state = await go_on(log, state, UserMessage(content="Hello"), RUN)
-    state = await go_on(log, state, SessionUpdated(changes={"session_name": None, "metadata": {"a": None}}))
+    state = await create_session(log, session_name="First")
+    state = await append_events(log, state, UserMessage(content="Hello"), RUN)
+    state = await append_events(log, state, SessionUpdated(changes={"session_name": None, "metadata": {"a": None}}))
 
     assert await log.state(state.session_id) == state
 
@@ -39,7 +51,7 @@ async def test_an_unknown_session_has_no_state_and_no_chunks(log: SessionLog) ->
 
 
 async def test_documents_are_written_with_their_chunk(log: SessionLog) -> None:
-    created = await begin(log)
+    created = await create_session(log)
     posted = message(created, 1, sequence=2)
     result = ToolResult(
         id="call_1",
@@ -51,33 +63,33 @@ async def test_documents_are_written_with_their_chunk(log: SessionLog) -> None:
         outcome=ToolOutcome(status="failed"),
     )
 
-    await go_on(log, created, UserMessage(content="Hello"), RUN, documents=[posted, result])
+    await append_events(log, created, UserMessage(content="Hello"), RUN, documents=[posted, result])
 
     assert await log.get(type(posted), created.session_id, posted.id) == posted
     assert await log.get(ToolResult, created.session_id, result.id) == result
 
 
 async def test_a_document_is_replaced_by_the_next_of_its_id(log: SessionLog) -> None:
-    created = await begin(log)
+    created = await create_session(log)
     posted = message(created, 1, sequence=2)
-    state = await go_on(log, created, UserMessage(content="Hello"), RUN, documents=[posted])
+    state = await append_events(log, created, UserMessage(content="Hello"), RUN, documents=[posted])
     answered = posted.model_copy(update={"status": "completed"})
 
-    await go_on(log, state, MessageComplete(step=1, attempt=1, text="Hi"), documents=[answered])
+    await append_events(log, state, MessageComplete(step=1, attempt=1, text="Hi"), documents=[answered])
 
     assert await log.get(type(posted), created.session_id, posted.id) == answered
 
 
 async def test_a_taken_sequence_is_refused_and_nothing_is_written(log: SessionLog) -> None:
-    created = await begin(log)
-    winner = await go_on(log, created, SessionUpdated(changes={"session_name": "winner"}))
+    created = await create_session(log)
+    winner = await append_events(log, created, SessionUpdated(changes={"session_name": "winner"}))
     posted = message(created, 1, sequence=2)
 
     with pytest.raises(SequenceTakenError):
-        await go_on(log, created, UserMessage(content="loser"), documents=[posted])
+        await append_events(log, created, UserMessage(content="loser"), documents=[posted])
 
     assert await log.state(created.session_id) == winner
-    assert [event.type for each in await whole(log, created.session_id) for event in each.events] == [
+    assert [event.type for each in await read_all(log, created.session_id) for event in each.events] == [
         "session.created",
         "session.updated",
     ]
@@ -85,38 +97,38 @@ async def test_a_taken_sequence_is_refused_and_nothing_is_written(log: SessionLo
 
 
 async def test_a_taken_sequence_is_refused_for_a_chunk_alone(log: SessionLog) -> None:
-    created = await begin(log)
-    await go_on(log, created, delta("winner"))
+    created = await create_session(log)
+    await append_events(log, created, delta("winner"))
 
     with pytest.raises(SequenceTakenError):
-        await go_on(log, created, delta("loser"))
+        await append_events(log, created, delta("loser"))
 
-    assert texts(await whole(log, created.session_id)) == ["winner"]
+    assert texts(await read_all(log, created.session_id)) == ["winner"]
 
 
 async def test_a_lost_race_leaves_no_large_response(log: SessionLog) -> None:
-    created = await begin(log)
-    kept, lost = (ModelResponse(id="r", message_id=MESSAGE, step=1, body={"text": x * 300_000}) for x in "kl")
+    created = await create_session(log)
+    stored, lost = (ModelResponse(id="r", message_id=MESSAGE, step=1, body={"text": x * 300_000}) for x in "kl")
     done = MessageComplete(step=1, attempt=1, text="", overflow="r")
-    await go_on(log, created, done, documents=[kept])
+    await append_events(log, created, done, documents=[stored])
 
     with pytest.raises(SequenceTakenError):
-        await go_on(log, created, done, documents=[lost])
+        await append_events(log, created, done, documents=[lost])
 
-    assert await log.get(ModelResponse, created.session_id, "r") == kept
+    assert await log.get(ModelResponse, created.session_id, "r") == stored
 
 
 async def test_a_session_can_be_created_once(log: SessionLog) -> None:
-    created = await begin(log, owner="first")
+    created = await create_session(log, owner="first")
 
     with pytest.raises(SequenceTakenError):
-        await begin(log, created.session_id, owner="second")
+        await create_session(log, created.session_id, owner="second")
 
     assert await log.state(created.session_id) == created
 
 
 async def test_an_append_whose_reply_was_lost_may_be_repeated(log: SessionLog) -> None:
-    created = await begin(log)
+    created = await create_session(log)
     alone = chunk(created.session_id, 1, delta("once"))
     with_state = chunk(created.session_id, 2, SessionUpdated(changes={"session_name": "once"}))
     state = fold(created, [alone, with_state])
@@ -125,17 +137,17 @@ async def test_an_append_whose_reply_was_lost_may_be_repeated(log: SessionLog) -
         await log.append(alone)
         await log.append(with_state, state)
 
-    assert await whole(log, created.session_id, after=1) == [alone, with_state]
+    assert await read_all(log, created.session_id, after=1) == [alone, with_state]
     assert await log.state(created.session_id) == state
 
 
 async def test_an_append_that_is_repeated_late_does_not_replace_a_later_state(log: SessionLog) -> None:
-    created = await begin(log)
+    created = await create_session(log)
     earlier = chunk(created.session_id, 1, SessionUpdated(changes={"session_name": "earlier"}))
     after_earlier = fold(created, [earlier])
     assert after_earlier is not None
     await log.append(earlier, after_earlier)
-    later = await go_on(log, after_earlier, SessionUpdated(changes={"session_name": "later"}))
+    later = await append_events(log, after_earlier, SessionUpdated(changes={"session_name": "later"}))
 
     await log.append(earlier, after_earlier)
 
@@ -143,7 +155,7 @@ async def test_an_append_that_is_repeated_late_does_not_replace_a_later_state(lo
 
 
 async def test_an_equal_chunk_of_another_writer_is_refused(log: SessionLog) -> None:
-    created = await begin(log)
+    created = await create_session(log)
     ours = chunk(created.session_id, 1, delta("same"))
     await log.append(ours)
 
@@ -152,22 +164,22 @@ async def test_an_equal_chunk_of_another_writer_is_refused(log: SessionLog) -> N
 
 
 async def test_another_chunk_of_the_same_writer_is_refused(log: SessionLog) -> None:
-    created = await begin(log)
+    created = await create_session(log)
     writer = new_writer_id()
     await log.append(chunk(created.session_id, 1, delta("first"), writer=writer))
 
     with pytest.raises(SequenceTakenError):
         await log.append(chunk(created.session_id, 1, delta("first, and more"), writer=writer))
 
-    assert texts(await whole(log, created.session_id)) == ["first"]
+    assert texts(await read_all(log, created.session_id)) == ["first"]
 
 
 @pytest.mark.parametrize("name", ["a", "-", "...", "a.b:c-d", ":", "x" * 128, f"{'y' * 127}:", "state", "A"])
 async def test_every_session_id_has_its_own_log(log: SessionLog, name: str) -> None:
-    neighbour = await begin(log, SessionId(f"{name[:-1]}z"), owner="neighbour")
-    created = await begin(log, SessionId(name), owner="owner")
+    neighbour = await create_session(log, SessionId(f"{name[:-1]}z"), owner="neighbour")
+    created = await create_session(log, SessionId(name), owner="owner")
 
-    state = await go_on(log, created, SessionUpdated(changes={"session_name": "here"}))
+    state = await append_events(log, created, SessionUpdated(changes={"session_name": "here"}))
 
     assert await log.state(state.session_id) == state
     assert await log.state(neighbour.session_id) == neighbour
@@ -187,25 +199,25 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 async def test_any_text_comes_back_unchanged(log: SessionLog, text: str) -> None:
-    created = await begin(log)
+    created = await create_session(log)
     outside = Outside(event_type="x", fields={"text": text, text[:20]: [text[:20]]})
 
-    state = await go_on(log, created, delta(text), outside, UserMessage(content=text))
+    state = await append_events(log, created, delta(text), outside, UserMessage(content=text))
 
-    events = [event for each in await whole(log, created.session_id, after=1) for event in each.events]
+    events = [event for each in await read_all(log, created.session_id, after=1) for event in each.events]
     assert [event.data for event in events] == [delta(text), outside, UserMessage(content=text)]
     assert await log.state(created.session_id) == state
 
 
 async def test_numbers_of_outside_events_come_back_unchanged(log: SessionLog) -> None:
-    created = await begin(log)
+    created = await create_session(log)
     deep: dict[str, object] = {}
     for _ in range(100):
         deep = {"d": deep}
     fields = {"id": 2**63 + 1, "small": 5e-324, "big": 1.7976931348623157e308, "none": None, "$": True, "deep": deep}
 
-    await go_on(log, created, Outside(event_type="numbers", fields=fields))
+    await append_events(log, created, Outside(event_type="numbers", fields=fields))
 
-    (read,) = await whole(log, created.session_id, after=1)
+    (read,) = await read_all(log, created.session_id, after=1)
     assert read.events[0].data == Outside(event_type="numbers", fields=fields)
     assert read.events[0].timestamp == THEN

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared.domain.documents import IdempotencyRecord
 from shared.domain.listing import SessionFilter
+from shared.domain.stored_documents import IdempotencyRecord
 from shared.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
@@ -40,21 +40,21 @@ async def test_one_of_many_concurrent_claims_wins(log: SessionLog, elsewhere: Se
         *((log if number % 2 else elsewhere).claim(record) for number, record in enumerate(records))
     )
 
-    (kept,) = [record for record, answer in zip(records, answers, strict=True) if answer is None]
-    assert all(answer == kept for answer in answers if answer is not None)
+    (first,) = [record for record, answer in zip(records, answers, strict=True) if answer is None]
+    assert all(answer == first for answer in answers if answer is not None)
 
 
 async def test_only_the_stored_record_is_released(log: SessionLog, elsewhere: SessionLog) -> None:
-    kept, other = _record(), _record("ses_2")
-    await log.claim(kept)
+    record, other = _record(), _record("ses_2")
+    await log.claim(record)
 
-    await elsewhere.release(_record("ses_2", kept.id))
+    await elsewhere.release(_record("ses_2", record.id))
     await elsewhere.release(other)
-    assert await log.claim(kept) == kept
+    assert await log.claim(record) == record
 
-    await log.release(kept)
-    await log.release(kept)
-    assert await elsewhere.claim(_record("ses_2", kept.id)) is None
+    await log.release(record)
+    await log.release(record)
+    assert await elsewhere.claim(_record("ses_2", record.id)) is None
 
 
 @pytest.mark.needs("expiry")

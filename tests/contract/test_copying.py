@@ -10,7 +10,7 @@ from shared.domain.ids import SessionId, new_session_id, new_writer_id
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.factories import RUN, THEN, begin, delta, go_on
+from tests.contract.factories import RUN, THEN, append_events, create_session, delta
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ LATE = THEN + timedelta(hours=26)
 async def _create_fork(log: SessionLog) -> SessionState:
     forked_from = ForkedFrom(session_id=SessionId("ses_source"), sequence=3)
     data = SessionCreated(thread_id="thread", owner=new_writer_id(), forked_from=forked_from)
-    return await begin(log, new_session_id(THEN), **data.model_dump(exclude={"type"}))
+    return await create_session(log, new_session_id(THEN), **data.model_dump(exclude={"type"}))
 
 
 async def _listed(log: SessionLog, state: SessionState) -> list[SessionId]:
@@ -35,10 +35,10 @@ async def _due(log: SessionLog, state: SessionState, after: timedelta) -> bool:
 async def test_a_fork_is_listed_once_its_copy_is_complete(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await _create_fork(log)
     assert await elsewhere.state(state.session_id) == state
-    state = await go_on(log, state, delta())
+    state = await append_events(log, state, delta())
     assert (await _listed(elsewhere, state), state.is_complete) == ([], False)
 
-    state = await go_on(log, state, RUN)
+    state = await append_events(log, state, RUN)
 
     assert (await _listed(elsewhere, state), state.is_complete) == ([state.session_id], True)
     assert await elsewhere.state(state.session_id) == state
@@ -53,10 +53,10 @@ async def test_a_fork_that_stays_incomplete_is_due_for_repair_after_a_day(log: S
 
 async def test_a_fork_that_was_deleted_refuses_appends_and_is_never_listed(log: SessionLog) -> None:
     state = await _create_fork(log)
-    ended = await go_on(log, state, SessionDeleted(), at=LATE)
+    ended = await append_events(log, state, SessionDeleted(), at=LATE)
 
     with pytest.raises(SequenceTakenError):
-        await go_on(log, state, delta())
+        await append_events(log, state, delta())
 
     assert (await _listed(log, state), ended.is_complete) == ([], False)
     await log.clear(state.session_id)

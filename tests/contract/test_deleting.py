@@ -2,23 +2,23 @@
 
 import pytest
 
-from shared.domain.documents import IdempotencyRecord, Lease, Message
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import SessionDeleted, UserMessage
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import IdempotencyRecord, Lease, Message
 from shared.ports import SessionLog
-from tests.contract.factories import LATER, RUN, begin, delta, go_on, message, places, whole
+from tests.contract.factories import LATER, RUN, append_events, create_session, delta, message, read_all, sequences
 
 pytestmark = pytest.mark.anyio
 
 
 async def _delete_session(log: SessionLog) -> tuple[SessionState, SessionState]:
     """A session that was deleted during a turn: the state that its writer knows, and its mark."""
-    state = await begin(log)
-    state = await go_on(
+    state = await create_session(log)
+    state = await append_events(
         log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2), message(state, 2, 3)]
     )
-    return state, await go_on(log, state, SessionDeleted())
+    return state, await append_events(log, state, SessionDeleted())
 
 
 async def test_a_deleted_session_stays_as_a_mark(log: SessionLog) -> None:
@@ -32,19 +32,19 @@ async def test_a_writer_that_was_suspended_during_the_deletion_is_refused(log: S
     before, mark = await _delete_session(log)
 
     with pytest.raises(SequenceTakenError):
-        await go_on(log, before, delta("late"))
+        await append_events(log, before, delta("late"))
     with pytest.raises(SequenceTakenError):
-        await go_on(log, before, UserMessage(content="late"), RUN)
+        await append_events(log, before, UserMessage(content="late"), RUN)
 
     assert await log.state(mark.session_id) == mark
-    assert places(await whole(log, mark.session_id)) == [1, 2, 3, 4]
+    assert sequences(await read_all(log, mark.session_id)) == [1, 2, 3, 4]
 
 
 async def test_the_id_of_a_deleted_session_cannot_be_used_again(log: SessionLog) -> None:
     _, mark = await _delete_session(log)
 
     with pytest.raises(SequenceTakenError):
-        await begin(log, mark.session_id)
+        await create_session(log, mark.session_id)
 
 
 async def test_clearing_leaves_only_the_mark(log: SessionLog) -> None:
@@ -54,7 +54,7 @@ async def test_clearing_leaves_only_the_mark(log: SessionLog) -> None:
 
     await log.clear(mark.session_id)
 
-    assert await whole(log, mark.session_id) == []
+    assert await read_all(log, mark.session_id) == []
     assert await log.find(Message, mark.session_id, limit=10) == []
     assert await log.get(Message, mark.session_id, message(before, 1, 2).id) is None
     assert await log.get(Lease, mark.session_id, "lease") is None
@@ -72,25 +72,25 @@ async def test_a_cleared_session_is_no_longer_due_for_repair(log: SessionLog) ->
 
 
 async def test_clearing_may_be_repeated_and_changes_no_other_session(log: SessionLog, elsewhere: SessionLog) -> None:
-    neighbour = await begin(log)
+    neighbour = await create_session(log)
     _, mark = await _delete_session(log)
 
     await log.clear(mark.session_id)
     await elsewhere.clear(mark.session_id)
 
     assert await log.state(mark.session_id) == mark
-    assert places(await whole(log, neighbour.session_id)) == [1]
+    assert sequences(await read_all(log, neighbour.session_id)) == [1]
 
 
 async def test_a_long_log_is_cleared(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     for _ in range(250):
-        state = await go_on(log, state, delta())
-    mark = await go_on(log, state, SessionDeleted())
+        state = await append_events(log, state, delta())
+    mark = await append_events(log, state, SessionDeleted())
 
     await log.clear(mark.session_id)
 
-    assert await whole(log, mark.session_id) == []
+    assert await read_all(log, mark.session_id) == []
     assert mark not in await log.due_for_repair(LATER, 1000)
 
 
@@ -100,8 +100,8 @@ async def test_a_writer_that_slept_through_the_clearing_is_refused(log: SessionL
     await log.clear(mark.session_id)
 
     with pytest.raises(SequenceTakenError):
-        await go_on(log, before, delta("late"))
+        await append_events(log, before, delta("late"))
     with pytest.raises(SequenceTakenError):
-        await begin(log, mark.session_id)
+        await create_session(log, mark.session_id)
 
-    assert await whole(log, mark.session_id) == []
+    assert await read_all(log, mark.session_id) == []

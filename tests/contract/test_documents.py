@@ -6,13 +6,21 @@ from typing import Any
 import anyio
 import pytest
 
-from shared.domain.documents import IdempotencyRecord, Lease, Message, ModelResponse, Producer, Receipt, ToolResult
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import MessageComplete
 from shared.domain.ids import new_writer_id
+from shared.domain.stored_documents import (
+    IdempotencyRecord,
+    Lease,
+    Message,
+    ModelResponse,
+    Producer,
+    Receipt,
+    ToolResult,
+)
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog
-from tests.contract.factories import MESSAGE, begin, delta, go_on, message, session_id
+from tests.contract.factories import MESSAGE, append_events, create_session, delta, message, session_id
 
 pytestmark = pytest.mark.anyio
 
@@ -38,13 +46,13 @@ async def test_a_document_is_found_by_its_kind_and_id(log: SessionLog) -> None:
 
 
 async def test_a_producer_is_written_only_with_its_chunk(log: SessionLog) -> None:
-    state = await begin(log)
-    receipt = Receipt(first=2, count=1, body_hash="hash")
+    state = await create_session(log)
+    receipt = Receipt(first_sequence=2, count=1, body_hash="hash")
     producer = Producer(id="p", epoch=1, seq=0, receipts=(receipt,))
-    await go_on(log, state, delta(), documents=[producer])
+    await append_events(log, state, delta(), documents=[producer])
 
     with pytest.raises(SequenceTakenError):
-        await go_on(log, state, delta(), documents=[producer.model_copy(update={"seq": 1})])
+        await append_events(log, state, delta(), documents=[producer.model_copy(update={"seq": 1})])
 
     assert await log.get(Producer, state.session_id, "p") == producer
 
@@ -61,7 +69,7 @@ async def test_a_document_that_is_put_again_is_replaced(log: SessionLog) -> None
 
 
 async def test_documents_of_a_kind_are_found_in_order(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     messages = [message(state, number, sequence=number * 10) for number in range(1, 12)]
     for each in reversed(messages):
         await log.put(state.session_id, each)
@@ -98,7 +106,7 @@ async def test_documents_with_one_sequence_are_ordered_by_their_ids(log: Session
 
 
 async def test_a_document_is_listed_at_its_newest_sequence(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     await log.put(state.session_id, message(state, 1, sequence=2))
     await log.put(state.session_id, message(state, 2, sequence=3))
 
@@ -108,10 +116,10 @@ async def test_a_document_is_listed_at_its_newest_sequence(log: SessionLog) -> N
 
 
 async def test_a_large_response_is_written_with_its_chunk(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     response = ModelResponse(id="large", sequence=2, message_id=MESSAGE, step=1, body={"text": "ü" * 400_000})
 
-    await go_on(log, state, MessageComplete(step=1, attempt=1, text="", overflow="large"), documents=[response])
+    await append_events(log, state, MessageComplete(step=1, attempt=1, text="", overflow="large"), documents=[response])
 
     assert await log.get(ModelResponse, state.session_id, "large") == response
 
@@ -130,15 +138,15 @@ async def test_a_document_expires(log: SessionLog) -> None:
 
 
 async def test_a_writer_that_never_wrote_has_no_silence(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
 
     assert await log.silence(state.session_id, new_writer_id()) is None
 
 
 async def test_an_append_or_a_lease_ends_the_silence_of_a_writer(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     appending, leasing = new_writer_id(), new_writer_id()
-    await go_on(log, state, delta(), writer=appending)
+    await append_events(log, state, delta(), writer=appending)
     await log.put(state.session_id, Lease(id=leasing))
 
     for writer in (appending, leasing):
@@ -148,9 +156,9 @@ async def test_an_append_or_a_lease_ends_the_silence_of_a_writer(log: SessionLog
 
 
 async def test_silence_grows_until_the_writer_writes_again(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     writer = new_writer_id()
-    await go_on(log, state, delta(), writer=writer)
+    await append_events(log, state, delta(), writer=writer)
 
     with anyio.fail_after(30):
         while (grown := await log.silence(state.session_id, writer)) is None or grown < timedelta(seconds=1):  # noqa: ASYNC110 - only the store knows

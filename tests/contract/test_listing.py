@@ -20,7 +20,7 @@ from shared.domain.ids import SessionId
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.factories import LATER, RUN, THEN, begin, go_on, session_id
+from tests.contract.factories import LATER, RUN, THEN, append_events, create_session, session_id
 
 pytestmark = pytest.mark.anyio
 
@@ -37,8 +37,8 @@ def owner() -> str:
 
 
 async def test_sessions_are_listed_newest_first(log: SessionLog, owner: str) -> None:
-    created = [await begin(log, owner=owner, at=THEN + timedelta(seconds=second)) for second in (2, 0, 3, 1)]
-    await begin(log, owner="another")
+    created = [await create_session(log, owner=owner, at=THEN + timedelta(seconds=second)) for second in (2, 0, 3, 1)]
+    await create_session(log, owner="another")
 
     listed = await log.sessions(SessionFilter(owner=owner), before=None, limit=10)
 
@@ -46,10 +46,12 @@ async def test_sessions_are_listed_newest_first(log: SessionLog, owner: str) -> 
 
 
 async def test_every_filter_narrows_the_list(log: SessionLog, owner: str) -> None:
-    await begin(log, owner=owner)
-    wanted = await begin(log, owner=owner, project_id="project", agent_name="agent", metadata={"a": "b", "q\"'$": "é"})
-    wanted = await go_on(log, wanted, UserMessage(content="Hello"), RUN)
-    wanted = await go_on(log, wanted, END, SessionUpdated(changes={"archived": True}))
+    await create_session(log, owner=owner)
+    wanted = await create_session(
+        log, owner=owner, project_id="project", agent_name="agent", metadata={"a": "b", "q\"'$": "é"}
+    )
+    wanted = await append_events(log, wanted, UserMessage(content="Hello"), RUN)
+    wanted = await append_events(log, wanted, END, SessionUpdated(changes={"archived": True}))
 
     for narrowed in (
         SessionFilter(owner=owner, project_id="project"),
@@ -64,7 +66,9 @@ async def test_every_filter_narrows_the_list(log: SessionLog, owner: str) -> Non
 
 
 async def test_a_filter_that_nothing_matches_lists_nothing(log: SessionLog, owner: str) -> None:
-    await begin(log, owner=owner, project_id="project", metadata={"number": 1, "true": True, "a": "b", "null": None})
+    await create_session(
+        log, owner=owner, project_id="project", metadata={"number": 1, "true": True, "a": "b", "null": None}
+    )
 
     for narrowed in (
         SessionFilter(owner=f"{owner}x"),
@@ -82,7 +86,10 @@ async def test_a_filter_that_nothing_matches_lists_nothing(log: SessionLog, owne
 
 
 async def test_a_list_can_be_of_all_owners(log: SessionLog, owner: str) -> None:
-    one, other = await begin(log, owner=owner, project_id=owner), await begin(log, owner="another", project_id=owner)
+    one, other = (
+        await create_session(log, owner=owner, project_id=owner),
+        await create_session(log, owner="another", project_id=owner),
+    )
 
     listed = await log.sessions(SessionFilter(project_id=owner), before=None, limit=10)
 
@@ -93,7 +100,7 @@ async def test_a_list_can_be_of_all_owners(log: SessionLog, owner: str) -> None:
 async def test_pages_hold_each_session_once_even_if_all_were_created_at_once(
     log: SessionLog, owner: str, *, of_one_owner: bool
 ) -> None:
-    created = [await begin(log, owner=owner, project_id=owner) for _ in range(7)]
+    created = [await create_session(log, owner=owner, project_id=owner) for _ in range(7)]
     wanted = SessionFilter(owner=owner) if of_one_owner else SessionFilter(project_id=owner)
 
     pages: list[Sequence[SessionState]] = []
@@ -108,17 +115,17 @@ async def test_pages_hold_each_session_once_even_if_all_were_created_at_once(
 
 async def test_sessions_created_within_a_second_are_in_order(log: SessionLog, owner: str) -> None:
     moments = [timedelta(0), timedelta(microseconds=1), timedelta(milliseconds=500), timedelta(seconds=1)]
-    created = [await begin(log, owner=owner, at=THEN + moment) for moment in moments]
+    created = [await create_session(log, owner=owner, at=THEN + moment) for moment in moments]
 
     assert ids(await log.sessions(SessionFilter(owner=owner), before=None, limit=9)) == ids(created[::-1])
 
 
 async def test_a_deleted_session_is_not_listed(log: SessionLog, owner: str) -> None:
-    kept, deleted = await begin(log, owner=owner), await begin(log, owner=owner)
+    live, deleted = await create_session(log, owner=owner), await create_session(log, owner=owner)
 
-    await go_on(log, deleted, SessionDeleted())
+    await append_events(log, deleted, SessionDeleted())
 
-    assert await log.sessions(SessionFilter(owner=owner), before=None, limit=10) == [kept]
+    assert await log.sessions(SessionFilter(owner=owner), before=None, limit=10) == [live]
 
 
 async def _due(log: SessionLog, *among: SessionId) -> list[str]:
@@ -126,39 +133,39 @@ async def _due(log: SessionLog, *among: SessionId) -> list[str]:
 
 
 async def test_a_session_is_due_for_repair_while_a_turn_is_active(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     assert await _due(log, state.session_id) == []
 
-    state = await go_on(log, state, UserMessage(content="Hello"), RUN)
+    state = await append_events(log, state, UserMessage(content="Hello"), RUN)
     assert await _due(log, state.session_id) == [state.session_id]
     assert state in await log.due_for_repair(LATER, 1000)
 
-    state = await go_on(log, state, END)
+    state = await append_events(log, state, END)
     assert await _due(log, state.session_id) == []
 
 
 async def test_a_session_is_due_while_messages_wait_and_once_it_is_deleted(log: SessionLog) -> None:
-    queued, deleted = await begin(log), await begin(log)
+    queued, deleted = await create_session(log), await create_session(log)
 
-    await go_on(log, queued, MessageQueued(content="later"))
-    await go_on(log, deleted, SessionDeleted())
+    await append_events(log, queued, MessageQueued(content="later"))
+    await append_events(log, deleted, SessionDeleted())
 
     assert sorted(await _due(log, queued.session_id, deleted.session_id)) == sorted(ids([queued, deleted]))
 
 
 async def test_the_session_that_is_due_for_longest_comes_first(log: SessionLog) -> None:
-    states = [await begin(log, session_id()) for _ in range(3)]
+    states = [await create_session(log, session_id()) for _ in range(3)]
     for late, state in zip((2, 0, 1), states, strict=True):
-        await go_on(log, state, UserMessage(content="Hello"), RUN, at=THEN + timedelta(minutes=late))
+        await append_events(log, state, UserMessage(content="Hello"), RUN, at=THEN + timedelta(minutes=late))
 
     assert await _due(log, *(state.session_id for state in states)) == ids([states[1], states[2], states[0]])
 
 
 async def test_a_parked_turn_is_due_when_its_action_expires(log: SessionLog) -> None:
     expires_at = THEN + timedelta(days=7)
-    state = await go_on(log, await begin(log), UserMessage(content="Hello"), RUN)
+    state = await append_events(log, await create_session(log), UserMessage(content="Hello"), RUN)
     asked = ToolCallActionRequired(id="a", kind="approval", name="t", arguments="{}", expires_at=expires_at)
-    state = await go_on(log, state, asked)
+    state = await append_events(log, state, asked)
 
     async def is_due(at: datetime) -> bool:
         return state.session_id in ids(await log.due_for_repair(at, 1000))
@@ -167,7 +174,7 @@ async def test_a_parked_turn_is_due_when_its_action_expires(log: SessionLog) -> 
     assert await is_due(expires_at)
 
     moment = THEN + timedelta(minutes=1)
-    await go_on(log, state, ToolCallAction(id="a", decision="approve", by="me"), at=moment)
+    await append_events(log, state, ToolCallAction(id="a", decision="approve", by="me"), at=moment)
     assert not await is_due(moment - timedelta(milliseconds=1))
     assert await is_due(moment)
 
@@ -178,29 +185,31 @@ async def test_parked_turns_do_not_displace_others_that_are_due(log: SessionLog)
     )
     early = THEN - timedelta(days=400)  # before all others in this store
     for _ in range(3):
-        state = await go_on(log, await begin(log, at=early), UserMessage(content="Hello"), RUN, at=early)
-        await go_on(log, state, asked, at=early)
-    running = await go_on(log, await begin(log, at=early), UserMessage(content="Hello"), RUN, at=early)
+        state = await append_events(
+            log, await create_session(log, at=early), UserMessage(content="Hello"), RUN, at=early
+        )
+        await append_events(log, state, asked, at=early)
+    running = await append_events(log, await create_session(log, at=early), UserMessage(content="Hello"), RUN, at=early)
 
     assert ids(await log.due_for_repair(THEN, 1)) == [running.session_id]
-    await go_on(log, running, END, at=early)
+    await append_events(log, running, END, at=early)
 
 
 async def test_lists_keep_their_limit(log: SessionLog, owner: str) -> None:
     for _ in range(3):
-        await go_on(log, await begin(log, owner=owner), UserMessage(content="Hello"), RUN)
+        await append_events(log, await create_session(log, owner=owner), UserMessage(content="Hello"), RUN)
 
     assert len(await log.due_for_repair(LATER, 2)) == 2
     assert len(await log.sessions(SessionFilter(owner=owner), before=None, limit=2)) == 2
 
 
 async def test_marks_of_deleted_sessions_are_listed_only_on_request(log: SessionLog, owner: str) -> None:
-    kept = await begin(log, owner=owner, project_id="p")
-    gone = await begin(log, owner=owner, project_id="p", at=THEN + timedelta(seconds=1))
-    mark = await go_on(log, gone, SessionDeleted())
+    live = await create_session(log, owner=owner, project_id="p")
+    gone = await create_session(log, owner=owner, project_id="p", at=THEN + timedelta(seconds=1))
+    mark = await append_events(log, gone, SessionDeleted())
     await log.clear(gone.session_id)
 
     wanted = SessionFilter(owner=owner, project_id="p")
-    assert await log.sessions(wanted, before=None, limit=10) == [kept]
-    assert await log.sessions(replace(wanted, with_deleted=True), before=None, limit=10) == [mark, kept]
+    assert await log.sessions(wanted, before=None, limit=10) == [live]
+    assert await log.sessions(replace(wanted, with_deleted=True), before=None, limit=10) == [mark, live]
     assert [state.session_id for state in await log.sessions(SessionFilter(with_deleted=True), before=None, limit=2)]

@@ -10,7 +10,7 @@ from shared.domain.events import MessageComplete, RunComplete, ToolCallComplete,
 from shared.ports import SessionLog
 from shared.services.memory import Memories
 from shared.wiring import SystemClock
-from tests.contract.factories import RUN, begin, delta, go_on, session_id
+from tests.contract.factories import RUN, append_events, create_session, delta, session_id
 
 pytestmark = pytest.mark.anyio
 
@@ -62,15 +62,15 @@ async def test_concurrent_adds_and_pops_lose_and_repeat_nothing(memories: Memori
 
 
 async def test_turns_that_have_ended_are_items_in_the_order_of_the_log(log: SessionLog, memories: Memories) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     session = state.session_id
     call = ToolCallComplete(
         id="c", step=1, name="add", arguments="{}", status="completed", response={"sum": 3}, duration_ms=1
     )
     data = [UserMessage(content="Hello"), RUN, delta(), MessageComplete(step=1, attempt=1, text="word"), call]
-    state = await go_on(log, state, *data)
+    state = await append_events(log, state, *data)
     assert await memories.items(OWNER, session) == []
-    state = await go_on(log, state, END)
+    state = await append_events(log, state, END)
     await memories.add(OWNER, session, ITEMS, TRACE)
 
     assert await memories.items(OWNER, session) == [

@@ -13,7 +13,7 @@ from shared.domain.fold import fold, needs_checkpoint
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.factories import begin, delta, places, settle, texts, whole
+from tests.contract.factories import append_at_end, create_session, delta, read_all, sequences, texts
 from tests.contract.strategies import EVENT_TYPES, GENERATED, logs, upto
 
 # All examples of a test use one log, each with its own session.
@@ -59,7 +59,7 @@ async def test_a_log_and_its_state_come_back_as_they_were_appended(log: SessionL
     chunks = _in_new_session(chunks)
     state = await _append_all(log, chunks)
 
-    assert await whole(log, state.session_id) == chunks
+    assert await read_all(log, state.session_id) == chunks
     assert await log.state(state.session_id) == state
 
 
@@ -75,7 +75,7 @@ async def test_pages_from_any_cursor_lose_and_repeat_nothing(
     read: list[int] = []
     after = start
     while page := await log.read(chunks[0].session_id, after, limits[len(read) % len(limits)]):
-        read += [sequence for sequence in places(page) if sequence > after]
+        read += [sequence for sequence in sequences(page) if sequence > after]
         after = page[-1].last
 
     assert read == list(range(start + 1, chunks[-1].last + 1))
@@ -85,16 +85,16 @@ async def test_pages_from_any_cursor_lose_and_repeat_nothing(
 @on_a_store
 @given(words=st.lists(st.integers(0, 2), min_size=1, max_size=10))
 async def test_interleaved_writers_leave_no_gap(log: SessionLog, words: Sequence[int]) -> None:
-    state = await begin(log)
+    state = await create_session(log)
 
     async def write(writer: int) -> None:
         for number in range(words.count(writer)):
-            await settle(log, state.session_id, delta(f"{writer}.{number}"))
+            await append_at_end(log, state.session_id, delta(f"{writer}.{number}"))
 
     await asyncio.gather(*(write(writer) for writer in range(3)))
 
-    chunks = await whole(log, state.session_id)
-    assert places(chunks) == list(range(1, len(words) + 2))
+    chunks = await read_all(log, state.session_id)
+    assert sequences(chunks) == list(range(1, len(words) + 2))
     for writer in range(3):
         own = [text for text in texts(chunks) if text.startswith(f"{writer}.")]
         assert own == [f"{writer}.{number}" for number in range(words.count(writer))]

@@ -6,18 +6,18 @@ import pytest
 
 from shared.domain.events import MessageStart, Outside, SessionUpdated, UserMessage
 from shared.ports import SessionLog
-from tests.contract.factories import RUN, begin, delta, go_on, places, whole
+from tests.contract.factories import RUN, append_events, create_session, delta, read_all, sequences
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_every_cursor_finds_later_events_even_within_a_chunk(log: SessionLog) -> None:
-    state = await begin(log)
-    state = await go_on(log, state, delta("2"), delta("3"), delta("4"))
-    state = await go_on(log, state, delta("5"))
-    state = await go_on(log, state, delta("6"), delta("7"))
+    state = await create_session(log)
+    state = await append_events(log, state, delta("2"), delta("3"), delta("4"))
+    state = await append_events(log, state, delta("5"))
+    state = await append_events(log, state, delta("6"), delta("7"))
 
-    read = {after: places(await whole(log, state.session_id, after)) for after in range(9)}
+    read = {after: sequences(await read_all(log, state.session_id, after)) for after in range(9)}
 
     assert read == {
         0: [1, 2, 3, 4, 5, 6, 7],
@@ -33,29 +33,29 @@ async def test_every_cursor_finds_later_events_even_within_a_chunk(log: SessionL
 
 
 async def test_a_limit_counts_chunks_from_the_cursor(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     for _ in range(5):
-        state = await go_on(log, state, delta(), delta())
+        state = await append_events(log, state, delta(), delta())
 
-    assert places(await log.read(state.session_id, 0, 2)) == [1, 2, 3]
-    assert places(await log.read(state.session_id, 4, 2)) == [4, 5, 6, 7]
+    assert sequences(await log.read(state.session_id, 0, 2)) == [1, 2, 3]
+    assert sequences(await log.read(state.session_id, 4, 2)) == [4, 5, 6, 7]
 
 
 async def test_more_chunks_than_fit_in_one_response_come_in_order(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     for number in range(1, 131):
-        state = await go_on(log, state, delta(str(number)))
+        state = await append_events(log, state, delta(str(number)))
 
-    assert places(await whole(log, state.session_id)) == list(range(1, 132))
+    assert sequences(await read_all(log, state.session_id)) == list(range(1, 132))
 
 
 async def test_a_window_is_read_from_either_end(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     for _ in range(4):
-        state = await go_on(log, state, delta(), delta())
+        state = await append_events(log, state, delta(), delta())
 
     async def read(after: int, before: int | None, limit: int, *, newest: bool) -> list[int]:
-        return places(await log.read(state.session_id, after, limit, before=before, newest=newest))
+        return sequences(await log.read(state.session_id, after, limit, before=before, newest=newest))
 
     assert await read(0, None, 2, newest=True) == [6, 7, 8, 9]
     assert await read(0, 9, 2, newest=True) == [6, 7, 8, 9]
@@ -70,12 +70,12 @@ async def test_a_window_is_read_from_either_end(log: SessionLog) -> None:
 
 
 async def test_chunks_of_deltas_alone_can_be_skipped(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     for number in range(1, 4):
-        state = await go_on(log, state, MessageStart(step=1, attempt=number))
+        state = await append_events(log, state, MessageStart(step=1, attempt=number))
         for _ in range(5):
-            state = await go_on(log, state, delta(), delta())
-        state = await go_on(log, state, delta(), Outside(event_type="x"))
+            state = await append_events(log, state, delta(), delta())
+        state = await append_events(log, state, delta(), Outside(event_type="x"))
 
     async def found(after: int, limit: int, **window: Any) -> list[int]:
         return [chunk.first for chunk in await log.read(state.session_id, after, limit, skip_deltas=True, **window)]
@@ -90,10 +90,10 @@ async def test_chunks_of_deltas_alone_can_be_skipped(log: SessionLog) -> None:
 
 
 async def test_the_newest_chunks_with_an_event_of_a_type_are_found(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     for number in range(4):
-        state = await go_on(log, state, delta(), MessageStart(step=1, attempt=number + 1))
-        state = await go_on(log, state, delta(), delta(), Outside(event_type="message", fields={}))
+        state = await append_events(log, state, delta(), MessageStart(step=1, attempt=number + 1))
+        state = await append_events(log, state, delta(), delta(), Outside(event_type="message", fields={}))
 
     async def found(event_type: str, limit: int) -> list[int]:
         return [chunk.last for chunk in await log.newest_of_type(state.session_id, event_type, limit)]
@@ -106,11 +106,11 @@ async def test_the_newest_chunks_with_an_event_of_a_type_are_found(log: SessionL
 
 
 async def test_a_checkpoint_is_folded_with_the_later_chunks(log: SessionLog) -> None:
-    state = await begin(log)
-    state = await go_on(log, state, UserMessage(content="Hello"), RUN)
+    state = await create_session(log)
+    state = await append_events(log, state, UserMessage(content="Hello"), RUN)
     for number in range(1, 4):
-        state = await go_on(log, state, MessageStart(step=1, attempt=number))
-        state = await go_on(log, state, delta(), delta())
+        state = await append_events(log, state, MessageStart(step=1, attempt=number))
+        state = await append_events(log, state, delta(), delta())
 
     assert await log.state(state.session_id) == state
     assert state.active_turn is not None
@@ -119,21 +119,21 @@ async def test_a_checkpoint_is_folded_with_the_later_chunks(log: SessionLog) -> 
 
 
 async def test_a_log_holds_nothing_of_another_session(log: SessionLog) -> None:
-    one, other = await begin(log), await begin(log)
-    await go_on(log, one, delta("one"))
-    await go_on(log, other, SessionUpdated(changes={"session_name": "other"}))
+    one, other = await create_session(log), await create_session(log)
+    await append_events(log, one, delta("one"))
+    await append_events(log, other, SessionUpdated(changes={"session_name": "other"}))
 
-    assert {each.session_id for each in await whole(log, one.session_id)} == {one.session_id}
+    assert {each.session_id for each in await read_all(log, one.session_id)} == {one.session_id}
     assert await log.state(one.session_id) != await log.state(other.session_id)
 
 
 async def test_another_process_reads_what_was_appended(log: SessionLog, elsewhere: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
 
-    state = await go_on(elsewhere, state, SessionUpdated(changes={"session_name": "from elsewhere"}))
+    state = await append_events(elsewhere, state, SessionUpdated(changes={"session_name": "from elsewhere"}))
 
     assert await log.state(state.session_id) == state
-    assert places(await whole(log, state.session_id)) == [1, 2]
+    assert sequences(await read_all(log, state.session_id)) == [1, 2]
 
 
 async def test_a_store_that_answers_passes_its_check(log: SessionLog) -> None:

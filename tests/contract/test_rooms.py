@@ -12,8 +12,8 @@ from shared.domain.events import EventData, Outside, SessionDeleted, SessionUpda
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.ports import RoomFeed, SessionLog
 from shared.services.rooms import Rooms
-from tests.contract.factories import RUN, begin, delta, go_on
-from tests.contract.stores import Store
+from tests.contract.factories import RUN, append_events, create_session, delta
+from tests.contract.stores import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -36,10 +36,10 @@ def _types(entries: Sequence[RoomEntry]) -> list[list[str]]:
 
 
 async def test_a_room_holds_everything_except_deltas(log: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log)
-    state = await go_on(log, state, UserMessage(content="Hello"), RUN)
-    state = await go_on(log, state, delta())
-    state = await go_on(log, state, delta(), USAGE, delta())
+    state = await create_session(log)
+    state = await append_events(log, state, UserMessage(content="Hello"), RUN)
+    state = await append_events(log, state, delta())
+    state = await append_events(log, state, delta(), USAGE, delta())
 
     entries = await _entries(feed)
 
@@ -49,9 +49,9 @@ async def test_a_room_holds_everything_except_deltas(log: SessionLog, feed: Room
 
 @pytest.mark.parametrize("event", [NOTE, UserMessage(content="Hello"), Status(status="stalled")])
 async def test_an_entry_holds_the_session_where_it_changed(log: SessionLog, feed: RoomFeed, event: EventData) -> None:
-    state = await begin(log)
-    state = await go_on(log, state, PROGRESS)
-    state = await go_on(log, state, event)
+    state = await create_session(log)
+    state = await append_events(log, state, PROGRESS)
+    state = await append_events(log, state, event)
 
     entries = await _entries(feed)
 
@@ -64,10 +64,10 @@ async def test_an_entry_holds_the_session_where_it_changed(log: SessionLog, feed
 
 
 async def test_a_projects_room_holds_only_its_owners_sessions_of_this_project(log: SessionLog, feed: RoomFeed) -> None:
-    mine = await begin(log, project_id="project")
-    loose = await begin(log)
-    elsewhere = await begin(log, project_id="other")
-    theirs = await begin(log, project_id="project", owner="another")
+    mine = await create_session(log, project_id="project")
+    loose = await create_session(log)
+    elsewhere = await create_session(log, project_id="other")
+    theirs = await create_session(log, project_id="project", owner="another")
 
     rooms = (ROOM, PROJECT, Room("another", "project"))
     sessions = [{entry.session_id for entry in await _entries(feed, room)} for room in rooms]
@@ -80,9 +80,9 @@ async def test_a_projects_room_holds_only_its_owners_sessions_of_this_project(lo
 
 
 async def test_a_reader_resumes_before_or_after_any_entry(log: SessionLog, feed: RoomFeed) -> None:
-    states = [await begin(log, project_id="project" if number % 2 else None) for number in range(4)]
+    states = [await create_session(log, project_id="project" if number % 2 else None) for number in range(4)]
     for state in states:
-        await go_on(log, state, USAGE)
+        await append_events(log, state, USAGE)
 
     for room in (ROOM, PROJECT):
         entries = await _entries(feed, room)
@@ -95,36 +95,36 @@ async def test_a_reader_resumes_before_or_after_any_entry(log: SessionLog, feed:
 
 
 async def test_after_the_newest_cursor_only_later_entries_follow(log: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     now = await feed.newest_cursor(ROOM)
     assert await _entries(feed, ROOM, now) == []
 
-    await go_on(log, state, PROGRESS)
+    await append_events(log, state, PROGRESS)
 
     assert _types(await _entries(feed, ROOM, now)) == [["progress"]]
 
 
 async def test_a_chunk_that_is_refused_has_no_entry(log: SessionLog, feed: RoomFeed) -> None:
-    before = await begin(log)
-    await go_on(log, before, PROGRESS)
+    before = await create_session(log)
+    await append_events(log, before, PROGRESS)
 
     with suppress(SequenceTakenError):
-        await go_on(log, before, NOTE)
+        await append_events(log, before, NOTE)
 
     assert _types(await _entries(feed)) == [["session.created"], ["progress"]]
 
 
 async def test_of_a_deleted_session_only_the_deletion_is_shown(log: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log)
-    state = await go_on(log, state, UserMessage(content="Hello"), RUN)
-    await go_on(log, state, SessionDeleted())
+    state = await create_session(log)
+    state = await append_events(log, state, UserMessage(content="Hello"), RUN)
+    await append_events(log, state, SessionDeleted())
     deleted = await _entries(feed)
 
     await log.clear(state.session_id)
     cleared = await _entries(feed)
 
     for entries in (deleted, cleared):
-        assert [(entry.session_id, entry.deletes) for entry in entries if entry.events or entry.deletes] == [
+        assert [(entry.session_id, entry.is_deletion) for entry in entries if entry.events or entry.is_deletion] == [
             (state.session_id, True)
         ]
         assert all(entry.session is None for entry in entries)
@@ -132,7 +132,7 @@ async def test_of_a_deleted_session_only_the_deletion_is_shown(log: SessionLog, 
 
 
 async def test_a_cursor_beyond_the_end_is_replaced_by_the_newest_one(log: SessionLog, feed: RoomFeed) -> None:
-    await begin(log)
+    await create_session(log)
     now, rooms = await feed.newest_cursor(ROOM), Rooms(feed, log)
 
     assert await rooms.existing_cursor(ROOM, FIRST_CURSOR) == FIRST_CURSOR
@@ -142,12 +142,12 @@ async def test_a_cursor_beyond_the_end_is_replaced_by_the_newest_one(log: Sessio
 
 @pytest.mark.needs("a settable clock")
 async def test_entries_expire_after_seven_days(
-    database: Store, log: SessionLog, monkeypatch: pytest.MonkeyPatch
+    database: Database, log: SessionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("shared.stores.sqlite.rooms.time.time", lambda: EIGHT_DAYS_AGO)
-        state = await go_on(log, await begin(log), PROGRESS)
-    await go_on(log, state, PROGRESS)
+        state = await append_events(log, await create_session(log), PROGRESS)
+    await append_events(log, state, PROGRESS)
 
     reopened = database.open()
     left = await _entries(reopened.rooms)

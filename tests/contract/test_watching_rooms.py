@@ -13,7 +13,7 @@ from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import RoomFeed, SessionLog
 from shared.services.rooms import Rooms
-from tests.contract.factories import begin, go_on, settle
+from tests.contract.factories import append_at_end, append_events, create_session
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("time_limit")]
 
@@ -34,10 +34,10 @@ def _types(entries: Sequence[RoomEntry]) -> list[list[str]]:
 
 
 async def test_a_watcher_gets_what_is_appended_after_it_began_to_watch(log: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log, project_id="project")
+    state = await create_session(log, project_id="project")
     now = await feed.newest_cursor(ROOM)
     with feed.watch(ROOM) as one, feed.watch(ROOM) as another, feed.watch(PROJECT) as of_project:
-        state = await go_on(log, state, NOTE)
+        state = await append_events(log, state, NOTE)
         found, in_project = await one.wait(now, LONG), await of_project.wait(now, LONG)
 
         assert _types(found) == _types(in_project) == [["session.updated"]]
@@ -48,14 +48,14 @@ async def test_a_watcher_gets_what_is_appended_after_it_began_to_watch(log: Sess
 
 async def test_a_watcher_is_not_woken_by_another_room(log: SessionLog, feed: RoomFeed) -> None:
     with feed.watch(PROJECT) as tail:
-        await begin(log)
-        await begin(log, project_id="project", owner="another")
+        await create_session(log)
+        await create_session(log, project_id="project", owner="another")
 
         assert await tail.wait(FIRST_CURSOR, SHORT) == ()
 
 
 async def test_when_watchers_leave_the_others_are_still_woken(log: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     now = await feed.newest_cursor(ROOM)
     with feed.watch(ROOM) as first, feed.watch(ROOM) as second, feed.watch(ROOM) as third:
         leaving = [asyncio.create_task(tail.wait(now, LONG)) for tail in (first, second)]
@@ -63,17 +63,17 @@ async def test_when_watchers_leave_the_others_are_still_woken(log: SessionLog, f
         for each in leaving:
             await asyncio.wait([each], timeout=0.2)
             each.cancel()
-        await go_on(log, state, NOTE)
+        await append_events(log, state, NOTE)
 
         assert _types(await staying) == [["session.updated"]]
 
 
 async def test_a_watcher_misses_nothing_if_another_one_is_ahead_of_it(log: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     before = await feed.newest_cursor(ROOM)
     with feed.watch(ROOM) as behind, feed.watch(ROOM) as ahead:
         assert await feed.read(ROOM, before, 10) == []
-        await go_on(log, state, NOTE)
+        await append_events(log, state, NOTE)
         now = await feed.newest_cursor(ROOM)
         watching = asyncio.create_task(ahead.wait(now, LONG))
         await asyncio.wait([watching], timeout=0.2)
@@ -85,7 +85,7 @@ async def test_a_watcher_misses_nothing_if_another_one_is_ahead_of_it(log: Sessi
 
 
 async def test_fast_and_slow_watchers_see_everything_once(log: SessionLog, feed: RoomFeed) -> None:
-    states = [await begin(log) for _ in range(5)]
+    states = [await create_session(log) for _ in range(5)]
     now = await feed.newest_cursor(ROOM)
     async with asyncio.TaskGroup() as group:
         watching = [group.create_task(_watch(Rooms(feed, log), now, 100, pause=pause)) for pause in (0, 0, 1, 3, 20)]
@@ -99,36 +99,36 @@ async def test_fast_and_slow_watchers_see_everything_once(log: SessionLog, feed:
 
 
 async def test_an_appender_that_is_cancelled_leaves_no_hole(log: SessionLog, feed: RoomFeed) -> None:
-    states = [await begin(log) for _ in range(20)]
+    states = [await create_session(log) for _ in range(20)]
     now = await feed.newest_cursor(ROOM)
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(_watch(Rooms(feed, log), now, 40, timeout=timedelta(milliseconds=50)))
         for state in states:
-            appending = asyncio.create_task(settle(log, state.session_id, PROGRESS))
+            appending = asyncio.create_task(append_at_end(log, state.session_id, PROGRESS))
             await asyncio.sleep(0)
             appending.cancel()
             with suppress(asyncio.CancelledError):
                 await appending
         while len(await _cursors(feed, now)) < 40:
-            await settle(log, states[0].session_id, PROGRESS)
+            await append_at_end(log, states[0].session_id, PROGRESS)
 
     assert watching.result() == await _cursors(feed, now)
 
 
 async def test_what_another_process_appends_is_seen(log: SessionLog, elsewhere: SessionLog, feed: RoomFeed) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     now = await feed.newest_cursor(ROOM)
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(_watch(Rooms(feed, log), now, 9, timeout=timedelta(milliseconds=50)))
         for process in (log, elsewhere, elsewhere) * 3:
-            state = await go_on(process, state, PROGRESS)
+            state = await append_events(process, state, PROGRESS)
 
     assert watching.result() == await _cursors(feed, now)
 
 
 async def _go_on(log: SessionLog, state: SessionState, times: int) -> None:
     for _ in range(times):
-        state = await go_on(log, state, PROGRESS)
+        state = await append_events(log, state, PROGRESS)
 
 
 async def _watch(rooms: Rooms, after: int, many: int, *, pause: int = 0, timeout: timedelta = LONG) -> list[int]:

@@ -13,7 +13,7 @@ from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog, Tail
 from shared.services.stream import follow_events
-from tests.contract.factories import begin, chunk, delta, go_on, places
+from tests.contract.factories import append_events, chunk, create_session, delta, sequences
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("time_limit")]
 
@@ -41,51 +41,51 @@ async def _read(
 
 @pytest.mark.parametrize("eager", [True, False])
 async def test_a_reader_is_woken_by_an_append(log: SessionLog, *, eager: bool) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     with log.watch(state.session_id, eager=eager) as tail:
         waiting = asyncio.create_task(tail.wait(1, LONG))
         await asyncio.sleep(0)
 
-        await go_on(log, state, delta())
+        await append_events(log, state, delta())
 
         await waiting
-    assert places(await log.read(state.session_id, 1, 10)) == [2]
+    assert sequences(await log.read(state.session_id, 1, 10)) == [2]
 
 
 async def test_an_append_between_watching_and_waiting_is_not_missed(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     with log.watch(state.session_id) as tail:
         assert await log.read(state.session_id, 1, 10) == []
-        await go_on(log, state, SessionUpdated(changes={"session_name": "now"}))
+        await append_events(log, state, SessionUpdated(changes={"session_name": "now"}))
 
         await tail.wait(1, LONG)
 
-        assert places(await log.read(state.session_id, 1, 10)) == [2]
+        assert sequences(await log.read(state.session_id, 1, 10)) == [2]
 
 
 async def test_a_wait_ends_after_its_timeout(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     with log.watch(state.session_id) as tail:
         assert await tail.wait(1, SHORT) == ()
 
 
 async def test_cached_chunks_follow_the_cursor_without_a_gap(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     with log.watch(state.session_id) as tail:
         for _ in range(100):
-            state = await go_on(log, state, delta(), delta())
+            state = await append_events(log, state, delta(), delta())
 
         waited = {after: await tail.wait(after, LONG) for after in range(201)}
 
     for after, chunks in waited.items():
         if chunks:
             assert chunks[0].first <= after + 1 <= chunks[0].last
-            assert places(chunks) == list(range(chunks[0].first, 202))
+            assert sequences(chunks) == list(range(chunks[0].first, 202))
     assert waited[200]
 
 
 async def test_chunks_acknowledged_out_of_order_are_not_returned_with_a_hole(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     with log.watch(state.session_id) as tail:
         second = chunk(state.session_id, 1, delta())
         third = chunk(state.session_id, 2, delta())
@@ -94,24 +94,24 @@ async def test_chunks_acknowledged_out_of_order_are_not_returned_with_a_hole(log
 
         chunks = await tail.wait(1, LONG)
 
-        assert not chunks or places(chunks)[0] == 2
-        assert places(await log.read(state.session_id, 1, 10)) == [2, 3]
+        assert not chunks or sequences(chunks)[0] == 2
+        assert sequences(await log.read(state.session_id, 1, 10)) == [2, 3]
 
 
 async def test_a_chunk_of_another_process_in_between_is_not_skipped(log: SessionLog, elsewhere: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     with log.watch(state.session_id) as tail:
         for process in (log, elsewhere, log):
-            state = await go_on(process, state, delta())
+            state = await append_events(process, state, delta())
 
         chunks = await tail.wait(1, LONG)
 
-        assert places(chunks) in ([], [2], [2, 3, 4])
-        assert places(await log.read(state.session_id, 1, 10)) == [2, 3, 4]
+        assert sequences(chunks) in ([], [2], [2, 3, 4])
+        assert sequences(await log.read(state.session_id, 1, 10)) == [2, 3, 4]
 
 
 async def test_a_cancelled_reader_does_not_stop_the_others(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
 
     async def wait(tail: Tail[Chunk]) -> Sequence[Chunk]:
         return await tail.wait(1, LONG)
@@ -124,21 +124,21 @@ async def test_a_cancelled_reader_does_not_stop_the_others(log: SessionLog) -> N
             with suppress(asyncio.CancelledError):
                 await cancelled
 
-        await go_on(log, state, delta())
+        await append_events(log, state, delta())
 
         await waiting[2]
 
 
 async def test_followers_see_everything_once_from_any_cursor(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     for _ in range(5):
-        state = await go_on(log, state, delta(), delta(), delta())
+        state = await append_events(log, state, delta(), delta(), delta())
     async with asyncio.TaskGroup() as group:
         reading = {
             after: group.create_task(_read(log, state.session_id, 46, after)) for after in (0, 1, 5, 15, 16, 30, 45)
         }
         for _ in range(10):
-            state = await go_on(log, state, delta(), delta(), delta())
+            state = await append_events(log, state, delta(), delta(), delta())
             await asyncio.sleep(0)
 
     assert {after: task.result() for after, task in reading.items()} == {
@@ -147,21 +147,21 @@ async def test_followers_see_everything_once_from_any_cursor(log: SessionLog) ->
 
 
 async def test_many_readers_see_everything_once(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     async with asyncio.TaskGroup() as group:
         reading = [group.create_task(_read(log, state.session_id, 21)) for _ in range(100)]
         for _ in range(10):
-            state = await go_on(log, state, delta(), delta())
+            state = await append_events(log, state, delta(), delta())
 
     assert all(task.result() == list(range(1, 22)) for task in reading)
 
 
 async def test_a_reader_far_behind_catches_up(log: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     slow = follow_events(log, state.session_id, 0, LONG)
     seen = [event.sequence for event in await anext(slow)]
     for _ in range(200):
-        state = await go_on(log, state, delta())
+        state = await append_events(log, state, delta())
 
     while seen[-1] < 201:
         seen += [event.sequence for event in await anext(slow)]
@@ -171,7 +171,7 @@ async def test_a_reader_far_behind_catches_up(log: SessionLog) -> None:
 
 
 async def test_followers_see_what_another_process_appends(log: SessionLog, elsewhere: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     async with asyncio.TaskGroup() as group:
         timeout = timedelta(milliseconds=100)
         reading = [group.create_task(_read(log, state.session_id, 11, after, timeout)) for after in (0, 1, 4)]
@@ -183,27 +183,27 @@ async def test_followers_see_what_another_process_appends(log: SessionLog, elsew
 
 async def _append_alternately(log: SessionLog, elsewhere: SessionLog, state: SessionState) -> None:
     for number in range(10):
-        state = await go_on(elsewhere if number % 3 else log, state, delta())
+        state = await append_events(elsewhere if number % 3 else log, state, delta())
         await asyncio.sleep(0.01)
 
 
 @pytest.mark.needs("polling")
 async def test_a_reader_is_woken_by_an_append_of_another_process(log: SessionLog, elsewhere: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     with log.watch(state.session_id) as tail:
         waiting = asyncio.create_task(tail.wait(1, LONG))
         ahead = asyncio.create_task(tail.wait(1000, LONG))
 
-        state = await go_on(elsewhere, state, delta(), delta())
+        state = await append_events(elsewhere, state, delta(), delta())
 
-        assert places(await waiting) == [2, 3]
+        assert sequences(await waiting) == [2, 3]
         assert not ahead.done()
         ahead.cancel()
 
 
 @pytest.mark.needs("polling")
 async def test_when_a_reader_leaves_another_one_polls(log: SessionLog, elsewhere: SessionLog) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     with log.watch(state.session_id) as tail, log.watch(state.session_id, eager=False) as lazy:
         tails = (tail, lazy, tail, tail)
         leaving, late, next_leaving, staying = (asyncio.create_task(each.wait(1, LONG)) for each in tails)
@@ -213,15 +213,15 @@ async def test_when_a_reader_leaves_another_one_polls(log: SessionLog, elsewhere
         next_leaving.cancel()
         await asyncio.sleep(0.1)
 
-        await go_on(elsewhere, state, delta())
+        await append_events(elsewhere, state, delta())
 
-        assert places(await staying) == [2]
-        assert places(await late) == [2]
+        assert sequences(await staying) == [2]
+        assert sequences(await late) == [2]
 
 
 async def test_a_reader_is_not_woken_by_another_session(log: SessionLog) -> None:
-    state, other = await begin(log), await begin(log)
+    state, other = await create_session(log), await create_session(log)
     with log.watch(state.session_id) as tail:
-        await go_on(log, other, delta())
+        await append_events(log, other, delta())
 
         assert await tail.wait(1, SHORT) == ()

@@ -64,8 +64,8 @@ server.on("request", (req, res) => {
 });
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
 
-// The npm server's feed tells everything once, and nothing ever after. This one tells the latest versions behind a place,
-// in the order of their places, of one partition or of all; places are the etags, as the SDKs continue.
+// The npm server's feed returns everything once, and then nothing more. This one returns the newest versions after an etag,
+// in the order of their etags, of one partition or of all: with etags the SDKs continue.
 function readChanges(account, req, res, { dbId, collId }) {
   const headers = req.headers;
   const { documents } = account.database(dbId).collection(collId);

@@ -47,11 +47,11 @@ def test_a_banned_word_in_a_name_is_found(source: str, name: str) -> None:
         "vendor.told(ear=1)",
         'FIELDS = {"told": "tells", "at_most": 5}',
         'event["told"] = "run.told"',
-        "self._verdicts = LookReply(verdicts=[])",
+        "self._statuses = LookReply(statuses=[])",
     ],
 )
 def test_other_names_and_words_in_strings_are_not_found(source: str) -> None:
-    assert [word for _, word in found(source) if "_verdicts" not in word] == []
+    assert [word for _, word in found(source) if "_statuses" not in word] == []
 
 
 def test_a_folder_is_found_once_and_a_module_by_its_own_words() -> None:

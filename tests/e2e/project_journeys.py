@@ -33,7 +33,7 @@ async def change_a_project_by_a_message(service: Service) -> None:
     session_id = ok(started, 201)["session_id"]
     assert ok(await http.post(f"{path}/sessions"))["session_id"] == session_id
 
-    message = await service.api.say(session_id, _CONTENT)
+    message = await service.api.run_turn(session_id, _CONTENT)
 
     assert message["status"] == "completed"
     assert message["patch"]
@@ -49,7 +49,7 @@ async def follow_the_room_of_a_project(service: Service) -> None:
         await room.until("init")
         session_id = ok(await service.api.http.post(f"{path}/sessions"), 201)["session_id"]
         created = await room.until("session_created")
-        await service.api.begin(session_id, _CONTENT)
+        await service.api.start_turn(session_id, _CONTENT)
         usage, response = await room.until("token_usage"), await room.until("vibecode_response")
 
     assert created.data["session"]["session_id"] == session_id

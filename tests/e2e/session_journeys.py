@@ -78,7 +78,7 @@ async def append_and_list_flat_events(service: Service) -> None:
 async def fork_and_export_a_session(service: Service) -> None:
     api = service.api
     session_id = await api.new_session()
-    message = await api.say(session_id, "Say hello.")
+    message = await api.run_turn(session_id, "Say hello.")
 
     fork = ok(await api.http.post(f"/sessions/{session_id}/fork", json={}), 201)
 

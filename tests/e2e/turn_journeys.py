@@ -13,7 +13,7 @@ async def post_a_message_and_read_its_answer_everywhere(service: Service) -> Non
     api = service.api
     session_id = await api.new_session()
 
-    message = await api.say(session_id, "Say hello.")
+    message = await api.run_turn(session_id, "Say hello.")
 
     assert (message["status"], message["session_id"]) == ("completed", session_id)
     assert message["answer"]
@@ -44,7 +44,7 @@ async def leave_a_stream_and_resume_it(service: Service) -> None:
     session_id = await api.new_session()
 
     seen: list[Frame] = []
-    async with api.posting(session_id, "Tell me a story.") as stream:
+    async with api.post_stream(session_id, "Tell me a story.") as stream:
         await stream.until("message.delta")
         seen += stream.seen
     path = f"/api/sessions/{session_id}/stream"  # the same stream under its other address
@@ -63,7 +63,7 @@ async def repeat_a_post_with_its_idempotency_key(service: Service) -> None:
     api, headers = service.api, {"idempotency-key": "once"}
     session_id = await api.new_session()
 
-    first = await api.say(session_id, "Say hello.", headers=headers)
+    first = await api.run_turn(session_id, "Say hello.", headers=headers)
     again = await api.post(session_id, "Say hello.", headers=headers)
 
     assert ok(again)["message_id"] == first["message_id"]
@@ -76,7 +76,7 @@ async def have_a_tool_called(service: Service) -> None:
     api = service.api
     session_id = await api.new_session()
 
-    message = await api.say(session_id, 'call calculate {"expression": "6 * 7"}')
+    message = await api.run_turn(session_id, 'call calculate {"expression": "6 * 7"}')
 
     assert message["status"] == "completed"
     assert "42" in message["answer"]
@@ -116,7 +116,7 @@ async def _post_until_action(service: Service, content: str) -> JSON:
 
 
 async def _assert_completed_with(service: Service, action: JSON, word: str) -> None:
-    await service.api.quiet(action["session_id"])
+    await service.api.wait_until_idle(action["session_id"])
     (message,) = ok(await service.api.http.get(f"/sessions/{action['session_id']}/messages"))
     assert message["status"] == "completed"
     assert word in message["answer"]
@@ -125,17 +125,17 @@ async def _assert_completed_with(service: Service, action: JSON, word: str) -> N
 async def queue_messages_and_withdraw_one(service: Service) -> None:
     api = service.api
     session_id = await api.new_session()
-    await api.begin(session_id, _LONG, **service.slow)
-    await api.wait_for(session_id, "message.delta")
+    await api.start_turn(session_id, _LONG, **service.slow)
+    await api.wait_for_event(session_id, "message.delta")
 
-    withdrawn, kept = [await api.begin(session_id, text) for text in ("Say one.", "Say two.")]
+    withdrawn, next_one = [await api.start_turn(session_id, text) for text in ("Say one.", "Say two.")]
     waiting = ok(await api.http.get(f"/sessions/{session_id}/queue"))
     response = await api.http.delete(f"/sessions/{session_id}/queue/{withdrawn['message_id']}")
 
-    assert [message["message_id"] for message in waiting] == [withdrawn["message_id"], kept["message_id"]]
+    assert [message["message_id"] for message in waiting] == [withdrawn["message_id"], next_one["message_id"]]
     assert (response.status_code, response.content) == (204, b"")
     await api.cancel(session_id)
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
     listed = ok(await api.http.get(f"/sessions/{session_id}/messages"))
     assert [message["status"] for message in listed] == ["cancelled", "withdrawn", "completed"]
 
@@ -143,8 +143,8 @@ async def queue_messages_and_withdraw_one(service: Service) -> None:
 async def cancel_a_turn(service: Service) -> None:
     api = service.api
     session_id = await api.new_session()
-    message = await api.begin(session_id, _LONG, **service.slow)
-    await api.wait_for(session_id, "message.delta")
+    message = await api.start_turn(session_id, _LONG, **service.slow)
+    await api.wait_for_event(session_id, "message.delta")
 
     receipt = ok(await api.cancel(session_id))
 

@@ -25,8 +25,8 @@ from shared.agents.tools import tool
 from shared.domain.chunks import (
     Chunk,
 )
-from shared.domain.documents import AnyDocument
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument
 from shared.models.assembly import Assembly
 from shared.scheduler import DurableTurnScheduler
 from shared.stores.sqlite import log as sqlite_log

@@ -24,8 +24,8 @@ from shared.ports import SessionLog
 from shared.services.rooms import Rooms
 from shared.services.stream import follow_events
 from shared.stores import cosmos
-from tests.contract.factories import THEN, begin, chunk, delta, places, texts, whole
-from tests.contract.stores import Store, cosmos_store, wire_server
+from tests.contract.factories import THEN, chunk, create_session, delta, read_all, sequences, texts
+from tests.contract.stores import Database, cosmos_database, wire_server
 
 T = TypeVar("T")
 
@@ -41,14 +41,14 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(params=["1", "2", "3"])
-async def store(request: pytest.FixtureRequest) -> AsyncGenerator[Store]:
+async def store(request: pytest.FixtureRequest) -> AsyncGenerator[Database]:
     with wire_server("--faults", "0.3", "--stale", "1000", "--seed", request.param) as endpoint:
-        async with cosmos_store(endpoint) as store:
+        async with cosmos_database(endpoint) as store:
             yield store
 
 
 @pytest.fixture
-async def processes(store: Store) -> AsyncGenerator[list[SessionLog]]:
+async def processes(store: Database) -> AsyncGenerator[list[SessionLog]]:
     logs = [store.open().log for _ in range(2)]
     yield logs
     for log in logs:
@@ -56,12 +56,12 @@ async def processes(store: Store) -> AsyncGenerator[list[SessionLog]]:
 
 
 async def test_racing_writers_leave_no_gap_and_no_duplicate(processes: list[SessionLog]) -> None:
-    state = await begin(processes[0])
+    state = await create_session(processes[0])
 
     await asyncio.gather(*(_write(processes[n % 2], state.session_id, n) for n in range(WRITERS)))
 
-    chunks = await whole(processes[0], state.session_id)
-    assert places(chunks) == list(range(1, LAST + 1))
+    chunks = await read_all(processes[0], state.session_id)
+    assert sequences(chunks) == list(range(1, LAST + 1))
     for writer in range(WRITERS):
         own = [text for text in texts(chunks) if text.startswith(f"{writer}.")]
         assert own == [f"{writer}.{word}" for word in range(WORDS)]
@@ -69,7 +69,7 @@ async def test_racing_writers_leave_no_gap_and_no_duplicate(processes: list[Sess
 
 
 async def test_followers_get_every_event_once(processes: list[SessionLog]) -> None:
-    state = await begin(processes[0])
+    state = await create_session(processes[0])
 
     async with asyncio.TaskGroup() as group:
         reading = [group.create_task(_read(log, state.session_id)) for log in processes for _ in range(3)]
@@ -79,8 +79,8 @@ async def test_followers_get_every_event_once(processes: list[SessionLog]) -> No
     assert all(task.result() == list(range(1, LAST + 1)) for task in reading)
 
 
-async def test_rooms_get_every_event_once_and_in_order(store: Store, processes: list[SessionLog]) -> None:
-    sessions = [(await begin(processes[0])).session_id for _ in range(WRITERS)]
+async def test_rooms_get_every_event_once_and_in_order(store: Database, processes: list[SessionLog]) -> None:
+    sessions = [(await create_session(processes[0])).session_id for _ in range(WRITERS)]
     stores = store.open()
     async with store.rooms(stores) as feed, asyncio.TaskGroup() as group:
         watching = [group.create_task(_watch(Rooms(feed, processes[0]))) for _ in range(3)]
@@ -91,7 +91,7 @@ async def test_rooms_get_every_event_once_and_in_order(store: Store, processes: 
     assert [task.result() for task in watching] == [dict.fromkeys(sessions, expected)] * 3
 
 
-async def test_a_project_is_created_once_and_changed_once_by_each_change(store: Store) -> None:
+async def test_a_project_is_created_once_and_changed_once_by_each_change(store: Database) -> None:
     log, projects, *_ = store.open()
     created = Project(
         id=new_project_id(THEN), owner="owner", name="0", document={}, changed_by=new_writer_id(), created_at=THEN,

@@ -94,11 +94,11 @@ class Api:
         body = {"content": content, **more}
         return await self.http.post(f"/sessions/{session_id}/messages", json=body, headers=headers)
 
-    async def say(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
+    async def run_turn(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
         """Post a message and wait for the end of its turn; return the message."""
         return ok(await self.post(session_id, content, **more))
 
-    async def begin(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
+    async def start_turn(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
         """Post a message without waiting; return the message at this time."""
         return ok(await self.post(session_id, content, prefer="respond-async", **more), 202)
 
@@ -130,7 +130,7 @@ class Api:
             yield Stream(response)
 
     @asynccontextmanager
-    async def posting(self, session_id: str, content: str = "Hello", **more: Any) -> AsyncGenerator[Stream]:
+    async def post_stream(self, session_id: str, content: str = "Hello", **more: Any) -> AsyncGenerator[Stream]:
         """Post a message and read its turn as a stream."""
         headers = {"accept": "text/event-stream", **more.pop("headers", {})}
         body = {"content": content, **more}
@@ -143,20 +143,20 @@ class Api:
             assert stream.response.status_code == 200, await stream.response.aread()
             return await stream.read_to_end()
 
-    async def wait_for(self, session_id: str, event: str, times: int = 1) -> Frame:
+    async def wait_for_event(self, session_id: str, event: str, times: int = 1) -> Frame:
         """Follow the session until the log holds `times` events of this type."""
         async with self.stream(session_id, "follow=true") as stream:
             return await stream.until(event, times)
 
-    async def quiet(self, session_id: str) -> JSON:
+    async def wait_until_idle(self, session_id: str) -> JSON:
         """Wait until no turn runs and no message waits; return the session."""
-        return await until(
+        return await wait_until(
             lambda: self.session(session_id), lambda seen: not seen["active_turn"] and not seen["queued"]
         )
 
     async def wait_until_aborted(self, model: str) -> None:
         """Wait until the model server has seen its only request with this model aborted."""
-        await until(lambda: self.model_stats(model), lambda seen: (seen["aborted"], seen["active"]) == (1, 0))
+        await wait_until(lambda: self.model_stats(model), lambda seen: (seen["aborted"], seen["active"]) == (1, 0))
 
     async def model_stats(self, model: str) -> JSON:
         """The counts of the requests with this model. Each test uses its own model names, so the counts don't mix."""
@@ -165,7 +165,7 @@ class Api:
 
 
 @asynccontextmanager
-async def api_of(host: Host) -> AsyncGenerator[Api]:
+async def api_client(host: Host) -> AsyncGenerator[Api]:
     """Open a client of `host` with an unlimited number of connections."""
     limits = httpx2.Limits(max_connections=None)
     async with (
@@ -177,7 +177,7 @@ async def api_of(host: Host) -> AsyncGenerator[Api]:
         yield Api(http, model)
 
 
-async def until(read: Callable[[], Awaitable[T]], is_wanted: Callable[[T], object] = bool) -> T:
+async def wait_until(read: Callable[[], Awaitable[T]], is_wanted: Callable[[T], object] = bool) -> T:
     """Read again until the value is wanted; return it. For states that no stream shows."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not is_wanted(value := await read()):  # noqa: ASYNC110  # nothing sets an event

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.api_client import Api, Host, api_of, running_host
+from tests.http.api_client import Api, Host, api_client, running_host
 
 QUEUE_LIMIT = 20
 
@@ -20,14 +20,14 @@ def _sqlite() -> Generator[dict[str, str]]:
 
 @contextmanager
 def _cosmos() -> Generator[dict[str, str]]:
-    from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store  # its SDK is slow to import
+    from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint  # its SDK is slow to import
 
     with asyncio.Runner() as runner, cosmos_endpoint() as endpoint:
-        database = cosmos_store(endpoint)
+        database = cosmos_database(endpoint)
         store = runner.run(database.__aenter__())
-        assert isinstance(store, CosmosStore)
+        assert isinstance(store, CosmosDatabase)
         try:
-            yield {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.database, "DELTA_FLUSH_MS": "15"}
+            yield {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.name, "DELTA_FLUSH_MS": "15"}
         finally:
             runner.run(database.__aexit__(None, None, None))
 
@@ -52,5 +52,5 @@ def host(tmp_path_factory: pytest.TempPathFactory, store_environment: dict[str, 
 
 @pytest.fixture
 async def api(host: Host) -> AsyncGenerator[Api]:
-    async with api_of(host) as api:
+    async with api_client(host) as api:
         yield api

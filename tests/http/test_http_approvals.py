@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.api_client import Api, Host, api_of, new_id, ok, refusal, running_host, types, until
+from tests.http.api_client import Api, Host, api_client, new_id, ok, refusal, running_host, types, wait_until
 from tests.http.sse_client import JSON, names
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ async def decide(api: Api, session_id: str, call_id: str, **body: object) -> JSO
 
 
 async def wait_for_end(api: Api, session_id: str) -> JSON:
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
     (*_, last) = ok(await api.http.get(f"/sessions/{session_id}/messages"))
     return last
 
@@ -125,7 +125,7 @@ async def test_two_steps_that_wait_park_the_turn_twice_and_nothing_runs_twice(ap
     session_id = await api.new_session()
     (first,) = await park(api, session_id, f"{DRAW} then {DRAW}")
     await decide(api, session_id, first["call_id"], decision="approve")
-    session = await until(lambda: api.session(session_id), lambda seen: _waits_for_another_call(seen, first))
+    session = await wait_until(lambda: api.session(session_id), lambda seen: _waits_for_another_call(seen, first))
 
     await decide(api, session_id, session["required_action"][0]["call_id"], decision="approve")
 
@@ -156,7 +156,7 @@ async def test_a_decision_on_a_call_of_an_ended_turn_is_refused(api: Api) -> Non
     session_id = await api.new_session()
     (action,) = await park(api, session_id)
     await decide(api, session_id, action["call_id"], decision="deny")
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
 
     path = f"/sessions/{session_id}/tool_calls/{action['call_id']}/approval"
     refusal(await api.http.post(path, json={"decision": "approve"}), 409, "already_decided")
@@ -223,14 +223,14 @@ async def test_a_parked_turn_that_is_cancelled_ends(api: Api) -> None:
     assert (session["state"], session["required_action"]) == ("idle", [])
     path = f"/sessions/{session_id}/tool_calls/{action['call_id']}/approval"
     refusal(await api.http.post(path, json={"decision": "approve"}), 409, "already_decided")
-    assert (await api.say(session_id))["status"] == "completed"
+    assert (await api.run_turn(session_id))["status"] == "completed"
 
 
 async def test_a_message_that_interrupts_a_parked_turn_ends_it_and_is_answered(api: Api) -> None:
     session_id = await api.new_session()
     await park(api, session_id)
 
-    message = await api.say(session_id, "Never mind", on_busy="interrupt")
+    message = await api.run_turn(session_id, "Never mind", on_busy="interrupt")
 
     assert message["status"] == "completed"
     first, _ = ok(await api.http.get(f"/sessions/{session_id}/messages"))
@@ -242,7 +242,7 @@ async def test_a_message_steered_into_a_parked_turn_is_read_when_it_resumes(api:
     (action,) = await park(api, session_id)
     steering = ok(await api.post(session_id, "be quick", prefer="respond-async", on_busy="steer"), 202)
     await decide(api, session_id, action["call_id"], decision="approve")
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
 
     message = await api.message(steering["message_id"])
     assert message["status"] == "completed"
@@ -252,10 +252,10 @@ async def test_a_message_steered_into_a_parked_turn_is_read_when_it_resumes(api:
 async def test_a_message_behind_a_parked_turn_waits_for_it(api: Api) -> None:
     session_id = await api.new_session()
     (action,) = await park(api, session_id)
-    waiting = await api.begin(session_id, "next")
+    waiting = await api.start_turn(session_id, "next")
     assert (await api.message(waiting["message_id"]))["status"] == "queued"
     await decide(api, session_id, action["call_id"], decision="approve")
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
 
     assert (await api.message(waiting["message_id"]))["status"] == "completed"
 
@@ -272,7 +272,7 @@ async def test_a_session_can_be_deleted_while_its_turn_is_parked(api: Api) -> No
 
 async def test_a_stream_stays_open_while_the_turn_waits_and_shows_the_rest(api: Api) -> None:
     session_id = await api.new_session()
-    async with api.posting(session_id, DRAW, agent="raffle") as stream:
+    async with api.post_stream(session_id, DRAW, agent="raffle") as stream:
         required = await stream.until("tool_call.action_required")
         await decide(api, session_id, required.data["id"], decision="approve")
         frames = await stream.read_to_end()
@@ -299,7 +299,7 @@ async def test_a_reloaded_page_finds_everything_about_the_required_action(api: A
 
 async def test_a_call_without_a_decision_is_denied_when_it_expires(tmp_path: Path) -> None:
     with running_host(tmp_path, {"APPROVAL_TIMEOUT": "1s"}) as host:
-        async with api_of(host) as api:
+        async with api_client(host) as api:
             session_id = await api.new_session()
             await park(api, session_id, TWO)
 
@@ -316,7 +316,7 @@ async def test_a_call_without_a_decision_is_denied_when_it_expires(tmp_path: Pat
 async def test_a_parked_turn_survives_a_crash_of_the_host(tmp_path: Path) -> None:
     session_id = new_id()
     with running_host(tmp_path) as host:
-        async with api_of(host) as api:
+        async with api_client(host) as api:
             await api.new_session(session_id=session_id)
             (action,) = await park(api, session_id)
             host.kill()
@@ -325,7 +325,7 @@ async def test_a_parked_turn_survives_a_crash_of_the_host(tmp_path: Path) -> Non
 
 
 async def _decide_and_wait_for_end(host: Host, session_id: str, action: JSON) -> None:
-    async with api_of(host) as api:
+    async with api_client(host) as api:
         assert (await api.session(session_id))["required_action"] == [action]
         await decide(api, session_id, action["call_id"], decision="approve")
         assert (await wait_for_end(api, session_id))["status"] == "completed"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.http.api_client import JSON, Api, is_gapless, ok, until
+from tests.http.api_client import JSON, Api, is_gapless, ok, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +15,7 @@ ENDED = {"completed", "failed", "cancelled", "withdrawn"}
 
 async def wait_for_all(api: Api, session_id: str) -> list[JSON]:
     """Wait for the end of all turns; return the messages. Each turn started and ended once, with its messages."""
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
     events = await api.events(session_id)
     assert is_gapless(events)
     spans = [(event["type"], event["turn_id"]) for event in events if event["type"] in {"run.start", "run.complete"}]
@@ -36,8 +36,8 @@ async def repeat(api: Api, race: Callable[[Api, int], Awaitable[None]], times: i
 
 async def _steer_at_the_end(api: Api, number: int) -> None:
     session_id = await api.new_session()
-    posting = asyncio.create_task(api.say(session_id, "first", model=f"fake-{30 + 4 * number}-1"))
-    await api.wait_for(session_id, "message.delta")
+    posting = asyncio.create_task(api.run_turn(session_id, "first", model=f"fake-{30 + 4 * number}-1"))
+    await api.wait_for_event(session_id, "message.delta")
     await asyncio.sleep(number * 0.005)
     second = ok(await api.post(session_id, "second", on_busy="steer", model="fake-30-0"))
     first = await posting
@@ -55,8 +55,8 @@ async def test_a_steering_message_that_races_with_the_end_is_answered(api: Api) 
 
 async def _interrupt_at_the_end(api: Api, number: int) -> None:
     session_id = await api.new_session()
-    first = await api.begin(session_id, "first", model=f"fake-{30 + 4 * number}-1")
-    await api.wait_for(session_id, "message.delta")
+    first = await api.start_turn(session_id, "first", model=f"fake-{30 + 4 * number}-1")
+    await api.wait_for_event(session_id, "message.delta")
     await asyncio.sleep(number * 0.005)
     urgent = ok(await api.post(session_id, "urgent", on_busy="interrupt"))
     await wait_for_all(api, session_id)
@@ -71,9 +71,9 @@ async def test_an_interrupt_that_races_with_the_end_runs(api: Api) -> None:
 
 async def _two_interrupts(api: Api, number: int) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, "first", model=f"hang-{950 + number}")
-    waiting = await api.begin(session_id, "waiting")
-    await api.wait_for(session_id, "message.delta")
+    await api.start_turn(session_id, "first", model=f"hang-{950 + number}")
+    waiting = await api.start_turn(session_id, "waiting")
+    await api.wait_for_event(session_id, "message.delta")
 
     responses = await asyncio.gather(
         *(api.post(session_id, text, on_busy="interrupt", model="fake-200-5") for text in "ab")
@@ -97,8 +97,8 @@ async def test_two_interrupts_both_run_ahead_of_the_queue(api: Api) -> None:
 
 async def _withdraw_at_the_start(api: Api, number: int) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, "first", model=f"hang-{970 + number}")
-    waiting = await api.begin(session_id, "waiting")
+    await api.start_turn(session_id, "first", model=f"hang-{970 + number}")
+    waiting = await api.start_turn(session_id, "waiting")
 
     deleting = api.http.delete(f"/sessions/{session_id}/queue/{waiting['message_id']}")
     response, _ = await asyncio.gather(deleting, api.cancel(session_id))
@@ -114,7 +114,7 @@ async def test_a_withdrawal_that_races_with_the_turns_start_has_one_outcome(api:
 
 async def _clear_and_post(api: Api, number: int) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, "first", model=f"hang-{990 + number}")
+    await api.start_turn(session_id, "first", model=f"hang-{990 + number}")
     kinds = ("enqueue", "steer", "enqueue", "interrupt")
     posts = [api.post(session_id, f"number {number}", on_busy=kind) for number, kind in enumerate(kinds)]
 
@@ -136,7 +136,7 @@ async def test_a_clearing_cancel_withdraws_exactly_the_messages_before_it(api: A
 
 async def _post_in_every_way(api: Api, number: int) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, "first", model="fake-100-2")
+    await api.start_turn(session_id, "first", model="fake-100-2")
     kinds = ["steer", "interrupt", "enqueue", "steer", "steer", "interrupt", "enqueue", "steer"]
     kinds = kinds[number % 8 :] + kinds[: number % 8]
 
@@ -146,7 +146,7 @@ async def _post_in_every_way(api: Api, number: int) -> None:
 
     for response in responses:
         message = ok(response)
-        now = await until(lambda message=message: api.message(message["message_id"]))
+        now = await wait_until(lambda message=message: api.message(message["message_id"]))
         assert (now["status"], now["turn_id"], now["answer"]) == (
             message["status"],
             message["turn_id"],

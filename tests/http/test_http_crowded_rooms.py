@@ -20,9 +20,9 @@ FRAMES_PER_CONNECTION = 100
 
 
 async def _talk(api: Api, session_id: str) -> None:
-    await api.say(session_id, headers={"prefer": "wait=200"})
+    await api.run_turn(session_id, headers={"prefer": "wait=200"})
     await api.append(session_id, {"event_type": "progress"}, {"event_type": "error", "message": "no"})
-    await api.say(session_id, headers={"prefer": "wait=200"})
+    await api.run_turn(session_id, headers={"prefer": "wait=200"})
     await api.append(session_id, {"event_type": "session_stop"})
 
 

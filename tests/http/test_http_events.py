@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.api_client import JSON, Api, is_gapless, ok, refusal, types, until
+from tests.http.api_client import JSON, Api, is_gapless, ok, refusal, types, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +133,7 @@ async def test_session_stop_finishes_the_session_and_a_message_resumes_it(api: A
     await api.append(session_id, {"event_type": "session_stop"})
 
     assert (await api.session(session_id))["status"] == "finished"
-    await api.begin(session_id, model="hang-600")
+    await api.start_turn(session_id, model="hang-600")
     assert (await api.session(session_id))["status"] == "running"
     await api.cancel(session_id)
     assert (await api.session(session_id))["status"] == "finished"
@@ -141,7 +141,7 @@ async def test_session_stop_finishes_the_session_and_a_message_resumes_it(api: A
 
 async def test_session_stop_during_a_turn_waits_for_its_end(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model="hang-601")
+    await api.start_turn(session_id, model="hang-601")
 
     await api.append(session_id, {"event_type": "session_stop"})
 
@@ -163,7 +163,7 @@ async def test_outside_events_do_not_touch_a_running_turn(api: Api) -> None:
         {"event_type": "error", "message": "not mine", "code": "x"},
         {"event_type": "cancelling"},
     ]
-    async with api.posting(session_id, model="fake-60-30") as stream:
+    async with api.post_stream(session_id, model="fake-60-30") as stream:
         turn = (await stream.until("message.delta")).data["turn_id"]
         for imitation in imitations:
             await api.append(session_id, {**imitation, "turn_id": turn})
@@ -205,7 +205,7 @@ async def test_outside_errors_answers_and_tool_calls_show_in_the_session(api: Ap
 async def test_pages_cover_the_log_without_gaps(api: Api, limit: int) -> None:
     session_id = await api.new_session()
     await api.append(session_id, {"event_type": "a"}, {"event_type": "b"}, {"event_type": "c"})
-    await api.say(session_id)
+    await api.run_turn(session_id)
 
     pages: list[JSON] = []
     cursor = 0
@@ -225,7 +225,7 @@ async def test_pages_cover_the_log_without_gaps(api: Api, limit: int) -> None:
 
 async def test_a_page_after_any_sequence_starts_with_the_next_one(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     events = await api.events(session_id)
 
     for sequence in range(len(events) + 1):
@@ -267,7 +267,7 @@ async def test_an_invalid_event_query_is_refused(api: Api, query: str) -> None:
 
 async def test_joined_events_can_be_listed_from_either_end(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.say(session_id, model="fake-40-1")
+    message = await api.run_turn(session_id, model="fake-40-1")
     await api.append(session_id, {"event_type": "x"})
     log = await api.events(session_id)
     sequences_of_deltas = [event["sequence"] for event in log if event["type"] == "message.delta"]
@@ -292,7 +292,7 @@ async def test_joined_events_can_be_listed_from_either_end(api: Api) -> None:
 async def test_the_next_cursor_continues_where_the_page_ended(api: Api, query: str) -> None:
     session_id = await api.new_session()
     for _ in range(2):
-        await api.say(session_id)
+        await api.run_turn(session_id)
         await api.append(session_id, {"event_type": "x"})
     parameter = "before" if "desc" in query else "after"
     whole = ok(await api.http.get(f"/sessions/{session_id}/events?{query}&limit=1000"))
@@ -329,4 +329,4 @@ async def test_a_deleted_session_accepts_no_events(api: Api) -> None:
     refusal(
         await api.http.post(f"/sessions/{session_id}/events", json={"event_type": "late"}), 404, "session_not_found"
     )
-    await until(lambda: api.http.get(f"/sessions/{session_id}/events"), lambda seen: seen.status_code == 404)
+    await wait_until(lambda: api.http.get(f"/sessions/{session_id}/events"), lambda seen: seen.status_code == 404)

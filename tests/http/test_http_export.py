@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from local.rebuild import ExportError, read, shown
-from tests.http.api_client import JSON, ROOT, Api, is_gapless, ok, refusal, until
+from local.rebuild import ExportError, read_export, render
+from tests.http.api_client import JSON, ROOT, Api, is_gapless, ok, refusal, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -38,10 +38,10 @@ async def _read_unchanged(api: Api, session_id: str) -> tuple[list[str], JSON, l
 
 async def assert_rebuilt(api: Api, session_id: str) -> JSON:
     """Rebuild the session from its export, and check that it equals what the API returns."""
-    seen = await until(lambda: _read_unchanged(api, session_id))
+    seen = await wait_until(lambda: _read_unchanged(api, session_id))
     assert seen is not None
     lines, session, messages = seen
-    found: JSON = json.loads(json.dumps(shown(read(lines)), default=lambda view: view.model_dump(mode="json")))
+    found: JSON = json.loads(json.dumps(render(read_export(lines)), default=lambda view: view.model_dump(mode="json")))
     assert {**found["session"], "steps": session["steps"], "trace_id": session["trace_id"]} == session
     assert found["messages"] == messages
     assert found["usage"] == session["usage"]
@@ -51,7 +51,7 @@ async def assert_rebuilt(api: Api, session_id: str) -> JSON:
 async def test_an_export_has_a_header_and_one_event_per_line(api: Api) -> None:
     session_id = await api.new_session(session_name="mine", metadata={"a": 1}, project_dir="/tmp/x")
     await api.append(session_id, *OUTSIDE)
-    await api.say(session_id)
+    await api.run_turn(session_id)
 
     header, *events = map(json.loads, await export_of(api, session_id))
 
@@ -73,8 +73,8 @@ async def test_a_new_session_is_rebuilt(api: Api) -> None:
 async def test_turns_with_tools_are_rebuilt(api: Api) -> None:
     session_id = await api.new_session()
     content = 'call calculate {"expression": "6 * 7"} and use current_time {"timezone": "Asia/Tokyo"}'
-    await api.say(session_id, content, metadata={"by": "me"})
-    await api.say(session_id, 'call calculate {"expression": "1 / 0"}')
+    await api.run_turn(session_id, content, metadata={"by": "me"})
+    await api.run_turn(session_id, 'call calculate {"expression": "1 / 0"}')
 
     found = await assert_rebuilt(api, session_id)
 
@@ -84,11 +84,11 @@ async def test_turns_with_tools_are_rebuilt(api: Api) -> None:
 
 async def test_cancelled_and_failed_turns_are_rebuilt(api: Api) -> None:
     session_id = await api.new_session()
-    async with api.posting(session_id, model="fake-600-20") as stream:
+    async with api.post_stream(session_id, model="fake-600-20") as stream:
         await stream.until("message.delta", 2)
         await api.cancel(session_id)
-    await api.say(session_id, model="fail-400")
-    await api.quiet(session_id)
+    await api.run_turn(session_id, model="fail-400")
+    await api.wait_until_idle(session_id)
 
     found = await assert_rebuilt(api, session_id)
 
@@ -99,15 +99,15 @@ async def test_cancelled_and_failed_turns_are_rebuilt(api: Api) -> None:
 @pytest.mark.parametrize("on_busy", ["enqueue", "steer", "interrupt"])
 async def test_waiting_and_running_messages_are_rebuilt(api: Api, on_busy: str) -> None:
     session_id = await api.new_session()
-    async with api.posting(session_id, model="hang-610") as stream:
+    async with api.post_stream(session_id, model="hang-610") as stream:
         await stream.until("message.start")
         for number in range(3):
-            await api.begin(session_id, f"{number}", on_busy=on_busy, metadata={"number": number})
+            await api.start_turn(session_id, f"{number}", on_busy=on_busy, metadata={"number": number})
         await api.append(session_id, *OUTSIDE)
         if on_busy != "interrupt":
             await assert_rebuilt(api, session_id)
         await api.cancel(session_id)
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
 
     found = await assert_rebuilt(api, session_id)
 
@@ -116,9 +116,9 @@ async def test_waiting_and_running_messages_are_rebuilt(api: Api, on_busy: str) 
 
 async def test_a_withdrawn_message_and_changed_fields_are_rebuilt(api: Api) -> None:
     session_id = await api.new_session()
-    async with api.posting(session_id, model="hang-611") as stream:
+    async with api.post_stream(session_id, model="hang-611") as stream:
         await stream.until("message.start")
-        waiting = await api.begin(session_id, "never mind")
+        waiting = await api.start_turn(session_id, "never mind")
         await api.http.delete(f"/sessions/{session_id}/queue/{waiting['message_id']}")
         ok(await api.http.patch(f"/sessions/{session_id}", json={"session_name": "x", "metadata": {"b": None, "c": 1}}))
         await api.cancel(session_id)
@@ -132,7 +132,7 @@ async def test_a_withdrawn_message_and_changed_fields_are_rebuilt(api: Api) -> N
 async def test_large_texts_are_exported_whole(api: Api) -> None:
     session_id = await api.new_session()
     content = "word " * 20_000
-    await api.say(session_id, content, model="fake-9000-0")
+    await api.run_turn(session_id, content, model="fake-9000-0")
 
     found = await assert_rebuilt(api, session_id)
 
@@ -143,7 +143,7 @@ async def test_large_texts_are_exported_whole(api: Api) -> None:
 
 async def test_the_command_prints_what_it_rebuilt(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     lines = "\n".join(await export_of(api, session_id))
     command = [sys.executable, "-m", "local.rebuild", "-"]
 
@@ -161,7 +161,7 @@ async def test_the_command_prints_what_it_rebuilt(api: Api) -> None:
 @pytest.mark.parametrize("lines", [[], [""], ["{}"], ['{"format": "other"}'], ["no JSON"]])
 def test_a_file_that_is_not_an_export_is_refused(lines: list[str]) -> None:
     with pytest.raises(ExportError):
-        read(lines)
+        read_export(lines)
 
 
 async def test_a_missing_session_has_no_export(api: Api) -> None:

@@ -24,7 +24,7 @@ ATTEMPTS = 3
 async def test_a_refusal_fails_the_turn_at_once(api: Api, model: str, code: str, requests: int) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(session_id, model=model)
+    message = await api.run_turn(session_id, model=model)
 
     assert (message["status"], message["answer"], message["finish_reason"]) == ("failed", None, None)
     assert (message["error"]["code"], message["error"]["retryable"]) == (code, False)
@@ -44,13 +44,13 @@ async def test_an_unavailable_server_is_called_three_times(api: Api) -> None:
 
     async def failing(model: str) -> None:
         session_id = await api.new_session()
-        message = await api.say(session_id, model=model)
+        message = await api.run_turn(session_id, model=model)
         assert (message["status"], message["error"]["code"]) == ("failed", models[model])
         assert message["error"]["retryable"]
         assert (await api.model_stats(model))["requests"] == 3
         events = await api.events(session_id)
         assert types(events).count("message.start") == 1
-        assert (await api.say(session_id))["status"] == "completed"
+        assert (await api.run_turn(session_id))["status"] == "completed"
 
     await asyncio.gather(*(failing(model) for model in models))
 
@@ -58,7 +58,7 @@ async def test_an_unavailable_server_is_called_three_times(api: Api) -> None:
 async def test_a_server_that_recovers_completes_the_turn(api: Api) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(session_id, model="flaky-1-recovers")
+    message = await api.run_turn(session_id, model="flaky-1-recovers")
 
     assert (message["status"], message["error"]) == ("completed", None)
     assert (await api.model_stats("flaky-1-recovers"))["requests"] == 2
@@ -76,7 +76,7 @@ async def test_a_server_that_recovers_completes_the_turn(api: Api) -> None:
 async def test_a_broken_answer_is_retried_and_then_fails_the_turn(api: Api, model: str, code: str) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(session_id, model=model)
+    message = await api.run_turn(session_id, model=model)
 
     assert (message["status"], message["error"]["code"], message["error"]["retryable"]) == ("failed", code, True)
     assert (await api.model_stats(model))["requests"] == ATTEMPTS
@@ -92,10 +92,10 @@ async def test_a_broken_answer_is_retried_and_then_fails_the_turn(api: Api, mode
 
 async def test_a_session_continues_after_a_failed_turn(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id, "one", model="fail-401")
-    await api.say(session_id, "two", model="cut-9")
+    await api.run_turn(session_id, "one", model="fail-401")
+    await api.run_turn(session_id, "two", model="cut-9")
 
-    message = await api.say(session_id, "three", model="fake-40-0")
+    message = await api.run_turn(session_id, "three", model="fake-40-0")
 
     assert message["status"] == "completed"
     # "one" has no answer, "two" has a partial one.
@@ -108,7 +108,7 @@ async def test_a_session_continues_after_a_failed_turn(api: Api) -> None:
 async def test_the_stream_of_a_failed_turn_has_its_end(api: Api) -> None:
     session_id = await api.new_session()
 
-    async with api.posting(session_id, model="fail-401") as stream:
+    async with api.post_stream(session_id, model="fail-401") as stream:
         frames = await stream.read_to_end()
 
     assert [frame.event for frame in frames[-3:]] == ["error", "run.complete", "done"]

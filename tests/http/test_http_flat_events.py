@@ -46,7 +46,7 @@ async def test_session_start_of_an_existing_session_is_an_ordinary_event(api: Ap
 
 async def test_other_events_are_appended_and_listed_flat(api: Api) -> None:
     session_id = await api.new_session(session_name="mine")
-    await api.say(session_id)
+    await api.run_turn(session_id)
 
     sent: JSON = {"event_type": "message", "session_id": session_id, "role": "assistant", "content": "hi", "data": [1]}
     receipt = await send(api, **sent)
@@ -127,7 +127,7 @@ async def test_the_curl_checks_of_the_requirement_documents_pass(api: Api) -> No
 
 async def test_the_last_outside_assistant_message_is_the_result(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     await api.append(
         session_id,
         {"event_type": "message", "role": "assistant", "content": "first"},
@@ -137,13 +137,13 @@ async def test_the_last_outside_assistant_message_is_the_result(api: Api) -> Non
     )
 
     assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == "last"
-    answer = (await api.say(session_id, "Again"))["answer"]
+    answer = (await api.run_turn(session_id, "Again"))["answer"]
     assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == answer
 
 
 async def test_the_fields_that_the_session_integration_reads_are_set(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id, 'call calculate {"expression": "6*7"}')
+    await api.run_turn(session_id, 'call calculate {"expression": "6*7"}')
 
     session = await api.session(session_id)
     events = {event["type"]: event for event in await api.events(session_id)}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.foreign_model.server import foreign_model
-from tests.http.api_client import JSON, Api, Host, api_of, running_host
+from tests.http.api_client import JSON, Api, Host, api_client, running_host
 from tests.http.test_http_vibecoder import NODES, coding_session, new_project, project_of, responses_of, words
 
 pytestmark = pytest.mark.anyio
@@ -23,12 +23,12 @@ def foreign_host(tmp_path_factory: pytest.TempPathFactory, store_environment: di
 
 @pytest.mark.parametrize("node_id", [None, "first", "fresh"])
 async def test_patches_of_another_model_server_change_the_document(foreign_host: Host, node_id: str | None) -> None:
-    async with api_of(foreign_host) as api:
+    async with api_client(foreign_host) as api:
         project_id = await new_project(api)
         session_id = await coding_session(api, project_id, node_id)
         for number in range(1, 7):
             content = words(number)
-            message = await api.say(session_id, content)
+            message = await api.run_turn(session_id, content)
 
             assert (message["status"], message["answer"]) == ("completed", "Fertig: das Dokument steht.")
             assert message["usage"] == await _usage(api, session_id)

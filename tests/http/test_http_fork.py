@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.api_client import JSON, Api, is_gapless, new_id, ok, refusal, types, until
+from tests.http.api_client import JSON, Api, is_gapless, new_id, ok, refusal, types, wait_until
 from tests.http.test_http_export import assert_rebuilt
 
 pytestmark = pytest.mark.anyio
@@ -36,8 +36,8 @@ def without_ids(view: JSON) -> JSON:
 async def test_a_fork_has_the_same_past_under_new_ids(api: Api) -> None:
     source = await api.new_session(session_name="mine", agent_name="assistant", metadata={"a": 1}, node_id="n")
     content = 'call calculate {"expression": "6 * 7"} and use current_time {"timezone": "Asia/Tokyo"}'
-    message = await api.say(source, content, metadata={"by": "me"})
-    await api.say(source, "again")
+    message = await api.run_turn(source, content, metadata={"by": "me"})
+    await api.run_turn(source, "again")
 
     session = await fork(api, source)
 
@@ -68,11 +68,11 @@ async def test_a_fork_has_the_same_past_under_new_ids(api: Api) -> None:
 
 async def test_source_and_fork_continue_independently(api: Api) -> None:
     source = await api.new_session()
-    await api.say(source, "my name is Ada")
+    await api.run_turn(source, "my name is Ada")
     fork_id = (await fork(api, source))["session_id"]
 
-    theirs = await api.say(fork_id, "only here")
-    ours = await api.say(source, "only there")
+    theirs = await api.run_turn(fork_id, "only here")
+    ours = await api.run_turn(source, "only there")
     await api.http.delete(f"/sessions/{source}")
 
     assert [message["content"] for message in await messages(api, fork_id)] == ["my name is Ada", "only here"]
@@ -85,14 +85,14 @@ async def test_source_and_fork_continue_independently(api: Api) -> None:
 
 async def test_usage_before_the_fork_is_not_counted_again(api: Api) -> None:
     source = await api.new_session()
-    await api.say(source)
+    await api.run_turn(source)
 
     session = await fork(api, source)
     fork_id = session["session_id"]
 
     assert session["usage"] == NOTHING
     assert [message["usage"] for message in await messages(api, fork_id)] == [NOTHING]
-    message = await api.say(fork_id)
+    message = await api.run_turn(fork_id)
     assert (await api.session(fork_id))["usage"] == message["usage"] != NOTHING
     again = await fork(api, fork_id)
     assert again["usage"] == NOTHING
@@ -103,11 +103,11 @@ async def test_usage_before_the_fork_is_not_counted_again(api: Api) -> None:
 @pytest.mark.parametrize("beyond", [0, 1, 10_000])
 async def test_a_fork_ends_with_the_last_finished_turn(api: Api, beyond: int) -> None:
     source = await api.new_session()
-    await api.say(source, "one")
+    await api.run_turn(source, "one")
     end = (await api.session(source))["head"]
     await api.append(source, {"event_type": "note"}, {"event_type": "note"})
     if beyond < 10_000:
-        await api.say(source, "two")
+        await api.run_turn(source, "two")
 
     session = await fork(api, source, at_sequence=float(end + beyond))  # an integer in JSON Schema
 
@@ -121,23 +121,23 @@ async def test_before_any_turn_has_ended_a_fork_is_a_new_session(api: Api) -> No
     await api.append(source, {"event_type": "note"})
 
     empty = await fork(api, source)
-    await api.say(source)
+    await api.run_turn(source)
     early = await fork(api, source, at_sequence=3, session_name="other")
 
     assert [session["head"] for session in (empty, early)] == [1, 1]
     assert [session["session_name"] for session in (empty, early)] == ["mine", "other"]
-    assert (await api.say(early["session_id"]))["status"] == "completed"
+    assert (await api.run_turn(early["session_id"]))["status"] == "completed"
     assert types(await api.events(early["session_id"]))[:2] == ["session.created", "user_message"]
 
 
 async def test_messages_that_waited_or_ran_at_the_cut_get_no_turn_in_the_fork(api: Api) -> None:
     source = await api.new_session()
-    async with api.posting(source, model="hang-620") as stream:
+    async with api.post_stream(source, model="hang-620") as stream:
         await stream.until("message.start")
         for number in range(3):
-            await api.begin(source, f"{number}", model="hang-621", on_busy="steer" if number == 1 else "enqueue")
+            await api.start_turn(source, f"{number}", model="hang-621", on_busy="steer" if number == 1 else "enqueue")
         await api.cancel(source)
-    await api.wait_for(source, "run.start", 2)
+    await api.wait_for_event(source, "run.start", 2)
 
     session = await fork(api, source)
     fork_id = session["session_id"]
@@ -155,19 +155,19 @@ async def test_messages_that_waited_or_ran_at_the_cut_get_no_turn_in_the_fork(ap
     }
     assert [frame.event for frame in await api.read(fork_id)][-1] == "done"
     await assert_rebuilt(api, fork_id)
-    assert (await api.say(fork_id))["status"] == "completed"
+    assert (await api.run_turn(fork_id))["status"] == "completed"
     await api.cancel(source, queue="clear")
-    await until(lambda: api.session(source), lambda seen: seen["state"] == "idle" or not seen["active_turn"])
+    await wait_until(lambda: api.session(source), lambda seen: seen["state"] == "idle" or not seen["active_turn"])
 
 
 async def test_queued_messages_whose_turns_have_ended_are_copied_with_them(api: Api) -> None:
     source = await api.new_session()
-    async with api.posting(source, model="hang-622") as stream:
+    async with api.post_stream(source, model="hang-622") as stream:
         await stream.until("message.start")
-        await api.begin(source, "steers", on_busy="steer")
-        await api.begin(source, "waits")
+        await api.start_turn(source, "steers", on_busy="steer")
+        await api.start_turn(source, "waits")
         await api.cancel(source)
-    await api.quiet(source)
+    await api.wait_until_idle(source)
 
     fork_id = (await fork(api, source))["session_id"]
 
@@ -180,7 +180,7 @@ async def test_queued_messages_whose_turns_have_ended_are_copied_with_them(api: 
 async def test_large_texts_and_answers_are_copied(api: Api) -> None:
     source = await api.new_session()
     content = "word " * 20_000
-    message = await api.say(source, content, model="fake-9000-0")
+    message = await api.run_turn(source, content, model="fake-9000-0")
 
     fork_id = (await fork(api, source))["session_id"]
     await api.http.delete(f"/sessions/{source}")
@@ -195,11 +195,11 @@ async def test_large_texts_and_answers_are_copied(api: Api) -> None:
 
 async def test_a_fork_is_not_archived_and_may_have_another_name(api: Api) -> None:
     source = await api.new_session(session_name="first")
-    async with api.posting(source, model="hang-623") as stream:
+    async with api.post_stream(source, model="hang-623") as stream:
         await stream.until("message.start")
         ok(await api.http.patch(f"/sessions/{source}", json={"archived": True, "session_name": "second"}))
         await api.cancel(source)
-    await api.quiet(source)
+    await api.wait_until_idle(source)
 
     unnamed, named = await fork(api, source), await fork(api, source, session_name="third")
 
@@ -210,9 +210,9 @@ async def test_a_fork_is_not_archived_and_may_have_another_name(api: Api) -> Non
 
 async def test_a_retry_with_the_key_returns_the_same_fork(api: Api) -> None:
     source, headers = await api.new_session(), {"idempotency-key": new_id()}
-    await api.say(source)
+    await api.run_turn(source)
     first = await api.http.post(f"/sessions/{source}/fork", json={"session_name": "x"}, headers=headers)
-    await api.say(source)
+    await api.run_turn(source)
 
     second = await api.http.post(f"/sessions/{source}/fork", json={"session_name": "x"}, headers=headers)
     other = await api.http.post(f"/sessions/{source}/fork", json={"session_name": "y"}, headers=headers)
@@ -228,7 +228,7 @@ async def test_a_retry_with_the_key_returns_the_same_fork(api: Api) -> None:
 
 async def test_simultaneous_forks_with_one_key_are_one_fork(api: Api) -> None:
     source, key = await api.new_session(), new_id()
-    await api.say(source)
+    await api.run_turn(source)
 
     sessions = await asyncio.gather(*(fork(api, source, key) for _ in range(5)))
 

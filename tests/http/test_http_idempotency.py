@@ -33,10 +33,10 @@ async def test_a_key_with_another_body_is_refused(api: Api) -> None:
 
 async def test_a_retry_during_the_turn_may_wait_in_another_way(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
-    first = await api.begin(session_id, model="hang-300", headers=headers)
+    first = await api.start_turn(session_id, model="hang-300", headers=headers)
 
     again = await api.post(session_id, model="hang-300", headers=headers, prefer="respond-async")
-    async with api.posting(session_id, model="hang-300", headers=headers) as stream:
+    async with api.post_stream(session_id, model="hang-300", headers=headers) as stream:
         await stream.until("message.delta")
         waiting = asyncio.create_task(api.post(session_id, model="hang-300", headers=headers))
         await api.cancel(session_id)
@@ -52,18 +52,18 @@ async def test_a_retry_during_the_turn_may_wait_in_another_way(api: Api) -> None
 
 async def test_a_retry_after_the_end_streams_the_whole_turn_again(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
-    async with api.posting(session_id, headers=headers) as first:
+    async with api.post_stream(session_id, headers=headers) as first:
         frames = await first.read_to_end()
-    await api.say(session_id, "something later")
+    await api.run_turn(session_id, "something later")
 
-    async with api.posting(session_id, headers=headers) as second:
+    async with api.post_stream(session_id, headers=headers) as second:
         assert [frame.text for frame in await second.read_to_end()] == [frame.text for frame in frames]
 
 
 async def test_a_retry_of_a_queued_message_returns_it(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
-    await api.begin(session_id, model="hang-301")
-    first = await api.begin(session_id, "queued", headers=headers)
+    await api.start_turn(session_id, model="hang-301")
+    first = await api.start_turn(session_id, "queued", headers=headers)
 
     again = ok(await api.post(session_id, "queued", headers=headers, prefer="respond-async"), 202)
 
@@ -87,7 +87,7 @@ async def test_simultaneous_tries_create_one_message(api: Api) -> None:
 async def test_the_same_key_in_another_session_is_another_key(api: Api) -> None:
     headers = {"idempotency-key": new_id()}
 
-    first, second = [await api.say(await api.new_session(), headers=headers) for _ in range(2)]
+    first, second = [await api.run_turn(await api.new_session(), headers=headers) for _ in range(2)]
 
     assert first["message_id"] != second["message_id"]
 
@@ -116,7 +116,7 @@ async def test_a_blank_or_long_key_is_refused(api: Api, key: str) -> None:
 async def test_a_retried_create_returns_the_session(api: Api) -> None:
     headers, body = {"idempotency-key": new_id()}, {"session_name": "one"}
     first = await api.http.post("/sessions", json=body, headers=headers)
-    await api.say(ok(first, 201)["session_id"])
+    await api.run_turn(ok(first, 201)["session_id"])
 
     second = await api.http.post("/sessions", json=body, headers=headers)
 
@@ -233,9 +233,9 @@ async def test_a_retried_start_of_a_project_session_returns_the_first_one(api: A
 async def test_a_retried_cancel_does_not_stop_a_later_turn(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     path = f"/sessions/{session_id}/cancel"
-    first = await api.begin(session_id, model="hang-303")
+    first = await api.start_turn(session_id, model="hang-303")
     ok(await api.http.post(path, headers={**headers, "prefer": "wait=30"}))
-    second = await api.begin(session_id, model="hang-304")
+    second = await api.start_turn(session_id, model="hang-304")
 
     again = await api.http.post(path, headers={**headers, "prefer": "wait=30"})
 
@@ -250,7 +250,7 @@ async def test_a_retry_of_a_cancel_that_found_nothing_stops_nothing(api: Api) ->
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     path = f"/sessions/{session_id}/cancel"
     assert ok(await api.http.post(path, headers=headers))["status"] == "idle"
-    message = await api.begin(session_id, model="hang-305")
+    message = await api.start_turn(session_id, model="hang-305")
 
     again = await api.http.post(path, headers=headers)
 
@@ -286,19 +286,19 @@ async def test_keys_of_messages_and_events_do_not_mix(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
     await api.http.post(f"/sessions/{session_id}/events", json={"event_type": "a"}, headers=headers)
 
-    message = await api.say(session_id, headers=headers)
+    message = await api.run_turn(session_id, headers=headers)
 
     assert message["status"] == "completed"
 
 
 async def test_a_replayed_stream_of_a_queued_message_starts_with_its_turn(api: Api) -> None:
     session_id, headers = await api.new_session(), {"idempotency-key": new_id()}
-    await api.begin(session_id, model="hang-302")
-    await api.begin(session_id, "queued", headers=headers)
+    await api.start_turn(session_id, model="hang-302")
+    await api.start_turn(session_id, "queued", headers=headers)
     await api.cancel(session_id)
     message = ok(await api.post(session_id, "queued", headers=headers))
 
-    async with api.posting(session_id, "queued", headers=headers) as stream:
+    async with api.post_stream(session_id, "queued", headers=headers) as stream:
         frames = await stream.read_to_end()
 
     assert (frames[0].event, names(frames)[-2:]) == ("user_message", ["run.complete", "done"])

@@ -5,7 +5,7 @@ import re
 import httpx2
 import pytest
 
-from tests.http.api_client import Api, is_gapless, new_id, ok, refusal, types, until
+from tests.http.api_client import Api, is_gapless, new_id, ok, refusal, types, wait_until
 from tests.http.sse_client import ids, names, text_of
 
 pytestmark = pytest.mark.anyio
@@ -86,10 +86,10 @@ async def test_respond_async_answers_at_once_with_the_location_of_the_stream(api
 
 async def test_a_posted_stream_runs_from_the_message_to_the_end_of_its_turn(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     head = (await api.session(session_id))["head"]
 
-    async with api.posting(session_id) as stream:
+    async with api.post_stream(session_id) as stream:
         frames = await stream.read_to_end()
 
     assert stream.response.status_code == 200
@@ -105,7 +105,7 @@ async def test_a_posted_stream_runs_from_the_message_to_the_end_of_its_turn(api:
 
 async def test_a_posted_stream_is_resumed_at_the_sessions_stream_by_the_same_ids(api: Api) -> None:
     session_id = await api.new_session()
-    async with api.posting(session_id, model="fake-30-2") as stream:
+    async with api.post_stream(session_id, model="fake-30-2") as stream:
         await stream.until("message.delta", 2)
         seen = list(stream.seen)
 
@@ -117,10 +117,10 @@ async def test_a_posted_stream_is_resumed_at_the_sessions_stream_by_the_same_ids
 
 async def test_a_client_that_disconnects_changes_nothing(api: Api) -> None:
     session_id = await api.new_session()
-    async with api.posting(session_id, model="fake-40-3") as stream:
+    async with api.post_stream(session_id, model="fake-40-3") as stream:
         await stream.until("message.delta")
 
-    session = await api.quiet(session_id)
+    session = await api.wait_until_idle(session_id)
 
     assert session["run_meta"]["status"] == "completed"
     assert (await api.model_stats("fake-40-3"))["finished"] == 1
@@ -188,13 +188,13 @@ async def test_an_unknown_agent_is_refused_and_nothing_is_written(api: Api) -> N
     refusal(await api.post(session_id, agent="noone"), 422, "agent_not_found")
 
     assert (await api.session(session_id))["head"] == 1
-    assert (await api.say(session_id, agent="assistant"))["agent"] == "assistant"
+    assert (await api.run_turn(session_id, agent="assistant"))["agent"] == "assistant"
 
 
 async def test_the_model_gets_the_whole_conversation(api: Api) -> None:
     session_id = await api.new_session()
 
-    answers = [(await api.say(session_id, text, model="fake-30-0"))["answer"] for text in ("one", "two", "three")]
+    answers = [(await api.run_turn(session_id, text, model="fake-30-0"))["answer"] for text in ("one", "two", "three")]
 
     counts = [re.search(r"given (\d+) message", answer) for answer in answers]
     assert [found and found[1] for found in counts] == ["1", "3", "5"]
@@ -203,7 +203,7 @@ async def test_the_model_gets_the_whole_conversation(api: Api) -> None:
 
 async def test_messages_are_listed_oldest_first(api: Api) -> None:
     session_id = await api.new_session()
-    posted = [await api.say(session_id, text) for text in ("one", "two", "three")]
+    posted = [await api.run_turn(session_id, text) for text in ("one", "two", "three")]
 
     response = await api.http.get(f"/sessions/{session_id}/messages")
 
@@ -215,7 +215,7 @@ async def test_messages_are_listed_oldest_first(api: Api) -> None:
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_message_pages_link_to_the_next_in_either_order(api: Api, order: str) -> None:
     session_id = await api.new_session()
-    posted = [(await api.say(session_id, text, model="fake-1-0"))["content"] for text in "abcde"]
+    posted = [(await api.run_turn(session_id, text, model="fake-1-0"))["content"] for text in "abcde"]
 
     listed: list[str] = []
     url: str | None = f"/sessions/{session_id}/messages?limit=2&order={order}"
@@ -231,7 +231,7 @@ async def test_message_pages_link_to_the_next_in_either_order(api: Api, order: s
 
 async def test_messages_can_be_listed_after_one_of_them(api: Api) -> None:
     session_id = await api.new_session()
-    first, second, third = [await api.say(session_id, text, model="fake-1-0") for text in "abc"]
+    first, second, third = [await api.run_turn(session_id, text, model="fake-1-0") for text in "abc"]
 
     path = f"/sessions/{session_id}/messages"
     assert ok(await api.http.get(f"{path}?after={first['message_id']}")) == [second, third]
@@ -256,7 +256,7 @@ async def test_a_missing_message_is_not_found(api: Api) -> None:
 
 
 async def test_the_full_response_is_what_the_model_server_sent(api: Api) -> None:
-    message = await api.say(await api.new_session())
+    message = await api.run_turn(await api.new_session())
 
     full = ok(await api.http.get(f"/messages/{message['message_id']}/full"))
 
@@ -276,7 +276,7 @@ async def test_the_full_response_is_what_the_model_server_sent(api: Api) -> None
 
 async def test_before_the_first_model_call_ends_there_is_no_response(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.begin(session_id, model="hang-202")
+    message = await api.start_turn(session_id, model="hang-202")
 
     full = ok(await api.http.get(f"/messages/{message['message_id']}/full"))
 
@@ -286,7 +286,7 @@ async def test_before_the_first_model_call_ends_there_is_no_response(api: Api) -
 
 async def test_the_usage_of_a_session_is_the_sum_of_its_messages(api: Api) -> None:
     session_id = await api.new_session()
-    posted = [await api.say(session_id, text) for text in ("one", "two")]
+    posted = [await api.run_turn(session_id, text) for text in ("one", "two")]
 
     usage = (await api.session(session_id))["usage"]
 
@@ -296,7 +296,7 @@ async def test_the_usage_of_a_session_is_the_sum_of_its_messages(api: Api) -> No
 async def test_a_message_of_a_model_without_usage_has_zero_usage(api: Api) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(session_id, model="nousage-5")
+    message = await api.run_turn(session_id, model="nousage-5")
 
     assert (message["status"], message["usage"]["total_tokens"]) == ("completed", 0)
     assert "token_usage" not in types(await api.events(session_id))
@@ -304,7 +304,7 @@ async def test_a_message_of_a_model_without_usage_has_zero_usage(api: Api) -> No
 
 @pytest.mark.parametrize(("model", "reason"), [("length-7", "length"), ("filter-7", "content_filter")])
 async def test_a_message_says_why_the_model_stopped(api: Api, model: str, reason: str) -> None:
-    message = await api.say(await api.new_session(), model=model)
+    message = await api.run_turn(await api.new_session(), model=model)
 
     assert (message["status"], message["finish_reason"]) == ("completed", reason)
 
@@ -313,7 +313,7 @@ async def test_content_of_256_kb_is_stored_and_returned_whole(api: Api) -> None:
     session_id = await api.new_session()
     content = "wörter " * (256 * 1024 // 8)
 
-    message = await api.say(session_id, content)
+    message = await api.run_turn(session_id, content)
 
     assert message["content"] == content
     assert (await api.message(message["message_id"]))["content"] == content
@@ -327,7 +327,7 @@ async def test_content_of_256_kb_is_stored_and_returned_whole(api: Api) -> None:
 async def test_an_answer_too_large_for_an_event_is_returned_whole(api: Api) -> None:
     session_id = await api.new_session()
 
-    async with api.posting(session_id, model="fake-9000-0") as stream:
+    async with api.post_stream(session_id, model="fake-9000-0") as stream:
         frames = await stream.read_to_end()
 
     session = await api.session(session_id)
@@ -348,7 +348,7 @@ async def test_text_of_any_script_is_returned_unchanged(api: Api) -> None:
     session_id = await api.new_session()
     text = "naïve 日本語 👩‍👩‍👧 \u2028\u2029 \u0000 \r\n data: x\n\nid: 7 \ufeff"
 
-    message = await api.say(session_id, text)
+    message = await api.run_turn(session_id, text)
 
     assert message["content"] == text
     (frame,) = [frame for frame in await api.read(session_id) if frame.event == "user_message"]
@@ -358,14 +358,14 @@ async def test_text_of_any_script_is_returned_unchanged(api: Api) -> None:
 async def test_metadata_stays_with_its_message(api: Api) -> None:
     metadata = {"client": "cli", "nested": {"a": [1, 2]}}
 
-    message = await api.say(await api.new_session(), metadata=metadata)
+    message = await api.run_turn(await api.new_session(), metadata=metadata)
 
     assert (await api.message(message["message_id"]))["metadata"] == metadata
 
 
 async def test_the_log_of_a_turn_is_gapless_and_ends_with_its_one_terminal_event(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.say(session_id)
+    message = await api.run_turn(session_id)
 
     events = await api.events(session_id)
 
@@ -381,9 +381,9 @@ async def test_the_log_of_a_turn_is_gapless_and_ends_with_its_one_terminal_event
 
 async def test_a_message_shows_its_answer_after_the_end_of_the_turn(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.begin(session_id, model="fake-20-1")
+    message = await api.start_turn(session_id, model="fake-20-1")
 
-    ended = await until(lambda: api.message(message["message_id"]), lambda seen: seen["status"] != "running")
+    ended = await wait_until(lambda: api.message(message["message_id"]), lambda seen: seen["status"] != "running")
 
     assert (ended["status"], len(ended["answer"].split())) == ("completed", 20)
 

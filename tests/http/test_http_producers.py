@@ -89,7 +89,7 @@ async def test_racing_requests_of_a_producer_are_appended_once_in_order(api: Api
         while (await send(api, session_id, seq, f"{name}.{seq}", name=name)).status_code not in {200, 201}:
             pass
 
-    turn = asyncio.create_task(api.say(session_id, model="fake-60-2"))
+    turn = asyncio.create_task(api.run_turn(session_id, model="fake-60-2"))
     await asyncio.gather(*(persist(seq, name) for name in ("x", "y") for seq in range(8) for _ in range(2)))
     await turn
 

@@ -102,8 +102,8 @@ async def test_sessions_of_a_project_share_neither_messages_nor_memory(api: Api)
     two = (await _start(api, path, node_id="two"))["session_id"]
     secret = new_id("secret")
 
-    await api.say(one, f"say {secret}", model="fake-5-0")
-    await api.say(two, "Hello", model="fake-5-0")
+    await api.run_turn(one, f"say {secret}", model="fake-5-0")
+    await api.run_turn(two, "Hello", model="fake-5-0")
 
     exported = [(await api.http.get(f"/sessions/{session}/export")).text for session in (one, two)]
     assert [secret in text for text in exported] == [True, False]
@@ -111,7 +111,7 @@ async def test_sessions_of_a_project_share_neither_messages_nor_memory(api: Api)
     assert [len(each) for each in messages] == [1, 1]
     # The model counts the tokens it got: the second conversation is as short as it would be alone.
     alone = await api.new_session(agent_name="assistant")
-    await api.say(alone, "Hello", model="fake-5-0")
+    await api.run_turn(alone, "Hello", model="fake-5-0")
     assert (await api.session(two))["usage"] == (await api.session(alone))["usage"]
 
 

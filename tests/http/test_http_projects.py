@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.http.api_client import JSON, Api, Host, api_of, new_id, ok, refusal, running_host, until
+from tests.http.api_client import JSON, Api, Host, api_client, new_id, ok, refusal, running_host, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -210,7 +210,7 @@ async def test_a_deleted_project_and_its_sessions_are_not_found(api: Api) -> Non
     path = f"/projects/{(await _new_project(api))['id']}"
     sessions = [ok(await api.http.post(f"{path}/sessions", json={"node_id": f"n{i}"}), 201) for i in range(3)]
     running = sessions[0]["session_id"]
-    await api.begin(running, "Count", agent="assistant", model="fake-5-200")
+    await api.start_turn(running, "Count", agent="assistant", model="fake-5-200")
 
     assert (await api.http.delete(path)).status_code == 204
 
@@ -252,7 +252,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[Host]:
 
 @pytest.fixture
 async def guarded_api(guarded: Host) -> AsyncGenerator[Api]:
-    async with api_of(guarded) as api:
+    async with api_client(guarded) as api:
         yield api
 
 
@@ -295,10 +295,10 @@ async def test_a_project_does_not_contain_another_owners_session_that_names_it(g
 
 async def test_projects_survive_a_crash_of_the_host(tmp_path: Path) -> None:
     with running_host(tmp_path) as host:
-        async with api_of(host) as api:
+        async with api_client(host) as api:
             project = await _new_project(api, document=DOCUMENT)
         host.kill()
     with running_host(tmp_path) as host:
-        async with api_of(host) as api:
-            found = await until(lambda: api.http.get(f"/projects/{project['id']}"))
+        async with api_client(host) as api:
+            found = await wait_until(lambda: api.http.get(f"/projects/{project['id']}"))
     assert ok(found) | {"trace_id": ""} == project | {"trace_id": ""}

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.http.api_client import Api, is_gapless, new_id, ok, refusal, types, until
+from tests.http.api_client import Api, is_gapless, new_id, ok, refusal, types, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -43,12 +43,12 @@ async def test_one_of_many_messages_that_do_not_queue_gets_the_session(api: Api)
 async def test_a_cancel_that_races_with_the_turn_ends_it_once(api: Api) -> None:
     async def race(number: int) -> None:
         session_id = await api.new_session()
-        posting = asyncio.create_task(api.say(session_id, model=f"fake-{20 + number}-0"))
+        posting = asyncio.create_task(api.run_turn(session_id, model=f"fake-{20 + number}-0"))
         cancelling = asyncio.create_task(api.cancel(session_id))
         message, receipt = await posting, ok(await cancelling)
         assert message["status"] in {"completed", "cancelled"}
         assert receipt["status"] in {"idle", "completed", "cancelled"}
-        after = await api.say(session_id, "next")
+        after = await api.run_turn(session_id, "next")
         assert after["status"] == "completed"
         events = await api.events(session_id)
         assert is_gapless(events)
@@ -105,13 +105,13 @@ async def test_simultaneous_changes_are_all_kept(api: Api) -> None:
 
 async def test_simultaneous_producers_get_separate_sequences_during_a_turn(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.begin(session_id, model="fake-200-1")
+    message = await api.start_turn(session_id, model="fake-200-1")
 
     batches = await asyncio.gather(
         *(api.append(session_id, *[{"event_type": f"p{n}", "n": i} for i in range(5)]) for n in range(20))
     )
 
-    ended = await until(lambda: api.message(message["message_id"]), lambda seen: seen["status"] == "completed")
+    ended = await wait_until(lambda: api.message(message["message_id"]), lambda seen: seen["status"] == "completed")
     assert len(ended["answer"].split()) == 200
     events = await api.events(session_id)
     assert is_gapless(events)
@@ -125,7 +125,7 @@ async def test_simultaneous_sessions_do_not_mix(api: Api) -> None:
     async def talk(name: str) -> None:
         session_id = await api.new_session()
         for count in ("1 message", "3 messages"):
-            message = await api.say(session_id, name, model="fake-30-0")
+            message = await api.run_turn(session_id, name, model="fake-30-0")
             assert f"“{name}”" in message["answer"]
             assert f"given {count}" in message["answer"]
         assert {event["session_id"] for event in await api.events(session_id)} == {session_id}

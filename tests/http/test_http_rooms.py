@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.api_client import TIMEOUT_SECONDS, Api, api_of, new_id, ok, refusal, running_host
+from tests.http.api_client import TIMEOUT_SECONDS, Api, api_client, new_id, ok, refusal, running_host
 from tests.http.sse_client import JSON, Frame, Stream, names
 
 pytestmark = pytest.mark.anyio
@@ -101,8 +101,8 @@ async def test_the_room_of_a_project_shows_only_its_sessions(api: Api) -> None:
     async with _open_room(api, path) as stream:
         await _until(stream, lambda frame: frame.event == "init")
         session_id = await api.new_session(project_id=project, agent_name="assistant")
-        await api.say(other)
-        await api.say(session_id)
+        await api.run_turn(other)
+        await api.run_turn(session_id)
         await api.http.patch(f"/sessions/{session_id}", json={"session_name": "renamed"})
         await _until(stream, lambda _: names(stream.seen).count("session_updated") == 3)
         await api.http.delete(f"/sessions/{session_id}")
@@ -148,7 +148,7 @@ async def test_an_answer_too_large_for_its_event_is_sent_whole(api: Api) -> None
     project, path = await _new_project(api)
     session_id = await api.new_session(project_id=project, agent_name="assistant")
 
-    message = await api.say(session_id, model="fake-8000-0")
+    message = await api.run_turn(session_id, model="fake-8000-0")
 
     async with _open_room(api, path, "after=0") as stream:
         complete = await _until(stream, lambda frame: frame.event == "message.complete")
@@ -205,9 +205,9 @@ async def test_a_watcher_that_reconnects_after_each_frame_sees_everything_once(a
 
 
 async def _talk(api: Api, session_id: str) -> None:
-    await api.say(session_id)
+    await api.run_turn(session_id)
     await api.append(session_id, {"event_type": "progress"}, {"event_type": "error", "message": "no"})
-    await api.say(session_id)
+    await api.run_turn(session_id)
     await api.append(session_id, STOP)
 
 
@@ -265,7 +265,7 @@ async def _cursor_after_creation(api: Api, sessions: set[str]) -> str:
 async def test_of_a_deleted_session_later_watchers_see_only_the_deletion(api: Api) -> None:
     project, path = await _new_project(api)
     session_id = await api.new_session(project_id=project)
-    await api.say(session_id)
+    await api.run_turn(session_id)
     await api.http.delete(f"/sessions/{session_id}")
     async with _open_room(api, path, "after=0") as stream:
         await _until(stream, lambda frame: frame.event == "session_deleted")
@@ -294,7 +294,7 @@ async def test_a_cursor_beyond_the_end_continues_from_now(api: Api) -> None:
 
 async def test_a_planned_end_asks_to_resume(tmp_path: Path, store_environment: dict[str, str]) -> None:
     with running_host(tmp_path, {"STREAM_MAX_SECONDS": "1", **store_environment}) as host:
-        async with api_of(host) as api:
+        async with api_client(host) as api:
             text = (await api.http.get("/stream")).text
 
     assert text.endswith("retry: 500\n\n")
@@ -306,7 +306,7 @@ async def test_another_owner_sees_nothing_of_a_room_of_the_same_name(
 ) -> None:
     env = {"AUTH_MODE": "easyauth", "WEBSITE_AUTH_ENABLED": "True", **store_environment}
     with running_host(tmp_path, env) as host:
-        async with api_of(host) as api:
+        async with api_client(host) as api:
             mine, theirs = _identity(), _identity()
             response = await api.http.post("/projects", json={"name": "Mine"}, headers=mine)
             project, path = ok(response, 201)["id"], f"/projects/{response.json()['id']}/stream"
@@ -344,7 +344,7 @@ def _identity() -> dict[str, str]:
 async def test_a_fork_is_shown_as_a_new_session(api: Api) -> None:
     project, path = await _new_project(api)
     source = await api.new_session(project_id=project)
-    await api.say(source)
+    await api.run_turn(source)
 
     fork = ok(await api.http.post(f"/sessions/{source}/fork"), 201)["session_id"]
 

@@ -57,7 +57,7 @@ async def test_an_id_may_have_128_characters(api: Api) -> None:
     longest = new_id().ljust(128, "x")
     await api.new_session(session_id=longest)
 
-    message = await api.say(longest)
+    message = await api.run_turn(longest)
 
     assert (await api.message(message["message_id"]))["status"] == "completed"
     refusal(await api.http.post("/sessions", json={"session_id": longest + "x"}), 422, "invalid_request")
@@ -111,7 +111,7 @@ async def test_a_missing_session_is_not_found(api: Api) -> None:
 
 async def test_a_finished_turn_shows_in_the_session(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.say(session_id)
+    message = await api.run_turn(session_id)
 
     session = await api.session(session_id)
 
@@ -127,7 +127,7 @@ async def test_a_finished_turn_shows_in_the_session(api: Api) -> None:
 
 async def test_a_running_turn_shows_in_the_session(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.begin(session_id, model="hang-100")
+    message = await api.start_turn(session_id, model="hang-100")
 
     session = await api.session(session_id)
 
@@ -139,7 +139,7 @@ async def test_a_running_turn_shows_in_the_session(api: Api) -> None:
 
 async def test_a_session_includes_its_event_log_on_request(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
 
     session = ok(await api.http.get(f"/sessions/{session_id}?include=event_log"))
 
@@ -208,12 +208,12 @@ async def test_an_archived_session_refuses_messages_until_it_is_unarchived(api: 
     assert (await api.session(session_id))["head"] == 2
 
     await api.http.patch(f"/sessions/{session_id}", json={"archived": False})
-    assert (await api.say(session_id))["status"] == "completed"
+    assert (await api.run_turn(session_id))["status"] == "completed"
 
 
 async def test_a_deleted_session_is_not_found_anywhere(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.say(session_id)
+    message = await api.run_turn(session_id)
 
     response = await api.http.delete(f"/sessions/{session_id}")
 
@@ -229,7 +229,7 @@ async def test_a_deleted_session_is_not_found_anywhere(api: Api) -> None:
 
 async def test_deleting_ends_a_running_turn_and_its_model_call(api: Api) -> None:
     session_id = await api.new_session()
-    async with api.posting(session_id, model="hang-101") as stream:
+    async with api.post_stream(session_id, model="hang-101") as stream:
         await stream.until("message.delta")
 
         await api.http.delete(f"/sessions/{session_id}")
@@ -242,7 +242,7 @@ async def test_deleting_ends_a_running_turn_and_its_model_call(api: Api) -> None
 
 async def test_open_streams_end_when_the_session_is_deleted(api: Api) -> None:
     session_id = await api.new_session()
-    async with api.stream(session_id) as stream, api.posting(session_id, model="hang-102") as waiting:
+    async with api.stream(session_id) as stream, api.post_stream(session_id, model="hang-102") as waiting:
         await stream.until("message.delta")
         await api.http.delete(f"/sessions/{session_id}")
 
@@ -254,7 +254,7 @@ async def test_a_wait_for_an_answer_ends_when_the_session_is_deleted(api: Api) -
     session_id = await api.new_session()
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(api.post(session_id, model="hang-103"))
-        await api.wait_for(session_id, "message.delta")
+        await api.wait_for_event(session_id, "message.delta")
         await api.http.delete(f"/sessions/{session_id}")
 
     refusal(waiting.result(), 404, "session_not_found")
@@ -282,7 +282,7 @@ async def test_lists_filter_by_each_field(api: Api) -> None:
     project = new_id("project")
     plain = await api.new_session(project_id=project)
     done = await api.new_session(project_id=project)
-    await api.say(done)
+    await api.run_turn(done)
     agent = await api.new_session(project_id=project, agent_name="other")
     marked = await api.new_session(project_id=project, metadata={"team's": "blue", "n": "1"})
     archived = await api.new_session(project_id=project)
@@ -316,7 +316,7 @@ async def test_the_result_is_the_last_answer(api: Api) -> None:
     session_id = await api.new_session()
     refusal(await api.http.get(f"/sessions/{session_id}/result"), 404, "not_finished")
 
-    message = await api.say(session_id)
+    message = await api.run_turn(session_id)
 
     body = ok(await api.http.get(f"/sessions/{session_id}/result"))
     assert (body["session_id"], body["result"]) == (session_id, message["answer"])
@@ -332,28 +332,28 @@ async def test_a_session_that_was_stopped_without_an_answer_has_no_result(api: A
 
 async def test_a_turn_that_failed_before_its_first_word_leaves_no_result(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id, model="fail-401")
+    await api.run_turn(session_id, model="fail-401")
 
     refusal(await api.http.get(f"/sessions/{session_id}/result"), 404, "no_result")
 
 
 async def test_a_turn_that_failed_before_its_first_word_leaves_the_earlier_result(api: Api) -> None:
     session_id = await api.new_session()
-    answered = await api.say(session_id)
-    await api.say(session_id, model="fail-401")
+    answered = await api.run_turn(session_id)
+    await api.run_turn(session_id, model="fail-401")
 
     assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == answered["answer"]
 
 
 async def test_an_outside_assistant_message_counts_as_the_result_until_the_next_answer(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     await api.append(session_id, {"event_type": "message", "role": "user", "content": "not this"})
     await api.append(session_id, {"event_type": "message", "role": "assistant", "content": "from outside"})
 
     assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == "from outside"
 
-    message = await api.say(session_id)
+    message = await api.run_turn(session_id)
     assert ok(await api.http.get(f"/sessions/{session_id}/result"))["result"] == message["answer"]
 
 

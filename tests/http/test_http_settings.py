@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
-from tests.http.api_client import TIMEOUT_SECONDS, Api, Host, api_of, ok, refusal, running_host, types, until
+from tests.http.api_client import TIMEOUT_SECONDS, Api, Host, api_client, ok, refusal, running_host, types, wait_until
 from tests.http.sse_client import ids, names
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,7 @@ def narrow_host(tmp_path_factory: pytest.TempPathFactory, store_environment: dic
 
 @pytest.fixture
 async def api(narrow_host: Host) -> AsyncGenerator[Api]:
-    async with api_of(narrow_host) as api:
+    async with api_client(narrow_host) as api:
         yield api
 
 
@@ -43,7 +43,7 @@ async def test_the_default_wait_is_a_setting(api: Api) -> None:
     session_id = await api.new_session()
 
     first = await api.post(session_id)
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
     second = await api.post(session_id, prefer="wait=30")
 
     assert first.status_code == 202
@@ -52,7 +52,7 @@ async def test_the_default_wait_is_a_setting(api: Api) -> None:
 
 async def test_with_a_queue_limit_of_zero_a_second_message_is_refused(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model="hang-1")
+    await api.start_turn(session_id, model="hang-1")
 
     refusal(await api.post(session_id), 429, "queue_full")
 
@@ -62,14 +62,14 @@ async def test_with_a_queue_limit_of_zero_a_second_message_is_refused(api: Api) 
 async def test_the_step_limit_is_a_setting(api: Api) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(session_id, "call current_time then call current_time", prefer="wait=30")
+    message = await api.run_turn(session_id, "call current_time then call current_time", prefer="wait=30")
 
     assert (message["status"], len(message["tool_calls"])) == ("completed", 1)
 
 
 async def test_a_planned_end_of_a_stream_is_resumed(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model="hang-2")
+    await api.start_turn(session_id, model="hang-2")
 
     first = await api.read(session_id)
     await api.cancel(session_id)
@@ -92,11 +92,11 @@ async def test_a_planned_end_says_when_to_reconnect(api: Api) -> None:
 @pytest.mark.slow
 async def test_a_turn_that_takes_too_long_fails_and_the_session_continues(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.begin(session_id, model="hang-1")
+    message = await api.start_turn(session_id, model="hang-1")
 
-    ended = await until(lambda: api.message(message["message_id"]), lambda seen: seen["status"] != "running")
+    ended = await wait_until(lambda: api.message(message["message_id"]), lambda seen: seen["status"] != "running")
 
     assert (ended["status"], ended["error"]["code"]) == ("failed", "turn_timeout")
     assert ended["answer"]
     assert types(await api.events(session_id))[-1] == "run.complete"
-    assert (await api.say(session_id, prefer=f"wait={TIMEOUT_SECONDS:.0f}"))["status"] == "completed"
+    assert (await api.run_turn(session_id, prefer=f"wait={TIMEOUT_SECONDS:.0f}"))["status"] == "completed"

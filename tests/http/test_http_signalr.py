@@ -15,14 +15,14 @@ import pytest
 
 from shared import wiring
 from shared.api import projects, sessions, signalr
-from shared.domain.errors import FanoutUnavailableError
+from shared.domain.errors import SignalRUnavailableError
 from shared.settings import Settings, settings
 from shared.signalr import SignalRClient
-from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
+from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
 from tests.http.api_client import Api, new_id, ok, refusal
 from tests.http.fake_signalr import FakeSignalR, fake_signalr
 from tests.http.sse_client import JSON
-from tests.local.local_host import App, hosted
+from tests.local.local_host import App, running_host
 
 pytestmark = pytest.mark.anyio
 
@@ -77,14 +77,14 @@ def endpoint() -> Generator[str]:
 async def app(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[SignalRApp]:
     """The functions of this test on a host, with Cosmos DB, SignalR, and callers that App Service identifies."""
     async with AsyncExitStack() as resources:
-        store = await resources.enter_async_context(cosmos_store(endpoint))
+        store = await resources.enter_async_context(cosmos_database(endpoint))
         service = await resources.enter_async_context(fake_signalr())
-        assert isinstance(store, CosmosStore)
+        assert isinstance(store, CosmosDatabase)
         for name in Settings.model_fields:
             monkeypatch.delenv(name.upper(), raising=False)
         values = {
             "COSMOS_ENDPOINT": store.endpoint,
-            "COSMOS_DATABASE": store.database,
+            "COSMOS_DATABASE": store.name,
             "SIGNALR_ENDPOINT": service.url,
             "AUTH_MODE": "easyauth",
             "WEBSITE_AUTH_ENABLED": "True",
@@ -96,7 +96,7 @@ async def app(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         functions = App()
         for module in (sessions, projects, signalr):
             functions.register_functions(module.bp)
-        host = await resources.enter_async_context(hosted(functions, tmp_path))
+        host = await resources.enter_async_context(running_host(functions, tmp_path))
         yield SignalRApp(host.http, service)
         services = wiring.services()
         await services.log.close()
@@ -219,11 +219,11 @@ async def test_a_service_that_is_slow_or_absent_fails_within_the_timeout() -> No
         service.refuses, service.retry_after = 429, "3600"
         url = service.url
         client = SignalRClient(url, "turnlog", timedelta(milliseconds=300))
-        with pytest.raises(FanoutUnavailableError, match="TimeoutError"):
+        with pytest.raises(SignalRUnavailableError, match="TimeoutError"):
             await client.admit(["session:demo"])
         await client.close()
     client = SignalRClient(url, "turnlog")
-    with pytest.raises(FanoutUnavailableError, match="ServiceRequestError"):
+    with pytest.raises(SignalRUnavailableError, match="ServiceRequestError"):
         await client.admit(["session:demo"])
     await client.close()
 
@@ -231,7 +231,7 @@ async def test_a_service_that_is_slow_or_absent_fails_within_the_timeout() -> No
 async def test_the_apps_token_is_never_sent_unencrypted() -> None:
     client = SignalRClient("http://signalr.example", "turnlog")
 
-    with pytest.raises(FanoutUnavailableError) as refused:
+    with pytest.raises(SignalRUnavailableError) as refused:
         await client.admit(["session:demo"])
 
     assert "non-TLS" in str(refused.value.__cause__)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.api_client import JSON, Api, api_of, ok, refusal, running_host, until
+from tests.http.api_client import JSON, Api, api_client, ok, refusal, running_host, wait_until
 from tests.http.conftest import QUEUE_LIMIT
 from tests.http.sse_client import names
 
@@ -14,7 +14,7 @@ SLOW = "fake-300-3"
 
 
 async def steer(api: Api, session_id: str, content: str = "be brief", **more: object) -> JSON:
-    return await api.begin(session_id, content, on_busy="steer", **more)
+    return await api.start_turn(session_id, content, on_busy="steer", **more)
 
 
 async def events_of(api: Api, session_id: str, *wanted: str) -> list[tuple[str, str]]:
@@ -24,8 +24,8 @@ async def events_of(api: Api, session_id: str, *wanted: str) -> list[tuple[str, 
 
 async def test_the_turn_reads_it_and_both_messages_share_one_end(api: Api) -> None:
     session_id = await api.new_session()
-    first = await api.begin(session_id, "tell me", model=SLOW)
-    await api.wait_for(session_id, "message.delta")
+    first = await api.start_turn(session_id, "tell me", model=SLOW)
+    await api.wait_for_event(session_id, "message.delta")
 
     second = ok(await api.post(session_id, "be brief", on_busy="steer"))
 
@@ -54,11 +54,11 @@ async def test_the_turn_reads_it_and_both_messages_share_one_end(api: Api) -> No
 
 async def test_later_turns_see_it_at_its_position_in_the_conversation(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model=SLOW)
-    await api.wait_for(session_id, "message.delta")
+    await api.start_turn(session_id, model=SLOW)
+    await api.wait_for_event(session_id, "message.delta")
     await api.post(session_id, on_busy="steer")
 
-    later = await api.say(session_id, "and now?", model="fake-60-0")
+    later = await api.run_turn(session_id, "and now?", model="fake-60-0")
 
     assert "given 5 messages" in later["answer"]
     listed = ok(await api.http.get(f"/sessions/{session_id}/messages"))
@@ -68,11 +68,11 @@ async def test_later_turns_see_it_at_its_position_in_the_conversation(api: Api) 
 
 async def test_several_messages_are_read_together_in_order(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model=SLOW)
-    await api.wait_for(session_id, "message.delta")
+    await api.start_turn(session_id, model=SLOW)
+    await api.wait_for_event(session_id, "message.delta")
     posted = [await steer(api, session_id, text) for text in ("one", "two", "three")]
 
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
 
     ended = [await api.message(each["message_id"]) for each in posted]
     assert {message["status"] for message in ended} == {"completed"}
@@ -83,10 +83,10 @@ async def test_several_messages_are_read_together_in_order(api: Api) -> None:
 
 async def test_its_stream_follows_it_into_its_own_turn(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model="hang-903")
-    await api.wait_for(session_id, "message.delta")
+    await api.start_turn(session_id, model="hang-903")
+    await api.wait_for_event(session_id, "message.delta")
 
-    async with api.posting(session_id, "mine", on_busy="steer", model="fake-30-0") as stream:
+    async with api.post_stream(session_id, "mine", on_busy="steer", model="fake-30-0") as stream:
         posted = await stream.until("user_message")
         await api.cancel(session_id)
         frames = await stream.read_to_end()
@@ -101,7 +101,7 @@ async def test_its_stream_follows_it_into_its_own_turn(api: Api) -> None:
 async def test_in_an_idle_session_steering_and_interrupting_are_ordinary(api: Api, on_busy: str) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(session_id, on_busy=on_busy)
+    message = await api.run_turn(session_id, on_busy=on_busy)
 
     assert message["status"] == "completed"
     kinds = [event["type"] for event in await api.events(session_id)]
@@ -111,14 +111,14 @@ async def test_in_an_idle_session_steering_and_interrupting_are_ordinary(api: Ap
 
 async def test_a_retry_with_its_key_returns_it(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model="hang-904")
-    await api.wait_for(session_id, "message.delta")
+    await api.start_turn(session_id, model="hang-904")
+    await api.wait_for_event(session_id, "message.delta")
     key = {"idempotency-key": "again"}
 
     first = await steer(api, session_id, headers=key)
     retried = await api.post(session_id, "be brief", "respond-async", on_busy="steer", headers=key)
     await api.cancel(session_id)
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
     ended = await api.post(session_id, "be brief", on_busy="steer", headers=key)
 
     assert retried.headers["idempotency-replayed"] == "true"
@@ -132,15 +132,17 @@ async def test_after_a_crash_a_steered_turn_continues_with_the_message(
     tmp_path: Path, store_environment: dict[str, str]
 ) -> None:
     with running_host(tmp_path, store_environment) as host:
-        async with api_of(host) as api:
+        async with api_client(host) as api:
             session_id = await api.new_session()
-            first = await api.begin(session_id, "tell me", model="fake-400-5")
-            await api.wait_for(session_id, "message.delta")
+            first = await api.start_turn(session_id, "tell me", model="fake-400-5")
+            await api.wait_for_event(session_id, "message.delta")
             second = await steer(api, session_id)
             host.kill()
     with running_host(tmp_path, store_environment) as host:
-        async with api_of(host) as api:
-            ended = await until(lambda: api.message(second["message_id"]), lambda seen: seen["status"] != "running")
+        async with api_client(host) as api:
+            ended = await wait_until(
+                lambda: api.message(second["message_id"]), lambda seen: seen["status"] != "running"
+            )
 
             assert (ended["status"], ended["turn_id"]) == ("completed", first["turn_id"])
             assert "“be brief”" in ended["answer"]
@@ -151,7 +153,7 @@ async def test_after_a_crash_a_steered_turn_continues_with_the_message(
 
 async def test_an_archived_session_refuses_steering_and_interrupting(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model="hang-905")
+    await api.start_turn(session_id, model="hang-905")
     await api.http.patch(f"/sessions/{session_id}", json={"archived": True})
 
     for on_busy in ("steer", "interrupt"):
@@ -165,12 +167,12 @@ async def test_an_archived_session_refuses_steering_and_interrupting(api: Api) -
 
 async def test_an_interrupting_message_stops_the_turn_and_runs_ahead_of_the_queue(api: Api) -> None:
     session_id = await api.new_session()
-    first = await api.begin(session_id, "first", model="hang-920")
-    waiting = await api.begin(session_id, "waiting")
-    await api.wait_for(session_id, "message.delta")
+    first = await api.start_turn(session_id, "first", model="hang-920")
+    waiting = await api.start_turn(session_id, "waiting")
+    await api.wait_for_event(session_id, "message.delta")
 
     urgent = ok(await api.post(session_id, "urgent", on_busy="interrupt", model="fake-40-0"))
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
 
     assert urgent["status"] == "completed"
     assert "“urgent”" in urgent["answer"]
@@ -183,15 +185,15 @@ async def test_an_interrupting_message_stops_the_turn_and_runs_ahead_of_the_queu
 
 async def test_a_full_queue_refuses_messages_and_the_turn_continues(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model="hang-923")
-    await api.wait_for(session_id, "message.delta")
+    await api.start_turn(session_id, model="hang-923")
+    await api.wait_for_event(session_id, "message.delta")
     for number in range(QUEUE_LIMIT):
-        await api.begin(session_id, model="fake-1-0", on_busy="steer" if number % 2 else "enqueue")
+        await api.start_turn(session_id, model="fake-1-0", on_busy="steer" if number % 2 else "enqueue")
 
     for on_busy in ("interrupt", "steer", "enqueue"):
         refusal(await api.post(session_id, on_busy=on_busy), 429, "queue_full")
 
     assert (await api.session(session_id))["state"] == "running"
     await api.cancel(session_id, queue="clear")
-    await api.quiet(session_id)
-    assert (await api.say(session_id))["status"] == "completed"
+    await api.wait_until_idle(session_id)
+    assert (await api.run_turn(session_id))["status"] == "completed"

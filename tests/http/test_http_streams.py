@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_stream_is_the_log_as_named_frames(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id, 'call calculate {"expression": "2+3"}')
+    await api.run_turn(session_id, 'call calculate {"expression": "2+3"}')
 
     frames = await api.read(session_id)
 
@@ -26,7 +26,7 @@ async def test_a_stream_is_the_log_as_named_frames(api: Api) -> None:
 async def test_enveloped_frames_are_unnamed_and_whole(api: Api) -> None:
     session_id = await api.new_session()
     await api.append(session_id, {"event_type": "x", "field": 1})
-    await api.say(session_id)
+    await api.run_turn(session_id)
 
     frames = await api.read(session_id, "format=envelope")
 
@@ -62,7 +62,7 @@ async def test_the_headers_of_a_stream_keep_proxies_from_buffering_it(api: Api) 
 )
 async def test_types_filter_the_events_but_not_done(api: Api, types: str, wanted: set[str] | None) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     events = await api.events(session_id)
 
     frames = await api.read(session_id, f"types={types}")
@@ -74,7 +74,7 @@ async def test_types_filter_the_events_but_not_done(api: Api, types: str, wanted
 
 async def test_the_header_overrides_the_cursor_of_the_query(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     head = (await api.session(session_id))["head"]
 
     assert ids(await api.read(session_id, "after=3")) == list(range(4, head + 1))
@@ -85,8 +85,8 @@ async def test_the_header_overrides_the_cursor_of_the_query(api: Api) -> None:
 
 async def test_from_turn_starts_with_the_running_turn(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
-    message = await api.begin(session_id, model="hang-700")
+    await api.run_turn(session_id)
+    message = await api.start_turn(session_id, model="hang-700")
 
     async with api.stream(session_id, "from=turn") as stream:
         first = await stream.until("user_message")
@@ -102,13 +102,13 @@ async def test_from_turn_without_a_turn_is_empty(api: Api) -> None:
     session_id = await api.new_session()
 
     assert (await api.http.get(f"/sessions/{session_id}/stream?from=turn")).status_code == 204
-    await api.say(session_id)
+    await api.run_turn(session_id)
     assert (await api.http.get(f"/sessions/{session_id}/stream?from=turn")).status_code == 204
 
 
 async def test_done_ends_a_stream_and_has_the_head(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     head = (await api.session(session_id))["head"]
 
     frames = await api.read(session_id, "types=run.complete")
@@ -120,7 +120,7 @@ async def test_done_ends_a_stream_and_has_the_head(api: Api) -> None:
 @pytest.mark.parametrize("beyond", [0, 1, 10**9])
 async def test_a_stream_from_the_end_of_a_finished_session_is_a_204(api: Api, beyond: int) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     cursor = (await api.session(session_id))["head"] + beyond
 
     by_query = await api.http.get(f"/sessions/{session_id}/stream?after={cursor}")
@@ -135,7 +135,7 @@ async def test_a_client_can_open_the_stream_before_it_posts(api: Api) -> None:
     async with api.stream(session_id) as stream:
         await stream.until("session.created")
 
-        message = await api.say(session_id)
+        message = await api.run_turn(session_id)
         frames = await stream.read_to_end()
 
     assert text_of(frames) == message["answer"]
@@ -145,7 +145,7 @@ async def test_a_client_can_open_the_stream_before_it_posts(api: Api) -> None:
 async def test_a_cursor_beyond_the_end_means_from_now(api: Api) -> None:
     session_id = await api.new_session()
     async with api.stream(session_id, "after=999") as stream:
-        message = await api.say(session_id)
+        message = await api.run_turn(session_id)
         frames = await stream.read_to_end()
 
     assert ids(frames)[0] == message["sequence"]
@@ -155,9 +155,9 @@ async def test_a_cursor_beyond_the_end_means_from_now(api: Api) -> None:
 async def test_follow_continues_with_later_turns(api: Api) -> None:
     session_id = await api.new_session()
     async with api.stream(session_id, "follow=true") as stream:
-        first = await api.say(session_id)
+        first = await api.run_turn(session_id)
         await stream.until("run.complete")
-        second = await api.say(session_id)
+        second = await api.run_turn(session_id)
         end = await stream.until("run.complete")
         frames = list(stream.seen)
         await api.http.delete(f"/sessions/{session_id}")
@@ -172,7 +172,7 @@ async def test_follow_continues_with_later_turns(api: Api) -> None:
 
 async def test_follow_at_the_end_of_a_finished_session_waits(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
     head = (await api.session(session_id))["head"]
 
     async with api.stream(session_id, f"follow=true&after={head}") as stream:
@@ -185,8 +185,8 @@ async def test_follow_at_the_end_of_a_finished_session_waits(api: Api) -> None:
 
 async def test_a_stream_continues_while_messages_wait(api: Api) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, model="hang-701")
-    await api.begin(session_id)
+    await api.start_turn(session_id, model="hang-701")
+    await api.start_turn(session_id)
 
     async with api.stream(session_id) as stream:
         await stream.until("message.queued")
@@ -199,7 +199,7 @@ async def test_a_stream_continues_while_messages_wait(api: Api) -> None:
 
 async def test_the_same_stream_is_under_api(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id)
+    await api.run_turn(session_id)
 
     plain = await api.http.get(f"/sessions/{session_id}/stream?after=2")
     under_api = await api.http.get(f"/api/sessions/{session_id}/stream?after=2")
@@ -211,7 +211,7 @@ async def test_the_same_stream_is_under_api(api: Api) -> None:
 async def test_several_readers_see_the_same_at_their_own_pace(api: Api) -> None:
     session_id = await api.new_session()
     async with api.stream(session_id) as early, api.stream(session_id, "format=envelope") as other:
-        message = await api.say(session_id, model="fake-100-1")
+        message = await api.run_turn(session_id, model="fake-100-1")
         late = await api.read(session_id)
         frames = [await early.read_to_end(), late, await other.read_to_end()]
 
@@ -231,7 +231,7 @@ async def test_an_invalid_stream_query_is_refused(api: Api, query: str) -> None:
 
 async def test_resuming_after_any_event_loses_and_repeats_nothing(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id, 'call calculate {"expression": "2+3"}', model="fake-40-1")
+    await api.run_turn(session_id, 'call calculate {"expression": "2+3"}', model="fake-40-1")
     whole = await api.read(session_id)
 
     resumed = await asyncio.gather(*(api.read(session_id, f"after={sequence}") for sequence in range(len(whole) - 1)))
@@ -245,7 +245,7 @@ async def test_readers_that_reconnect_anywhere_lose_and_repeat_nothing(api: Api,
     # Four readers of a running turn. Each of their connections breaks after a few bytes.
     rng = random.Random(seed)
     session_id = await api.new_session()
-    message = await api.begin(session_id, "tell me", model="fake-120-3")
+    message = await api.start_turn(session_id, "tell me", model="fake-120-3")
 
     readers = await asyncio.gather(*(dropping_reader(api, session_id, random.Random(rng.random())) for _ in range(4)))
 
@@ -291,7 +291,7 @@ async def test_readers_that_never_read_delay_nobody(api: Api) -> None:
         opened = [api.stream(session_id) for _ in range(20)]
         streams = [await stream.__aenter__() for stream in opened]
 
-        message = group.create_task(api.say(session_id, model="fake-3000-0"))
+        message = group.create_task(api.run_turn(session_id, model="fake-3000-0"))
         assert (await message)["status"] == "completed"
 
         for stream in opened:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.http.api_client import JSON, Api, Host, api_of, new_id, ok, refusal, running_host
+from tests.http.api_client import JSON, Api, Host, api_client, new_id, ok, refusal, running_host
 from tests.http.issuer import ALL, AUDIENCE, Issuer, SigningKey, authorization
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ def guarded(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Generat
 
 @pytest.fixture
 async def guarded_api(guarded: Host) -> AsyncGenerator[Api]:
-    async with api_of(guarded) as api:
+    async with api_client(guarded) as api:
         yield api
 
 
@@ -201,7 +201,7 @@ async def test_while_the_keys_can_not_be_read_every_request_may_be_retried(
         issuer = stack.enter_context(Issuer())
         issuer.is_broken = True
         host = stack.enter_context(running_host(tmp_path_factory.mktemp("outage"), issuer.settings))
-        async with api_of(host) as api:
+        async with api_client(host) as api:
             for _ in range(3):
                 response = await api.http.get("/sessions", headers=authorization(issuer.token()))
                 assert refusal(response, 503, "identity_unavailable")["retryable"]

@@ -17,7 +17,7 @@ async def completed_calls(api: Api, session_id: str) -> list[JSON]:
 async def test_a_tool_runs_and_the_model_reads_its_result(api: Api) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(session_id, 'call calculate {"expression": "(2 + 3) * 4"}', model="fake-40-0")
+    message = await api.run_turn(session_id, 'call calculate {"expression": "(2 + 3) * 4"}', model="fake-40-0")
 
     assert (message["status"], message["finish_reason"]) == ("completed", "stop")
     assert "calculate returned “20”" in message["answer"]
@@ -32,7 +32,7 @@ async def test_a_tool_runs_and_the_model_reads_its_result(api: Api) -> None:
 async def test_the_events_of_a_turn_with_tools_come_in_order(api: Api) -> None:
     session_id = await api.new_session()
 
-    await api.say(session_id, "use current_time")
+    await api.run_turn(session_id, "use current_time")
 
     events = await api.events(session_id)
     assert is_gapless(events)
@@ -52,7 +52,7 @@ async def test_the_events_of_a_turn_with_tools_come_in_order(api: Api) -> None:
 async def test_tool_calls_of_one_response_run_in_one_step(api: Api) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(
+    message = await api.run_turn(
         session_id,
         'call calculate {"expression": "2+3"} and call current_time and call calculate {"expression": "7*6"}',
     )
@@ -66,7 +66,7 @@ async def test_tool_calls_of_one_response_run_in_one_step(api: Api) -> None:
 async def test_consecutive_tool_calls_take_a_step_each(api: Api) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(
+    message = await api.run_turn(
         session_id, 'call calculate {"expression": "1+1"} then call calculate {"expression": "2+2"}'
     )
 
@@ -90,7 +90,7 @@ async def test_the_model_reads_the_error_of_a_tool_and_the_turn_continues(
 ) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(session_id, f"call calculate {arguments}")
+    message = await api.run_turn(session_id, f"call calculate {arguments}")
 
     (call,) = await completed_calls(api, session_id)
     assert message["status"] == "completed"
@@ -99,7 +99,7 @@ async def test_the_model_reads_the_error_of_a_tool_and_the_turn_continues(
 
 
 async def test_the_full_response_has_the_calls_in_the_form_of_openai(api: Api) -> None:
-    message = await api.say(await api.new_session(), 'call calculate {"expression": "2+3"} and call current_time')
+    message = await api.run_turn(await api.new_session(), 'call calculate {"expression": "2+3"} and call current_time')
 
     full = ok(await api.http.get(f"/messages/{message['message_id']}/full"))
 
@@ -116,7 +116,7 @@ async def test_the_full_response_has_the_calls_in_the_form_of_openai(api: Api) -
 
 async def test_a_tool_call_can_be_read(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.say(session_id, 'call calculate {"expression": "2+3"}')
+    message = await api.run_turn(session_id, 'call calculate {"expression": "2+3"}')
     call_id = message["tool_calls"][0]["id"]
 
     call = ok(await api.http.get(f"/sessions/{session_id}/tool_calls/{call_id}"))
@@ -128,9 +128,9 @@ async def test_a_tool_call_can_be_read(api: Api) -> None:
 
 async def test_tool_results_stay_in_the_conversation(api: Api) -> None:
     session_id = await api.new_session()
-    await api.say(session_id, 'call calculate {"expression": "2+3"}')
+    await api.run_turn(session_id, 'call calculate {"expression": "2+3"}')
 
-    message = await api.say(session_id, "and now?", model="fake-40-0")
+    message = await api.run_turn(session_id, "and now?", model="fake-40-0")
 
     # user, assistant with the call, tool, assistant, user
     assert "given 5 messages" in message["answer"]
@@ -139,7 +139,7 @@ async def test_tool_results_stay_in_the_conversation(api: Api) -> None:
 async def test_the_last_step_must_answer_with_text(api: Api) -> None:
     session_id = await api.new_session()
 
-    message = await api.say(session_id, " then ".join(["call current_time"] * 12))
+    message = await api.run_turn(session_id, " then ".join(["call current_time"] * 12))
 
     assert (message["status"], len(message["tool_calls"])) == ("completed", 9)
     assert (await api.session(session_id))["run_meta"]["steps"] == 10
@@ -149,12 +149,12 @@ async def test_a_cancel_during_tool_calls_leaves_a_valid_conversation(api: Api) 
     session_id = await api.new_session()
     content = 'call calculate {"expression": "2+3"} and call current_time'
     async with asyncio.TaskGroup() as group:
-        posting = group.create_task(api.say(session_id, content))
-        await api.wait_for(session_id, "message.start")
+        posting = group.create_task(api.run_turn(session_id, content))
+        await api.wait_for_event(session_id, "message.start")
         await api.cancel(session_id)
     assert posting.result()["status"] in {"cancelled", "completed"}
 
-    message = await api.say(session_id, "go on")
+    message = await api.run_turn(session_id, "go on")
 
     # Like OpenAI, the scripted model refuses a conversation with a tool call that has no result.
     assert message["status"] == "completed"

@@ -12,7 +12,7 @@ TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
 
 async def test_every_response_has_the_ids_of_its_trace_and_its_session(api: Api) -> None:
     session_id = await api.new_session()
-    message = await api.say(session_id)
+    message = await api.run_turn(session_id)
     missing = new_id()
     requests: list[tuple[int, str, str, JSON | None]] = [
         (200, "GET", f"/sessions/{session_id}", None),
@@ -52,7 +52,7 @@ async def test_every_response_has_the_ids_of_its_trace_and_its_session(api: Api)
 async def test_bodies_have_both_ids(api: Api) -> None:
     created = await api.http.post("/sessions", headers=TRACEPARENT)
     session_id = created.json()["session_id"]
-    await api.say(session_id)
+    await api.run_turn(session_id)
 
     for method, suffix in (
         ("GET", ""),
@@ -86,7 +86,7 @@ async def test_a_message_its_events_and_its_response_keep_the_trace_of_the_post(
 async def test_a_stream_has_both_ids(api: Api) -> None:
     session_id = await api.new_session()
 
-    async with api.posting(session_id, headers=TRACEPARENT) as stream:
+    async with api.post_stream(session_id, headers=TRACEPARENT) as stream:
         await stream.read_to_end()
 
     assert stream.response.headers["x-trace-id"] == TRACE

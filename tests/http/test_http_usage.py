@@ -42,11 +42,11 @@ async def test_a_project_without_sessions_has_used_nothing(api: Api) -> None:
 async def test_the_usage_of_a_project_is_the_sum_of_its_logs(api: Api) -> None:
     path = await _new_project(api)
     one, two = await _start_session(api, path, "one"), await _start_session(api, path, "two")
-    await api.say(one, 'call calculate {"expression": "6*7"}', model="fake-5-0")
-    await api.say(two, model="fake-5-0")
-    await api.say(two, model="fake-7-0")
+    await api.run_turn(one, 'call calculate {"expression": "6*7"}', model="fake-5-0")
+    await api.run_turn(two, model="fake-5-0")
+    await api.run_turn(two, model="fake-7-0")
     elsewhere = await _start_session(api, await _new_project(api), "one")
-    await api.say(elsewhere)
+    await api.run_turn(elsewhere)
 
     usage = ok(await api.http.get(f"{path}/usage"))
 
@@ -65,13 +65,13 @@ async def test_the_usage_of_a_project_is_the_sum_of_its_logs(api: Api) -> None:
 async def test_failed_and_retried_calls_count_as_they_are_recorded(api: Api) -> None:
     path = await _new_project(api)
     session_id = await _start_session(api, path, "one")
-    assert (await api.say(session_id, model="fail-403"))["status"] == "failed"
-    assert (await api.say(session_id, model="cut-5"))["status"] == "failed"
-    await api.say(session_id, model="flaky-1-recovers")
-    message = await api.begin(session_id, model="fake-500-20")
-    await api.wait_for(session_id, "message.delta", 3)
+    assert (await api.run_turn(session_id, model="fail-403"))["status"] == "failed"
+    assert (await api.run_turn(session_id, model="cut-5"))["status"] == "failed"
+    await api.run_turn(session_id, model="flaky-1-recovers")
+    message = await api.start_turn(session_id, model="fake-500-20")
+    await api.wait_for_event(session_id, "message.delta", 3)
     await api.cancel(session_id, turn_id=message["turn_id"])
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
 
     usage = ok(await api.http.get(f"{path}/usage"))
 
@@ -85,7 +85,7 @@ async def test_failed_and_retried_calls_count_as_they_are_recorded(api: Api) -> 
 async def test_the_usage_of_a_project_includes_deleted_sessions(api: Api) -> None:
     path = await _new_project(api)
     for node_id in ("gone", "kept", "archived"):
-        await api.say(await _start_session(api, path, node_id))
+        await api.run_turn(await _start_session(api, path, node_id))
     before = ok(await api.http.get(f"{path}/usage"))
     sessions = ok(await api.http.get(f"{path}/sessions"))["sessions"]
     gone, archived = [
@@ -110,7 +110,7 @@ async def test_a_sum_covers_more_sessions_than_one_page(api: Api) -> None:
 async def test_the_usage_of_a_session_has_the_same_shape(api: Api) -> None:
     path = await _new_project(api)
     session_id = await _start_session(api, path, "one")
-    await api.say(session_id, 'call calculate {"expression": "6*7"}', model="fake-5-0")
+    await api.run_turn(session_id, 'call calculate {"expression": "6*7"}', model="fake-5-0")
 
     own = ok(await api.http.get(f"/sessions/{session_id}/usage"))
 

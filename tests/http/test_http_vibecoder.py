@@ -54,7 +54,7 @@ async def test_a_patch_is_applied_stored_with_its_message_and_announced(api: Api
     project_id = await new_project(api)
     session_id = await coding_session(api, project_id)
 
-    message = await api.say(session_id, propose([added()]), model="fake-60-0")
+    message = await api.run_turn(session_id, propose([added()]), model="fake-60-0")
 
     assert (message["status"], message["patch"]) == ("completed", [added()])
     project = await project_of(api, project_id)
@@ -71,7 +71,7 @@ async def test_the_model_may_correct_an_invalid_patch_twice(api: Api) -> None:
     project_id = await new_project(api)
     session_id = await coding_session(api, project_id)
 
-    message = await api.say(session_id, propose([BROKEN], [added("no/node")], [added()]))
+    message = await api.run_turn(session_id, propose([BROKEN], [added("no/node")], [added()]))
 
     assert (message["status"], message["patch"]) == ("completed", [added()])
     states = [
@@ -85,7 +85,7 @@ async def test_the_third_invalid_patch_fails_the_turn_and_the_document_is_unchan
     project_id = await new_project(api)
     session_id = await coding_session(api, project_id)
 
-    message = await api.say(session_id, propose([BROKEN], [{"op": "add"}], [BROKEN], [added()]))
+    message = await api.run_turn(session_id, propose([BROKEN], [{"op": "add"}], [BROKEN], [added()]))
 
     assert (message["status"], message["patch"]) == ("failed", None)
     assert message["error"]["code"] == "invalid_patch"
@@ -103,7 +103,7 @@ async def test_a_node_session_changes_only_its_node(api: Api) -> None:
     other = {"op": "replace", "path": "/nodes/second/instructions", "value": "Go."}
     own = {"op": "replace", "path": "/nodes/first/instructions", "value": "Go."}
 
-    message = await api.say(session_id, propose([own, other], [own]))
+    message = await api.run_turn(session_id, propose([own, other], [own]))
 
     assert message["patch"] == [own]
     nodes = (await project_of(api, project_id))["document"]["nodes"]
@@ -113,7 +113,7 @@ async def test_a_node_session_changes_only_its_node(api: Api) -> None:
 async def test_a_turn_that_changes_nothing_announces_null(api: Api) -> None:
     session_id = await coding_session(api, await new_project(api))
 
-    message = await api.say(session_id, propose([BROKEN]))
+    message = await api.run_turn(session_id, propose([BROKEN]))
 
     assert (message["status"], message["patch"]) == ("completed", None)
     (data,) = await responses_of(api, session_id)
@@ -132,19 +132,19 @@ async def test_a_patch_that_changes_nothing_counts_as_none(api: Api, patch: list
     project_id = await new_project(api)
     session_id = await coding_session(api, project_id)
 
-    message = await api.say(session_id, propose(patch))
+    message = await api.run_turn(session_id, propose(patch))
 
     assert (message["status"], message["patch"]) == ("completed", None)
     (data,) = await responses_of(api, session_id)
     assert (data["patch"], data["project_revision"]) == (None, 1)
     assert (await project_of(api, project_id))["revision"] == 1
-    assert (await api.say(session_id, propose(patch, [added()])))["patch"] == [added()]
+    assert (await api.run_turn(session_id, propose(patch, [added()])))["patch"] == [added()]
 
 
 async def test_a_turn_of_another_agent_announces_no_patch(api: Api) -> None:
     session_id = await coding_session(api, await new_project(api))
 
-    message = await api.say(session_id, propose([added()]), agent="assistant")
+    message = await api.run_turn(session_id, propose([added()]), agent="assistant")
 
     assert (message["status"], message["patch"]) == ("completed", None)
     assert await responses_of(api, session_id) == []
@@ -154,7 +154,7 @@ async def test_a_turn_without_a_project_fails(api: Api) -> None:
     for fields in ({}, {"project_id": "prj_none"}):
         session_id = await api.new_session(agent_name="vibecoder", **fields)
 
-        message = await api.say(session_id, "Add something")
+        message = await api.run_turn(session_id, "Add something")
 
         assert (message["status"], message["error"]["code"]) == ("failed", "project_not_found")
 
@@ -162,7 +162,7 @@ async def test_a_turn_without_a_project_fails(api: Api) -> None:
 async def test_a_turn_that_is_cancelled_before_it_proposes_changes_nothing(api: Api) -> None:
     project_id = await new_project(api)
     session_id = await coding_session(api, project_id)
-    async with api.posting(session_id, propose([added()]), model="fake-60-100") as stream:
+    async with api.post_stream(session_id, propose([added()]), model="fake-60-100") as stream:
         await stream.until("message.start")
         ok(await api.cancel(session_id))
 
@@ -175,7 +175,7 @@ async def test_a_turn_that_is_cancelled_before_it_proposes_changes_nothing(api: 
 async def test_a_turn_that_is_cancelled_after_its_patch_keeps_and_announces_it(api: Api) -> None:
     project_id = await new_project(api)
     session_id = await coding_session(api, project_id)
-    async with api.posting(session_id, propose([added()]), model="fake-500-10") as stream:
+    async with api.post_stream(session_id, propose([added()]), model="fake-500-10") as stream:
         await stream.until("tool_call.complete")
         await api.cancel(session_id)
 
@@ -192,7 +192,7 @@ async def test_sessions_that_change_a_project_simultaneously_lose_nothing(api: A
     names = [f"node{number}" for number in range(12)]
 
     messages = await asyncio.gather(
-        *(api.say(sessions[number % 4], propose([added(name)])) for number, name in enumerate(names))
+        *(api.run_turn(sessions[number % 4], propose([added(name)])) for number, name in enumerate(names))
     )
 
     assert [message["patch"] for message in messages] == [[added(name)] for name in names]
@@ -208,7 +208,7 @@ async def test_any_message_changes_the_document(api: Api) -> None:
     for number in range(1, 5):
         content = f"{random.choice(['Create', 'please add', ''])} {words(number)}".strip()
         for each in (session_id, own):
-            message = await api.say(each, content, model="fake-60-0")
+            message = await api.run_turn(each, content, model="fake-60-0")
             assert message["status"] == "completed", message
             assert "I proposed this patch" in message["answer"]
             assert (await responses_of(api, each))[-1]["patch"] == message["patch"]
@@ -225,13 +225,13 @@ async def test_a_session_is_rebuilt_from_its_export_with_what_its_turns_did(api:
     change = {"op": "replace", "path": "/nodes/first/instructions", "value": "Go."}
     removal = {"op": "remove", "path": "/nodes/first/instructions"}
     unchanged = {"op": "test", "path": "/nodes/first/name", "value": "First"}
-    await api.say(session_id, propose([BROKEN], [change]))
-    await api.say(session_id, propose([unchanged]))
-    await api.say(session_id, propose([BROKEN], [BROKEN], [BROKEN]))
-    async with api.posting(session_id, propose([removal]), model="fake-500-10") as stream:
+    await api.run_turn(session_id, propose([BROKEN], [change]))
+    await api.run_turn(session_id, propose([unchanged]))
+    await api.run_turn(session_id, propose([BROKEN], [BROKEN], [BROKEN]))
+    async with api.post_stream(session_id, propose([removal]), model="fake-500-10") as stream:
         await stream.until("tool_call.complete")
         await api.cancel(session_id)
-    await api.quiet(session_id)
+    await api.wait_until_idle(session_id)
 
     found = await assert_rebuilt(api, session_id)
 

@@ -150,7 +150,7 @@ async def test_every_file_of_the_docs_page_is_served_here_and_cacheable(api: Api
 async def test_answers_have_only_described_fields(api: Api) -> None:
     session_id = new_id()
     await api.new_session(session_id=session_id)
-    message = await api.say(session_id, 'call calculate {"expression": "6*7"}')
+    message = await api.run_turn(session_id, 'call calculate {"expression": "6*7"}')
     call_id = message["tool_calls"][0]["id"]
     events = await api.events(session_id)
 

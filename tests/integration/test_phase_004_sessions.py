@@ -116,7 +116,7 @@ async def test_a_session_is_retrieved_until_it_is_deleted(api: Api) -> None:
     assert (await start(api, project_id))["session_id"] != first["session_id"]
 
 
-def test_the_validation_script_runs_as_it_stands(host: Host, tmp_path: Path) -> None:
+def test_the_validation_script_runs_unchanged(host: Host, tmp_path: Path) -> None:
     if not (shutil.which("curl") and shutil.which("jq")):
         if os.environ.get("CI") == "true":
             pytest.fail("the script needs curl and jq")

@@ -33,8 +33,8 @@ def command(app_dir: Path, *arguments: str) -> list[str]:
 
 def environment(**more: str) -> dict[str, str]:
     """Return an environment without the settings of this process; a model endpoint is set."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {**kept, "PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", **more}
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**inherited, "PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", **more}
 
 
 @contextmanager

@@ -62,7 +62,7 @@ async def wait_until(read: Callable[[], Awaitable[Any]], condition: Callable[[An
 
 
 @asynccontextmanager
-async def hosted(app: App, data_dir: Path, **options: Any) -> AsyncGenerator[Host]:
+async def running_host(app: App, data_dir: Path, **options: Any) -> AsyncGenerator[Host]:
     """Serve `app` with its data in `data_dir` while the body runs."""
     settings = replace(Options(data_dir=data_dir, port=0, route_prefix="", grace=0.05), **options)
     async with (

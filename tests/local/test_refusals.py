@@ -9,11 +9,10 @@ import azure.functions as func
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
 
-from changes import fanout as signalr_trigger
 from local.errors import RefusedError
 from local.host.index import index_app, load
 from local.host.options import options_of
-from tests.local.local_host import App, hosted
+from tests.local.local_host import App, running_host
 
 Register = Callable[[Any], None]
 
@@ -121,7 +120,11 @@ def queue(app: Any) -> None:
 
 
 def signalr(app: Any) -> None:
-    app.register_functions(signalr_trigger.bp)
+    output = app.generic_output_binding(arg_name="messages", type="signalR", hub_name="turnlog")
+
+    @app.route("send")
+    @output
+    async def send(req: Request, messages: func.Out[str]) -> Response: ...
 
 
 def same_name_twice(app: Any) -> None:
@@ -182,7 +185,7 @@ ENDLESS = {
         (feed({**ENDLESS, "max_retry_count": "5"}, start_from_beginning=True), "function follow: .* changes are lost"),
         (feed(ENDLESS), r"local host gives changes from the beginning only \(function follow\)"),
         (entity, r"local host does not serve entityTrigger \(function counter\)"),
-        (signalr, r"local host does not serve signalR \(function broadcast\)"),
+        (signalr, r"local host does not serve signalR \(function send\)"),
         (queue, r"local host does not serve queueTrigger \(function read\)"),
         (same_name_twice, "Function same does not have a unique function name"),
         (private_name, "function _private: the host takes names of"),
@@ -232,7 +235,7 @@ async def test_an_action_of_an_orchestrator_fails_its_instance(
         if task := request_action(context):
             yield task
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         status = await host.run("main")
 
     assert status.runtime_status.name == "Failed"
@@ -267,7 +270,7 @@ async def test_an_operation_of_the_durable_client_fails_and_is_logged(
     def main(context: Any) -> Any:
         return None
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         await host.durable.start_new("main", "one")
         with pytest.raises(Exception):  # noqa: B017, PT011 - the SDK raises no other class
             await call(host.durable)

@@ -9,9 +9,9 @@ _ROOT = Path(__file__).parents[2]
 
 
 def _run(path: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if name not in {"OPENAI_BASE_URL", "HOST_MODE"}}
+    inherited = {name: value for name, value in os.environ.items() if name not in {"OPENAI_BASE_URL", "HOST_MODE"}}
     command = [sys.executable, "-m", "local.run"]
-    env = {**kept, "PATH": path, **environment}
+    env = {**inherited, "PATH": path, **environment}
     return subprocess.run(command, check=False, env=env, cwd=_ROOT, capture_output=True, text=True, timeout=60)
 
 

@@ -31,7 +31,7 @@ _FAILED_STATE = "\n\n$OutOfProcData$:"  # the SDK appends its state after this m
 
 @dataclass(frozen=True)
 class Answer:
-    """What the SDK reports of a replay: all actions requested so far, and how the orchestrator ended, if it has."""
+    """What the SDK reports of a replay: all actions requested until now, and how the orchestrator ended, if it has."""
 
     actions: Sequence[Action]
     is_done: bool
@@ -144,9 +144,9 @@ class Turn:
         """The activity replies. Of several open activities of that name, the newest is meant."""
         self.complete(self._find(name, attempt, call), Reply[Any](outcome=outcome, **fields).dump())
 
-    def look(self, *verdicts: Any) -> None:
-        """The newest look replies its verdicts."""
-        self.complete(self._find("look"), LookReply(verdicts=list(verdicts)).dump())
+    def look(self, *statuses: Any) -> None:
+        """The newest look replies these statuses."""
+        self.complete(self._find("look"), LookReply(statuses=list(statuses)).dump())
 
     def complete(self, task: Task, result: dict[str, Any]) -> None:
         self._happens(Kind.TASK_COMPLETED, TaskScheduledId=task.id, Result=json.dumps(result))
@@ -181,12 +181,12 @@ class Turn:
 
     @property
     def requested(self) -> list[str]:
-        """The activities started so far: `call_model 1#1` is step 1's first attempt."""
+        """The activities started until now: `call_model 1#1` is step 1's first attempt."""
         return [_text(task) for task in self._scheduled if task.name]
 
     @property
     def scheduled(self) -> list[tuple[str, dict[str, Any]]]:
-        """The activities started so far, with their inputs."""
+        """The activities started until now, with their inputs."""
         return [(task.name, task.payload) for task in self._scheduled if task.name]
 
     @property

@@ -15,12 +15,12 @@ _OUTCOMES = {
     "run_tool": ["done", "done", "done", "cancelled", "failed", "superseded"],
     "finish_turn": ["done", "continues", "superseded"],
 }
-_VERDICTS = st.sampled_from(["alive", "lost", "not_begun"])
+_STATUSES = st.sampled_from(["alive", "lost", "not_begun"])
 
 
 def _reply(data: st.DataObject, task: Task) -> dict[str, Any]:
     if task.name == "look":
-        return {"verdicts": [data.draw(_VERDICTS) for _ in task.payload["work"]]}
+        return {"statuses": [data.draw(_STATUSES) for _ in task.payload["work"]]}
     outcome = data.draw(st.sampled_from(_OUTCOMES[task.name]))
     if outcome == "continues" and "continues_after" not in task.payload:
         outcome = "done"

@@ -234,9 +234,9 @@ def test_an_attempt_twice_found_not_begun_is_repeated_without_a_failure(begin: B
 
 def test_an_attempt_that_was_not_begun_once_and_then_alive_continues(begin: Begin) -> None:
     turn = begin()
-    for verdict in ("not_begun", "alive", "not_begun", "alive"):
+    for status in ("not_begun", "alive", "not_begun", "alive"):
         turn.fire()
-        turn.look(verdict)
+        turn.look(status)
 
     assert turn.requested == ["call_model 1#1", *["look at 1#1"] * 4]
 
@@ -260,12 +260,12 @@ def test_a_look_that_never_returns_is_replaced_when_the_timer_fires_again(begin:
     assert turn.requested == ["call_model 1#1", "look at 1#1", "look at 1#1", "call_model 1#2"]
 
 
-def test_the_verdicts_of_a_replaced_look_are_ignored(begin: Begin) -> None:
+def test_the_statuses_of_a_replaced_look_are_ignored(begin: Begin) -> None:
     turn = begin()
     turn.fire()
     (lost,) = [task for task in turn.activities if task.name == "look"]
     turn.fire()
-    turn.complete(lost, {"verdicts": ["lost"]})
+    turn.complete(lost, {"statuses": ["lost"]})
 
     assert turn.requested == ["call_model 1#1", "look at 1#1", "look at 1#1"]
 
@@ -279,7 +279,7 @@ def test_a_look_that_fails_changes_nothing(begin: Begin) -> None:
     assert turn.requested == ["call_model 1#1", "look at 1#1", "finish_turn completed#1"]
 
 
-def test_a_verdict_on_a_failed_attempt_does_not_concern_the_next(begin: Begin) -> None:
+def test_a_status_of_a_failed_attempt_does_not_concern_the_next(begin: Begin) -> None:
     turn = begin()
     turn.fire()
     turn.fail("call_model")
@@ -288,7 +288,7 @@ def test_a_verdict_on_a_failed_attempt_does_not_concern_the_next(begin: Begin) -
     assert turn.requested == ["call_model 1#1", "look at 1#1", "call_model 1#2"]
 
 
-def test_a_reply_and_a_verdict_in_one_episode_start_no_other_attempt(begin: Begin) -> None:
+def test_a_reply_and_a_status_in_one_episode_start_no_other_attempt(begin: Begin) -> None:
     for answered_first in (True, False):
         turn = begin()
         turn.fire()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.api_client import Api, Host, api_of, running_host
+from tests.http.api_client import Api, Host, api_client, running_host
 from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY
 
 
@@ -23,5 +23,5 @@ def host(log: Path) -> Generator[Host]:
 
 @pytest.fixture
 async def api(host: Host) -> AsyncGenerator[Api]:
-    async with api_of(host) as api:
+    async with api_client(host) as api:
         yield api

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.http.api_client import until
+from tests.http.api_client import wait_until
 
 CONSOLE_TELEMETRY = {"TELEMETRY": "console", "OTEL_METRIC_EXPORT_INTERVAL": "250"}
 """Settings of a host that prints its telemetry on stderr, and its metrics often."""
@@ -76,7 +76,7 @@ async def wait_for_telemetry(log: Path, is_complete: Callable[[Recorded], object
     async def read() -> Recorded:
         return read_telemetry(log)
 
-    return await until(read, is_complete)
+    return await wait_until(read, is_complete)
 
 
 def span_tree(spans: Iterable[Span]) -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.api_client import ROOT, api_of, refusal, running_host
+from tests.http.api_client import ROOT, api_client, refusal, running_host
 from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, read_telemetry, wait_for_telemetry
 
 AZURE = {
@@ -39,7 +39,7 @@ with request_span(req, trace_id_of(req)) as span:
 @pytest.mark.anyio
 async def test_a_request_span_is_internal_because_the_host_has_its_own(tmp_path: Path) -> None:
     with running_host(tmp_path, {**CONSOLE_TELEMETRY, **AZURE}) as host:
-        async with api_of(host) as api:
+        async with api_client(host) as api:
             refusal(await api.http.get("/sessions"), 401, "unauthenticated")
         seen = await wait_for_telemetry(tmp_path / "host.log", lambda seen: seen.named("GET /sessions"))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.api_client import Api, api_of, ok, running_host
+from tests.http.api_client import Api, api_client, ok, running_host
 from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, Recorded, wait_for_telemetry
 
 pytestmark = pytest.mark.anyio
@@ -18,9 +18,9 @@ WRITTEN = (SECRET, TOOL_SECRET, "1234567", "1234568", "Scripted model", "My secr
 async def run_turns(api: Api, log: Path) -> Recorded:
     """Run turns with tools and with a model that fails in every way, and send requests that are refused."""
     session_id = await api.new_session(session_name="My secret name", metadata={"note": SECRET})
-    await api.say(session_id, PROMPT, model="fake-30-0", metadata={"note": SECRET})
+    await api.run_turn(session_id, PROMPT, model="fake-30-0", metadata={"note": SECRET})
     for model in ("fail-400", "error-3", "garbage-3", "cut-3"):
-        await api.say(session_id, SECRET, model=model)
+        await api.run_turn(session_id, SECRET, model=model)
     await api.append(session_id, {"event_type": "note", "text": SECRET})
     ok(await api.http.patch(f"/sessions/{session_id}", json={"session_name": "My secret name"}))
     await api.http.get(f"/sessions/{session_id}/events?types={SECRET}")
@@ -36,7 +36,7 @@ async def run_turns(api: Api, log: Path) -> Recorded:
 
 async def test_written_text_is_not_recorded_by_default(tmp_path: Path) -> None:
     with running_host(tmp_path, {**CONSOLE_TELEMETRY, "LOG_LEVEL": "INFO"}) as host:
-        async with api_of(host) as api:
+        async with api_client(host) as api:
             seen = await run_turns(api, tmp_path / "host.log")
 
     assert [text for text in WRITTEN if text in seen.text] == []
@@ -46,8 +46,8 @@ async def test_written_text_is_not_recorded_by_default(tmp_path: Path) -> None:
 
 async def test_written_text_is_recorded_if_the_setting_says_so(tmp_path: Path) -> None:
     with running_host(tmp_path, {**CONSOLE_TELEMETRY, "TELEMETRY_CONTENT": "true"}) as host:
-        async with api_of(host) as api:
-            await api.say(await api.new_session(), PROMPT, model="fake-30-0")
+        async with api_client(host) as api:
+            await api.run_turn(await api.new_session(), PROMPT, model="fake-30-0")
             seen = await wait_for_telemetry(tmp_path / "host.log", lambda seen: seen.named("invoke_agent assistant"))
 
     first, second = [span.attributes for span in seen.named("chat fake-30-0")]

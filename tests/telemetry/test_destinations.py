@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.api_client import ROOT, api_of, running_host, until
+from tests.http.api_client import ROOT, api_client, running_host, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -90,10 +90,10 @@ async def test_application_insights_receives_spans_metrics_and_logs(tmp_path: Pa
             "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
         }
         with running_host(tmp_path, env) as host:
-            async with api_of(host) as api:
-                await api.say(await api.new_session(), 'call calculate {"expression": "1+1"}', model="fake-20-0")
+            async with api_client(host) as api:
+                await api.run_turn(await api.new_session(), 'call calculate {"expression": "1+1"}', model="fake-20-0")
                 session_id = await api.new_session()
-                await api.say(session_id, model="fail-401")
+                await api.run_turn(session_id, model="fail-401")
                 await api.read(session_id)
 
             async def is_complete() -> bool:
@@ -102,7 +102,7 @@ async def test_application_insights_receives_spans_metrics_and_logs(tmp_path: Pa
                 others = sent.data("RequestData") and sent.data("MessageData") and sent.metric("turnlog.streams.active")
                 return len(turns) == 2 and {"completed", "failed"} <= set(ended) and bool(others)
 
-            await until(is_complete)
+            await wait_until(is_complete)
 
     properties = {name for item in sent.items() for name in item["data"]["baseData"].get("properties", {})}
     assert set(re.findall(r"customDimensions\['([^']+)'\]", WORKBOOK)) <= properties
@@ -121,14 +121,14 @@ async def test_application_insights_receives_spans_metrics_and_logs(tmp_path: Pa
 
 async def test_a_collector_receives_spans_metrics_and_logs(tmp_path: Path) -> None:
     with run_inbox() as sent, running_host(tmp_path, {**SHORT_DELAYS, "OTEL_EXPORTER_OTLP_ENDPOINT": sent.url}) as host:
-        async with api_of(host) as api:
-            await api.say(await api.new_session(), model="fail-401")
+        async with api_client(host) as api:
+            await api.run_turn(await api.new_session(), model="fail-401")
 
         async def is_complete() -> bool:
             turns = [body for body in sent.bodies.get("/v1/traces", ()) if b"invoke_agent assistant" in body]
             return bool(turns) and sent.bodies.keys() == {"/v1/traces", "/v1/metrics", "/v1/logs"}
 
-        await until(is_complete)
+        await wait_until(is_complete)
 
 
 @pytest.mark.parametrize("settings", [{}, {"TELEMETRY": "off", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
-from tests.http.api_client import api_of, running_host
+from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
+from tests.http.api_client import api_client, running_host
 from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, Recorded, wait_for_telemetry
 
 
@@ -15,19 +15,19 @@ from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, Recorded, wait_
 def account() -> Generator[dict[str, str]]:
     """The settings of a host on a Cosmos DB account, or on a server with the same protocol."""
     with asyncio.Runner() as runner, cosmos_endpoint() as endpoint:
-        database = cosmos_store(endpoint)
+        database = cosmos_database(endpoint)
         store = runner.run(database.__aenter__())
-        assert isinstance(store, CosmosStore)
+        assert isinstance(store, CosmosDatabase)
         try:
-            yield {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.database, "DELTA_FLUSH_MS": "50"}
+            yield {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.name, "DELTA_FLUSH_MS": "50"}
         finally:
             runner.run(database.__aexit__(None, None, None))
 
 
 async def run_turn(tmp_path: Path, account: dict[str, str]) -> Recorded:
     with running_host(tmp_path, {**CONSOLE_TELEMETRY, **account}) as host:
-        async with api_of(host) as api:
-            await api.say(await api.new_session(), model="fake-40-10")
+        async with api_client(host) as api:
+            await api.run_turn(await api.new_session(), model="fake-40-10")
 
         def complete(seen: Recorded) -> bool:
             ended = seen.point("turnlog.turns", turnlog_outcome="completed")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.api_client import Api, api_of, ok, refusal, running_host
+from tests.http.api_client import Api, api_client, ok, refusal, running_host
 from tests.telemetry.console_telemetry import CONSOLE_TELEMETRY, Recorded, read_telemetry, span_tree, wait_for_telemetry
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ def is_whole(seen: Recorded, trace: str) -> bool:
 
 async def test_a_turn_with_a_tool_call_is_one_trace_under_its_post(api: Api, log: Path) -> None:
     trace = "1" * 32
-    message = await api.say(await api.new_session(), PROMPT, model="fake-20-0", headers=traced(trace))
+    message = await api.run_turn(await api.new_session(), PROMPT, model="fake-20-0", headers=traced(trace))
 
     seen = (await wait_for_telemetry(log, lambda seen: is_whole(seen, trace))).in_trace(trace)
 
@@ -46,7 +46,7 @@ async def test_a_turn_with_a_tool_call_is_one_trace_under_its_post(api: Api, log
 
 async def test_every_span_of_a_turn_has_its_attributes(api: Api, log: Path) -> None:
     trace = "2" * 32
-    message = await api.say(await api.new_session(), PROMPT, model="fake-20-0", headers=traced(trace))
+    message = await api.run_turn(await api.new_session(), PROMPT, model="fake-20-0", headers=traced(trace))
 
     whole = await wait_for_telemetry(log, lambda seen: is_whole(seen, trace))
     seen = Recorded("", whole.in_trace(trace), {}, [])
@@ -73,8 +73,8 @@ async def test_every_span_of_a_turn_has_its_attributes(api: Api, log: Path) -> N
 async def test_a_queued_turn_is_in_the_trace_of_its_own_post(api: Api, log: Path) -> None:
     running, waiting = "3" * 32, "4" * 32
     session_id = await api.new_session()
-    await api.begin(session_id, model="fake-30-10", headers=traced(running))
-    await api.begin(session_id, model="fake-5-0", headers=traced(waiting))
+    await api.start_turn(session_id, model="fake-30-10", headers=traced(running))
+    await api.start_turn(session_id, model="fake-5-0", headers=traced(waiting))
 
     both = await wait_for_telemetry(log, lambda seen: "invoke_agent assistant" in span_tree(seen.in_trace(waiting)))
 
@@ -88,7 +88,7 @@ async def test_a_queued_turn_is_in_the_trace_of_its_own_post(api: Api, log: Path
 
 async def test_a_request_that_streams_lasts_as_long_as_its_stream(api: Api, log: Path) -> None:
     trace = "5" * 32
-    async with api.posting(await api.new_session(), model="hang-3", headers=traced(trace)) as stream:
+    async with api.post_stream(await api.new_session(), model="hang-3", headers=traced(trace)) as stream:
         await stream.until("message.delta")
         assert not read_telemetry(log).named(POST) or POST not in {
             span.name for span in read_telemetry(log).in_trace(trace)
@@ -122,7 +122,7 @@ async def test_a_problem_has_a_fault_domain(api: Api, log: Path) -> None:
 
 async def test_a_failing_model_is_a_fault_of_the_model_in_spans_and_log(api: Api, log: Path) -> None:
     trace = "7" * 32
-    message = await api.say(await api.new_session(), model="fail-401", headers=traced(trace))
+    message = await api.run_turn(await api.new_session(), model="fail-401", headers=traced(trace))
 
     seen = await wait_for_telemetry(log, lambda seen: POST in {span.name for span in seen.in_trace(trace)})
 
@@ -139,14 +139,14 @@ async def test_a_failing_model_is_a_fault_of_the_model_in_spans_and_log(api: Api
 async def test_an_attempt_after_a_killed_one_stays_in_the_trace(tmp_path: Path) -> None:
     trace, log = "8" * 32, tmp_path / "host.log"
     with running_host(tmp_path, CONSOLE_TELEMETRY) as first:
-        async with api_of(first) as api:
+        async with api_client(first) as api:
             session_id = await api.new_session()
-            await api.begin(session_id, model="fake-40-50", headers=traced(trace))
-            await api.wait_for(session_id, "message.delta", 2)
+            await api.start_turn(session_id, model="fake-40-50", headers=traced(trace))
+            await api.wait_for_event(session_id, "message.delta", 2)
         first.kill()
     with running_host(tmp_path, CONSOLE_TELEMETRY) as second:
-        async with api_of(second) as api:
-            await api.quiet(session_id)
+        async with api_client(second) as api:
+            await api.wait_until_idle(session_id)
         seen = (
             await wait_for_telemetry(log, lambda seen: "call_model" in {s.name for s in seen.in_trace(trace)})
         ).in_trace(trace)
@@ -161,7 +161,7 @@ async def test_an_attempt_after_a_killed_one_stays_in_the_trace(tmp_path: Path) 
 
 async def test_every_attempt_at_a_step_is_a_span_with_its_outcome(api: Api, log: Path) -> None:
     trace = "9" * 32
-    message = await api.say(await api.new_session(), model="cut-3", headers=traced(trace))
+    message = await api.run_turn(await api.new_session(), model="cut-3", headers=traced(trace))
 
     seen = (await wait_for_telemetry(log, lambda seen: POST in {span.name for span in seen.in_trace(trace)})).in_trace(
         trace
@@ -205,7 +205,7 @@ async def test_a_turn_that_another_instance_continues_stays_in_its_trace(api: Ap
 async def test_metrics_have_values(api: Api, log: Path) -> None:
     model = "fake-25-1"
     session_id = await api.new_session()
-    message = await api.say(session_id, PROMPT, model=model)
+    message = await api.run_turn(session_id, PROMPT, model=model)
     ok(await api.post(session_id, model="fail-400"))
     await api.read(session_id, last_event_id="1")
 

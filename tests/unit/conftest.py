@@ -51,24 +51,26 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-async def on(environment: pytest.MonkeyPatch, tmp_path: Path, model_url: str, clock: Clock) -> AsyncGenerator[Services]:
+async def app(
+    environment: pytest.MonkeyPatch, tmp_path: Path, model_url: str, clock: Clock
+) -> AsyncGenerator[Services]:
     """The services that the functions under test get from `services()`."""
     values = {"DATA_DIR": str(tmp_path), "OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "k", "MODEL": "fake-20-0"}
     for name, value in values.items():
         environment.setenv(name, value)
     settings.cache_clear()
     wiring.services.cache_clear()
-    on = wiring.services()
-    on.clock = clock
-    yield on
-    await on.log.close()
+    app = wiring.services()
+    app.clock = clock
+    yield app
+    await app.log.close()
     wiring.services.cache_clear()
     settings.cache_clear()
 
 
 @pytest.fixture
-async def model(on: Services) -> AsyncGenerator[ModelClient]:
+async def model(app: Services) -> AsyncGenerator[ModelClient]:
     """The model client of the services, for tests that call it."""
-    model = await on.model()
+    model = await app.model()
     yield model
     await model.close()

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_sweep_that_cannot_read_the_store_logs_its_fault_domain(
-    on: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    app: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def unavailable(*arguments: Any) -> None:
         raise StoreUnavailableError("The store is away.")
 
-    monkeypatch.setattr(on.log, "due_for_repair", unavailable)
+    monkeypatch.setattr(app.log, "due_for_repair", unavailable)
     with pytest.raises(StoreUnavailableError):
         await sweep(None)  # pyright: ignore[reportArgumentType]  # not used: the read fails first
 
@@ -27,7 +27,9 @@ async def test_a_sweep_that_cannot_read_the_store_logs_its_fault_domain(
     assert (record.name, record.getMessage()) == ("orchestrations.timers", "sweep failed, a fault of store")
 
 
-async def test_an_unreadable_batch_of_the_change_feed_is_logged(on: Services, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unreadable_batch_of_the_change_feed_is_logged(
+    app: Services, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(KeyError):
         await write_rooms([{"id": "e:1"}])  # pyright: ignore[reportArgumentType]  # not a stored document
 

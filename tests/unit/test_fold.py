@@ -34,7 +34,7 @@ from shared.domain.fold import fold, fold_without_deltas, needs_checkpoint, text
 from shared.domain.ids import MessageId, TurnId, WriterId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.values import Usage
-from tests.unit.telling import MESSAGE, SESSION, THEN, TURN, after, created
+from tests.unit.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
 
 START = (UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
 CANCEL = Status(status="cancelling")
@@ -63,7 +63,7 @@ def end(status: Literal["completed", "failed", "cancelled"] = "completed") -> Ru
 
 
 def running() -> SessionState:
-    return after(created(), *START)
+    return fold_events(new_state(), *START)
 
 
 def turn_of(state: SessionState) -> ActiveTurn:
@@ -72,7 +72,7 @@ def turn_of(state: SessionState) -> ActiveTurn:
 
 
 def test_a_new_session_has_the_fields_of_its_creation() -> None:
-    state = created(session_name="First", project_id="p", node_id="n", agent_name="a", metadata={"k": [1]})
+    state = new_state(session_name="First", project_id="p", node_id="n", agent_name="a", metadata={"k": [1]})
 
     assert (state.head, state.epoch, state.owner) == (1, 1, "me")
     assert (state.session_name, state.project_id, state.node_id, state.agent_name) == ("First", "p", "n", "a")
@@ -83,19 +83,19 @@ def test_a_new_session_has_the_fields_of_its_creation() -> None:
 
 def test_a_log_that_does_not_begin_with_a_creation_is_refused() -> None:
     with pytest.raises(ValueError, match=r"begins with user_message"):
-        after(None, START[0])
+        fold_events(None, START[0])
 
 
 def test_a_second_creation_is_refused() -> None:
     with pytest.raises(ValueError, match="created twice"):
-        after(created(), SessionCreated(thread_id="t", owner="you"))
+        fold_events(new_state(), SessionCreated(thread_id="t", owner="you"))
 
 
 def test_a_gap_in_the_log_is_refused() -> None:
     events = sequenced([Draft(data=CANCEL)], 2, THEN)
 
     with pytest.raises(ValueError, match="event 3 follows 1"):
-        fold(created(), [Chunk(session_id=SESSION, writer=WriterId("w"), events=events)])
+        fold(new_state(), [Chunk(session_id=SESSION, writer=WriterId("w"), events=events)])
 
 
 def test_events_that_are_already_folded_are_skipped() -> None:
@@ -111,15 +111,15 @@ def test_an_empty_log_has_no_session() -> None:
 
 def test_an_update_changes_only_the_updatable_fields() -> None:
     changes: dict[str, Any] = {"session_name": "New", "metadata": {"a": 1}, "archived": True, "owner": "you", "head": 7}
-    state = after(created(), SessionUpdated(changes=changes))
+    state = fold_events(new_state(), SessionUpdated(changes=changes))
 
     assert (state.session_name, state.metadata, state.archived) == ("New", {"a": 1}, True)
     assert (state.owner, state.head) == ("me", 2)
 
 
 def test_a_deleted_session_has_no_turn_and_no_queue_and_is_not_open() -> None:
-    queued = after(running(), MessageQueued(content="Next"), message=MessageId("msg_2"), turn=OTHER)
-    state = after(queued, SessionDeleted(), message=None, turn=None)
+    queued = fold_events(running(), MessageQueued(content="Next"), message=MessageId("msg_2"), turn=OTHER)
+    state = fold_events(queued, SessionDeleted(), message=None, turn=None)
 
     assert (state.deleted, state.active_turn, state.queue) == (True, None, ())
     assert (state.status, state.is_open) == ("finished", False)
@@ -142,19 +142,19 @@ def test_a_session_with_a_turn_is_running() -> None:
 
 def test_queued_messages_wait_in_order_and_leave_the_queue_when_they_begin() -> None:
     first, second = MessageId("msg_2"), MessageId("msg_3")
-    state = after(running(), MessageQueued(content="a"), message=first, turn=OTHER)
-    state = after(state, MessageQueued(content="b"), message=second, turn=TurnId("turn_3"))
+    state = fold_events(running(), MessageQueued(content="a"), message=first, turn=OTHER)
+    state = fold_events(state, MessageQueued(content="b"), message=second, turn=TurnId("turn_3"))
     assert state.queue == (first, second)
-    state = after(state, end())
+    state = fold_events(state, end())
     assert (state.status, state.ui_state, state.is_open) == ("running", "queued", True)
-    state = after(state, *START, message=first, turn=OTHER)
+    state = fold_events(state, *START, message=first, turn=OTHER)
 
     assert state.queue == (second,)
     assert turn_of(state).turn_id == OTHER
 
 
 def test_a_finished_turn_without_a_queue_finishes_the_session() -> None:
-    state = after(running(), end())
+    state = fold_events(running(), end())
 
     assert (state.active_turn, state.status, state.ui_state, state.is_open) == (None, "finished", "idle", False)
     assert state.run_meta is not None
@@ -162,15 +162,15 @@ def test_a_finished_turn_without_a_queue_finishes_the_session() -> None:
 
 
 def test_a_step_belongs_to_the_writer_of_its_newest_attempt() -> None:
-    state = after(running(), call(), writer="w1")
-    state = after(state, call(attempt=2), writer="w2")
+    state = fold_events(running(), call(), writer="w1")
+    state = fold_events(state, call(attempt=2), writer="w2")
 
     assert turn_of(state).call == Attempt(number=2, writer=WriterId("w2"))
     assert (turn_of(state).step, turn_of(state).steps_done) == (1, 0)
 
 
 def test_an_answered_step_is_done_and_its_text_is_the_diagnosis() -> None:
-    state = after(running(), call(), MessageDelta(step=1, attempt=1, text="Hi"), answer("Hi"), USED)
+    state = fold_events(running(), call(), MessageDelta(step=1, attempt=1, text="Hi"), answer("Hi"), USED)
     turn = turn_of(state)
 
     assert turn.call == Attempt(number=1, writer=WriterId("w1"), done=True)
@@ -183,54 +183,54 @@ def test_an_answered_step_is_done_and_its_text_is_the_diagnosis() -> None:
 
 
 def test_usage_adds_up_over_the_turns() -> None:
-    state = after(running(), call(), answer(), USED, end())
-    state = after(state, *START, call(), answer(), USED, USED, turn=OTHER)
+    state = fold_events(running(), call(), answer(), USED, end())
+    state = fold_events(state, *START, call(), answer(), USED, USED, turn=OTHER)
 
     assert state.usage.total_tokens == 15
     assert turn_of(state).usage.total_tokens == 10
 
 
 def test_a_large_answer_is_in_its_document_until_the_next_answer() -> None:
-    state = after(running(), call(), answer("", overflow="response_1"))
+    state = fold_events(running(), call(), answer("", overflow="response_1"))
     assert (state.diagnosis, state.diagnosis_overflow) == ("", "response_1")
 
-    state = after(state, call(2), answer("short", step=2))
+    state = fold_events(state, call(2), answer("short", step=2))
     assert (state.diagnosis, state.diagnosis_overflow) == ("short", None)
 
 
 def test_tool_calls_are_known_until_the_next_step_begins() -> None:
-    state = after(running(), call(), answer(), tool("call_a"), tool("call_b"))
-    state = after(state, tool("call_b", attempt=2), tool_answer("call_a"), writer="w2")
+    state = fold_events(running(), call(), answer(), tool("call_a"), tool("call_b"))
+    state = fold_events(state, tool("call_b", attempt=2), tool_answer("call_a"), writer="w2")
     assert turn_of(state).tools == {
         "call_a": Attempt(number=1, writer=WriterId("w1"), done=True),
         "call_b": Attempt(number=2, writer=WriterId("w2")),
     }
 
-    state = after(state, call(2))
+    state = fold_events(state, call(2))
     assert turn_of(state).tools == {}
 
 
 def test_another_attempt_at_a_step_keeps_its_tool_calls() -> None:
-    state = after(running(), call(), answer(), tool(), call(attempt=2))
+    state = fold_events(running(), call(), answer(), tool(), call(attempt=2))
 
     assert set(turn_of(state).tools) == {"call_a"}
 
 
 def test_a_call_that_is_answered_without_a_start_is_done() -> None:
-    state = after(running(), call(), answer(), tool_answer(), writer="w3")
+    state = fold_events(running(), call(), answer(), tool_answer(), writer="w3")
 
     assert turn_of(state).tools == {"call_a": Attempt(number=1, writer=WriterId("w3"), done=True)}
 
 
 def test_a_handover_changes_the_instance_and_keeps_the_steps() -> None:
-    state = after(running(), call(), RunHandover(instance_id="turn_1~2"))
+    state = fold_events(running(), call(), RunHandover(instance_id="turn_1~2"))
     turn = turn_of(state)
 
     assert (turn.instance_id, turn.generation, turn.step) == ("turn_1~2", 2, 1)
 
 
 def test_a_cancel_marks_the_turn() -> None:
-    state = after(running(), CANCEL)
+    state = fold_events(running(), CANCEL)
 
     assert turn_of(state).cancelling
     assert state.ui_state == "cancelling"
@@ -241,14 +241,14 @@ STALLED = (Status(status="stalled"), RunHandover(instance_id="turn_1~2"))
 
 @pytest.mark.parametrize("event", [call(2), answer(), tool(), tool_answer()])
 def test_a_turn_is_stalled_until_a_step_or_a_tool_call_begins_or_ends(event: EventData) -> None:
-    state = after(running(), call(), *STALLED)
+    state = fold_events(running(), call(), *STALLED)
     assert state.ui_state == "stalled"
 
-    assert after(state, event).ui_state == "running"
+    assert fold_events(state, event).ui_state == "running"
 
 
 def test_a_stalled_turn_that_is_cancelled_is_cancelling() -> None:
-    assert after(running(), *STALLED, CANCEL).ui_state == "cancelling"
+    assert fold_events(running(), *STALLED, CANCEL).ui_state == "cancelling"
 
 
 def test_a_parked_turn_requires_action() -> None:
@@ -260,23 +260,23 @@ def test_a_parked_turn_requires_action() -> None:
 
 @pytest.mark.parametrize("late", [call(3), answer(step=3), tool(), tool_answer(), CANCEL, RunHandover(instance_id="x")])
 def test_events_of_another_turn_do_not_touch_the_active_one(late: EventData) -> None:
-    state = after(running(), call())
+    state = fold_events(running(), call())
 
-    assert turn_of(after(state, late, turn=OTHER)) == turn_of(state)
+    assert turn_of(fold_events(state, late, turn=OTHER)) == turn_of(state)
 
 
 @pytest.mark.parametrize("late", [call(), MessageDelta(step=1, attempt=1, text="x"), tool(), CANCEL, USED])
 def test_events_without_an_active_turn_start_no_turn(late: EventData) -> None:
-    assert after(created(), late).active_turn is None
+    assert fold_events(new_state(), late).active_turn is None
 
 
 def test_an_error_is_kept_until_a_turn_completes() -> None:
-    failed = after(running(), ErrorRaised(message="It broke.", code="model_error"), end("failed"))
+    failed = fold_events(running(), ErrorRaised(message="It broke.", code="model_error"), end("failed"))
     assert failed.error_detail == "It broke."
-    cancelled = after(failed, *START, end("cancelled"))
+    cancelled = fold_events(failed, *START, end("cancelled"))
     assert cancelled.error_detail == "It broke."
 
-    assert after(cancelled, *START, end()).error_detail is None
+    assert fold_events(cancelled, *START, end()).error_detail is None
 
 
 def outside(event_type: str, **fields: Any) -> Outside:
@@ -286,21 +286,21 @@ def outside(event_type: str, **fields: Any) -> Outside:
 def test_another_producers_stop_finishes_a_session_without_a_turn() -> None:
     stop = outside("session_stop")
 
-    assert after(created(), stop).status == "finished"
-    assert after(running(), stop).status == "running"
+    assert fold_events(new_state(), stop).status == "finished"
+    assert fold_events(running(), stop).status == "running"
 
 
 def test_another_producers_answer_is_the_result_until_an_own_answer() -> None:
-    state = after(created(), outside("message", role="assistant", content=[{"type": "text", "text": "Done"}]))
+    state = fold_events(new_state(), outside("message", role="assistant", content=[{"type": "text", "text": "Done"}]))
     assert state.result_sequence == state.head
-    assert after(state, outside("message", role="user", content="Hm")).result_sequence == state.result_sequence
+    assert fold_events(state, outside("message", role="user", content="Hm")).result_sequence == state.result_sequence
 
-    own = after(state, *START, call(), answer("Own"))
+    own = fold_events(state, *START, call(), answer("Own"))
     assert own.result_sequence == own.head
 
 
 def test_another_producers_answer_and_error_show_like_own_ones() -> None:
-    state = after(created(), outside("message.complete", text="Theirs"), outside("error", message="Oh"))
+    state = fold_events(new_state(), outside("message.complete", text="Theirs"), outside("error", message="Oh"))
 
     assert (state.diagnosis, state.error_detail) == ("Theirs", "Oh")
 
@@ -308,7 +308,7 @@ def test_another_producers_answer_and_error_show_like_own_ones() -> None:
 @pytest.mark.parametrize("event_type", ["run.complete", "run.start", "session.deleted", "status", "anything"])
 def test_another_producers_events_do_not_change_the_turn(event_type: str) -> None:
     state = running()
-    touched = after(state, outside(event_type, status="cancelling", turn_id=TURN), turn=TURN)
+    touched = fold_events(state, outside(event_type, status="cancelling", turn_id=TURN), turn=TURN)
 
     assert touched.active_turn == state.active_turn
     assert not touched.deleted
@@ -317,15 +317,15 @@ def test_another_producers_events_do_not_change_the_turn(event_type: str) -> Non
 def test_deltas_and_starts_do_not_count_as_changes() -> None:
     state = running()
     later = THEN + timedelta(minutes=1)
-    touched = after(state, call(), MessageDelta(step=1, attempt=1, text="x"), tool(), at=later)
+    touched = fold_events(state, call(), MessageDelta(step=1, attempt=1, text="x"), tool(), at=later)
     assert touched.updated_at == THEN
 
-    assert after(touched, answer(), at=later).updated_at == later
+    assert fold_events(touched, answer(), at=later).updated_at == later
 
 
 def test_a_sessions_size_grows_by_the_size_of_its_texts() -> None:
     state = running()
-    grown = after(state, answer("é" * 1000))
+    grown = fold_events(state, answer("é" * 1000))
 
     assert grown.size_bytes - state.size_bytes >= 2000
 

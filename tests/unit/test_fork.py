@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from orchestrations.timers import sweep
 from shared.domain.chunks import Chunk
-from shared.domain.documents import AnyDocument
 from shared.domain.errors import (
     IdempotencyKeyReusedError,
     SessionDeletedError,
@@ -25,20 +24,21 @@ from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_o
 from shared.domain.listing import SessionFilter
 from shared.domain.rooms import Room
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument
 from shared.domain.values import Usage
 from shared.ports import ModelClient, SessionLog
 from shared.services.fork import ForkRequest, Forks
 from shared.services.idempotency import IdempotencyKey
 from shared.wiring import Services
-from tests.contract.factories import whole
+from tests.contract.factories import read_all
 from tests.contract.strategies import SESSION, logs, upto
 from tests.unit.conftest import Clock
-from tests.unit.telling import OWNER, TRACE, Client, opened, posted, state_of
+from tests.unit.factories import OWNER, TRACE, DurableClient, create_session, load_state, post_message
 from tests.unit.test_whole_turns import PROMPT, run
 
 pytestmark = pytest.mark.anyio
 
-WISH = ForkRequest(TRACE)
+REQUEST = ForkRequest(TRACE)
 KEY = IdempotencyKey("0123456789abcdef" * 4, "body")
 COPY = SessionId("ses_copy")
 
@@ -48,12 +48,12 @@ def test_a_fork_is_the_log_up_to_the_cut_under_other_ids(chunks: list[Chunk], da
     cut = data.draw(st.integers(1, chunks[-1].last))
     fork = Fork(SESSION, COPY, cut)
 
-    copies = [fork.chunk(chunk, WriterId("w")) for chunk in chunks if chunk.first <= cut]
+    copies = [fork.copy_chunk(chunk, WriterId("w")) for chunk in chunks if chunk.first <= cut]
 
     before = [event for chunk in chunks for event in chunk.events if event.sequence <= cut]
     after = [event for chunk in copies for event in chunk.events]
-    kept = [(event.sequence, event.timestamp, event.trace_id, event.type) for event in before]
-    assert [(event.sequence, event.timestamp, event.trace_id, event.type) for event in after] == kept
+    unchanged = [(event.sequence, event.timestamp, event.trace_id, event.type) for event in before]
+    assert [(event.sequence, event.timestamp, event.trace_id, event.type) for event in after] == unchanged
     for ids in ("turn_id", "message_id"):
         pairs = {(getattr(old, ids), getattr(new, ids)) for old, new in zip(before, after, strict=True)}
         assert len(pairs) == len({old for old, _ in pairs}) == len({new for _, new in pairs})
@@ -119,121 +119,125 @@ async def _die() -> None:
     raise StoreUnavailableError("The process dies here.")
 
 
-def _forks(on: Services, log: _InterruptedLog) -> Forks:
-    return Forks(cast("SessionLog", log), on.clock)
+def _forks(app: Services, log: _InterruptedLog) -> Forks:
+    return Forks(cast("SessionLog", log), app.clock)
 
 
-async def _conversation(on: Services) -> SessionId:
-    session = await opened(on)
-    await run(await posted(on, session, PROMPT), Client())
-    await run(await posted(on, session, "large " * 10_000), Client())
+async def _conversation(app: Services) -> SessionId:
+    session = await create_session(app)
+    await run(await post_message(app, session, PROMPT), DurableClient())
+    await run(await post_message(app, session, "large " * 10_000), DurableClient())
     return session
 
 
-async def test_a_fork_interrupted_at_any_write_is_completed_by_a_retry(on: Services, model: ModelClient) -> None:
-    source = await _conversation(on)
-    counting = _InterruptedLog(on.log)
-    whole_fork, _ = await _forks(on, counting).fork(OWNER, source, WISH)
-    expected = await on.messages.list(OWNER, whole_fork.session_id, after=None, limit=10, newest=False)
+async def test_a_fork_interrupted_at_any_write_is_completed_by_a_retry(app: Services, model: ModelClient) -> None:
+    source = await _conversation(app)
+    counting = _InterruptedLog(app.log)
+    whole_fork, _ = await _forks(app, counting).fork(OWNER, source, REQUEST)
+    expected = await app.messages.list(OWNER, whole_fork.session_id, after=None, limit=10, newest=False)
     end = whole_fork.head
-    await run(await posted(on, source, "the log goes on"), Client())
-    wish = ForkRequest(TRACE, at_sequence=end)
+    await run(await post_message(app, source, "the log goes on"), DurableClient())
+    request = ForkRequest(TRACE, at_sequence=end)
 
     for at in range(1, counting.writes + 1):
         key = IdempotencyKey(f"{at:064}", "body")
-        seen = len(await on.log.sessions(SessionFilter(), before=None, limit=100))
+        seen = len(await app.log.sessions(SessionFilter(), before=None, limit=100))
         with pytest.raises(StoreUnavailableError):
-            await _forks(on, _InterruptedLog(on.log, at, _die)).fork(OWNER, source, wish, key)
-        assert len(await on.log.sessions(SessionFilter(), before=None, limit=100)) == seen
+            await _forks(app, _InterruptedLog(app.log, at, _die)).fork(OWNER, source, request, key)
+        assert len(await app.log.sessions(SessionFilter(), before=None, limit=100)) == seen
 
-        made, replayed = await on.forks.fork(OWNER, source, wish, key)
+        made, replayed = await app.forks.fork(OWNER, source, request, key)
 
         assert (made.head, made.size_bytes, replayed) == (end, whole_fork.size_bytes, False)
-        messages = await on.messages.list(OWNER, made.session_id, after=None, limit=10, newest=False)
+        messages = await app.messages.list(OWNER, made.session_id, after=None, limit=10, newest=False)
         assert [(each.sequence, each.answer, each.status) for each in messages] == [
             (each.sequence, each.answer, each.status) for each in expected
         ]
-        assert await on.log.state(made.session_id) == made
-        assert (await on.forks.fork(OWNER, source, wish, key))[1]
+        assert await app.log.state(made.session_id) == made
+        assert (await app.forks.fork(OWNER, source, request, key))[1]
 
 
-async def test_a_late_request_that_dies_does_not_change_a_complete_fork(on: Services, model: ModelClient) -> None:
-    source, counting = await opened(on), _InterruptedLog(on.log)
-    posts = [await posted(on, source), await posted(on, source, PROMPT, on_busy="steer"), await posted(on, source)]
+async def test_a_late_request_that_dies_does_not_change_a_complete_fork(app: Services, model: ModelClient) -> None:
+    source, counting = await create_session(app), _InterruptedLog(app.log)
+    posts = [
+        await post_message(app, source),
+        await post_message(app, source, PROMPT, on_busy="steer"),
+        await post_message(app, source),
+    ]
     for message in (posts[0], posts[2]):
-        await run(message, Client())
-    await _forks(on, counting).fork(OWNER, source, WISH)
+        await run(message, DurableClient())
+    await _forks(app, counting).fork(OWNER, source, REQUEST)
 
     for at in range(1, counting.writes):
         key = IdempotencyKey(f"{at:064}", "body")
         made: list[SessionState] = []
 
         async def finish(key: IdempotencyKey = key, made: list[SessionState] = made) -> None:
-            made.append((await on.forks.fork(OWNER, source, WISH, key))[0])
+            made.append((await app.forks.fork(OWNER, source, REQUEST, key))[0])
 
-        late = _InterruptedLog(on.log, at, finish)
+        late = _InterruptedLog(app.log, at, finish)
         with pytest.raises(StoreUnavailableError):
-            await _forks(on, _InterruptedLog(cast("SessionLog", late), at + 1, _die)).fork(OWNER, source, WISH, key)
+            await _forks(app, _InterruptedLog(cast("SessionLog", late), at + 1, _die)).fork(OWNER, source, REQUEST, key)
 
-        messages = await on.messages.list(OWNER, made[0].session_id, after=None, limit=10, newest=False)
-        expected = await on.messages.list(OWNER, source, after=None, limit=10, newest=False)
+        messages = await app.messages.list(OWNER, made[0].session_id, after=None, limit=10, newest=False)
+        expected = await app.messages.list(OWNER, source, after=None, limit=10, newest=False)
         assert [(each.sequence, each.answer, each.status) for each in messages] == [
             (each.sequence, each.answer, each.status) for each in expected
         ]
 
 
-async def test_a_retry_continues_with_the_cut_of_the_first_request(on: Services, model: ModelClient) -> None:
-    source = await _conversation(on)
-    head = (await on.sessions.get(OWNER, source)).head
+async def test_a_retry_continues_with_the_cut_of_the_first_request(app: Services, model: ModelClient) -> None:
+    source = await _conversation(app)
+    head = (await app.sessions.get(OWNER, source)).head
     with pytest.raises(StoreUnavailableError):
-        await _forks(on, _InterruptedLog(on.log, 6, _die)).fork(OWNER, source, WISH, KEY)
-    await run(await posted(on, source, "the log goes on"), Client())
+        await _forks(app, _InterruptedLog(app.log, 6, _die)).fork(OWNER, source, REQUEST, KEY)
+    await run(await post_message(app, source, "the log goes on"), DurableClient())
 
     with pytest.raises(IdempotencyKeyReusedError):
-        await on.forks.fork(OWNER, source, WISH, IdempotencyKey(KEY.id, "another body"))
-    made, _ = await on.forks.fork(OWNER, source, WISH, KEY)
+        await app.forks.fork(OWNER, source, REQUEST, IdempotencyKey(KEY.id, "another body"))
+    made, _ = await app.forks.fork(OWNER, source, REQUEST, KEY)
 
     assert (made.head, made.forked_from and made.forked_from.sequence) == (head, head)
 
 
-async def test_a_source_that_is_deleted_during_the_copy_leaves_no_fork(on: Services, model: ModelClient) -> None:
+async def test_a_source_that_is_deleted_during_the_copy_leaves_no_fork(app: Services, model: ModelClient) -> None:
     for before_last in range(1, 8):
-        source, counting = await _conversation(on), _InterruptedLog(on.log)
-        await _forks(on, counting).fork(OWNER, source, WISH)
+        source, counting = await _conversation(app), _InterruptedLog(app.log)
+        await _forks(app, counting).fork(OWNER, source, REQUEST)
 
         async def delete(source: SessionId = source) -> None:
-            await on.sessions.delete(OWNER, source, TRACE)
-            await on.log.clear(source)
+            await app.sessions.delete(OWNER, source, TRACE)
+            await app.log.clear(source)
 
-        seen = len(await on.log.sessions(SessionFilter(), before=None, limit=100))
-        log = _InterruptedLog(on.log, counting.writes - before_last, delete)
+        seen = len(await app.log.sessions(SessionFilter(), before=None, limit=100))
+        log = _InterruptedLog(app.log, counting.writes - before_last, delete)
         with pytest.raises(SessionNotFoundError):
-            await _forks(on, log).fork(OWNER, source, WISH)
-        assert len(await on.log.sessions(SessionFilter(), before=None, limit=100)) == seen - 1
-        await sweep(Client())  # pyright: ignore[reportArgumentType]
-        assert [await whole(on.log, copy) for copy in log.copies] == [[]] * len(log.copies)
+            await _forks(app, log).fork(OWNER, source, REQUEST)
+        assert len(await app.log.sessions(SessionFilter(), before=None, limit=100)) == seen - 1
+        await sweep(DurableClient())  # pyright: ignore[reportArgumentType]
+        assert [await read_all(app.log, copy) for copy in log.copies] == [[]] * len(log.copies)
 
 
 async def test_an_incomplete_fork_is_ended_by_the_sweep_and_never_was_a_session(
-    on: Services, model: ModelClient, clock: Clock
+    app: Services, model: ModelClient, clock: Clock
 ) -> None:
-    project, _ = await on.projects.create(OWNER, "A project")
-    source = await opened(on, project_id=project.id)
-    await run(await posted(on, source, PROMPT), Client())
+    project, _ = await app.projects.create(OWNER, "A project")
+    source = await create_session(app, project_id=project.id)
+    await run(await post_message(app, source, PROMPT), DurableClient())
     room = Room(OWNER)
-    cursor = (await on.rooms.snapshot(room)).cursor
-    log = _InterruptedLog(on.log, 6, _die)
+    cursor = (await app.rooms.snapshot(room)).cursor
+    log = _InterruptedLog(app.log, 6, _die)
     with pytest.raises(StoreUnavailableError):
-        await _forks(on, log).fork(OWNER, source, WISH, KEY)
+        await _forks(app, log).fork(OWNER, source, REQUEST, KEY)
     (copy,) = log.copies
 
     async def seen() -> list[Any]:
-        listed = await on.log.sessions(SessionFilter(owner=OWNER), before=None, limit=100)
-        used = await on.project_sessions.usage(OWNER, project.id)
-        status = await on.sessions.status(OWNER, copy)
+        listed = await app.log.sessions(SessionFilter(owner=OWNER), before=None, limit=100)
+        used = await app.project_sessions.usage(OWNER, project.id)
+        status = await app.sessions.status(OWNER, copy)
         with pytest.raises(SessionNotFoundError):
-            await on.events.append(OWNER, copy, [("note", {})], TRACE)
-        async with aclosing(on.rooms.follow(room, cursor, timedelta(0))) as batches:
+            await app.outside_events.append(OWNER, copy, [("note", {})], TRACE)
+        async with aclosing(app.rooms.follow(room, cursor, timedelta(0))) as batches:
             shown = list(await anext(batches))
         return [[each.session_id for each in listed], used.sessions, status, shown]
 
@@ -241,53 +245,53 @@ async def test_an_incomplete_fork_is_ended_by_the_sweep_and_never_was_a_session(
     assert await seen() == only_the_source
 
     clock.move(timedelta(hours=24))
-    await sweep(Client())  # pyright: ignore[reportArgumentType]
-    assert await whole(on.log, copy)
+    await sweep(DurableClient())  # pyright: ignore[reportArgumentType]
+    assert await read_all(app.log, copy)
     clock.move(timedelta(hours=2))
     for _ in range(2):
-        await sweep(Client())  # pyright: ignore[reportArgumentType]
+        await sweep(DurableClient())  # pyright: ignore[reportArgumentType]
 
-    assert await whole(on.log, copy) == []
+    assert await read_all(app.log, copy) == []
     assert await seen() == only_the_source
-    assert await on.log.due_for_repair(clock.now(), 10) == []
+    assert await app.log.due_for_repair(clock.now(), 10) == []
 
 
 async def test_a_request_that_continues_after_the_sweep_finds_its_sequence_taken(
-    on: Services, model: ModelClient
+    app: Services, model: ModelClient
 ) -> None:
-    source, counting = await _conversation(on), _InterruptedLog(on.log)
-    await _forks(on, counting).fork(OWNER, source, WISH)
+    source, counting = await _conversation(app), _InterruptedLog(app.log)
+    await _forks(app, counting).fork(OWNER, source, REQUEST)
     log: _InterruptedLog
 
     async def end() -> None:
         for copy in log.copies:
-            await on.forks.abandon(copy)
+            await app.forks.abandon(copy)
 
-    log = _InterruptedLog(on.log, counting.writes - 2, end)
+    log = _InterruptedLog(app.log, counting.writes - 2, end)
     with pytest.raises(SessionDeletedError):
-        await _forks(on, log).fork(OWNER, source, WISH, KEY)
+        await _forks(app, log).fork(OWNER, source, REQUEST, KEY)
 
-    assert [(await state_of(on, copy)).deleted for copy in log.copies] == [True]
-
-
-async def test_a_complete_fork_is_not_ended(on: Services, model: ModelClient) -> None:
-    made, _ = await on.forks.fork(OWNER, await _conversation(on), WISH)
-
-    await on.forks.abandon(made.session_id)
-
-    assert await state_of(on, made.session_id) == made
+    assert [(await load_state(app, copy)).deleted for copy in log.copies] == [True]
 
 
-async def test_another_owners_session_is_not_found(on: Services) -> None:
+async def test_a_complete_fork_is_not_ended(app: Services, model: ModelClient) -> None:
+    made, _ = await app.forks.fork(OWNER, await _conversation(app), REQUEST)
+
+    await app.forks.abandon(made.session_id)
+
+    assert await load_state(app, made.session_id) == made
+
+
+async def test_another_owners_session_is_not_found(app: Services) -> None:
     with pytest.raises(SessionNotFoundError):
-        await on.forks.fork("somebody else", await opened(on), WISH)
+        await app.forks.fork("somebody else", await create_session(app), REQUEST)
 
 
-async def test_the_running_turn_is_not_copied(on: Services) -> None:
-    source = await opened(on)
-    await posted(on, source)
+async def test_the_running_turn_is_not_copied(app: Services) -> None:
+    source = await create_session(app)
+    await post_message(app, source)
 
-    made, _ = await on.forks.fork(OWNER, source, WISH)
+    made, _ = await app.forks.fork(OWNER, source, REQUEST)
 
     assert (made.head, made.active_turn, made.forked_from) == (1, None, ForkedFrom(session_id=source, sequence=1))
-    assert [chunk.types for chunk in await whole(on.log, made.session_id)] == [("session.created",)]
+    assert [chunk.types for chunk in await read_all(app.log, made.session_id)] == [("session.created",)]

@@ -26,7 +26,7 @@ from shared.ports import SessionLog
 from shared.services import history
 from shared.services.history import EventPage, History, PageQuery
 from shared.stores import sqlite
-from tests.contract.factories import begin, go_on
+from tests.contract.factories import append_events, create_session
 
 pytestmark = pytest.mark.anyio
 
@@ -60,10 +60,10 @@ def complete(text: str, attempt: int = 1, step: int = 1) -> MessageComplete:
 
 async def new_log(log: SessionLog, *data: EventData) -> SessionId:
     """Create a session with a turn, and append a chunk for each of `data`."""
-    state = await begin(log, SessionId(f"ses_{uuid4().hex}"))
-    state = await go_on(log, state, UserMessage(content="Hello"), RunStart(agent="assistant", model="fake"))
+    state = await create_session(log, SessionId(f"ses_{uuid4().hex}"))
+    state = await append_events(log, state, UserMessage(content="Hello"), RunStart(agent="assistant", model="fake"))
     for item in data:
-        state = await go_on(log, state, item)
+        state = await append_events(log, state, item)
     return state.session_id
 
 
@@ -87,7 +87,7 @@ async def list_entries(log: SessionLog, session: SessionId, **wanted: Any) -> li
 def _short(entry: Entry) -> Any:
     data = entry.event.data
     if isinstance(data, MessageDelta):
-        return (entry.first, entry.event.sequence, data.text)
+        return (entry.first_sequence, entry.event.sequence, data.text)
     return entry.event.type
 
 
@@ -156,7 +156,7 @@ async def test_the_next_page_continues_a_running_step_where_the_page_ended(log: 
     (page,) = await pages(log, session, after=4)
     state = await log.state(session)
     assert state is not None
-    await go_on(log, state, delta("c"))
+    await append_events(log, state, delta("c"))
 
     assert [_short(entry) for entry in page.entries] == [(5, 6, "ab")]
     (following,) = await pages(log, session, after=page.entries[-1].event.sequence)
@@ -226,12 +226,12 @@ def _turn_events(steps: Sequence[Sequence[Sequence[str | None]]], *, ends: bool)
 
 async def _append_in_chunks(log: SessionLog, data: Sequence[EventData], sizes: Sequence[int]) -> SessionId:
     session = SessionId(f"ses_{uuid4().hex}")
-    state = await begin(log, session)
-    state = await go_on(log, state, RunStart(agent="assistant", model="fake"))
+    state = await create_session(log, session)
+    state = await append_events(log, state, RunStart(agent="assistant", model="fake"))
     left, size = list(data), cycle(sizes)
     while left:
         count = next(size)
-        state = await go_on(log, state, *left[:count])
+        state = await append_events(log, state, *left[:count])
         left = left[count:]
     return session
 
@@ -272,7 +272,7 @@ async def test_all_pages_together_equal_one_large_page(
     sequences = [entry.event.sequence for entry in entries]
     assert len(set(sequences)) == len(sequences)
     assert _texts(entries) == _texts(whole.entries)
-    others = [[each.event for each in found if each.first is None] for found in (entries, whole.entries)]
+    others = [[each.event for each in found if each.first_sequence is None] for found in (entries, whole.entries)]
     assert others[0] == others[1]
 
 

@@ -10,13 +10,22 @@ from shared.domain.ids import SessionId
 from shared.domain.listing import SessionFilter
 from shared.ports import SessionLog
 from shared.services.idempotency import IdempotencyKey
-from shared.services.outside_events import Events
+from shared.services.outside_events import OutsideEvents
 from shared.services.project_sessions import ProjectSessions
 from shared.services.sessions import Sessions
-from shared.services.turns.cancelling import CancelRequest, Control
+from shared.services.turns.cancelling import Cancelling, CancelRequest
 from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
-from tests.unit.telling import LOST_STARTS, OWNER, TRACE, end_turn, opened, posted, state_of, types_of
+from tests.unit.factories import (
+    LOST_STARTS,
+    OWNER,
+    TRACE,
+    create_session,
+    end_turn,
+    load_state,
+    load_types,
+    post_message,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -38,117 +47,117 @@ class _Dying:
         raise StoreUnavailableError("The process dies here.")
 
 
-def _dying(on: Services) -> SessionLog:
-    return cast("SessionLog", _Dying(on.log))
+def _dying(app: Services) -> SessionLog:
+    return cast("SessionLog", _Dying(app.log))
 
 
-async def _count(on: Services) -> int:
-    return len(await on.log.sessions(SessionFilter(), before=None, limit=100))
+async def _count(app: Services) -> int:
+    return len(await app.log.sessions(SessionFilter(), before=None, limit=100))
 
 
 @pytest.mark.parametrize("own", [None, OWN])
-async def test_a_retry_opens_the_session_that_was_claimed(on: Services, own: SessionId | None) -> None:
+async def test_a_retry_opens_the_session_that_was_claimed(app: Services, own: SessionId | None) -> None:
     with pytest.raises(StoreUnavailableError):
-        await Sessions(_dying(on), on.clock).create(OWNER, {}, own, TRACE, KEY)
+        await Sessions(_dying(app), app.clock).create(OWNER, {}, own, TRACE, KEY)
 
     with pytest.raises(IdempotencyKeyReusedError):
-        await on.sessions.create(OWNER, {}, ELSE, TRACE, OTHER)
-    made, replayed = await on.sessions.create(OWNER, {}, own, TRACE, KEY)
-    again, was_replayed = await on.sessions.create(OWNER, {}, own, TRACE, KEY)
+        await app.sessions.create(OWNER, {}, ELSE, TRACE, OTHER)
+    made, replayed = await app.sessions.create(OWNER, {}, own, TRACE, KEY)
+    again, was_replayed = await app.sessions.create(OWNER, {}, own, TRACE, KEY)
 
     assert (replayed, was_replayed, again) == (False, True, made)
     assert own in {None, made.session_id}
-    assert await _count(on) == 1
+    assert await _count(app) == 1
 
 
-async def test_a_refused_request_releases_the_key(on: Services) -> None:
-    await on.sessions.create(OWNER, {}, OWN, TRACE)
+async def test_a_refused_request_releases_the_key(app: Services) -> None:
+    await app.sessions.create(OWNER, {}, OWN, TRACE)
     with pytest.raises(SessionExistsError):
-        await on.sessions.create(OWNER, {}, OWN, TRACE, KEY)
+        await app.sessions.create(OWNER, {}, OWN, TRACE, KEY)
 
-    made, replayed = await on.sessions.create(OWNER, {}, ELSE, TRACE, OTHER)
+    made, replayed = await app.sessions.create(OWNER, {}, ELSE, TRACE, OTHER)
 
     assert (made.session_id, replayed) == (ELSE, False)
 
 
-async def test_a_refused_retry_does_not_release_the_claim_of_another_request(on: Services) -> None:
-    await on.sessions.create(OWNER, {}, OWN, TRACE)
-    await on.log.claim(KEY.record(OWN))
+async def test_a_refused_retry_does_not_release_the_claim_of_another_request(app: Services) -> None:
+    await app.sessions.create(OWNER, {}, OWN, TRACE)
+    await app.log.claim(KEY.record(OWN))
 
     with pytest.raises(SessionExistsError):
-        await on.sessions.create(OWNER, {}, OWN, TRACE, KEY)
+        await app.sessions.create(OWNER, {}, OWN, TRACE, KEY)
 
     with pytest.raises(IdempotencyKeyReusedError):
-        await on.sessions.create(OWNER, {}, ELSE, TRACE, OTHER)
+        await app.sessions.create(OWNER, {}, ELSE, TRACE, OTHER)
 
 
-async def test_a_retry_opens_the_projects_session_that_the_first_request_only_claimed(on: Services) -> None:
-    project, _ = await on.projects.create(OWNER, "A project")
-    dying = ProjectSessions(on.log, on.projects, Sessions(_dying(on), on.clock))
+async def test_a_retry_opens_the_projects_session_that_the_first_request_only_claimed(app: Services) -> None:
+    project, _ = await app.projects.create(OWNER, "A project")
+    dying = ProjectSessions(app.log, app.projects, Sessions(_dying(app), app.clock))
     with pytest.raises(StoreUnavailableError):
         await dying.start(OWNER, project.id, None, {}, TRACE, key=KEY)
 
-    first = await on.project_sessions.start(OWNER, project.id, None, {}, TRACE, key=KEY)
-    second = await on.project_sessions.start(OWNER, project.id, None, {}, TRACE, key=KEY)
+    first = await app.project_sessions.start(OWNER, project.id, None, {}, TRACE, key=KEY)
+    second = await app.project_sessions.start(OWNER, project.id, None, {}, TRACE, key=KEY)
 
     assert [(each.found, each.replayed) for each in (first, second)] == [(False, False), (True, True)]
 
 
-async def test_a_retry_appends_the_flat_event_that_the_first_request_only_claimed(on: Services) -> None:
-    session = await opened(on)
+async def test_a_retry_appends_the_flat_event_that_the_first_request_only_claimed(app: Services) -> None:
+    session = await create_session(app)
     event: tuple[str, dict[str, Any]] = ("note", {})
     with pytest.raises(StoreUnavailableError):
-        await Events(_dying(on), on.clock).append_flat(OWNER, session, event, TRACE, key=KEY)
+        await OutsideEvents(_dying(app), app.clock).append_flat(OWNER, session, event, TRACE, key=KEY)
 
-    first = await on.events.append_flat(OWNER, session, event, TRACE, key=KEY)
-    second = await on.events.append_flat(OWNER, session, event, TRACE, key=KEY)
+    first = await app.outside_events.append_flat(OWNER, session, event, TRACE, key=KEY)
+    second = await app.outside_events.append_flat(OWNER, session, event, TRACE, key=KEY)
 
     assert [(list(each.sequences), each.replayed) for each in (first, second)] == [([2], False), ([2], True)]
-    assert await types_of(on, session) == ["session.created", "note"]
+    assert await load_types(app, session) == ["session.created", "note"]
 
 
-async def test_a_key_with_another_own_id_opens_no_second_session(on: Services) -> None:
-    made, _ = await on.sessions.create(OWNER, {}, None, TRACE, KEY)
+async def test_a_key_with_another_own_id_opens_no_second_session(app: Services) -> None:
+    made, _ = await app.sessions.create(OWNER, {}, None, TRACE, KEY)
 
     with pytest.raises(IdempotencyKeyReusedError):
-        await on.sessions.create(OWNER, {}, OWN, TRACE, OTHER)
+        await app.sessions.create(OWNER, {}, OWN, TRACE, OTHER)
 
-    assert await on.log.state(OWN) is None
-    assert await types_of(on, made.session_id) == ["session.created"]
+    assert await app.log.state(OWN) is None
+    assert await load_types(app, made.session_id) == ["session.created"]
 
 
-async def test_requests_to_cancel_with_one_key_mean_one_turn(on: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    session_id, put, goes_on = await opened(on), on.log.put, asyncio.Event()
+async def test_requests_to_cancel_with_one_key_mean_one_turn(app: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id, put, goes_on = await create_session(app), app.log.put, asyncio.Event()
 
     async def late(*given: Any) -> None:
         await goes_on.wait()
         await put(*given)
 
-    monkeypatch.setattr(on.log, "put", late)
-    first = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY))
+    monkeypatch.setattr(app.log, "put", late)
+    first = asyncio.create_task(app.cancelling.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY))
     await asyncio.sleep(0.05)
-    await posted(on, session_id)
-    retry = asyncio.create_task(on.control.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY))
+    await post_message(app, session_id)
+    retry = asyncio.create_task(app.cancelling.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY))
     await asyncio.sleep(0.05)
     goes_on.set()
 
     assert [(await each).status for each in (first, retry)] == ["idle", "idle"]
-    assert (await on.control.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY)).status == "idle"
-    turn = (await state_of(on, session_id)).active_turn
+    assert (await app.cancelling.cancel(OWNER, session_id, CancelRequest(TRACE), LOST_STARTS, KEY)).status == "idle"
+    turn = (await load_state(app, session_id)).active_turn
     assert turn is not None
     assert not turn.cancelling
 
 
-async def test_a_retried_cancel_stops_only_the_turn_that_was_active_at_first(on: Services) -> None:
-    message = await posted(on, await opened(on))
-    dying = Control(_dying(on), on.clock)
+async def test_a_retried_cancel_stops_only_the_turn_that_was_active_at_first(app: Services) -> None:
+    message = await post_message(app, await create_session(app))
+    dying = Cancelling(_dying(app), app.clock)
     with pytest.raises(StoreUnavailableError):
         await dying.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS, KEY)
-    await end_turn(on, message, EndRequest("completed"))
-    await posted(on, message.session_id)
+    await end_turn(app, message, EndRequest("completed"))
+    await post_message(app, message.session_id)
 
-    receipt = await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS, KEY)
+    receipt = await app.cancelling.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS, KEY)
 
-    turn = (await state_of(on, message.session_id)).active_turn
+    turn = (await load_state(app, message.session_id)).active_turn
     assert turn is not None
     assert (receipt.status, turn.cancelling) == ("idle", False)

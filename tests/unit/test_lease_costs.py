@@ -23,7 +23,7 @@ def test_an_idle_month_costs_a_renewal_and_a_scan_in_each_interval_of_the_trigge
 
     assert renewals.interval == LEASE_RENEW_INTERVAL
     assert scans.interval == LEASE_ACQUIRE_INTERVAL
-    assert leases.LOOKS.interval == POLL_DELAY
+    assert leases.POLLS.interval == POLL_DELAY
     assert renewals.per_month == pytest.approx(MONTH / LEASE_RENEW_INTERVAL.total_seconds() * renewals.charge)
     assert scans.per_month == pytest.approx(MONTH / LEASE_ACQUIRE_INTERVAL.total_seconds() * scans.charge)
     assert renewals.per_second * MONTH == pytest.approx(renewals.per_month)
@@ -32,8 +32,8 @@ def test_an_idle_month_costs_a_renewal_and_a_scan_in_each_interval_of_the_trigge
 def test_the_price_of_quick_recovery_is_the_ratio_to_the_intervals_of_the_sdk() -> None:
     renewals, scans = leases.LEASES
 
-    assert renewals.euros / renewals.euros_by_default == pytest.approx(17 / LEASE_RENEW_INTERVAL.total_seconds())
-    assert scans.euros / scans.euros_by_default == pytest.approx(13 / LEASE_ACQUIRE_INTERVAL.total_seconds())
+    assert renewals.euros / renewals.default_euros == pytest.approx(17 / LEASE_RENEW_INTERVAL.total_seconds())
+    assert scans.euros / scans.default_euros == pytest.approx(13 / LEASE_ACQUIRE_INTERVAL.total_seconds())
 
 
 @pytest.mark.parametrize(
@@ -51,5 +51,5 @@ def test_a_checkpoint_takes_three_requests_after_a_renewal_and_else_one(
 def _request(kind: str) -> Request:
     assert kind in ("read", "write")
     return Request(
-        kind=kind, container="sessions", session_id="ses", status=201, strong=True, size=0, written=(), asked_by=()
+        kind=kind, container="sessions", session_id="ses", status=201, strong=True, size=0, items=(), callers=()
     )

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from orchestrations.activities import look
-from shared.domain.documents import Lease, Message
 from shared.domain.events import (
     MessageComplete,
     MessageDelta,
@@ -13,12 +12,22 @@ from shared.domain.events import (
     RunHandover,
     ToolCallStart,
 )
+from shared.domain.stored_documents import Lease, Message
 from shared.domain.turn_events import turn_drafts
 from shared.services.turns.endings import EndRequest
 from shared.timings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock
-from tests.unit.telling import OWNER, TRACE, active_turn, appended, end_turn, opened, posted, work
+from tests.unit.factories import (
+    OWNER,
+    TRACE,
+    active_turn,
+    activity_input,
+    append_events,
+    create_session,
+    end_turn,
+    post_message,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -27,92 +36,92 @@ ANSWER = MessageComplete(step=1, attempt=1, text="")
 
 
 @pytest.fixture
-async def message(on: Services) -> Message:
-    return await posted(on, await opened(on))
+async def message(app: Services) -> Message:
+    return await post_message(app, await create_session(app))
 
 
-async def verdicts(message: Message, *attempts: dict[str, Any]) -> list[str]:
-    return (await look({"work": [work(message, **each) for each in attempts or ({},)]}))["verdicts"]
+async def statuses(message: Message, *attempts: dict[str, Any]) -> list[str]:
+    return (await look({"work": [activity_input(message, **each) for each in attempts or ({},)]}))["statuses"]
 
 
 async def test_an_attempt_that_no_execution_has_begun_is_not_begun(message: Message) -> None:
-    assert await verdicts(message) == ["not_begun"]
+    assert await statuses(message) == ["not_begun"]
 
 
 async def test_an_attempt_is_alive_until_it_has_been_silent_for_too_long(
-    on: Services, message: Message, clock: Clock
+    app: Services, message: Message, clock: Clock
 ) -> None:
-    await appended(on, message.session_id, START)
-    assert await verdicts(message) == ["alive"]
-    clock.move(ONE_MACHINE.dead_after)
+    await append_events(app, message.session_id, START)
+    assert await statuses(message) == ["alive"]
+    clock.move(ONE_MACHINE.lost_after)
 
-    assert await verdicts(message) == ["lost"]
+    assert await statuses(message) == ["lost"]
 
 
 async def test_an_attempt_that_appends_or_renews_its_lease_is_alive(
-    on: Services, message: Message, clock: Clock
+    app: Services, message: Message, clock: Clock
 ) -> None:
-    writer = await appended(on, message.session_id, START)
-    clock.move(ONE_MACHINE.dead_after)
+    writer = await append_events(app, message.session_id, START)
+    clock.move(ONE_MACHINE.lost_after)
     await writer.append(turn_drafts(active_turn(writer.state), MessageDelta(step=1, attempt=1, text="x")))
-    assert await verdicts(message) == ["alive"]
-    clock.move(ONE_MACHINE.dead_after)
-    assert await verdicts(message) == ["lost"]
-    await on.log.put(message.session_id, Lease(id=writer.id))
+    assert await statuses(message) == ["alive"]
+    clock.move(ONE_MACHINE.lost_after)
+    assert await statuses(message) == ["lost"]
+    await app.log.put(message.session_id, Lease(id=writer.id))
 
-    assert await verdicts(message) == ["alive"]
-
-
-async def test_other_writers_do_not_keep_an_attempt_alive(on: Services, message: Message, clock: Clock) -> None:
-    await appended(on, message.session_id, START)
-    clock.move(ONE_MACHINE.dead_after)
-    await posted(on, message.session_id, "Next")
-    await on.events.append(OWNER, message.session_id, [("x", {})], TRACE)
-
-    assert await verdicts(message) == ["lost"]
+    assert await statuses(message) == ["alive"]
 
 
-async def test_an_attempt_is_not_begun_while_only_earlier_ones_have_begun(on: Services, message: Message) -> None:
-    await appended(on, message.session_id, START)
+async def test_other_writers_do_not_keep_an_attempt_alive(app: Services, message: Message, clock: Clock) -> None:
+    await append_events(app, message.session_id, START)
+    clock.move(ONE_MACHINE.lost_after)
+    await post_message(app, message.session_id, "Next")
+    await app.outside_events.append(OWNER, message.session_id, [("x", {})], TRACE)
 
-    assert await verdicts(message, {"attempt": 2}, {"step": 2}) == ["not_begun", "not_begun"]
+    assert await statuses(message) == ["lost"]
 
 
-async def test_each_tool_call_is_checked_by_its_own_writer(on: Services, message: Message, clock: Clock) -> None:
-    await appended(on, message.session_id, START, ANSWER)
-    await appended(on, message.session_id, tool("call_a"))
-    clock.move(ONE_MACHINE.dead_after)
-    await appended(on, message.session_id, tool("call_b"))
+async def test_an_attempt_is_not_begun_while_only_earlier_ones_have_begun(app: Services, message: Message) -> None:
+    await append_events(app, message.session_id, START)
+
+    assert await statuses(message, {"attempt": 2}, {"step": 2}) == ["not_begun", "not_begun"]
+
+
+async def test_each_tool_call_is_checked_by_its_own_writer(app: Services, message: Message, clock: Clock) -> None:
+    await append_events(app, message.session_id, START, ANSWER)
+    await append_events(app, message.session_id, tool("call_a"))
+    clock.move(ONE_MACHINE.lost_after)
+    await append_events(app, message.session_id, tool("call_b"))
     calls = [{"call_id": f"call_{letter}"} for letter in "abc"]
 
-    assert await verdicts(message, *calls) == ["lost", "alive", "not_begun"]
+    assert await statuses(message, *calls) == ["lost", "alive", "not_begun"]
 
 
 def tool(call_id: str) -> ToolCallStart:
     return ToolCallStart(id=call_id, step=1, attempt=1, name="t", arguments="{}")
 
 
-async def test_an_end_that_is_not_recorded_is_not_begun(on: Services, message: Message) -> None:
-    await appended(on, message.session_id, START, ANSWER)
+async def test_an_end_that_is_not_recorded_is_not_begun(app: Services, message: Message) -> None:
+    await append_events(app, message.session_id, START, ANSWER)
 
-    assert await verdicts(message, {"step": 0, "ends": "completed"}) == ["not_begun"]
-
-
-async def test_every_attempt_of_an_ended_turn_is_lost(on: Services, message: Message) -> None:
-    await appended(on, message.session_id, START)
-    await end_turn(on, message, EndRequest("completed"))
-
-    assert await verdicts(message, {}, {"step": 0, "ends": "completed"}) == ["lost", "lost"]
+    assert await statuses(message, {"step": 0, "ends": "completed"}) == ["not_begun"]
 
 
-async def test_every_attempt_of_an_instance_that_lost_its_turn_is_lost(on: Services, message: Message) -> None:
-    await appended(on, message.session_id, START, RunHandover(instance_id=f"{message.turn_id}~2"))
+async def test_every_attempt_of_an_ended_turn_is_lost(app: Services, message: Message) -> None:
+    await append_events(app, message.session_id, START)
+    await end_turn(app, message, EndRequest("completed"))
 
-    assert await verdicts(message) == ["lost"]
+    assert await statuses(message, {}, {"step": 0, "ends": "completed"}) == ["lost", "lost"]
 
 
-async def test_every_attempt_in_a_deleted_session_is_lost(on: Services, message: Message) -> None:
-    await appended(on, message.session_id, START)
-    await on.sessions.delete(OWNER, message.session_id, TRACE)
+async def test_every_attempt_of_an_instance_that_lost_its_turn_is_lost(app: Services, message: Message) -> None:
+    await append_events(app, message.session_id, START, RunHandover(instance_id=f"{message.turn_id}~2"))
 
-    assert await verdicts(message) == ["lost"]
+    assert await statuses(message) == ["lost"]
+
+
+async def test_every_attempt_in_a_deleted_session_is_lost(app: Services, message: Message) -> None:
+    await append_events(app, message.session_id, START)
+    await app.sessions.delete(OWNER, message.session_id, TRACE)
+
+    assert await statuses(message) == ["lost"]

@@ -20,19 +20,19 @@ from shared.domain.turn import standing_of_step, standing_of_tool
 from shared.services.messages import EndOf
 from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
-from tests.unit.telling import (
+from tests.unit.factories import (
     FENCE,
     LOST_STARTS,
     MESSAGE,
     OWNER,
     TRACE,
     TURN,
-    after,
-    created,
-    events_of,
-    opened,
-    posted,
-    state_of,
+    create_session,
+    fold_events,
+    load_events,
+    load_state,
+    new_state,
+    post_message,
 )
 
 CALL = "call_1"
@@ -62,16 +62,16 @@ FIELDS: dict[str, Any] = {
 
 def running() -> SessionState:
     """A session whose turn calls a tool in its first step, as the attempts of `w1`."""
-    state = after(created(), UserMessage(content="Hello"), RunStart(agent="assistant", model="fake"))
+    state = fold_events(new_state(), UserMessage(content="Hello"), RunStart(agent="assistant", model="fake"))
     started = ToolCallStart(id=CALL, step=1, attempt=1, name="calculate", arguments="{}")
-    return after(state, MessageStart(step=1, attempt=1), started)
+    return fold_events(state, MessageStart(step=1, attempt=1), started)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_running_turn_stays_as_it_is(kind: str) -> None:
     state = running()
 
-    after_event = after(state, Outside(event_type=kind, fields=FIELDS), message=None, turn=None, writer="w9")
+    after_event = fold_events(state, Outside(event_type=kind, fields=FIELDS), message=None, turn=None, writer="w9")
 
     assert after_event.active_turn == state.active_turn
     assert (after_event.queue, after_event.archived, after_event.deleted, after_event.agent_name) == (
@@ -99,23 +99,23 @@ def test_a_running_turn_stays_as_it_is(kind: str) -> None:
 def test_a_waiting_message_continues_to_wait(kind: str) -> None:
     outside = Outside(event_type=kind, fields=FIELDS)
 
-    after_event = after(created(), outside, message=None, turn=None)
+    after_event = fold_events(new_state(), outside, message=None, turn=None)
 
-    assert (after_event.active_turn, after_event.queue, after_event.usage) == (None, (), created().usage)
+    assert (after_event.active_turn, after_event.queue, after_event.usage) == (None, (), new_state().usage)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", KINDS)
-async def test_it_is_never_taken_for_an_event_of_the_turn(on: Services, kind: str) -> None:
-    message = await posted(on, await opened(on))
-    waiting = await on.turns.submit(OWNER, message.session_id, NewMessage("Next", TRACE), LOST_STARTS)
-    before = await state_of(on, message.session_id)
+async def test_it_is_never_taken_for_an_event_of_the_turn(app: Services, kind: str) -> None:
+    message = await post_message(app, await create_session(app))
+    waiting = await app.turns.submit(OWNER, message.session_id, NewMessage("Next", TRACE), LOST_STARTS)
+    before = await load_state(app, message.session_id)
     ids = {"turn_id": message.turn_id, "message_id": waiting.message.id}
 
-    await on.events.append(OWNER, message.session_id, [(kind, {**FIELDS, **ids})], TRACE)
+    await app.outside_events.append(OWNER, message.session_id, [(kind, {**FIELDS, **ids})], TRACE)
 
-    event = (await events_of(on, message.session_id))[-1]
-    state = await state_of(on, message.session_id)
+    event = (await load_events(app, message.session_id))[-1]
+    state = await load_state(app, message.session_id)
     assert (event.turn_id, event.message_id) == (None, None)
     assert (state.active_turn, state.queue) == (before.active_turn, before.queue)
     assert not EndOf(message)(event)
@@ -123,7 +123,7 @@ async def test_it_is_never_taken_for_an_event_of_the_turn(on: Services, kind: st
     assert (attempt_of(event), settles_attempt(event)) == (None, False)
     builder = PageBuilder(10)
     assert builder.add(event)
-    assert [entry.first for entry in builder.entries] == [None]
+    assert [entry.first_sequence for entry in builder.entries] == [None]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in OWN if kind.startswith(("run.", "session."))])

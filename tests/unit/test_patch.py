@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from shared.domain.patch import MAX_OPERATIONS, PATCH_BYTES, InvalidPatchError, Operation, patched
+from shared.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES, InvalidPatchError, Operation, patched
 
 JSON = dict[str, Any]
 _OPERATIONS = TypeAdapter(list[Operation])
@@ -168,7 +168,7 @@ def test_a_patch_has_a_maximum_of_operations_and_of_bytes() -> None:
         with pytest.raises(InvalidPatchError, match="1 to 100 operations"):
             patch(document(), *wrong)
     with pytest.raises(InvalidPatchError, match="bytes"):
-        patch(document(), {"op": "add", "path": "/nodes/a/instructions", "value": "é" * (PATCH_BYTES // 2)})
+        patch(document(), {"op": "add", "path": "/nodes/a/instructions", "value": "é" * (MAX_PATCH_BYTES // 2)})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"x": [float("-inf")]}])

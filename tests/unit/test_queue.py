@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.documents import Message, Step
 from shared.domain.events import (
     EventData,
     MessageComplete,
@@ -18,11 +17,12 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import MessageId, TurnId, turn_of
-from shared.domain.messages import with_current_status
-from shared.domain.queue import Queue, joined, left
+from shared.domain.message_status import with_current_status
+from shared.domain.queue import Queue, joined, without
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import Message, Step
 from shared.domain.values import MessageStatus, OnBusy
-from tests.unit.telling import MESSAGE, SESSION, THEN, TURN, after, created
+from tests.unit.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
 
 Kind = Literal["enqueue", "interrupt", "steer"]
 
@@ -32,12 +32,12 @@ def msg(number: int) -> MessageId:
 
 
 def running() -> SessionState:
-    return after(created(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
+    return fold_events(new_state(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
 
 
 def after_event(state: SessionState, number: int, data: EventData, turn: TurnId | None = None) -> SessionState:
     """`state` after an event of message `number`, by default of its own turn."""
-    return after(state, data, message=msg(number), turn=turn or turn_of(msg(number)))
+    return fold_events(state, data, message=msg(number), turn=turn or turn_of(msg(number)))
 
 
 def waits(state: SessionState, number: int, on_busy: Kind = "enqueue") -> SessionState:
@@ -94,7 +94,7 @@ def test_messages_ahead_stay_ahead_and_none_is_lost(moves: list[tuple[int, str]]
     queue: Queue = ((), 0)
     kinds: dict[MessageId, str] = {}
     for number, move in moves:
-        queue = left(queue, msg(number))
+        queue = without(queue, msg(number))
         kinds.pop(msg(number), None)
         if move != "leaves":
             on_busy: OnBusy = "steer" if move == "steer" else "interrupt" if move == "interrupt" else "enqueue"
@@ -108,21 +108,21 @@ def test_messages_ahead_stay_ahead_and_none_is_lost(moves: list[tuple[int, str]]
 
 
 def test_a_message_put_into_the_turn_is_unread_until_a_step_begins() -> None:
-    state = steered(steered(after(running(), MessageStart(step=1, attempt=1)), 2), 3)
+    state = steered(steered(fold_events(running(), MessageStart(step=1, attempt=1)), 2), 3)
     assert (order(state), unread(state), reading(state)) == ([], [2, 3], [])
-    state = after(state, MessageComplete(step=1, attempt=1, text="Hi"), MessageStart(step=2, attempt=1))
+    state = fold_events(state, MessageComplete(step=1, attempt=1, text="Hi"), MessageStart(step=2, attempt=1))
     assert (unread(state), reading(state)) == ([], [2, 3])
 
-    state = after(state, MessageComplete(step=2, attempt=1, text="Hi"), MessageStart(step=3, attempt=1))
+    state = fold_events(state, MessageComplete(step=2, attempt=1, text="Hi"), MessageStart(step=3, attempt=1))
     assert reading(state) == []
 
 
 def test_another_attempt_reads_what_came_during_the_attempt_before_it() -> None:
     state = steered(running(), 2)
-    state = steered(after(state, MessageStart(step=1, attempt=1)), 3)
+    state = steered(fold_events(state, MessageStart(step=1, attempt=1)), 3)
     assert (unread(state), reading(state)) == ([3], [2])
 
-    state = after(state, MessageStart(step=1, attempt=2))
+    state = fold_events(state, MessageStart(step=1, attempt=2))
     assert (unread(state), reading(state)) == ([], [2, 3])
 
 
@@ -136,7 +136,7 @@ def test_a_message_that_gets_its_own_turn_leaves_the_running_turn() -> None:
     assert (order(state), unread(state)) == ([2], [])
     end = RunComplete(status="failed", steps=0, usage={}, duration_ms=1, model="m")
     state = after_event(
-        after_event(after(state, end), 2, UserMessage(content="x")), 2, RunStart(agent="assistant", model="m")
+        after_event(fold_events(state, end), 2, UserMessage(content="x")), 2, RunStart(agent="assistant", model="m")
     )
     assert (order(state), unread(state)) == ([], [])
     assert state.active_turn is not None
@@ -196,14 +196,14 @@ def test_an_unread_message_runs_with_its_turn_and_has_no_answer_yet() -> None:
 
 
 def test_a_message_that_is_being_read_shares_the_answer() -> None:
-    state = after(steered(running(), 2), MessageStart(step=1, attempt=1))
+    state = fold_events(steered(running(), 2), MessageStart(step=1, attempt=1))
     stands = with_current_status(document(2, "running", steers=True), state, lead("running"))
 
     assert (stands.status, stands.turn_id, stands.answer, stands.model) == ("running", TURN, "Second.", "m")
 
 
 def test_a_message_that_was_read_shares_the_end() -> None:
-    stands = with_current_status(document(2, "running", steers=True), created(), lead("failed", msg(2)))
+    stands = with_current_status(document(2, "running", steers=True), new_state(), lead("failed", msg(2)))
 
     assert (stands.status, stands.turn_id, stands.answer) == ("failed", TURN, "Second.")
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_only_calls_that_can_run_wait_for_an_approval() -> None:
     def action(name: str, arguments: str, agent: str = "raffle") -> str | None:
-        return AGENTS[agent].action_for(ToolCall(id="call_a", name=name, arguments=arguments))
+        return AGENTS[agent].required_action(ToolCall(id="call_a", name=name, arguments=arguments))
 
     assert action("draw_lots", '{"names": ["Ann"]}') == "approval"
     assert action("draw_lots", '{"names": "Ann"}') is None

@@ -10,7 +10,6 @@ from shared.domain.chunks import (
     Chunk,
     Draft,
 )
-from shared.domain.documents import Lease, Message
 from shared.domain.events import (
     MessageComplete,
     MessageDelta,
@@ -19,25 +18,26 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import MessageId, TurnId, instance_of
+from shared.domain.stored_documents import Lease, Message
 from shared.domain.turn_events import turn_drafts
 from shared.scheduler import TurnStart
 from shared.services.writer import SessionWriter
 from shared.timings import ONE_MACHINE
 from shared.wiring import Services
 from tests.unit.conftest import Clock
-from tests.unit.telling import (
+from tests.unit.factories import (
     OWNER,
     TRACE,
-    Client,
+    DurableClient,
     active_turn,
-    appended,
-    cancelled,
-    events_of,
-    kept,
-    opened,
-    posted,
-    state_of,
-    types_of,
+    append_events,
+    cancel_turn,
+    create_session,
+    load_events,
+    load_message,
+    load_state,
+    load_types,
+    post_message,
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
@@ -49,28 +49,30 @@ WORD = MessageDelta(step=1, attempt=1, text="word")
 
 
 @pytest.fixture
-def client() -> Client:
-    return Client()
+def client() -> DurableClient:
+    return DurableClient()
 
 
-async def swept(client: Client) -> None:
+async def swept(client: DurableClient) -> None:
     await sweep(client)  # pyright: ignore[reportArgumentType]
 
 
-def instances(client: Client) -> list[str]:
+def instances(client: DurableClient) -> list[str]:
     return [payload["instance_id"] for payload in client.started]
 
 
-async def running(on: Services, client: Client) -> Message:
+async def running(app: Services, client: DurableClient) -> Message:
     """A turn whose instance was started."""
-    message = await posted(on, await opened(on))
+    message = await post_message(app, await create_session(app))
     client.known.add(message.turn_id)
     return message
 
 
-async def test_a_turn_that_was_claimed_but_never_started_is_started(on: Services, client: Client, clock: Clock) -> None:
-    message = await posted(on, await opened(on))
-    before = await types_of(on, message.session_id)
+async def test_a_turn_that_was_claimed_but_never_started_is_started(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await post_message(app, await create_session(app))
+    before = await load_types(app, message.session_id)
     clock.move(GRACE)
     await swept(client)
     await swept(client)
@@ -79,24 +81,24 @@ async def test_a_turn_that_was_claimed_but_never_started_is_started(on: Services
         session_id=message.session_id,
         turn_id=message.turn_id,
         instance_id=instance_of(message.turn_id, 1),
-        deadline=message.created_at + on.turn_timeout,
-        max_steps=on.settings.max_steps,
-        check_after_seconds=ONE_MACHINE.look_after.total_seconds(),
+        deadline=message.created_at + app.turn_timeout,
+        max_steps=app.settings.max_steps,
+        check_after_seconds=ONE_MACHINE.check_after.total_seconds(),
         trace_id=message.trace_id,
     )
     assert [TurnStart.model_validate(started) for started in client.started] == [start]
-    assert await types_of(on, message.session_id) == before
+    assert await load_types(app, message.session_id) == before
 
 
-async def test_a_turn_that_was_claimed_just_now_is_not_started(on: Services, client: Client) -> None:
-    await posted(on, await opened(on))
+async def test_a_turn_that_was_claimed_just_now_is_not_started(app: Services, client: DurableClient) -> None:
+    await post_message(app, await create_session(app))
     await swept(client)
 
     assert client.started == []
 
 
-async def test_a_failed_start_is_repeated_by_the_next_sweep(on: Services, client: Client, clock: Clock) -> None:
-    message = await posted(on, await opened(on))
+async def test_a_failed_start_is_repeated_by_the_next_sweep(app: Services, client: DurableClient, clock: Clock) -> None:
+    message = await post_message(app, await create_session(app))
     clock.move(GRACE)
     client.broken = True
     await swept(client)
@@ -106,87 +108,95 @@ async def test_a_failed_start_is_repeated_by_the_next_sweep(on: Services, client
     assert instances(client) == [message.turn_id]
 
 
-async def test_a_turn_that_is_alive_is_not_touched(on: Services, client: Client, clock: Clock) -> None:
-    message = await running(on, client)
-    before = await types_of(on, message.session_id)
+async def test_a_turn_that_is_alive_is_not_touched(app: Services, client: DurableClient, clock: Clock) -> None:
+    message = await running(app, client)
+    before = await load_types(app, message.session_id)
     clock.move(SILENCE - timedelta(seconds=1))
     await swept(client)
 
     assert client.started == []
-    assert await types_of(on, message.session_id) == before
+    assert await load_types(app, message.session_id) == before
 
 
 async def test_a_turn_that_appends_deltas_is_alive_however_old_its_checkpoint_is(
-    on: Services, client: Client, clock: Clock
+    app: Services, client: DurableClient, clock: Clock
 ) -> None:
-    message = await running(on, client)
-    writer = await appended(on, message.session_id, START)
+    message = await running(app, client)
+    writer = await append_events(app, message.session_id, START)
     clock.move(3 * SILENCE)
     await writer.append(turn_drafts(active_turn(writer.state), WORD))
     await swept(client)
 
-    assert await events_of(on, message.session_id, "run.handover") == []
+    assert await load_events(app, message.session_id, "run.handover") == []
 
 
-async def test_a_turn_that_is_being_answered_is_not_started_again(on: Services, client: Client, clock: Clock) -> None:
-    message = await posted(on, await opened(on))
+async def test_a_turn_that_is_being_answered_is_not_started_again(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await post_message(app, await create_session(app))
     clock.move(3 * GRACE)
-    await appended(on, message.session_id, START)
+    await append_events(app, message.session_id, START)
     await swept(client)
 
     assert client.started == []
 
 
-async def test_a_turn_whose_attempt_renews_its_lease_is_alive(on: Services, client: Client, clock: Clock) -> None:
-    message = await running(on, client)
-    writer = await appended(on, message.session_id, START)
+async def test_a_turn_whose_attempt_renews_its_lease_is_alive(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    writer = await append_events(app, message.session_id, START)
     clock.move(3 * SILENCE)
-    await on.log.put(message.session_id, Lease(id=writer.id))
+    await app.log.put(message.session_id, Lease(id=writer.id))
     await swept(client)
 
-    assert await events_of(on, message.session_id, "run.handover") == []
+    assert await load_events(app, message.session_id, "run.handover") == []
 
 
-async def test_a_silent_turn_is_handed_to_another_instance(on: Services, client: Client, clock: Clock) -> None:
-    message = await running(on, client)
+async def test_a_silent_turn_is_handed_to_another_instance(app: Services, client: DurableClient, clock: Clock) -> None:
+    message = await running(app, client)
     for attempt in (1, 2):
-        await appended(on, message.session_id, MessageStart(step=1, attempt=attempt))
+        await append_events(app, message.session_id, MessageStart(step=1, attempt=attempt))
     clock.move(SILENCE)
     await swept(client)
 
-    turn = (await state_of(on, message.session_id)).active_turn
+    turn = (await load_state(app, message.session_id)).active_turn
     assert turn is not None
     assert (turn.instance_id, turn.generation) == (f"{message.turn_id}~2", 2)
     (started,) = client.started
     assert (started["instance_id"], started["first_attempt"]) == (turn.instance_id, 3)
-    assert TurnStart.model_validate(started).deadline == message.created_at + on.turn_timeout
+    assert TurnStart.model_validate(started).deadline == message.created_at + app.turn_timeout
 
 
 async def test_a_silent_turn_is_stalled_until_its_next_instance_begins(
-    on: Services, client: Client, clock: Clock
+    app: Services, client: DurableClient, clock: Clock
 ) -> None:
-    message = await running(on, client)
+    message = await running(app, client)
     clock.move(SILENCE)
     await swept(client)
-    assert (await types_of(on, message.session_id))[-2:] == ["status", "run.handover"]
-    assert (await state_of(on, message.session_id)).ui_state == "stalled"
-    await appended(on, message.session_id, START)
+    assert (await load_types(app, message.session_id))[-2:] == ["status", "run.handover"]
+    assert (await load_state(app, message.session_id)).ui_state == "stalled"
+    await append_events(app, message.session_id, START)
 
-    assert (await state_of(on, message.session_id)).ui_state == "running"
+    assert (await load_state(app, message.session_id)).ui_state == "running"
 
 
-async def test_a_turn_that_stays_silent_is_called_stalled_once(on: Services, client: Client, clock: Clock) -> None:
-    message = await running(on, client)
+async def test_a_turn_that_stays_silent_is_called_stalled_once(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
     for _ in range(2):
         clock.move(2 * SILENCE)
         await swept(client)
 
-    types = await types_of(on, message.session_id)
+    types = await load_types(app, message.session_id)
     assert (types.count("status"), types.count("run.handover")) == (1, 2)
 
 
-async def test_the_silence_before_a_handover_doubles_each_time(on: Services, client: Client, clock: Clock) -> None:
-    message = await running(on, client)
+async def test_the_silence_before_a_handover_doubles_each_time(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
     handovers: list[int] = []
     for second in range(1, 8 * int(SILENCE.total_seconds())):
         clock.move(timedelta(seconds=1))
@@ -199,9 +209,9 @@ async def test_the_silence_before_a_handover_doubles_each_time(on: Services, cli
 
 
 async def test_a_handover_whose_instance_was_not_started_is_not_handed_over_again(
-    on: Services, client: Client, clock: Clock
+    app: Services, client: DurableClient, clock: Clock
 ) -> None:
-    message = await running(on, client)
+    message = await running(app, client)
     clock.move(SILENCE)
     client.broken = True
     await swept(client)
@@ -210,116 +220,124 @@ async def test_a_handover_whose_instance_was_not_started_is_not_handed_over_agai
     await swept(client)
 
     assert instances(client) == [f"{message.turn_id}~2"]
-    assert len(await events_of(on, message.session_id, "run.handover")) == 1
+    assert len(await load_events(app, message.session_id, "run.handover")) == 1
 
 
 async def test_a_turn_that_is_silent_beyond_its_deadline_is_lost_and_the_next_begins(
-    on: Services, client: Client, clock: Clock
+    app: Services, client: DurableClient, clock: Clock
 ) -> None:
-    message = await running(on, client)
-    following = await posted(on, message.session_id, "Next")
-    clock.move(on.turn_timeout + SILENCE + timedelta(seconds=1))
+    message = await running(app, client)
+    following = await post_message(app, message.session_id, "Next")
+    clock.move(app.turn_timeout + SILENCE + timedelta(seconds=1))
     await swept(client)
 
-    lost = await kept(on, message)
+    lost = await load_message(app, message)
     assert lost.error is not None
     assert (lost.status, lost.error.code) == ("failed", "turn_lost")
     assert instances(client) == [following.turn_id]
-    assert TurnStart.model_validate(client.started[0]).deadline == clock.now() + on.turn_timeout
+    assert TurnStart.model_validate(client.started[0]).deadline == clock.now() + app.turn_timeout
 
 
-async def test_a_lost_turn_that_was_asked_to_stop_ends_as_cancelled(on: Services, client: Client, clock: Clock) -> None:
-    message = await running(on, client)
-    await cancelled(on, message)
-    clock.move(on.turn_timeout + SILENCE + timedelta(seconds=1))
+async def test_a_lost_turn_that_was_asked_to_stop_ends_as_cancelled(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    await cancel_turn(app, message)
+    clock.move(app.turn_timeout + SILENCE + timedelta(seconds=1))
     await swept(client)
 
-    assert (await kept(on, message)).status == "cancelled"
+    assert (await load_message(app, message)).status == "cancelled"
 
 
-async def test_an_overdue_turn_that_is_alive_is_left_to_end_itself(on: Services, client: Client, clock: Clock) -> None:
-    message = await running(on, client)
-    writer = await appended(on, message.session_id, START)
-    clock.move(on.turn_timeout + SILENCE + timedelta(seconds=1))
-    await on.log.put(message.session_id, Lease(id=writer.id))
+async def test_an_overdue_turn_that_is_alive_is_left_to_end_itself(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    writer = await append_events(app, message.session_id, START)
+    clock.move(app.turn_timeout + SILENCE + timedelta(seconds=1))
+    await app.log.put(message.session_id, Lease(id=writer.id))
     await swept(client)
 
-    assert await events_of(on, message.session_id, "run.complete") == []
+    assert await load_events(app, message.session_id, "run.complete") == []
 
 
-async def test_a_deleted_session_is_cleared_except_for_its_mark(on: Services, client: Client) -> None:
-    message = await running(on, client)
-    await on.sessions.delete(OWNER, message.session_id, TRACE)
+async def test_a_deleted_session_is_cleared_except_for_its_mark(app: Services, client: DurableClient) -> None:
+    message = await running(app, client)
+    await app.sessions.delete(OWNER, message.session_id, TRACE)
     await swept(client)
 
-    assert await on.log.read(message.session_id, 0, 10) == []
-    assert await on.log.get(Message, message.session_id, message.id) is None
-    assert (await state_of(on, message.session_id)).deleted
-    assert await on.log.due_for_repair(on.clock.now(), 10) == []
+    assert await app.log.read(message.session_id, 0, 10) == []
+    assert await app.log.get(Message, message.session_id, message.id) is None
+    assert (await load_state(app, message.session_id)).deleted
+    assert await app.log.due_for_repair(app.clock.now(), 10) == []
 
 
-async def test_sessions_in_which_nothing_runs_are_left_alone(on: Services, client: Client, clock: Clock) -> None:
-    session = await opened(on)
+async def test_sessions_in_which_nothing_runs_are_left_alone(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    session = await create_session(app)
     clock.move(timedelta(days=1))
     await swept(client)
 
     assert client.started == []
-    assert await types_of(on, session) == ["session.created"]
+    assert await load_types(app, session) == ["session.created"]
 
 
-async def test_of_sweeps_at_the_same_time_one_hands_a_turn_over(on: Services, client: Client, clock: Clock) -> None:
-    message = await running(on, client)
+async def test_of_sweeps_at_the_same_time_one_hands_a_turn_over(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
     clock.move(SILENCE)
     await asyncio.gather(*(swept(client) for _ in range(4)))
 
-    assert len(await events_of(on, message.session_id, "run.handover")) == 1
+    assert len(await load_events(app, message.session_id, "run.handover")) == 1
     assert instances(client) == [f"{message.turn_id}~2"]
 
 
 async def test_sweeps_at_the_same_time_start_a_turn_once_and_end_a_lost_one_once(
-    on: Services, client: Client, clock: Clock
+    app: Services, client: DurableClient, clock: Clock
 ) -> None:
-    lost = await running(on, client)
-    clock.move(on.turn_timeout + SILENCE + timedelta(seconds=1))
-    claimed = await posted(on, await opened(on))
+    lost = await running(app, client)
+    clock.move(app.turn_timeout + SILENCE + timedelta(seconds=1))
+    claimed = await post_message(app, await create_session(app))
     clock.move(GRACE)
     await asyncio.gather(*(swept(client) for _ in range(4)))
 
     assert instances(client) == [claimed.turn_id]
-    assert len(await events_of(on, lost.session_id, "run.complete")) == 1
+    assert len(await load_events(app, lost.session_id, "run.complete")) == 1
 
 
 async def test_a_turn_that_answers_during_the_sweep_is_not_handed_over(
-    on: Services, client: Client, clock: Clock
+    app: Services, client: DurableClient, clock: Clock
 ) -> None:
-    message = await running(on, client)
-    await appended(on, message.session_id, START)
+    message = await running(app, client)
+    await append_events(app, message.session_id, START)
     clock.move(SILENCE)
-    append = on.log.append
+    append = app.log.append
 
     async def answered_first(chunk: Chunk, *rest: object) -> None:
-        on.log.append = append  # pyright: ignore[reportAttributeAccessIssue]
-        await appended(on, message.session_id, MessageComplete(step=1, attempt=1, text="Hi"))
+        app.log.append = append  # pyright: ignore[reportAttributeAccessIssue]
+        await append_events(app, message.session_id, MessageComplete(step=1, attempt=1, text="Hi"))
         await append(chunk, *rest)  # pyright: ignore[reportArgumentType]
 
-    on.log.append = answered_first  # pyright: ignore[reportAttributeAccessIssue]
+    app.log.append = answered_first  # pyright: ignore[reportAttributeAccessIssue]
     await swept(client)
 
-    assert (await types_of(on, message.session_id))[-1] == "message.complete"
+    assert (await load_types(app, message.session_id))[-1] == "message.complete"
     assert client.started == []
 
 
 async def test_a_session_that_cannot_be_repaired_does_not_block_the_others(
-    on: Services, client: Client, clock: Clock
+    app: Services, client: DurableClient, clock: Clock
 ) -> None:
-    broken = await opened(on)
-    writer = SessionWriter(on.log, on.clock, broken)
+    broken = await create_session(app)
+    writer = SessionWriter(app.log, app.clock, broken)
     await writer.load()
     turn, missing = TurnId("turn_x"), MessageId(f"msg_{'0' * 26}_{broken}")
     beginning = [UserMessage(content="Hello"), RunStart(agent="assistant", model="m")]
     await writer.append([Draft(data=data, turn_id=turn, message_id=missing) for data in beginning])
-    clock.move(on.turn_timeout)
-    message = await posted(on, await opened(on))
+    clock.move(app.turn_timeout)
+    message = await post_message(app, await create_session(app))
     clock.move(SILENCE + timedelta(seconds=1))
     await swept(client)
 

@@ -26,7 +26,16 @@ from shared.services.writer import SessionWriter
 from shared.settings import settings
 from shared.stores.cosmos.items import chunk_item, document_item, state_item
 from shared.wiring import Services
-from tests.unit.telling import OWNER, TRACE, Client, appended, kept, opened, posted, state_of
+from tests.unit.factories import (
+    OWNER,
+    TRACE,
+    DurableClient,
+    append_events,
+    create_session,
+    load_message,
+    load_state,
+    post_message,
+)
 from tests.unit.test_whole_turns import PROMPT, run
 
 JSON = dict[str, Any]
@@ -62,20 +71,20 @@ def contents(frames: Iterable[RoomFrame]) -> list[tuple[str | None, JSON]]:
     return [(frame.get("event"), json.loads(frame.get("data", ""))) for frame in frames]
 
 
-async def feed_of(on: Services, *sessions: SessionId) -> list[JSON]:
+async def feed_of(app: Services, *sessions: SessionId) -> list[JSON]:
     """The sessions' documents as the feed delivers them: every chunk, then the session's latest state."""
     documents: list[JSON] = []
     for session in sessions:
-        documents += [chunk_item(chunk) for chunk in await on.log.read(session, 0, 1000)]
-        documents.append(state_item(await state_of(on, session)))
+        documents += [chunk_item(chunk) for chunk in await app.log.read(session, 0, 1000)]
+        documents.append(state_item(await load_state(app, session)))
     return [{**document, "_etag": "e", "_ts": 1, "_lsn": 7} for document in documents]
 
 
-async def read_stream(on: Services, room: Room, *, is_named: bool) -> list[tuple[str | None, JSON]]:
+async def read_stream(app: Services, room: Room, *, is_named: bool) -> list[tuple[str | None, JSON]]:
     """What a watcher of the room's stream receives."""
-    frames = RoomFrames(RoomRenderer(on.log, on.sessions, is_named=is_named))
+    frames = RoomFrames(RoomRenderer(app.log, app.sessions, is_named=is_named))
     received: list[tuple[str | None, JSON]] = []
-    async for entries in on.rooms.follow(room, FIRST_CURSOR, timedelta(0)):
+    async for entries in app.rooms.follow(room, FIRST_CURSOR, timedelta(0)):
         for frame in [frame for entry in entries for frame in await frames.of_entry(entry)]:
             lines = dict(line.split(": ", 1) for line in frame.decode().strip().splitlines())
             received.append((lines.get("event"), json.loads(lines["data"])))
@@ -84,40 +93,40 @@ async def read_stream(on: Services, room: Room, *, is_named: bool) -> list[tuple
     return received
 
 
-async def new_project(on: Services, owner: str = OWNER) -> ProjectId:
-    return (await on.projects.create(owner, "Rooms"))[0].id
+async def new_project(app: Services, owner: str = OWNER) -> ProjectId:
+    return (await app.projects.create(owner, "Rooms"))[0].id
 
 
-async def append_outside(on: Services, session: SessionId, event_type: str, **fields: Any) -> None:
-    writer = SessionWriter(on.log, on.clock, session)
+async def append_outside(app: Services, session: SessionId, event_type: str, **fields: Any) -> None:
+    writer = SessionWriter(app.log, app.clock, session)
     await writer.load()
     await writer.append([Draft(data=Outside(event_type=event_type, fields=fields))])
 
 
 @pytest.mark.anyio
-async def test_a_session_and_its_project_get_the_frames_of_their_streams(on: Services, model: ModelClient) -> None:
-    project_id = await new_project(on)
-    message = await posted(on, await opened(on, project_id=project_id), PROMPT)
-    await run(message, Client())
+async def test_a_session_and_its_project_get_the_frames_of_their_streams(app: Services, model: ModelClient) -> None:
+    project_id = await new_project(app)
+    message = await post_message(app, await create_session(app, project_id=project_id), PROMPT)
+    await run(message, DurableClient())
 
-    messages = await send(await feed_of(on, message.session_id))
+    messages = await send(await feed_of(app, message.session_id))
 
     to_session, to_project = (
         frames_to(messages, group) for group in (f"session:{message.session_id}", f"project:{project_id}")
     )
     assert {each["groupName"] for each in messages} == {f"session:{message.session_id}", f"project:{project_id}"}
     # A frame shows the session as it is when it is rendered: here both are rendered after the end.
-    assert contents(to_session) == await read_stream(on, Room(OWNER), is_named=False)
-    assert contents(to_project) == await read_stream(on, Room(OWNER, project_id), is_named=True)
+    assert contents(to_session) == await read_stream(app, Room(OWNER), is_named=False)
+    assert contents(to_project) == await read_stream(app, Room(OWNER, project_id), is_named=True)
     assert "message.delta" not in json.dumps(messages)
     assert {"token_usage", "message.complete", "run.complete"} <= {frame.get("event") for frame in to_project}
 
 
 @pytest.mark.anyio
-async def test_a_message_has_the_form_that_the_binding_takes(on: Services) -> None:
-    session = await opened(on)
+async def test_a_message_has_the_form_that_the_binding_takes(app: Services) -> None:
+    session = await create_session(app)
 
-    messages = await send(await feed_of(on, session))
+    messages = await send(await feed_of(app, session))
 
     assert [each.keys() for each in messages] == [{"target", "groupName", "arguments"}]  # a userId would win
     assert messages[0]["target"] == TARGET == "frames"
@@ -126,11 +135,11 @@ async def test_a_message_has_the_form_that_the_binding_takes(on: Services) -> No
 
 
 @pytest.mark.anyio
-async def test_a_repeated_delivery_sends_the_same_unique_ids(on: Services, model: ModelClient) -> None:
-    project_id = await new_project(on)
-    message = await posted(on, await opened(on, project_id=project_id))
-    await run(message, Client())
-    documents = await feed_of(on, message.session_id)
+async def test_a_repeated_delivery_sends_the_same_unique_ids(app: Services, model: ModelClient) -> None:
+    project_id = await new_project(app)
+    message = await post_message(app, await create_session(app, project_id=project_id))
+    await run(message, DurableClient())
+    documents = await feed_of(app, message.session_id)
 
     first, again = await send(documents), await send(documents)
     one_by_one = [each for document in documents for each in await send([document])]
@@ -142,13 +151,13 @@ async def test_a_repeated_delivery_sends_the_same_unique_ids(on: Services, model
 
 
 @pytest.mark.anyio
-async def test_each_session_of_a_mixed_batch_keeps_its_order(on: Services) -> None:
-    project_id = await new_project(on)
-    sessions = [await opened(on, project_id=project_id) for _ in range(2)]
+async def test_each_session_of_a_mixed_batch_keeps_its_order(app: Services) -> None:
+    project_id = await new_project(app)
+    sessions = [await create_session(app, project_id=project_id) for _ in range(2)]
     for number in range(5):
         for session in sessions:
-            await append_outside(on, session, "message.complete", number=number)
-    one, other = [await feed_of(on, session) for session in sessions]
+            await append_outside(app, session, "message.complete", number=number)
+    one, other = [await feed_of(app, session) for session in sessions]
 
     mixed = [document for pair in zip(one, other, strict=True) for document in pair]
     messages = await send(mixed)
@@ -163,14 +172,14 @@ async def test_each_session_of_a_mixed_batch_keeps_its_order(on: Services) -> No
 
 
 @pytest.mark.anyio
-async def test_other_documents_and_deltas_are_not_sent_and_unreadable_ones_are_skipped(on: Services) -> None:
-    message = await posted(on, await opened(on))
+async def test_other_documents_and_deltas_are_not_sent_and_unreadable_ones_are_skipped(app: Services) -> None:
+    message = await post_message(app, await create_session(app))
     for word in ("one ", "two "):
-        await appended(on, message.session_id, MessageDelta(step=1, attempt=1, text=word))
-    documents = await feed_of(on, message.session_id)
+        await append_events(app, message.session_id, MessageDelta(step=1, attempt=1, text=word))
+    documents = await feed_of(app, message.session_id)
     others = [
-        document_item(message.session_id, await kept(on, message)),
-        state_item(await state_of(on, message.session_id)),
+        document_item(message.session_id, await load_message(app, message)),
+        state_item(await load_state(app, message.session_id)),
     ]
     deltas = [each for each in documents if each["kind"] == "chunk" and "last_non_delta" not in each]
     broken = {**documents[0], "events": "[{"}
@@ -181,14 +190,14 @@ async def test_other_documents_and_deltas_are_not_sent_and_unreadable_ones_are_s
 
 
 @pytest.mark.anyio
-async def test_a_deletion_is_sent_without_the_deleted_content(on: Services) -> None:
-    project_id = await new_project(on)
-    session = await opened(on, project_id=project_id, session_name="secret")
-    await append_outside(on, session, "error", message="secret")
-    before = await feed_of(on, session)
-    await on.sessions.delete(OWNER, session, TRACE)
+async def test_a_deletion_is_sent_without_the_deleted_content(app: Services) -> None:
+    project_id = await new_project(app)
+    session = await create_session(app, project_id=project_id, session_name="secret")
+    await append_outside(app, session, "error", message="secret")
+    before = await feed_of(app, session)
+    await app.sessions.delete(OWNER, session, TRACE)
 
-    late, messages = await send(before), await send(await feed_of(on, session))
+    late, messages = await send(before), await send(await feed_of(app, session))
 
     assert late == []  # delivered only after the deletion
     assert contents(frames_to(messages, f"project:{project_id}")) == [("session_deleted", {"session_id": session})]
@@ -198,23 +207,26 @@ async def test_a_deletion_is_sent_without_the_deleted_content(on: Services) -> N
 
 
 @pytest.mark.anyio
-async def test_a_project_gets_nothing_of_another_owners_session_that_names_it(on: Services) -> None:
-    theirs = await new_project(on, "somebody else")
-    session = await opened(on, project_id=theirs)
-    label, unknown = await opened(on, project_id="my/label?#"), await opened(on, project_id="prj_" + "0" * 26)
+async def test_a_project_gets_nothing_of_another_owners_session_that_names_it(app: Services) -> None:
+    theirs = await new_project(app, "somebody else")
+    session = await create_session(app, project_id=theirs)
+    label, unknown = (
+        await create_session(app, project_id="my/label?#"),
+        await create_session(app, project_id="prj_" + "0" * 26),
+    )
 
-    messages = await send(await feed_of(on, session, label, unknown))
+    messages = await send(await feed_of(app, session, label, unknown))
 
     assert [each["groupName"] for each in messages] == [f"session:{each}" for each in (session, label, unknown)]
 
 
 @pytest.mark.anyio
-async def test_a_fork_is_announced_once_when_its_copy_is_complete(on: Services, model: ModelClient) -> None:
-    message = await posted(on, await opened(on))
-    await run(message, Client())
-    fork, _ = await on.forks.fork(OWNER, message.session_id, ForkRequest(TRACE))
+async def test_a_fork_is_announced_once_when_its_copy_is_complete(app: Services, model: ModelClient) -> None:
+    message = await post_message(app, await create_session(app))
+    await run(message, DurableClient())
+    fork, _ = await app.forks.fork(OWNER, message.session_id, ForkRequest(TRACE))
 
-    messages = await send(await feed_of(on, fork.session_id))
+    messages = await send(await feed_of(app, fork.session_id))
 
     names = [content["type"] for _, content in contents(frames_to(messages, f"session:{fork.session_id}"))]
     assert names.count("session_created") == 1
@@ -222,21 +234,21 @@ async def test_a_fork_is_announced_once_when_its_copy_is_complete(on: Services, 
 
 
 @pytest.mark.anyio
-async def test_the_group_of_a_deleted_project_gets_the_deletion_of_its_sessions(on: Services) -> None:
-    project_id = await new_project(on)
-    session = await opened(on, project_id=project_id)
-    await on.projects.delete(OWNER, project_id, TRACE)
+async def test_the_group_of_a_deleted_project_gets_the_deletion_of_its_sessions(app: Services) -> None:
+    project_id = await new_project(app)
+    session = await create_session(app, project_id=project_id)
+    await app.projects.delete(OWNER, project_id, TRACE)
 
-    messages = await send(await feed_of(on, session))
+    messages = await send(await feed_of(app, session))
 
     assert contents(frames_to(messages, f"project:{project_id}")) == [("session_deleted", {"session_id": session})]
 
 
 @pytest.mark.anyio
 async def test_without_the_store_nothing_is_sent_and_the_batch_fails(
-    on: Services, environment: pytest.MonkeyPatch
+    app: Services, environment: pytest.MonkeyPatch
 ) -> None:
-    documents, out = await feed_of(on, await opened(on)), Out()
+    documents, out = await feed_of(app, await create_session(app)), Out()
     environment.setenv("COSMOS_ENDPOINT", "https://127.0.0.1:1")
     settings.cache_clear()
     wiring.services.cache_clear()

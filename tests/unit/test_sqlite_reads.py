@@ -21,7 +21,7 @@ async def database(tmp_path: Path) -> AsyncGenerator[Database]:
 
 
 class Reading:
-    """A read that goes on when it is let, and counts how often it was done."""
+    """A read that continues when it is released, and counts how often it was done."""
 
     def __init__(self) -> None:
         self.begun, self.may_end = threading.Event(), threading.Event()

@@ -17,20 +17,20 @@ from shared.domain.events import (
 from shared.domain.ids import InstanceId, TurnId, WriterId
 from shared.domain.session import SessionState
 from shared.domain.turn import Fence, Standing, standing_of_step, standing_of_tool
-from tests.unit.telling import FENCE, TURN, after, created
+from tests.unit.factories import FENCE, TURN, fold_events, new_state
 
 ME, OTHER = WriterId("me"), WriterId("other")
 CANCEL = Status(status="cancelling")
 END = RunComplete(status="completed", steps=1, usage={}, duration_ms=0, model="m")
 HANDOVER = RunHandover(instance_id=f"{TURN}~2")
 
-Told = tuple[WriterId, EventData]
+Appended = tuple[WriterId, EventData]
 
 
-def state_after(events: list[Told]) -> SessionState:
-    state = after(created(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
+def state_after(events: list[Appended]) -> SessionState:
+    state = fold_events(new_state(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
     for writer, data in events:
-        state = after(state, data, writer=writer)
+        state = fold_events(state, data, writer=writer)
     return state
 
 
@@ -47,11 +47,11 @@ def tool(attempt: int) -> ToolCallStart:
 
 
 TOOL_ANSWER = ToolCallComplete(id="call_a", step=1, name="t", arguments="{}", status="completed", duration_ms=0)
-STEP_ONE: list[Told] = [(OTHER, step(1, 1)), (OTHER, answer(1))]
+STEP_ONE: list[Appended] = [(OTHER, step(1, 1)), (OTHER, answer(1))]
 
 
 @pytest.mark.parametrize(
-    ("told", "number", "attempt", "expected"),
+    ("events", "number", "attempt", "expected"),
     [
         ([], 1, 1, Standing.BEGIN),
         ([(ME, step(1, 1))], 1, 1, Standing.MINE),
@@ -73,12 +73,12 @@ STEP_ONE: list[Told] = [(OTHER, step(1, 1)), (OTHER, answer(1))]
         ([(ME, step(1, 1)), (OTHER, END)], 1, 1, Standing.SUPERSEDED),
     ],
 )
-def test_standing_of_a_step(events: list[Told], number: int, attempt: int, expected: Standing) -> None:
+def test_standing_of_a_step(events: list[Appended], number: int, attempt: int, expected: Standing) -> None:
     assert standing_of_step(state_after(events), FENCE, number, attempt, ME) is expected
 
 
 @pytest.mark.parametrize(
-    ("told", "attempt", "expected"),
+    ("events", "attempt", "expected"),
     [
         ([], 1, Standing.BEGIN),
         ([(ME, tool(1))], 1, Standing.MINE),
@@ -93,7 +93,7 @@ def test_standing_of_a_step(events: list[Told], number: int, attempt: int, expec
         ([(ME, tool(1)), (OTHER, END)], 1, Standing.SUPERSEDED),
     ],
 )
-def test_standing_of_a_tool_call(events: list[Told], attempt: int, expected: Standing) -> None:
+def test_standing_of_a_tool_call(events: list[Appended], attempt: int, expected: Standing) -> None:
     assert standing_of_tool(state_after([*STEP_ONE, *events]), FENCE, "call_a", attempt, ME) is expected
 
 

@@ -51,7 +51,7 @@ def test_calls_end_before_their_turn_and_turns_before_the_function(environment: 
 
 @pytest.mark.parametrize("timings", [CLOUD, ONE_MACHINE])
 def test_the_orchestrator_ends_a_late_turn_before_its_function_times_out(timings: Timings) -> None:
-    assert timings.look_after < SHUTDOWN_MARGIN
+    assert timings.check_after < SHUTDOWN_MARGIN
 
 
 def test_a_silent_request_ends_before_the_network_drops_it(environment: pytest.MonkeyPatch) -> None:

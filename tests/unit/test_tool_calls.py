@@ -11,7 +11,6 @@ from orchestrations.activities import run_tool
 from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS
 from shared.agents.tools import ToolError, calculate, tool
-from shared.domain.documents import Message, Step, ToolResult
 from shared.domain.events import (
     MessageComplete,
     MessageStart,
@@ -19,10 +18,19 @@ from shared.domain.events import (
     ToolCallComplete,
     ToolCallStart,
 )
-from shared.domain.values import ANSWER_BYTES, INLINE_RESPONSE_BYTES, ToolCall
+from shared.domain.stored_documents import Message, Step, ToolResult
+from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES, ToolCall
 from shared.wiring import Services
 from tests.unit.conftest import Clock
-from tests.unit.telling import appended, cancelled, events_of, opened, outcome, posted, work
+from tests.unit.factories import (
+    activity_input,
+    append_events,
+    cancel_turn,
+    create_session,
+    load_events,
+    outcome_of,
+    post_message,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +55,7 @@ Asked = Callable[..., Awaitable[tuple[Message, Bell]]]
 
 
 @pytest.fixture
-def asked(on: Services, monkeypatch: pytest.MonkeyPatch) -> Asked:
+def asked(app: Services, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """Starts a turn whose first step requests one tool call."""
 
     async def asked(
@@ -61,11 +69,11 @@ def asked(on: Services, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
         tools = (tool(ring, idempotent=idempotent), tool(calculate, idempotent=True))
         monkeypatch.setitem(AGENTS, "ringer", Agent("ringer", "Rings.", "Ring.", tools))
-        message = await posted(on, await opened(on), agent="ringer")
+        message = await post_message(app, await create_session(app), agent="ringer")
         step = Step(text="", tool_calls=(ToolCall(id=CALL, name=name, arguments=arguments),))
         document = message.model_copy(update={"steps": (step,)})
         answer = MessageComplete(step=1, attempt=1, text="")
-        await appended(on, message.session_id, MessageStart(step=1, attempt=1), answer, documents=(document,))
+        await append_events(app, message.session_id, MessageStart(step=1, attempt=1), answer, documents=(document,))
         return document, bell
 
     return asked
@@ -79,26 +87,26 @@ async def hang() -> None:
     await asyncio.Event().wait()
 
 
-async def completion(on: Services, message: Message) -> ToolCallComplete:
-    (event,) = await events_of(on, message.session_id, "tool_call.complete")
+async def completion(app: Services, message: Message) -> ToolCallComplete:
+    (event,) = await load_events(app, message.session_id, "tool_call.complete")
     assert isinstance(event.data, ToolCallComplete)
     return event.data
 
 
 async def run(message: Message, **details: Any) -> str:
-    return outcome(await run_tool(work(message, call_id=CALL, **details)))
+    return outcome_of(await run_tool(activity_input(message, call_id=CALL, **details)))
 
 
-async def test_a_tool_runs_and_its_answer_is_recorded(on: Services, asked: Asked) -> None:
+async def test_a_tool_runs_and_its_answer_is_recorded(app: Services, asked: Asked) -> None:
     message, bell = await asked(dong)
 
     assert await run(message) == "done"
     assert bell.rings == 1
-    (start,) = await events_of(on, message.session_id, "tool_call.start")
+    (start,) = await load_events(app, message.session_id, "tool_call.start")
     assert start.data == ToolCallStart(id=CALL, step=1, attempt=1, name="ring", arguments="{}")
-    complete = await completion(on, message)
+    complete = await completion(app, message)
     assert (complete.status, complete.response, complete.overflow) == ("completed", "dong", None)
-    result = await on.log.get(ToolResult, message.session_id, CALL)
+    result = await app.log.get(ToolResult, message.session_id, CALL)
     assert result is not None
     assert (result.outcome.response, result.sequence) == ("dong", message.sequence)
 
@@ -119,14 +127,14 @@ async def test_several_executions_of_a_call_run_the_tool_once(asked: Asked) -> N
 
 @pytest.mark.parametrize("idempotent", [True, False])
 async def test_only_an_idempotent_tool_runs_again_after_its_process_died(
-    on: Services, asked: Asked, idempotent: bool
+    app: Services, asked: Asked, idempotent: bool
 ) -> None:
     message, bell = await asked(dong, idempotent=idempotent)
     start = ToolCallStart(id=CALL, step=1, attempt=1, name="ring", arguments="{}")
-    await appended(on, message.session_id, start)
+    await append_events(app, message.session_id, start)
 
     assert await run(message, attempt=2) == "done"
-    complete = await completion(on, message)
+    complete = await completion(app, message)
     if idempotent:
         assert (bell.rings, complete.response) == (1, "dong")
     else:
@@ -134,25 +142,25 @@ async def test_only_an_idempotent_tool_runs_again_after_its_process_died(
         assert "tool_outcome_unknown" in str(complete.response)
 
 
-async def test_the_model_reads_why_a_tool_refused(on: Services, asked: Asked) -> None:
+async def test_the_model_reads_why_a_tool_refused(app: Services, asked: Asked) -> None:
     async def refuse() -> None:
         raise ToolError("The rope is torn.")
 
     message, _ = await asked(refuse)
 
     assert await run(message) == "done"
-    complete = await completion(on, message)
+    complete = await completion(app, message)
     assert (complete.status, complete.response) == ("failed", {"error": "The rope is torn."})
 
 
-async def test_the_model_does_not_read_what_a_tool_raised(on: Services, asked: Asked) -> None:
+async def test_the_model_does_not_read_what_a_tool_raised(app: Services, asked: Asked) -> None:
     async def crash() -> None:
         raise LookupError("secret")
 
     message, _ = await asked(crash)
 
     assert await run(message) == "done"
-    assert (await completion(on, message)).response == {"error": "ring failed with an internal error."}
+    assert (await completion(app, message)).response == {"error": "ring failed with an internal error."}
 
 
 @pytest.mark.parametrize(
@@ -165,12 +173,12 @@ async def test_the_model_does_not_read_what_a_tool_raised(on: Services, asked: A
     ],
 )
 async def test_the_model_reads_what_is_wrong_with_a_call(
-    on: Services, asked: Asked, name: str, arguments: str, problem: str
+    app: Services, asked: Asked, name: str, arguments: str, problem: str
 ) -> None:
     message, bell = await asked(dong, name, arguments)
 
     assert await run(message) == "done"
-    complete = await completion(on, message)
+    complete = await completion(app, message)
     assert (complete.status, complete.name, complete.arguments, bell.rings) == ("failed", name, arguments, 0)
     assert problem in str(complete.response)
 
@@ -178,85 +186,87 @@ async def test_the_model_reads_what_is_wrong_with_a_call(
 @pytest.mark.parametrize(
     ("value", "response"), [({"é": [1, None]}, {"é": [1, None]}), (7, 7), (None, None), (timedelta(0), "0:00:00")]
 )
-async def test_a_tools_return_value_is_recorded_as_json(on: Services, asked: Asked, value: Any, response: Any) -> None:
+async def test_a_tools_return_value_is_recorded_as_json(app: Services, asked: Asked, value: Any, response: Any) -> None:
     async def give() -> Any:
         return value
 
     message, _ = await asked(give)
 
     assert await run(message) == "done"
-    assert (await completion(on, message)).response == response
+    assert (await completion(app, message)).response == response
 
 
 @pytest.mark.parametrize("value", [float("nan"), {"x": [float("inf")]}, "\ud800"])
-async def test_a_return_value_that_is_not_json_is_a_failure_of_the_tool(on: Services, asked: Asked, value: Any) -> None:
+async def test_a_return_value_that_is_not_json_is_a_failure_of_the_tool(
+    app: Services, asked: Asked, value: Any
+) -> None:
     async def give() -> Any:
         return value
 
     message, _ = await asked(give)
 
     assert await run(message) == "done"
-    assert (await completion(on, message)).status == "failed"
+    assert (await completion(app, message)).status == "failed"
 
 
-async def test_a_large_response_stays_in_its_document_and_is_cut(on: Services, asked: Asked) -> None:
+async def test_a_large_response_stays_in_its_document_and_is_cut(app: Services, asked: Asked) -> None:
     async def shout() -> str:
-        return "x" * (ANSWER_BYTES + 1)
+        return "x" * (MAX_ANSWER_BYTES + 1)
 
     message, _ = await asked(shout)
 
     assert await run(message) == "done"
-    complete = await completion(on, message)
+    complete = await completion(app, message)
     assert (complete.response, complete.overflow, complete.truncated) == (None, CALL, True)
-    result = await on.log.get(ToolResult, message.session_id, CALL)
+    result = await app.log.get(ToolResult, message.session_id, CALL)
     assert result is not None
-    assert INLINE_RESPONSE_BYTES < len(result.outcome.response) == ANSWER_BYTES
+    assert MAX_INLINE_RESPONSE_BYTES < len(result.outcome.response) == MAX_ANSWER_BYTES
 
 
-async def test_a_cancel_stops_a_running_tool_and_answers_its_call(on: Services, asked: Asked) -> None:
+async def test_a_cancel_stops_a_running_tool_and_answers_its_call(app: Services, asked: Asked) -> None:
     message, bell = await asked(hang)
     running = asyncio.create_task(run(message))
     await bell.rung.wait()
-    await cancelled(on, message)
+    await cancel_turn(app, message)
 
     assert await running == "cancelled"
-    assert (await completion(on, message)).status == "cancelled"
+    assert (await completion(app, message)).status == "cancelled"
 
 
-async def test_a_tool_of_a_turn_that_is_asked_to_stop_does_not_begin(on: Services, asked: Asked) -> None:
+async def test_a_tool_of_a_turn_that_is_asked_to_stop_does_not_begin(app: Services, asked: Asked) -> None:
     message, bell = await asked(dong)
-    await cancelled(on, message)
+    await cancel_turn(app, message)
 
     assert await run(message) == "cancelled"
     assert bell.rings == 0
 
 
-async def test_a_tool_ends_with_its_turns_deadline(on: Services, asked: Asked, clock: Clock) -> None:
+async def test_a_tool_ends_with_its_turns_deadline(app: Services, asked: Asked, clock: Clock) -> None:
     message, _ = await asked(hang)
 
     assert await run(message, deadline=clock.now() + timedelta(seconds=0.05)) == "done"
-    assert (await completion(on, message)).response == {"error": "ring did not finish in time."}
+    assert (await completion(app, message)).response == {"error": "ring did not finish in time."}
 
 
-async def test_a_tool_whose_next_attempt_has_begun_records_nothing(on: Services, asked: Asked) -> None:
+async def test_a_tool_whose_next_attempt_has_begun_records_nothing(app: Services, asked: Asked) -> None:
     message, bell = await asked(hang)
     running = asyncio.create_task(run(message))
     await bell.rung.wait()
-    await appended(on, message.session_id, ToolCallStart(id=CALL, step=1, attempt=2, name="ring", arguments="{}"))
+    await append_events(app, message.session_id, ToolCallStart(id=CALL, step=1, attempt=2, name="ring", arguments="{}"))
 
     assert await running == "superseded"
-    assert await events_of(on, message.session_id, "tool_call.complete") == []
+    assert await load_events(app, message.session_id, "tool_call.complete") == []
 
 
-async def test_a_tool_of_an_instance_that_lost_its_turn_does_not_begin(on: Services, asked: Asked) -> None:
+async def test_a_tool_of_an_instance_that_lost_its_turn_does_not_begin(app: Services, asked: Asked) -> None:
     message, bell = await asked(dong)
-    await appended(on, message.session_id, RunHandover(instance_id=f"{message.turn_id}~2"))
+    await append_events(app, message.session_id, RunHandover(instance_id=f"{message.turn_id}~2"))
 
     assert await run(message) == "superseded"
     assert bell.rings == 0
 
 
-async def test_a_host_that_stops_ends_the_tool_and_leaves_the_call_open(on: Services, asked: Asked) -> None:
+async def test_a_host_that_stops_ends_the_tool_and_leaves_the_call_open(app: Services, asked: Asked) -> None:
     over = asyncio.Event()
 
     async def hang() -> None:
@@ -273,4 +283,4 @@ async def test_a_host_that_stops_ends_the_tool_and_leaves_the_call_open(on: Serv
     with pytest.raises(asyncio.CancelledError):
         await running
     await over.wait()
-    assert await events_of(on, message.session_id, "tool_call.complete") == []
+    assert await load_events(app, message.session_id, "tool_call.complete") == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from shared.agents.assistant import ASSISTANT
-from shared.agents.registry import AGENTS, agent_named
+from shared.agents.registry import AGENTS, require_agent
 from shared.agents.tools import ToolError, calculate, current_time, tool
 from shared.domain.errors import AgentNotFoundError
 
@@ -169,14 +169,14 @@ async def test_an_unknown_time_zone_is_an_error_for_the_model(timezone: str) -> 
 
 
 def test_agents_are_found_by_name_and_the_default_without_a_name() -> None:
-    assert agent_named(None) is agent_named("") is agent_named("assistant") is ASSISTANT
+    assert require_agent(None) is require_agent("") is require_agent("assistant") is ASSISTANT
     with pytest.raises(AgentNotFoundError, match="assistant"):
-        agent_named("nobody")
+        require_agent("nobody")
 
 
 def test_the_tools_of_an_agent_have_different_names() -> None:
     for agent in AGENTS.values():
         names = [each.name for each in agent.tools]
         assert len(names) == len(set(names))
-        assert [agent.tool(name) for name in names] == list(agent.tools)
-        assert agent.tool("nothing") is None
+        assert [agent.find_tool(name) for name in names] == list(agent.tools)
+        assert agent.find_tool("nothing") is None

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.documents import Message, Step, ToolResult, response_id
 from shared.domain.events import (
     ErrorRaised,
     MessageComplete,
@@ -15,6 +14,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.session import ActiveTurn
+from shared.domain.stored_documents import Message, Step, ToolResult, response_id
 from shared.domain.turn_events import (
     Ending,
     cancelled_call,
@@ -23,10 +23,10 @@ from shared.domain.turn_events import (
     step_completion,
     tool_completion,
 )
-from shared.domain.values import INLINE_RESPONSE_BYTES, INLINE_TEXT_BYTES, Failure, ToolCall, ToolOutcome
-from tests.unit.telling import MESSAGE, SESSION, THEN, TURN, after, created
+from shared.domain.values import MAX_INLINE_RESPONSE_BYTES, MAX_INLINE_TEXT_BYTES, Failure, ToolCall, ToolOutcome
+from tests.unit.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
 
-LARGE = "é" * (INLINE_TEXT_BYTES // 2 + 1)
+LARGE = "é" * (MAX_INLINE_TEXT_BYTES // 2 + 1)
 
 
 def message(content: str = "Hello", *steps: Step) -> Message:
@@ -45,7 +45,7 @@ def message(content: str = "Hello", *steps: Step) -> Message:
 
 
 def turn(*steps: MessageStart | MessageComplete) -> ActiveTurn:
-    state = after(created(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"), *steps)
+    state = fold_events(new_state(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"), *steps)
     assert state.active_turn is not None
     return state.active_turn
 
@@ -120,14 +120,14 @@ def test_a_large_answer_stays_in_its_response() -> None:
     assert (event.text, event.overflow, event.truncated) == ("", response_id(MESSAGE, 3), True)
 
 
-@pytest.mark.parametrize("text", ["", "a" * INLINE_TEXT_BYTES, LARGE[: INLINE_TEXT_BYTES // 2]])
+@pytest.mark.parametrize("text", ["", "a" * MAX_INLINE_TEXT_BYTES, LARGE[: MAX_INLINE_TEXT_BYTES // 2]])
 def test_a_text_that_fits_is_in_its_event(text: str) -> None:
     assert inline_or_reference(text, "elsewhere") == (text, None)
 
 
 @pytest.mark.parametrize("over", [False, True])
 def test_a_large_tool_response_stays_in_its_document(over: bool) -> None:
-    response = "x" * (INLINE_RESPONSE_BYTES + over)
+    response = "x" * (MAX_INLINE_RESPONSE_BYTES + over)
     outcome = ToolOutcome(status="completed", response=response)
     result = ToolResult(id="call_a", message_id=MESSAGE, step=1, name="t", arguments="{}", outcome=outcome)
     event = tool_completion(result)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.domain.values import Failure, Usage, cut, size_of
+from shared.domain.values import Failure, Usage, size_of, truncate
 
 texts = st.text(st.characters(exclude_categories=("Cs",)))
 
@@ -17,7 +17,7 @@ def test_a_size_is_the_number_of_utf8_bytes(text: str) -> None:
 
 @given(texts, st.integers(0, 30))
 def test_a_truncated_text_is_the_longest_prefix_that_fits(text: str, limit: int) -> None:
-    prefix, is_truncated = cut(text, limit)
+    prefix, is_truncated = truncate(text, limit)
 
     assert text.startswith(prefix)
     assert size_of(prefix) <= limit

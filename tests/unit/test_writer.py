@@ -13,14 +13,14 @@ from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services
-from tests.unit.telling import events_of, opened, state_of
+from tests.unit.factories import create_session, load_events, load_state
 
 pytestmark = pytest.mark.anyio
 
 
-async def settle(on: Services, session_id: SessionId, event_type: str) -> int:
+async def settle(app: Services, session_id: SessionId, event_type: str) -> int:
     """Append an outside event with a new writer; its sequence."""
-    writer = SessionWriter(on.log, on.clock, session_id)
+    writer = SessionWriter(app.log, app.clock, session_id)
     await writer.load()
     return await append(writer, event_type)
 
@@ -32,9 +32,9 @@ async def append(writer: SessionWriter, event_type: str) -> int:
     return await writer.settle(decide)
 
 
-async def test_a_writer_that_appends_without_pause_lets_others_append(on: Services) -> None:
-    session_id = await opened(on)
-    busy = SessionWriter(on.log, on.clock, session_id)
+async def test_a_writer_that_appends_without_pause_lets_others_append(app: Services) -> None:
+    session_id = await create_session(app)
+    busy = SessionWriter(app.log, app.clock, session_id)
     await busy.load()
 
     async def append_forever() -> None:
@@ -42,34 +42,34 @@ async def test_a_writer_that_appends_without_pause_lets_others_append(on: Servic
             await append(busy, "busy")
 
     appending = asyncio.create_task(append_forever())
-    sequences = [await settle(on, session_id, "other") for _ in range(20)]
+    sequences = [await settle(app, session_id, "other") for _ in range(20)]
     appending.cancel()
     await asyncio.wait([appending])
 
     # Between two appends of the others there were only a few of the busy writer.
     assert max(later - earlier for earlier, later in pairwise(sequences)) < 20
-    assert len(await events_of(on, session_id, "other")) == 20
+    assert len(await load_events(app, session_id, "other")) == 20
 
 
-async def test_a_writer_finds_what_another_process_has_appended(on: Services) -> None:
-    session_id = await opened(on)
-    writer = SessionWriter(on.log, on.clock, session_id)
+async def test_a_writer_finds_what_another_process_has_appended(app: Services) -> None:
+    session_id = await create_session(app)
+    writer = SessionWriter(app.log, app.clock, session_id)
     await writer.load()
-    stranger = SessionWriter(on.log, on.clock, session_id)
+    stranger = SessionWriter(app.log, app.clock, session_id)
     await stranger.load()
     for _ in range(3):  # past the line in which this process's writers stand
         await stranger.append([Draft(data=Outside(event_type="stranger"))])
 
     assert await append(writer, "own") == 5
-    assert (await state_of(on, session_id)).head == 5
+    assert (await load_state(app, session_id)).head == 5
 
 
 async def test_a_writer_that_hangs_delays_the_others_only_for_the_standstill_time(
-    on: Services, monkeypatch: pytest.MonkeyPatch
+    app: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.services.writer._STANDSTILL_SECONDS", 0.05)
-    session_id = await opened(on)
-    hung = SessionWriter(on.log, on.clock, session_id)
+    session_id = await create_session(app)
+    hung = SessionWriter(app.log, app.clock, session_id)
     await hung.load()
     released = asyncio.Event()
 
@@ -80,7 +80,7 @@ async def test_a_writer_that_hangs_delays_the_others_only_for_the_standstill_tim
     hanging = asyncio.create_task(hung.settle(decide))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        sequences = await asyncio.gather(*(settle(on, session_id, "other") for _ in range(5)))
+        sequences = await asyncio.gather(*(settle(app, session_id, "other") for _ in range(5)))
     released.set()
 
     assert sorted(sequences) == [2, 3, 4, 5, 6]
@@ -88,10 +88,10 @@ async def test_a_writer_that_hangs_delays_the_others_only_for_the_standstill_tim
 
 
 async def test_writers_call_a_store_that_does_not_answer_at_the_same_time(
-    on: Services, monkeypatch: pytest.MonkeyPatch
+    app: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.services.writer._STANDSTILL_SECONDS", 0.1)
-    session_id = await opened(on)
+    session_id = await create_session(app)
     asking = max_asking = 0
 
     async def give_up(*_: object) -> None:
@@ -102,20 +102,20 @@ async def test_writers_call_a_store_that_does_not_answer_at_the_same_time(
         asking -= 1
         raise StoreUnavailableError("The store doesn't answer.")
 
-    monkeypatch.setattr(on.log, "append", give_up)
-    ends = await asyncio.gather(*(settle(on, session_id, "other") for _ in range(20)), return_exceptions=True)
+    monkeypatch.setattr(app.log, "append", give_up)
+    ends = await asyncio.gather(*(settle(app, session_id, "other") for _ in range(20)), return_exceptions=True)
 
     assert {type(end) for end in ends} == {StoreUnavailableError}
     assert max_asking > 10
 
 
 async def test_a_line_that_makes_progress_is_kept_however_long_it_is(
-    on: Services, monkeypatch: pytest.MonkeyPatch
+    app: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.services.writer._STANDSTILL_SECONDS", 0.1)
-    session_id = await opened(on)
+    session_id = await create_session(app)
     writing = max_writing = 0
-    append = on.log.append
+    append = app.log.append
 
     async def slowly(*given: Any) -> None:
         nonlocal writing, max_writing
@@ -125,16 +125,16 @@ async def test_a_line_that_makes_progress_is_kept_however_long_it_is(
         await append(*given)
         writing -= 1
 
-    monkeypatch.setattr(on.log, "append", slowly)
-    sequences = await asyncio.gather(*(settle(on, session_id, "other") for _ in range(20)))
+    monkeypatch.setattr(app.log, "append", slowly)
+    sequences = await asyncio.gather(*(settle(app, session_id, "other") for _ in range(20)))
 
     assert sorted(sequences) == list(range(2, 22))
     assert max_writing == 1
 
 
-async def test_a_writer_that_is_cancelled_in_the_line_leaves_it_to_the_others(on: Services) -> None:
-    session_id = await opened(on)
-    waiting = [asyncio.create_task(settle(on, session_id, "other")) for _ in range(20)]
+async def test_a_writer_that_is_cancelled_in_the_line_leaves_it_to_the_others(app: Services) -> None:
+    session_id = await create_session(app)
+    waiting = [asyncio.create_task(settle(app, session_id, "other")) for _ in range(20)]
     for number, each in enumerate(waiting):
         await asyncio.sleep(0.001)
         if number % 3 == 0:
@@ -142,4 +142,4 @@ async def test_a_writer_that_is_cancelled_in_the_line_leaves_it_to_the_others(on
     await asyncio.wait(waiting)
 
     async with asyncio.timeout(5):
-        await settle(on, session_id, "last")
+        await settle(app, session_id, "last")

@@ -19,7 +19,7 @@ from local.durable.engine import Engine
 from local.durable.rpc import PREFIX, DurableRpc
 from local.durable.taskhub import TaskHub
 from local.host.functions import Function, Index
-from local.sockets import bind, listening, url_of
+from local.sockets import bind, serve_asgi, url_of
 from tests.worker.driver import Message, Worker
 from tests.worker.extension import client_binding
 
@@ -49,7 +49,7 @@ async def _engine(index: Index, data_dir: Path) -> AsyncGenerator[str]:
         await hub.open()
         stack.push_async_callback(hub.close)
         engine = Engine(index, hub, _SLOTS)
-        await stack.enter_async_context(listening(DurableRpc(engine, hub, list(index.orchestrators)), rpc, grace=0))
+        await stack.enter_async_context(serve_asgi(DurableRpc(engine, hub, list(index.orchestrators)), rpc, grace=0))
         stack.push_async_callback(engine.close)
         yield url_of(rpc) + PREFIX
 

@@ -93,7 +93,7 @@ async def test_a_client_that_disconnects_ends_its_stream(
     api: Api, durable: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_id = await api.new_session()
-    await api.begin(session_id, "a turn that nobody runs, so that the stream stays open")
+    await api.start_turn(session_id, "a turn that nobody runs, so that the stream stays open")
     ended = asyncio.Event()
     follow = session_stream.follow_events
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
+from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
 from tests.worker.driver import Worker
 
 pytestmark = pytest.mark.anyio
@@ -23,9 +23,9 @@ async def test_without_signalr_there_is_no_function_for_it(worker: Worker) -> No
 
 async def test_with_signalr_it_has_its_own_leases_and_passes_messages_to_the_host(settings: None) -> None:
     with cosmos_endpoint() as endpoint:
-        async with cosmos_store(endpoint) as store:
-            assert isinstance(store, CosmosStore)
-            cosmos = {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.database}
+        async with cosmos_database(endpoint) as store:
+            assert isinstance(store, CosmosDatabase)
+            cosmos = {"COSMOS_ENDPOINT": store.endpoint, "COSMOS_DATABASE": store.name}
             env = {**os.environ, **cosmos, "SIGNALR_ENDPOINT": "http://127.0.0.1:1", "SIGNALR_HUB": "watchers"}
             command = [sys.executable, "-m", "tests.worker.signalr_app"]
             run = await asyncio.to_thread(

@@ -8,7 +8,7 @@ import pytest
 from shared.domain.ids import SessionId
 from shared.wiring import services
 from tests.e2e.service import Service
-from tests.http.api_client import Api, until
+from tests.http.api_client import Api, wait_until
 from tests.http.sse_client import JSON
 from tests.worker.driver import Message, Worker
 from tests.worker.extension import Endpoint, client_binding
@@ -27,7 +27,7 @@ async def _sweep_until_end(worker: Worker, api: Api, message: JSON) -> JSON:
         await asyncio.sleep(0.1)
         return await api.message(message["message_id"])
 
-    return await until(sweep_and_read, lambda message: message["status"] not in {"queued", "running"})
+    return await wait_until(sweep_and_read, lambda message: message["status"] not in {"queued", "running"})
 
 
 async def test_the_sweep_starts_a_turn_that_could_not_be_started(
@@ -36,7 +36,7 @@ async def test_the_sweep_starts_a_turn_that_could_not_be_started(
     session_id = await service.api.new_session()
     with monkeypatch.context() as unreachable:
         unreachable.setattr(worker, "durable_client", _UNREACHABLE)
-        message = await service.api.begin(session_id, "hello")
+        message = await service.api.start_turn(session_id, "hello")
 
     ended = await _sweep_until_end(worker, service.api, message)
 
@@ -45,7 +45,7 @@ async def test_the_sweep_starts_a_turn_that_could_not_be_started(
 
 async def test_the_sweep_clears_deleted_sessions(worker: Worker, service: Service) -> None:
     session_id = await service.api.new_session()
-    await service.api.say(session_id)
+    await service.api.run_turn(session_id)
     await service.api.http.delete(f"/sessions/{session_id}")
 
     await worker.invoke("sweep_turns", _DUE)

@@ -33,7 +33,7 @@ def _names(tasks: list[Task]) -> list[str | None]:
 async def test_a_message_starts_its_turn_through_the_durable_client(api: Api, durable: Endpoint) -> None:
     session_id = await api.new_session()
 
-    message = await api.begin(session_id, "hello")
+    message = await api.start_turn(session_id, "hello")
 
     (start,) = durable.started.values()
     assert start.orchestrator == "run_turn"
@@ -45,7 +45,7 @@ async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(
     worker: Worker, api: Api, durable: Endpoint
 ) -> None:
     session_id = await api.new_session()
-    message = await api.begin(session_id, "hello")
+    message = await api.start_turn(session_id, "hello")
 
     turn, tasks = await _start(worker, durable, message)
     assert _names(tasks) == ["call_model", None]
@@ -63,17 +63,17 @@ async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(
 
 async def test_a_turn_is_supervised_and_runs_its_tools(worker: Worker, api: Api, durable: Endpoint) -> None:
     session_id = await api.new_session()
-    message = await api.begin(session_id, 'call calculate {"expression": "6 * 7"} and use current_time')
+    message = await api.start_turn(session_id, 'call calculate {"expression": "6 * 7"} and use current_time')
 
     turn, (call, timer) = await _start(worker, durable, message)
     looked = await _run(worker, (await turn.fire(timer))[0])
-    assert (looked[0].name, looked[1]) == ("look", {"verdicts": ["unbegun"]})
+    assert (looked[0].name, looked[1]) == ("look", {"statuses": ["not_begun"]})
     assert await turn.complete(looked) == []
     *tools, _ = await turn.complete(await _run(worker, call))
     assert _names(tools) == ["run_tool", "run_tool"]
     call, _ = await turn.complete(*[await _run(worker, tool) for tool in tools])
     assert call.name == "call_model"
-    following = await api.begin(session_id, "and then?")
+    following = await api.start_turn(session_id, "and then?")
     finish, _ = await turn.complete(await _run(worker, call))
     assert finish.name == "finish_turn"
     await turn.complete(await _run(worker, finish))

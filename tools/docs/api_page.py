@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Iterator
 
-from shared.api.description.openapi import document
+from shared.api.resources import document
 from tools.docs.headings import anchor
 from tools.docs.limits import limits_section
 from tools.docs.shapes import Schema, body_shape, field_table, shape_section, shown_shapes, type_of

@@ -8,10 +8,10 @@ from shared.api.resources import document
 from shared.api.shapes.events import EVENT_BYTES, MAX_EVENTS
 from shared.api.shapes.messages import CONTENT_BYTES
 from shared.domain.ids import SESSION_ID_PATTERN
-from shared.domain.patch import MAX_OPERATIONS, PATCH_BYTES
-from shared.domain.project_document import DOCUMENT_BYTES
-from shared.domain.session import METADATA_BYTES
-from shared.domain.values import ANSWER_BYTES, INLINE_RESPONSE_BYTES
+from shared.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES
+from shared.domain.project_document import MAX_DOCUMENT_BYTES
+from shared.domain.session import MAX_METADATA_BYTES
+from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES
 from shared.services.rooms import MAX_SESSIONS
 from shared.services.turns.submit import FULL_AT_BYTES
 from shared.settings import Settings
@@ -31,11 +31,11 @@ def _limits() -> list[tuple[str, str, str]]:
         ("a body", _size(BODY_BYTES), "413 `too_large`"),
         ("its nesting", f"{MAX_LEVELS} levels", invalid),
         ("a message's text", f"{_size(CONTENT_BYTES)}, not blank", invalid),
-        ("`metadata`", f"{_size(METADATA_BYTES)} as JSON", invalid),
+        ("`metadata`", f"{_size(MAX_METADATA_BYTES)} as JSON", invalid),
         ("names", f"{name['maxLength']} characters", invalid),
-        ("your own `session_id`", f"{_code(SESSION_ID_PATTERN)}, but `.` and `..`", invalid),
+        ("your own `session_id`", f"{_code(SESSION_ID_PATTERN)}, except `.` and `..`", invalid),
         ("events sent at once", f"1 to {MAX_EVENTS}, of {_size(EVENT_BYTES)} each", invalid),
-        ("`event_type`", f"{_code(event_type['pattern'])}, but those of this service: next line", invalid),
+        ("`event_type`", f"{_code(event_type['pattern'])}, except those of this service: next line", invalid),
         ("reserved `event_type`", _code(event_type["not"]["pattern"]), invalid),
         ("`Idempotency-Key`", f"1 to {MAX_KEY_LENGTH} characters", invalid),
         ("`Producer-Id`", f"1 to {producer['schema']['maxLength']} characters", invalid),
@@ -46,14 +46,14 @@ def _limits() -> list[tuple[str, str, str]]:
             "429 `queue_full`",
         ),
         ("a session's log", _size(FULL_AT_BYTES), "409 `session_full` for messages"),
-        ("a project's document", _size(DOCUMENT_BYTES), "422 `invalid_document`"),
+        ("a project's document", _size(MAX_DOCUMENT_BYTES), "422 `invalid_document`"),
         (
             "the VibeCoder's patch",
-            f"{_size(PATCH_BYTES)}, {MAX_OPERATIONS} operations",
-            "told to the model; at last the turn fails with `invalid_patch`",
+            f"{_size(MAX_PATCH_BYTES)}, {MAX_OPERATIONS} operations",
+            "back to the model; the third one fails the turn with `invalid_patch`",
         ),
-        ("a turn's answers together, a tool's response", _size(ANSWER_BYTES), "cut, and `truncated`"),
-        ("a tool's response in an event", _size(INLINE_RESPONSE_BYTES), "a link in its place"),
+        ("a turn's answers together, a tool's response", _size(MAX_ANSWER_BYTES), "cut, and `truncated`"),
+        ("a tool's response in an event", _size(MAX_INLINE_RESPONSE_BYTES), "a link in its place"),
     ]
 
 
@@ -65,7 +65,7 @@ def _pages() -> list[str]:
         for limit in [each["schema"] for each in _reads(path, "get") if each.get("name") == "limit"]
         if "get" in methods
     ]
-    head = ["", "| pages of | entries, by default | at most |", "| --- | --- | --- |"]
+    head = ["", "| pages of | entries by default | maximum |", "| --- | --- | --- |"]
     return [*head, *lists, f"| the `init` of a room | {MAX_SESSIONS} | {MAX_SESSIONS} |"]
 
 

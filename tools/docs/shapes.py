@@ -3,9 +3,9 @@
 import json
 from typing import Any, TypeAlias, cast
 
-from shared.api.description.openapi import document
 from shared.api.description.schemas import event_types
 from shared.api.edge.parameters import MAX_SEQUENCE
+from shared.api.resources import document
 from tools.docs.headings import anchor
 
 Schema: TypeAlias = dict[str, Any]

@@ -14,7 +14,7 @@ from azurefunctions.extensions.http.fastapi import Request
 
 from shared.domain.errors import ForbiddenError, UnauthenticatedError
 from shared.settings import settings
-from shared.telemetry.recorder import current_trace
+from shared.telemetry.recorder import current_trace_id
 
 READING, WRITING, APPENDING = "sessions.read", "sessions.write", "events.append"
 """Scopes: what a bearer token may allow."""
@@ -28,7 +28,7 @@ _TENANT_CLAIMS = ("http://schemas.microsoft.com/identity/claims/tenantid", "tid"
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request. `owner` is issuer, tenant and subject: what the caller creates belongs to it.
+    """The sender of a request. `owner` is issuer, tenant and subject: what the caller creates belongs to it.
 
     `trace_id` has 32 hexadecimal digits (W3C trace context).
     """
@@ -47,7 +47,7 @@ def trace_id_of(req: Request) -> str:
     match = _TRACEPARENT.match(req.headers.get("traceparent", ""))
     if match and int(match.group(1), 16):
         return match.group(1)
-    return current_trace() or secrets.token_hex(16)  # a current trace exists where the host has begun one
+    return current_trace_id() or secrets.token_hex(16)  # a current trace exists where the host has begun one
 
 
 async def owner_of(req: Request, scopes: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from shared.api.shapes.common import FieldError, Problem, as_json
 from shared.domain.errors import (
     AgentNotFoundError,
     ConflictError,
-    FanoutUnavailableError,
     ForbiddenError,
     IdentityUnavailableError,
     InvalidRequestError,
@@ -20,6 +19,7 @@ from shared.domain.errors import (
     PreconditionFailedError,
     ProducerFencedError,
     QueueFullError,
+    SignalRUnavailableError,
     StoreUnavailableError,
     TooLargeError,
     TurnlogError,
@@ -44,7 +44,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (NotSupportedError, 501),
     (IdentityUnavailableError, 503),
     (StoreUnavailableError, 503),
-    (FanoutUnavailableError, 503),
+    (SignalRUnavailableError, 503),
 )
 
 

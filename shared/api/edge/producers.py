@@ -13,7 +13,7 @@ from shared.domain.errors import (
     ProducerGapError,
     ProducerSeqReusedError,
 )
-from shared.domain.producers import ProducerClaim
+from shared.domain.producers import ProducerRequest
 from shared.services.idempotency import IdempotencyKey
 
 _MAX_NAME_LENGTH = 256
@@ -44,7 +44,7 @@ ONCE_HEADERS = (IDEMPOTENCY_KEY, *_TOGETHER)
 ONCE_ERRORS = (IdempotencyKeyReusedError, ProducerSeqReusedError, ProducerGapError, ProducerFencedError)
 
 
-def once_key(req: Request, body: bytes) -> IdempotencyKey | ProducerClaim | None:
+def once_key(req: Request, body: bytes) -> IdempotencyKey | ProducerRequest | None:
     """What identifies repeats of the request: its Idempotency-Key or its producer's numbers; None without either.
 
     Raises:
@@ -62,4 +62,4 @@ def once_key(req: Request, body: bytes) -> IdempotencyKey | ProducerClaim | None
     if not name.strip() or len(name) > _MAX_NAME_LENGTH:
         raise InvalidRequestError(f"Producer-Id must have 1 to {_MAX_NAME_LENGTH} characters and not be blank.")
     epoch, seq = PRODUCER_EPOCH.read(req.headers), PRODUCER_SEQ.read(req.headers)
-    return ProducerClaim(name, epoch, seq, hashlib.sha256(body).hexdigest()[:16])
+    return ProducerRequest(name, epoch, seq, hashlib.sha256(body).hexdigest()[:16])

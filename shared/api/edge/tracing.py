@@ -13,9 +13,8 @@ from shared.domain.faults import code_of
 from shared.services.turns.submit import Submission
 from shared.settings import settings
 from shared.telemetry import names
-from shared.telemetry.ids import context_of, posting_span
-from shared.telemetry.recorder import Telemetry, current_telemetry, failed
-from shared.telemetry.recorder import error as error_attributes
+from shared.telemetry.recorder import Telemetry, current_telemetry, error_attributes, mark_failed
+from shared.telemetry.span_ids import posting_span_id, span_context
 
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _SERVER_ERROR = 500
@@ -54,7 +53,7 @@ def record_posting(submission: Submission) -> None:
     if submission.replayed or (telemetry := current_telemetry()) is None:
         return
     ids = {names.POSTED_MESSAGE: message.id, names.TURN: message.turn_id, names.SESSION: message.session_id}
-    telemetry.start("post message", ids, kind=SpanKind.PRODUCER, span_id=posting_span(message.id)).end()
+    telemetry.start("post message", ids, kind=SpanKind.PRODUCER, span_id=posting_span_id(message.id)).end()
 
 
 class _RecordedSpan(RequestSpan):
@@ -84,7 +83,7 @@ class _RecordedSpan(RequestSpan):
     def record_response(self, response: Response) -> None:
         self.span.set_attribute(names.STATUS, response.status_code)
         if response.status_code >= _SERVER_ERROR:
-            failed(self.span, self._code)
+            mark_failed(self.span, self._code)
         if isinstance(response, StreamingResponse):
             self._streams = True
             is_events = response.media_type == "text/event-stream"
@@ -118,7 +117,7 @@ def _parent(req: Request, trace_id: str) -> SpanContext | None:
     match = _TRACEPARENT.match(req.headers.get("traceparent", ""))
     if match is None or match[1] != trace_id or not int(match[2], 16):
         return None
-    return context_of(trace_id, int(match[2], 16))
+    return span_context(trace_id, int(match[2], 16))
 
 
 def _route(req: Request) -> str:

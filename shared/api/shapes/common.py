@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # before Python 3.12 pydantic does not 
 
 from shared.domain.faults import FaultDomain
 from shared.domain.ids import SESSION_ID_PATTERN, is_session_id
-from shared.domain.session import METADATA_BYTES
+from shared.domain.session import MAX_METADATA_BYTES
 
 
 class Body(BaseModel):
@@ -24,8 +24,8 @@ def with_example(**fields: JsonValue) -> ConfigDict:
 
 
 def _within_metadata_limit(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if len(to_json(value)) > METADATA_BYTES:
-        raise ValueError(f"metadata may take at most {METADATA_BYTES // 1024} KB as JSON")
+    if len(to_json(value)) > MAX_METADATA_BYTES:
+        raise ValueError(f"metadata may take at most {MAX_METADATA_BYTES // 1024} KB as JSON")
     return value
 
 

@@ -128,4 +128,4 @@ def envelope(session_id: SessionId, event: Event) -> dict[str, Any]:
 def entry_view(session_id: SessionId, entry: Entry) -> dict[str, Any]:
     """An event in a page. A joined delta has `first_sequence`, the first sequence that it covers."""
     view = envelope(session_id, entry.event)
-    return view if entry.first is None else {**view, "first_sequence": entry.first}
+    return view if entry.first_sequence is None else {**view, "first_sequence": entry.first_sequence}

@@ -7,8 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, fie
 from typing_extensions import TypedDict
 
 from shared.api.shapes.common import Body, Metadata, Name, with_example
-from shared.domain.documents import Message, ModelResponse
 from shared.domain.ids import MessageId, SessionId, TurnId
+from shared.domain.stored_documents import Message, ModelResponse
 from shared.domain.values import Failure, MessageStatus, OnBusy, Usage, size_of
 
 CONTENT_BYTES = 256 * 1024

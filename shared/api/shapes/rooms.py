@@ -50,7 +50,7 @@ class RoomRenderer:
         session = None if entry.session is None else {"session": await view_session(self._sessions, entry.session)}
         created = [self._of_session("session_created", session)] if session and entry.is_new else []
         updated = [self._of_session("session_updated", session)] if session and not entry.is_new else []
-        deleted = [self._of_session("session_deleted", {"session_id": session_id})] if entry.deletes else []
+        deleted = [self._of_session("session_deleted", {"session_id": session_id})] if entry.is_deletion else []
         return [*created, *events, *updated, *deleted]
 
     async def render_init(self, cursor: str, sessions: Sequence[SessionState]) -> FrameBody:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from shared.domain.documents import Message, ModelResponse, Step, response_id
 from shared.domain.events import EventData, MessageDelta, TokenUsage
 from shared.domain.ids import MessageId, call_id
 from shared.domain.session import ActiveTurn
+from shared.domain.stored_documents import Message, ModelResponse, Step, response_id
 from shared.domain.turn_events import step_completion
-from shared.domain.values import ANSWER_BYTES, ToolCall, Usage, cut, size_of
+from shared.domain.values import MAX_ANSWER_BYTES, ToolCall, Usage, size_of, truncate
 from shared.ports import ModelStream
 from shared.services.turns.attempts import AttemptRequest
 
@@ -30,8 +30,8 @@ class Answer:
 
     def _step(self, message: Message, reading: tuple[MessageId, ...]) -> Step:
         # All steps of a turn are in one document: together they may take as many bytes as one answer.
-        bytes_left = max(0, ANSWER_BYTES - sum(size_of(step.text) for step in message.steps))
-        text, truncated = cut(self._stream.text if self._stream else "", bytes_left)
+        bytes_left = max(0, MAX_ANSWER_BYTES - sum(size_of(step.text) for step in message.steps))
+        text, truncated = truncate(self._stream.text if self._stream else "", bytes_left)
         requested = () if self.is_partial or self._stream is None else self._stream.tool_calls
         turn_id, step = self._request.fence.turn_id, self._request.step
         calls = tuple(

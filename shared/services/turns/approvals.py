@@ -7,12 +7,12 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from shared.agents.registry import agent_named
+from shared.agents.registry import require_agent
 from shared.domain.actions import Resolution, Resolved, action_drafts, denial, resolve
-from shared.domain.documents import Message, ToolResult
 from shared.domain.errors import AlreadyDecidedError, NotWaitingError, ToolCallNotFoundError, WrongActionError
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.session import Action, ActiveTurn, SessionState
+from shared.domain.stored_documents import Message, ToolResult
 from shared.domain.turn import Fence
 from shared.domain.values import ActionKind, ToolCall
 from shared.ports import Clock, SessionLog, TurnScheduler
@@ -61,7 +61,7 @@ class Decided:
     replayed: bool = False
 
 
-class Actions:
+class Approvals:
     def __init__(self, log: SessionLog, clock: Clock, approval_timeout: timedelta) -> None:
         self._log = log
         self._clock = clock
@@ -169,10 +169,10 @@ class Actions:
 
 def _waiting(turn: ActiveTurn, message: Message) -> Sequence[tuple[ToolCall, ActionKind]]:
     """The calls of the newest step that wait for an action from outside."""
-    agent = agent_named(message.agent)
+    agent = require_agent(message.agent)
     waiting: list[tuple[ToolCall, ActionKind]] = []
     for call in message.steps[turn.step - 1].tool_calls:
-        kind = agent.action_for(call)
+        kind = agent.required_action(call)
         if kind is not None and call.id not in turn.actions:
             waiting.append((call, kind))
     return waiting

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from shared.domain.chunks import Chunk, Event
-from shared.domain.documents import Lease, Message
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import EventData, MessageDelta, Outside, TokenUsage, ToolCallComplete, ToolCallStart
 from shared.domain.ids import SessionId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
+from shared.domain.stored_documents import Lease, Message
 from shared.domain.turn import Fence, Standing
 from shared.domain.turn_events import turn_drafts
 from shared.ports import Clock, SessionLog
@@ -24,7 +24,7 @@ _FIRST_CHECK = timedelta(seconds=1)
 _PAGE = 20
 
 StandingOf: TypeAlias = Callable[[SessionState], Standing]
-Verdict: TypeAlias = Literal["alive", "lost", "not_begun"]
+AttemptStatus: TypeAlias = Literal["alive", "lost", "not_begun"]
 """`lost`: silent for too long, or its turn belongs to it no more. `not_begun`: it is queued, or its message is lost."""
 
 
@@ -89,12 +89,12 @@ class Liveness:
         self._log = log
         self._lost_after = lost_after
 
-    async def check(self, requests: Sequence[AttemptRequest]) -> Sequence[Verdict]:
-        """A verdict on each attempt, all of one session. It only reads: if it runs twice, the second is newer."""
+    async def check(self, requests: Sequence[AttemptRequest]) -> Sequence[AttemptStatus]:
+        """The status of each attempt, all of one session. It only reads: if it runs twice, the second is newer."""
         state = await self._log.outline(requests[0].session_id)
-        return [await self._verdict(state, request) for request in requests]
+        return [await self._status(state, request) for request in requests]
 
-    async def _verdict(self, state: SessionState | None, request: AttemptRequest) -> Verdict:
+    async def _status(self, state: SessionState | None, request: AttemptRequest) -> AttemptStatus:
         turn = None if state is None else request.fence.turn_in(state)
         if turn is None:
             return "lost"  # the next attempt finds at once that it is superseded

@@ -25,7 +25,7 @@ class CancelRequest:
 
 
 @dataclass(frozen=True)
-class StopReceipt:
+class Cancellation:
     """The result of a cancel.
 
     `idle`: nothing was running, or not the named turn, and nothing was done. `starts_instance`: the turn was parked and
@@ -39,10 +39,10 @@ class StopReceipt:
     replayed: bool = False
 
 
-_IDLE = StopReceipt("idle")
+_IDLE = Cancellation("idle")
 
 
-class Control:
+class Cancelling:
     def __init__(self, log: SessionLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
@@ -55,7 +55,7 @@ class Control:
         request: CancelRequest,
         scheduler: TurnScheduler,
         key: IdempotencyKey | None = None,
-    ) -> StopReceipt:
+    ) -> Cancellation:
         """Ask a turn to stop: the named one, or the one that is active when the request arrives, never a later one.
 
         A turn that was parked gets an instance that ends it. If the process dies before it starts, the sweep starts it.
@@ -67,12 +67,12 @@ class Control:
         active = require_owned(await writer.load(), owner, session_id).active_turn
         turn_id = await self._claimed_turn(active, request, key)
 
-        async def decide(state: SessionState) -> Decision[StopReceipt]:
+        async def decide(state: SessionState) -> Decision[Cancellation]:
             turn = state.active_turn
             if turn is None or turn.turn_id != turn_id:
                 # Recorded as well: a retry must not stop a turn that has begun since.
                 return Decision(_IDLE, record="")
-            receipt = StopReceipt("cancelling", turn.turn_id, turn.message_id, starts_instance=turn.parked)
+            receipt = Cancellation("cancelling", turn.turn_id, turn.message_id, starts_instance=turn.parked)
             return Decision(receipt, await self._drafts(state, turn, request), record=turn.message_id)
 
         receipt = await writer.settle(decide, owner=owner, once=key, replay=_replay)
@@ -114,9 +114,9 @@ class Control:
         await writer.settle(decide, owner=owner)
 
 
-async def _replay(_: SessionState, recorded: str) -> StopReceipt:
+async def _replay(_: SessionState, recorded: str) -> Cancellation:
     """The receipt of the request that recorded the id of the cancelled turn's message, or nothing."""
     if not recorded:
-        return StopReceipt("idle", replayed=True)
+        return Cancellation("idle", replayed=True)
     message_id = MessageId(recorded)
-    return StopReceipt("cancelling", turn_of(message_id), message_id, replayed=True)
+    return Cancellation("cancelling", turn_of(message_id), message_id, replayed=True)

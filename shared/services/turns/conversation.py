@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.agents.declaration import Agent
-from shared.domain.documents import Message, Step, ToolResult
 from shared.domain.ids import MessageId, SessionId
+from shared.domain.stored_documents import Message, Step, ToolResult
 from shared.ports import SessionLog
 
 _UNANSWERED = "The call was not answered."

@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from shared.domain.documents import AnyDocument, Message, Step, ToolResult
 from shared.domain.events import MessageDelta
 from shared.domain.ids import SessionId, turn_of
 from shared.domain.queue import joined
 from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.stored_documents import AnyDocument, Message, Step, ToolResult
 from shared.domain.turn import Fence
 from shared.domain.turn_events import Ending, cancelled_call, start_drafts
-from shared.domain.values import ANSWER_BYTES, Failure, TurnOutcome, cut
+from shared.domain.values import MAX_ANSWER_BYTES, Failure, TurnOutcome, truncate
 from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.messages import load_messages
-from shared.services.patches import Vibecoding
+from shared.services.patches import ProjectPatches
 from shared.services.stream import follow_events
 from shared.services.turns.answers import response_document
 from shared.services.turns.attempts import load_active_message
@@ -49,7 +49,7 @@ class EndRequest:
 
 
 class Endings:
-    def __init__(self, log: SessionLog, clock: Clock, vibecoding: Vibecoding) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, vibecoding: ProjectPatches) -> None:
         self._log = log
         self._clock = clock
         self._vibecoding = vibecoding
@@ -79,9 +79,9 @@ class Endings:
 
     async def _decide(self, state: SessionState, turn: ActiveTurn, request: EndRequest) -> Decision[EndOutcome]:
         message = await load_active_message(self._log, state, Fence(turn.turn_id, turn.instance_id))
-        message, dangling = await self._vibecoding.closed(state, message, _dangling(message, turn))
+        message, dangling = await self._vibecoding.close_calls(state, message, _dangling(message, turn))
         ending = await self._ending(turn, message, dangling, request)
-        vibecoded = await self._vibecoding.response(state, message, ending.status, turn.usage)
+        vibecoded = await self._vibecoding.build_response(state, message, ending.status, turn.usage)
         ending = replace(ending, vibecoded=vibecoded)
         drafts = ending.drafts(turn, message)
         documents: list[AnyDocument] = [ending.ended_message(turn, message), *ending.dangling]
@@ -121,7 +121,7 @@ class Endings:
                     and event.turn_id == turn.turn_id
                     and (event.data.step, event.data.attempt) == (turn.step, turn.call.number)
                 ]
-        text, truncated = cut("".join(pieces), ANSWER_BYTES)
+        text, truncated = truncate("".join(pieces), MAX_ANSWER_BYTES)
         return Step(text=text, read=turn.reading, truncated=truncated)
 
     async def _next(self, state: SessionState, ending: Ending, sequence: int) -> Message | None:

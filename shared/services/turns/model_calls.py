@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from shared.agents.declaration import Agent
-from shared.agents.registry import agent_named
-from shared.domain.documents import Message, Step
+from shared.agents.registry import require_agent
 from shared.domain.errors import ModelError, ProjectNotFoundError
 from shared.domain.events import MessageDelta, MessageStart
 from shared.domain.ids import MessageId
 from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.stored_documents import Message, Step
 from shared.domain.turn import Standing, standing_of_step
 from shared.domain.turn_events import Ending, turn_drafts
 from shared.domain.values import Failure, ModelRequest
 from shared.ports import Clock, ModelClient, ModelStream, SessionLog
-from shared.services.patches import Vibecoding
+from shared.services.patches import ProjectPatches
 from shared.services.turns.answers import Answer
 from shared.services.turns.attempts import AttemptRequest, Guard, claim_attempt, load_active_message
 from shared.services.turns.conversation import conversation, recent_messages
@@ -53,7 +53,7 @@ class ModelCalls:
 
     log: SessionLog
     clock: Clock
-    vibecoding: Vibecoding
+    vibecoding: ProjectPatches
     model: Callable[[], Awaitable[ModelClient]]
     new_relay: Callable[[], Relay]
     lease_after: timedelta
@@ -89,7 +89,7 @@ class _Execution:
                 return await self._act()
             case Standing.DONE:
                 message = await load_active_message(self._calls.log, self._writer.state, self._request.fence)
-                return _recorded(agent_named(message.agent), message.steps[self._request.step - 1])
+                return _recorded(require_agent(message.agent), message.steps[self._request.step - 1])
             case Standing.CANCELLED:
                 return ModelCallResult("cancelled")
             case _:
@@ -134,14 +134,14 @@ class _Execution:
     async def _load_messages(self) -> tuple[Sequence[Message], Message]:
         """The newest messages, and the turn's own message, which is usually one of them."""
         log, state, turn = self._calls.log, self._writer.state, self._turn
-        newest = () if turn is None else await recent_messages(log, state.session_id, agent_named(turn.agent))
+        newest = () if turn is None else await recent_messages(log, state.session_id, require_agent(turn.agent))
         own = next((message for message in newest if turn is not None and message.id == turn.message_id), None)
         return newest, own or await load_active_message(log, state, self._request.fence)
 
     async def _model_request(self, newest: Sequence[Message], message: Message) -> ModelRequest:
-        agent = agent_named(message.agent)
+        agent = require_agent(message.agent)
         if agent.works_on_project:
-            briefing = await self._calls.vibecoding.briefing(self._writer.state)
+            briefing = await self._calls.vibecoding.describe_project(self._writer.state)
             agent = replace(agent, instructions=f"{agent.instructions}\n\n{briefing}")
         return ModelRequest(
             model=message.model,
@@ -198,7 +198,7 @@ class _Execution:
         After a cancel, record the part of the step that there is.
         """
         answer = Answer(self._request, message, self._stream, self._reading)
-        agent = agent_named(message.agent)
+        agent = require_agent(message.agent)
 
         async def decide(state: SessionState) -> Decision[ModelCallResult]:
             turn = self._request.fence.turn_in(state)
@@ -226,6 +226,6 @@ def _recorded(agent: Agent, step: Step) -> ModelCallResult:
     """The result of a step that is recorded: the same for every execution."""
     if step.tool_calls:
         return ModelCallResult("tools", [call.id for call in step.tool_calls])
-    if (problem := agent.output_misfit(step.text)) is not None:
+    if (problem := agent.output_problem(step.text)) is not None:
         return ModelCallResult("failed", failure=Failure(code="invalid_output", message=problem))
     return ModelCallResult("done")

@@ -12,14 +12,14 @@ from shared.domain.values import Failure
 from shared.ports import Clock, ProjectStore, SessionLog, TurnScheduler
 from shared.services.fork import Forks
 from shared.services.projects import Projects
-from shared.services.turns.approvals import Actions
+from shared.services.turns.approvals import Approvals
 from shared.services.turns.endings import Endings, EndRequest
 from shared.services.writer import Decision, SessionWriter
-from shared.settings import Timings
+from shared.timings import Timings
 
 _MAX_SESSIONS = 500
 _MAX_PROJECTS = 50
-_LOST = Failure(code="turn_lost", message="The turn stood still until its deadline was over.", retryable=True)
+_LOST = Failure(code="turn_lost", message="The turn made no progress until its deadline was over.", retryable=True)
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Repair:
     log: SessionLog
     clock: Clock
     forks: Forks
-    actions: Actions
+    approvals: Approvals
     endings: Endings
     timings: Timings
     turn_timeout: timedelta
@@ -55,7 +55,7 @@ class Repair:
             return
         turn = stored.active_turn
         if turn is not None and turn.parked:
-            await self.actions.expire(stored.session_id, turn.turn_id, scheduler)
+            await self.approvals.expire(stored.session_id, turn.turn_id, scheduler)
         elif turn is not None and now - stored.updated_at >= self.timings.start_grace:
             state = await self.log.state(stored.session_id)
             if state is not None and state.active_turn is not None and state.active_turn.turn_id == turn.turn_id:
@@ -67,7 +67,7 @@ class Repair:
         silence = await self._silence(state, turn, now)
         max_silence = self.timings.handover_after * 2 ** (turn.generation - turn.running_generation)
         deadline = turn.running_since + self.turn_timeout
-        if now > deadline + max_silence and silence >= self.timings.dead_after:
+        if now > deadline + max_silence and silence >= self.timings.lost_after:
             await self._lose(state, turn, scheduler)
         elif silence >= max_silence:
             await self._hand_over(state, turn, scheduler)
@@ -98,7 +98,7 @@ class Repair:
 
         if await writer.settle(decide):
             instance_id = handover_event(turn).instance_id
-            _log.warning("turn %s stands still; handed to %s", turn.turn_id, instance_id)
+            _log.warning("turn %s makes no progress; handed to %s", turn.turn_id, instance_id)
             await scheduler.start(writer.state)
 
     async def _lose(self, state: SessionState, turn: ActiveTurn, scheduler: TurnScheduler) -> None:

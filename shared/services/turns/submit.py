@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.agents.registry import agent_named
+from shared.agents.registry import require_agent
 from shared.domain.chunks import Draft
-from shared.domain.documents import Message
 from shared.domain.errors import (
     ModelNotAllowedError,
     QueueFullError,
@@ -16,6 +15,7 @@ from shared.domain.errors import (
 )
 from shared.domain.ids import MessageId, SessionId, new_message_id, turn_of
 from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.stored_documents import Message
 from shared.domain.turn_events import cancel_drafts, queued_draft, start_drafts, user_message_draft
 from shared.domain.values import OnBusy
 from shared.ports import Clock, SessionLog, TurnScheduler
@@ -136,7 +136,7 @@ class Turns:
             raise QueueFullError(f"{waiting} messages are waiting already: post again when the running turn has ended.")
 
     def _message(self, state: SessionState, new: NewMessage, *, sequence: int) -> Message:
-        agent = agent_named(new.agent or state.agent_name)
+        agent = require_agent(new.agent or state.agent_name)
         model = new.model or agent.model or self._limits.default_model
         if self._limits.allowed_models and model not in self._limits.allowed_models:
             raise ModelNotAllowedError(

@@ -9,18 +9,18 @@ from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
 from shared.agents.context import ToolContext
-from shared.agents.registry import agent_named
-from shared.agents.tools import FAILURES_ALLOWED, Tool, ToolError
-from shared.domain.actions import completed, failed
-from shared.domain.documents import AnyDocument, Message, ToolResult
+from shared.agents.registry import require_agent
+from shared.agents.tools import MAX_TOOL_FAILURES, Tool, ToolError
+from shared.domain.actions import completed_outcome, failed_outcome
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import ToolCallStart
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument, Message, ToolResult
 from shared.domain.turn import Standing, standing_of_tool
 from shared.domain.turn_events import cancelled_call, tool_completion, turn_drafts
 from shared.domain.values import Failure, ToolCall, ToolOutcome
 from shared.ports import Clock, SessionLog
-from shared.services.patches import Vibecoding
+from shared.services.patches import ProjectPatches
 from shared.services.turns.attempts import AttemptRequest, Guard, claim_attempt, load_active_message
 from shared.services.writer import Decision, SessionWriter
 from shared.timings import TOOL_CALL_TIMEOUT
@@ -54,7 +54,7 @@ async def _untraced(_: ToolCall, run: RunTool) -> ToolOutcome:
 class ToolCalls:
     log: SessionLog
     clock: Clock
-    vibecoding: Vibecoding
+    vibecoding: ProjectPatches
     lease_after: timedelta
 
     async def run(self, request: AttemptRequest, trace: TraceTool = _untraced) -> ToolCallResult:
@@ -98,7 +98,9 @@ class _Execution:
 
     def _waits(self, message: Message, call: ToolCall) -> bool:
         """Whether only an action from outside lets the call begin."""
-        if self._standing(self._writer.state) is not Standing.BEGIN or not agent_named(message.agent).action_for(call):
+        if self._standing(self._writer.state) is not Standing.BEGIN or not require_agent(message.agent).required_action(
+            call
+        ):
             return False
         turn = self._request.fence.turn_in(self._writer.state)
         action = None if turn is None else turn.actions.get(call.id)
@@ -136,26 +138,30 @@ class _Execution:
         return await self._record(message, call, result.model_copy(update={"sequence": message.sequence}))
 
     async def _run_tool(self, message: Message, call: ToolCall) -> ToolOutcome:
-        found = agent_named(message.agent).tool(call.name)
+        found = require_agent(message.agent).find_tool(call.name)
         if not isinstance(found, Tool):
-            return failed(f"There is no tool {call.name!r}.")
+            return failed_outcome(f"There is no tool {call.name!r}.")
         if found.failure_code is not None and _first_call(message, self._request.step, call.name) != call.id:
-            return failed(f"Of several calls of {call.name} at once only the first is run: put everything into one.")
+            return failed_outcome(
+                f"Of several calls of {call.name} at once only the first is run: put everything into one."
+            )
         if self._began_before and not found.idempotent:
-            return failed("tool_outcome_unknown: the call may or may not have been carried out; it was not repeated.")
+            return failed_outcome(
+                "tool_outcome_unknown: the call may or may not have been carried out; it was not repeated."
+            )
         seconds_left = self._request.seconds_left(self._calls.clock.now())
         try:
             async with asyncio.timeout(min(_TOOL_SECONDS, seconds_left)):
-                return completed(await found.run(call.arguments, self._context(message, call)))
+                return completed_outcome(await found.run(call.arguments, self._context(message, call)))
         except ToolError as error:
-            return failed(str(error))
+            return failed_outcome(str(error))
         except TimeoutError:
-            return failed(f"{call.name} did not finish in time.")
+            return failed_outcome(f"{call.name} did not finish in time.")
         except StoreUnavailableError:  # not the tool's failure: this attempt fails, another one may succeed
             raise
         except Exception:  # noqa: BLE001  # any code may be a tool; the model deals with what it raises
             _log.exception("tool %s failed", call.name)
-            return failed(f"{call.name} failed with an internal error.")
+            return failed_outcome(f"{call.name} failed with an internal error.")
 
     def _context(self, message: Message, call: ToolCall) -> ToolContext:
         state = self._writer.state
@@ -171,7 +177,7 @@ class _Execution:
 
     async def _record(self, message: Message, call: ToolCall, result: ToolResult) -> ToolCallResult:
         # Also for a call that was stopped: a change that it made to the project is made.
-        change = await self._calls.vibecoding.change_by(self._writer.state, message.message_id, call)
+        change = await self._calls.vibecoding.find_change(self._writer.state, message.message_id, call)
         if change is not None:
             result = result.model_copy(update={"outcome": change.outcome})
         recorded = _result(await self._fatal(message, call, result))
@@ -183,7 +189,9 @@ class _Execution:
                 return Decision(ToolCallResult("superseded"))
             documents: list[AnyDocument] = [result]
             if change is not None:
-                documents.append(change.noted(await load_active_message(self._calls.log, state, self._request.fence)))
+                documents.append(
+                    change.added_to(await load_active_message(self._calls.log, state, self._request.fence))
+                )
             outcome = ToolCallResult("cancelled") if turn.cancelling else recorded
             return Decision(outcome, turn_drafts(turn, tool_completion(result)), documents)
 
@@ -194,7 +202,7 @@ class _Execution:
 
         `result` is the call's result; without it, the recorded one is read.
         """
-        tool = agent_named(message.agent).tool(call.name)
+        tool = require_agent(message.agent).find_tool(call.name)
         if not isinstance(tool, Tool) or tool.failure_code is None or message.patch is not None:
             return None
         *earlier, own = [_first_call(message, step, call.name) for step in range(1, self._request.step + 1)]
@@ -203,7 +211,7 @@ class _Execution:
         result = result or await self._load_result(call.id)
         results = [result, *[await self._load_result(each) for each in earlier if each]]
         failures = [each for each in results if each is not None and each.outcome.status == "failed"]
-        if result not in failures or len(failures) <= FAILURES_ALLOWED:
+        if result not in failures or len(failures) <= MAX_TOOL_FAILURES:
             return None
         return Failure(code=tool.failure_code, message=failures[0].outcome.response["error"])
 

@@ -6,7 +6,7 @@ from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceNotFoundError
 
-from shared.domain.documents import IdempotencyRecord, claim_place
+from shared.domain.stored_documents import IdempotencyRecord, claim_partition
 from shared.stores.cosmos.items import document_item
 from shared.stores.cosmos.requests import create_item, read_item, with_retries
 
@@ -16,7 +16,7 @@ async def claim(container: ContainerProxy, record: IdempotencyRecord) -> Idempot
 
     After a lost reply, that is `record` itself. The caller then acts like a retry that finds it, which is correct.
     """
-    item = document_item(claim_place(record), record)
+    item = document_item(claim_partition(record), record)
     while not await create_item(container, item):
         stored = await read_item(container, item["id"], item["session_id"])
         if stored is not None:  # otherwise it has just expired or been released
@@ -25,7 +25,7 @@ async def claim(container: ContainerProxy, record: IdempotencyRecord) -> Idempot
 
 
 async def release(container: ContainerProxy, record: IdempotencyRecord) -> None:
-    item = document_item(claim_place(record), record)
+    item = document_item(claim_partition(record), record)
     stored = await read_item(container, item["id"], item["session_id"])
     if stored is None or stored["body"] != item["body"]:
         return

@@ -10,7 +10,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.domain.chunks import Chunk, Event
-from shared.domain.documents import (
+from shared.domain.ids import SessionId, WriterId
+from shared.domain.listing import listing_key
+from shared.domain.session import SessionState
+from shared.domain.stored_documents import (
     AnyDocument,
     Document,
     IdempotencyRecord,
@@ -20,9 +23,6 @@ from shared.domain.documents import (
     Producer,
     ToolResult,
 )
-from shared.domain.ids import SessionId, WriterId
-from shared.domain.listing import listing_key
-from shared.domain.session import SessionState
 
 STATE_ID = "state"
 

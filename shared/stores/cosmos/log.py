@@ -11,12 +11,12 @@ from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceExistsError, CosmosResourceNotFoundError
 
 from shared.domain.chunks import Chunk
-from shared.domain.documents import AnyDocument, IdempotencyRecord, ModelResponse
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.fold import fold, fold_without_deltas
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, ModelResponse
 from shared.domain.values import size_of
 from shared.ports import D, Tail
 from shared.stores.cosmos import idempotency, queries

@@ -7,9 +7,9 @@ query to the partition.
 from datetime import datetime
 from typing import Any, TypedDict
 
-from shared.domain.documents import Document
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
+from shared.domain.stored_documents import Document
 from shared.stores.cosmos.items import chunk_id, label, sort_key, sort_key_end
 
 _END = "~"  # after every listing key

@@ -43,7 +43,7 @@ def blank_item(room: Room, session_id: SessionId, item_id: str) -> dict[str, Any
 
 
 def entry_item(room: Room, item_id: str, entry: RoomEntry) -> dict[str, Any]:
-    stored = _StoredEntry(events=entry.events, session=entry.session, deletes=entry.deletes, is_new=entry.is_new)
+    stored = _StoredEntry(events=entry.events, session=entry.session, deletes=entry.is_deletion, is_new=entry.is_new)
     return {**blank_item(room, entry.session_id, item_id), "entry": stored.model_dump_json(exclude_none=True)}
 
 
@@ -62,6 +62,6 @@ def entry_of(item: dict[str, Any]) -> RoomEntry | None:
         session_id=SessionId(item["session_id"]),
         events=stored.events,
         session=stored.session,
-        deletes=stored.deletes,
+        is_deletion=stored.deletes,
         is_new=stored.is_new,
     )

@@ -71,7 +71,7 @@ class CosmosRoomWriter:
         if end is not None:
             await self._create(entry_item(room, last, room_entry(0, 0, end, state)))
         elif is_new:
-            await self._create(entry_item(room, last, RoomEntry(0, 0, state.session_id, (), deletes=True)))
+            await self._create(entry_item(room, last, RoomEntry(0, 0, state.session_id, (), is_deletion=True)))
 
     async def _checkpoint(self, session_id: SessionId) -> SessionState | None:
         """The stored state. Every event that changes a session for its rooms is stored together with the state."""

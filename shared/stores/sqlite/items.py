@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.domain.chunks import Chunk, Event
-from shared.domain.documents import AnyDocument, Document, IdempotencyRecord, claim_place
 from shared.domain.errors import SequenceTakenError
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument, Document, IdempotencyRecord, claim_partition
 
 MAX_SEQUENCE = 2**63 - 1
 """No sequence is as large."""
@@ -84,7 +84,7 @@ def upsert_document(connection: sqlite3.Connection, session_id: SessionId, docum
 
 def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> IdempotencyRecord | None:
     """Store `record`, which belongs to no session, or return the one with its id that has not expired."""
-    partition = claim_place(record)
+    partition = claim_partition(record)
     query = "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND id = ? AND expires_at > ?"
     stored = connection.execute(query, (partition, record.kind, record.id, time.time())).fetchone()
     if stored is None:
@@ -96,7 +96,7 @@ def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> Idempote
 def release(connection: sqlite3.Connection, record: IdempotencyRecord) -> None:
     connection.execute(
         "DELETE FROM documents WHERE session_id = ? AND kind = ? AND id = ? AND body = ?",
-        (claim_place(record), record.kind, record.id, record.model_dump_json(exclude_none=True)),
+        (claim_partition(record), record.kind, record.id, record.model_dump_json(exclude_none=True)),
     )
 
 

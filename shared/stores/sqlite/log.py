@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from shared.domain.chunks import Chunk
-from shared.domain.documents import AnyDocument, IdempotencyRecord, Lease
 from shared.domain.fold import fold
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
 from shared.ports import D, Tail
 from shared.stores.following import MAX_CHUNKS, Feeds
 from shared.stores.sqlite.database import Database

@@ -110,6 +110,6 @@ def _entries(connection: sqlite3.Connection, room: Room, after: int, limit: int)
 def _entry(row: sqlite3.Row) -> RoomEntry:
     session_id, cursor = SessionId(row["session_id"]), row["cursor"]
     if row["events"] is None:  # its log was cleared: only the deletion itself is still shown
-        return RoomEntry(cursor - 1, cursor, session_id, (), deletes=bool(row["deletes"]))
+        return RoomEntry(cursor - 1, cursor, session_id, (), is_deletion=bool(row["deletes"]))
     state = None if row["body"] is None else SessionState.model_validate_json(row["body"])
     return room_entry(cursor - 1, cursor, chunk_of(session_id, row), state)

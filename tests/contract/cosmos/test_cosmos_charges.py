@@ -17,8 +17,8 @@ from shared.ports import SessionLog
 from shared.telemetry import names
 from shared.telemetry.recorder import Telemetry
 from shared.telemetry.stores import observed_stores, unobserved
-from tests.contract.factories import RUN, begin, delta, go_on, message
-from tests.contract.stores import cosmos_store
+from tests.contract.factories import RUN, append_events, create_session, delta, message
+from tests.contract.stores import cosmos_database
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +56,7 @@ def recorded() -> Recorded:
 
 @pytest.fixture
 async def log(endpoint: str, recorded: Recorded) -> AsyncGenerator[SessionLog]:
-    async with cosmos_store(endpoint) as store:
+    async with cosmos_database(endpoint) as store:
         log = observed_stores(recorded.telemetry, store.open(), "azure.cosmosdb").log
         yield log
         await log.close()
@@ -64,7 +64,7 @@ async def log(endpoint: str, recorded: Recorded) -> AsyncGenerator[SessionLog]:
 
 async def test_an_operation_costs_the_sum_of_its_requests(log: SessionLog, recorded: Recorded) -> None:
     with recorded.telemetry.span("work", {}):
-        state = await begin(log)
+        state = await create_session(log)
         recorded.operations()
         await log.state(state.session_id)  # the checkpoint, and whether more follows
 
@@ -75,10 +75,10 @@ async def test_an_operation_costs_the_sum_of_its_requests(log: SessionLog, recor
 
 
 async def test_charges_are_recorded_by_operation_even_if_nothing_is_traced(log: SessionLog, recorded: Recorded) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     before = recorded.charges()
-    state = await go_on(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
-    await go_on(log, state, delta())
+    state = await append_events(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
+    await append_events(log, state, delta())
     with log.watch(state.session_id) as tail:
         await tail.wait(state.head + 1, timedelta(seconds=0.2))
 
@@ -92,18 +92,18 @@ async def test_charges_are_recorded_by_operation_even_if_nothing_is_traced(log: 
 async def test_a_lost_race_is_recorded_as_an_error_type_but_not_as_a_failure(
     log: SessionLog, recorded: Recorded
 ) -> None:
-    state = await begin(log)
-    await go_on(log, state, delta())
+    state = await create_session(log)
+    await append_events(log, state, delta())
     with recorded.telemetry.span("work", {}), pytest.raises(SequenceTakenError):
-        await go_on(log, state, UserMessage(content="Hello"))
+        await append_events(log, state, UserMessage(content="Hello"))
 
     (lost,) = recorded.operations()
     assert (lost.status.is_ok, (lost.attributes or {})["error.type"]) == (True, "sequence_taken")
 
 
 async def test_operations_of_an_unobserved_store_are_not_recorded(log: SessionLog, recorded: Recorded) -> None:
-    state = await begin(unobserved(log))
+    state = await create_session(unobserved(log))
 
-    await go_on(unobserved(log), state, delta())
+    await append_events(unobserved(log), state, delta())
 
     assert recorded.operations() == []

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from bench.cost.requests import recorded
+from bench.cost.requests import record
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.events import MessageStart, UserMessage
 from shared.ports import SessionLog
 from shared.stores.cosmos.containers import CONTAINERS
 from shared.stores.cosmos.database import open_client
-from tests.contract.factories import RUN, begin, delta, go_on, message
-from tests.contract.stores import CosmosStore, cosmos_store
+from tests.contract.factories import RUN, append_events, create_session, delta, message
+from tests.contract.stores import CosmosDatabase, cosmos_database
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ Requests = Callable[[], list[str]]
 
 @pytest.fixture
 async def log(endpoint: str) -> AsyncGenerator[SessionLog]:
-    async with cosmos_store(endpoint) as store:
+    async with cosmos_database(endpoint) as store:
         log = store.open().log
         yield log
         await log.close()
@@ -47,37 +47,37 @@ def requests(caplog: pytest.LogCaptureFixture) -> Requests:
 async def test_a_flush_and_a_change_with_its_documents_are_one_request_each(
     log: SessionLog, requests: Requests
 ) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     requests()
 
-    state = await go_on(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
+    state = await append_events(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
     assert requests() == ["POST"]
 
-    await go_on(log, state, delta())
+    await append_events(log, state, delta())
     assert requests() == ["POST"]
 
 
 async def test_a_batch_that_lost_its_race_is_counted_as_refused(log: SessionLog) -> None:
-    state = await begin(log)
-    await go_on(log, state, delta())
+    state = await create_session(log)
+    await append_events(log, state, delta())
 
-    with recorded() as requests, pytest.raises(SequenceTakenError):
-        await go_on(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
+    with record() as requests, pytest.raises(SequenceTakenError):
+        await append_events(log, state, UserMessage(content="Hello"), RUN, documents=[message(state, 1, 2)])
 
     refused, _ = requests
-    assert (refused.kind, len(refused.written), refused.status) == ("write", 3, 409)
+    assert (refused.kind, len(refused.items), refused.status) == ("write", 3, 409)
 
 
 async def test_the_sdk_does_not_log_every_request(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)  # the worker's
 
-    await begin(log)
+    await create_session(log)
 
     assert [record.name for record in caplog.records if record.name.startswith("azure")] == []
 
 
 async def test_the_state_of_an_idle_session_takes_no_query(log: SessionLog, requests: Requests) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     requests()
 
     await log.state(state.session_id)
@@ -86,10 +86,10 @@ async def test_the_state_of_an_idle_session_takes_no_query(log: SessionLog, requ
 
 
 async def test_the_state_during_a_long_answer_takes_few_requests(log: SessionLog, requests: Requests) -> None:
-    state = await go_on(log, await begin(log), UserMessage(content="Hello"), RUN)
-    state = await go_on(log, state, MessageStart(step=1, attempt=1))
+    state = await append_events(log, await create_session(log), UserMessage(content="Hello"), RUN)
+    state = await append_events(log, state, MessageStart(step=1, attempt=1))
     for _ in range(30):
-        state = await go_on(log, state, delta())
+        state = await append_events(log, state, delta())
     requests()
 
     assert await log.state(state.session_id) == state
@@ -104,7 +104,7 @@ async def test_the_state_during_a_long_answer_takes_few_requests(log: SessionLog
 
 
 async def test_waiting_readers_share_one_poll(log: SessionLog, requests: Requests) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     requests()
 
     async def polls(readers: int) -> int:
@@ -116,7 +116,7 @@ async def test_waiting_readers_share_one_poll(log: SessionLog, requests: Request
 
 
 async def test_a_reader_that_is_not_eager_does_not_poll(log: SessionLog, requests: Requests) -> None:
-    state = await begin(log)
+    state = await create_session(log)
     requests()
 
     with log.watch(state.session_id, eager=False) as tail:
@@ -127,13 +127,13 @@ async def test_a_reader_that_is_not_eager_does_not_poll(log: SessionLog, request
 
 async def test_the_account_is_ready_once_every_container_is(endpoint: str) -> None:
     for name in CONTAINERS:
-        async with cosmos_store(endpoint) as store, AsyncExitStack() as resources:
-            assert isinstance(store, CosmosStore)
+        async with cosmos_database(endpoint) as store, AsyncExitStack() as resources:
+            assert isinstance(store, CosmosDatabase)
             log = store.open().log
             resources.push_async_callback(log.close)
             await log.check()
             client = await open_client(endpoint, "Strong", resources)
-            await client.get_database_client(store.database).delete_container(name)
+            await client.get_database_client(store.name).delete_container(name)
 
             with pytest.raises(StoreUnavailableError, match="containers"):
                 await log.check()

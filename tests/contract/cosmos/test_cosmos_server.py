@@ -12,17 +12,17 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 from local.host.feeds import ChangeFeed
 from shared.stores.cosmos.containers import PROVISIONED, SESSIONS
 from shared.stores.cosmos.database import open_client
-from tests.contract.stores import CosmosStore, cosmos_store
+from tests.contract.stores import CosmosDatabase, cosmos_database
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 async def database(endpoint: str) -> AsyncGenerator[DatabaseProxy]:
-    async with cosmos_store(endpoint) as store, AsyncExitStack() as resources:
-        assert isinstance(store, CosmosStore)
+    async with cosmos_database(endpoint) as store, AsyncExitStack() as resources:
+        assert isinstance(store, CosmosDatabase)
         client = await open_client(endpoint, "Strong", resources)
-        yield client.get_database_client(store.database)
+        yield client.get_database_client(store.name)
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from shared.stores.cosmos.items import STATE_ID, chunk_item
 from shared.stores.cosmos.rooms import CosmosRooms
 from shared.wiring import Services, SystemClock
 from tests.contract.change_feed import cosmos_services, document_list
-from tests.contract.factories import RUN, begin, chunk, delta, go_on, session_id
-from tests.contract.stores import CosmosStore, cosmos_store, wire_server
+from tests.contract.factories import RUN, append_events, chunk, create_session, delta, session_id
+from tests.contract.stores import CosmosDatabase, cosmos_database, wire_server
 
 pytestmark = pytest.mark.anyio
 
@@ -69,10 +69,10 @@ class Process:
 
 @asynccontextmanager
 async def _process(endpoint: str) -> AsyncGenerator[Process]:
-    async with cosmos_store(endpoint) as store:
-        assert isinstance(store, CosmosStore)
-        database = Database(store.endpoint, store.database)
-        async with cosmos_services(store.endpoint, store.database) as app:
+    async with cosmos_database(endpoint) as store:
+        assert isinstance(store, CosmosDatabase)
+        database = Database(store.endpoint, store.name)
+        async with cosmos_services(store.endpoint, store.name) as app:
             yield Process(app, database)
         await database.close()
 
@@ -85,9 +85,9 @@ async def process(endpoint: str) -> AsyncGenerator[Process]:
 
 async def _sessions(process: Process, many: int = 3) -> list[SessionState]:
     """Sessions that each had a turn."""
-    states = [await begin(process.log) for _ in range(many)]
+    states = [await create_session(process.log) for _ in range(many)]
     for data in ((UserMessage(content="Hello"), RUN), (delta(),), (PROGRESS, delta()), (END,)):
-        states = [await go_on(process.log, state, *data) for state in states]
+        states = [await append_events(process.log, state, *data) for state in states]
     return states
 
 
@@ -119,8 +119,8 @@ async def test_batches_in_reverse_order_give_each_entry_once(process: Process) -
 
 
 async def test_an_entry_holds_its_session_as_it_is_after_the_chunk_or_later(process: Process) -> None:
-    before = await begin(process.log)
-    after = await go_on(process.log, before, UserMessage(content="Hello"), RUN)
+    before = await create_session(process.log)
+    after = await append_events(process.log, before, UserMessage(content="Hello"), RUN)
     changes = await process.changes()
     assert process.app.room_writer is not None
 
@@ -180,7 +180,7 @@ async def test_a_session_whose_stored_state_cannot_be_read_is_skipped(process: P
 async def test_an_entry_that_cosmos_db_refuses_is_logged_and_skipped(
     process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
-    state = await begin(process.log)
+    state = await create_session(process.log)
     huge = chunk(state.session_id, state.head, Outside(event_type="progress", fields={"text": "x" * 2_100_000}))
 
     await write_rooms(
@@ -211,10 +211,10 @@ async def test_a_batch_fails_while_the_store_throttles_and_completes_later() -> 
 async def test_a_deletion_is_written_even_if_the_log_was_cleared_first(
     process: Process, project_id: str | None
 ) -> None:
-    state = await begin(process.log, project_id=project_id)
-    state = await go_on(process.log, state, UserMessage(content="Hello"), RUN)
+    state = await create_session(process.log, project_id=project_id)
+    state = await append_events(process.log, state, UserMessage(content="Hello"), RUN)
     await write_rooms(document_list(await process.changes()))
-    await go_on(process.log, state, Status(status="cancelling"), SessionDeleted())
+    await append_events(process.log, state, Status(status="cancelling"), SessionDeleted())
     await process.log.clear(state.session_id)
 
     for _ in range(2):
@@ -222,54 +222,57 @@ async def test_a_deletion_is_written_even_if_the_log_was_cleared_first(
 
     for room in (ROOM, *([Room("owner", project_id)] if project_id else [])):
         (entry,) = await process.entries(room)
-        assert (entry.session_id, entry.deletes, entry.events, entry.session) == (state.session_id, True, (), None)
+        assert (entry.session_id, entry.is_deletion, entry.events, entry.session) == (state.session_id, True, (), None)
 
 
 async def test_a_late_batch_adds_nothing_to_a_session_that_was_deleted(process: Process) -> None:
-    state = await begin(process.log)
+    state = await create_session(process.log)
     for _ in range(3):
-        state = await go_on(process.log, state, PROGRESS)
+        state = await append_events(process.log, state, PROGRESS)
     late = await process.changes()
-    await go_on(process.log, state, SessionDeleted())
+    await append_events(process.log, state, SessionDeleted())
     assert process.app.room_writer is not None
     await write_rooms(document_list([change for change in late if change["kind"] == "chunk"][:2]))
     await write_rooms(document_list([*late, *await process.changes()]))
 
     await process.app.room_writer.write(chunks_in(late), states_in(late))
 
-    assert [(entry.deletes, [event.type for event in entry.events]) for entry in await process.entries()] == [
+    assert [(entry.is_deletion, [event.type for event in entry.events]) for entry in await process.entries()] == [
         (True, ["session.deleted"])
     ]
 
 
 async def test_all_entries_of_a_deleted_session_are_blanked_and_no_others(process: Process) -> None:
     name = session_id()
-    state = await begin(process.log, name)
-    alike = await begin(process.log, SessionId(f"{name}:1:5"))
+    state = await create_session(process.log, name)
+    alike = await create_session(process.log, SessionId(f"{name}:1:5"))
     for _ in range(120):
-        state = await go_on(process.log, state, PROGRESS)
+        state = await append_events(process.log, state, PROGRESS)
     await write_rooms(document_list(await process.changes()))
     assert len(_sequences(await process.entries())[name]) == 121
 
-    await go_on(process.log, state, SessionDeleted())
+    await append_events(process.log, state, SessionDeleted())
     await write_rooms(document_list(await process.changes()))
 
     assert _sequences(await process.entries()) == {alike.session_id: [1], name: [122]}
 
 
 async def test_blanks_that_were_written_in_one_batch_hide_no_other_entries(process: Process) -> None:
-    kept, deleted = await begin(process.log), await begin(process.log)
+    live, deleted = await create_session(process.log), await create_session(process.log)
     for _ in range(5):
-        kept, deleted = await go_on(process.log, kept, PROGRESS), await go_on(process.log, deleted, PROGRESS)
+        live, deleted = (
+            await append_events(process.log, live, PROGRESS),
+            await append_events(process.log, deleted, PROGRESS),
+        )
     await write_rooms(document_list(await process.changes()))
     cursors = [FIRST_CURSOR, *(entry.cursor for entry in await process.entries())]
-    await go_on(process.log, deleted, SessionDeleted())
-    await go_on(process.log, kept, PROGRESS)
+    await append_events(process.log, deleted, SessionDeleted())
+    await append_events(process.log, live, PROGRESS)
     await write_rooms(document_list(await process.changes()))
 
     whole = await process.entries()
 
-    assert _sequences(whole) == {kept.session_id: [1, 2, 3, 4, 5, 6, 7], deleted.session_id: [7]}
+    assert _sequences(whole) == {live.session_id: [1, 2, 3, 4, 5, 6, 7], deleted.session_id: [7]}
     for cursor in cursors:
         following = [entry.cursor for entry in whole if int(entry.cursor) > int(cursor)]
         for limit in (1, 2, 100):
@@ -280,7 +283,7 @@ async def test_a_fork_is_shown_from_its_last_copied_chunk_on(process: Process) -
     (source,) = await _sessions(process, 1)
     fork, _ = await Forks(process.log, SystemClock()).fork("owner", source.session_id, ForkRequest(trace_id="0"))
     assert fork.forked_from is not None
-    await go_on(process.log, fork, PROGRESS)
+    await append_events(process.log, fork, PROGRESS)
     changes = [change for change in await process.changes() if change["session_id"] == fork.session_id]
 
     # First without the state, then with everything.

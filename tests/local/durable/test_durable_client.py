@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import azure.durable_functions as df
 import pytest
 
-from tests.local.local_host import App, hosted
+from tests.local.local_host import App, running_host
 
 pytestmark = pytest.mark.anyio
 
@@ -42,20 +42,20 @@ class WaitingApp(App):
 
 
 async def test_an_unknown_orchestrator_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    async with hosted(WaitingApp(), tmp_path) as host:
+    async with running_host(WaitingApp(), tmp_path) as host:
         with pytest.raises(Exception, match=r"function 'missing' doesn't exist.*known orchestrator.*'main', 'wait'"):
             await host.durable.start_new("missing", "one")
 
 
 @pytest.mark.parametrize("instance_id", ["@entity", "x" * 101, "a%23b", "a%0Ab"])
 async def test_an_id_that_azure_storage_cannot_keep_is_refused(tmp_path: Path, instance_id: str) -> None:
-    async with hosted(WaitingApp(), tmp_path) as host:
+    async with running_host(WaitingApp(), tmp_path) as host:
         with pytest.raises(Exception, match=r"Instance id .* is not allowed"):
             await host.durable.start_new("main", instance_id)
 
 
 async def test_of_starts_with_one_id_one_wins_until_the_instance_has_ended(tmp_path: Path) -> None:
-    async with hosted(WaitingApp(), tmp_path) as host:
+    async with running_host(WaitingApp(), tmp_path) as host:
         starts = [host.durable.start_new("wait", "one", number) for number in range(5)]
         outcomes = await asyncio.gather(*starts, return_exceptions=True)
 
@@ -65,7 +65,7 @@ async def test_of_starts_with_one_id_one_wins_until_the_instance_has_ended(tmp_p
 
 
 async def test_an_ended_instance_can_be_started_again(tmp_path: Path) -> None:
-    async with hosted(WaitingApp(), tmp_path) as host:
+    async with running_host(WaitingApp(), tmp_path) as host:
         await host.durable.start_new("main", "one", "first")
         await host.wait_for_end("one")
         await host.durable.start_new("main", "one", "second")
@@ -75,7 +75,7 @@ async def test_an_ended_instance_can_be_started_again(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_instance_has_no_status(tmp_path: Path) -> None:
-    async with hosted(WaitingApp(), tmp_path) as host:
+    async with running_host(WaitingApp(), tmp_path) as host:
         status = await host.durable.get_status("unknown")
 
     assert not status
@@ -84,7 +84,7 @@ async def test_an_unknown_instance_has_no_status(tmp_path: Path) -> None:
 
 async def test_a_status_describes_a_running_and_an_ended_instance(tmp_path: Path) -> None:
     app, began = WaitingApp(), datetime.now(UTC)
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         await host.durable.start_new("wait", "one", {"a": 1})
         running = await host.durable.get_status("one")
         app.leave.set()
@@ -99,7 +99,7 @@ async def test_a_status_describes_a_running_and_an_ended_instance(tmp_path: Path
 async def test_a_purge_deletes_ended_instances_of_its_time_and_status(tmp_path: Path) -> None:
     before, now = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC)
     ended = [Status.Completed, Status.Failed, Status.Terminated]
-    async with hosted(WaitingApp(), tmp_path) as host:
+    async with running_host(WaitingApp(), tmp_path) as host:
         await host.durable.start_new("wait", "running")
         for instance_id in ("a", "b"):
             await host.durable.start_new("main", instance_id)
@@ -117,11 +117,11 @@ async def test_a_purge_deletes_ended_instances_of_its_time_and_status(tmp_path: 
 
 async def test_an_interrupted_activity_is_reported_as_failed_by_the_next_host(tmp_path: Path) -> None:
     app = WaitingApp()
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         await host.durable.start_new("wait", "one")
         await app.entered.wait()
 
-    async with hosted(WaitingApp(), tmp_path) as host:
+    async with running_host(WaitingApp(), tmp_path) as host:
         status = await host.wait_for_end("one")
 
     assert status.runtime_status is Status.Failed

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import azure.durable_functions as df
 import pytest
 
-from tests.local.local_host import App, hosted
+from tests.local.local_host import App, running_host
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ def app_with(main: Body, *activities: Body) -> App:
 
 async def run(data_dir: Path, main: Body, *activities: Body, payload: Any = None, **options: Any) -> Any:
     """Run `main` to its end and return its status."""
-    async with hosted(app_with(main, *activities), data_dir, **options) as host:
+    async with running_host(app_with(main, *activities), data_dir, **options) as host:
         return await host.run("main", payload)
 
 
@@ -202,7 +202,7 @@ async def test_an_instance_runs_until_its_abandoned_activity_has_ended(
             raise error
         return "given up"
 
-    async with hosted(app_with(main, gate.activity), tmp_path) as host:
+    async with running_host(app_with(main, gate.activity), tmp_path) as host:
         await host.durable.start_new("main", "one")
         await ended.wait()
         before = await host.durable.get_status("one")
@@ -231,7 +231,7 @@ async def test_an_open_timer_keeps_its_instance_running(tmp_path: Path) -> None:
         yield context.task_any([context.call_activity("quick"), later(context, 3600)])
         ended.set()
 
-    async with hosted(app_with(main, quick), tmp_path) as host:
+    async with running_host(app_with(main, quick), tmp_path) as host:
         await host.durable.start_new("main", "one")
         await ended.wait()
         status = await host.durable.get_status("one")
@@ -320,7 +320,7 @@ async def test_an_activity_may_start_orchestrations(tmp_path: Path) -> None:
     async def start(given: str, client: df.DurableOrchestrationClient) -> str:
         return await client.start_new("main", given)
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         await host.durable.start_new("main", "first")
         first, second = await host.wait_for_end("first"), await host.wait_for_end("second")
 
@@ -337,7 +337,7 @@ async def test_many_instances_run_at_once(tmp_path: Path) -> None:
             results.append((yield call))
         return results
 
-    async with hosted(app_with(main, quick), tmp_path) as host:
+    async with running_host(app_with(main, quick), tmp_path) as host:
         ended = await asyncio.gather(*(host.run("main", number) for number in range(60)))
 
     assert [status.output for status in ended] == [[[number, 0], [number, 1]] for number in range(60)]

@@ -13,7 +13,7 @@ import pytest
 
 from local.errors import AddressError, LockedError
 from tests.local.host_process import command, environment, running_process
-from tests.local.local_host import App, hosted
+from tests.local.local_host import App, running_host
 
 APP = """
 import asyncio, os
@@ -260,9 +260,9 @@ def test_help_describes_the_host() -> None:
 
 @pytest.mark.anyio
 async def test_a_second_host_in_the_process_is_refused_the_same_data(tmp_path: Path) -> None:
-    async with hosted(App(), tmp_path):
+    async with running_host(App(), tmp_path):
         with pytest.raises(LockedError):
-            async with hosted(App(), tmp_path):
+            async with running_host(App(), tmp_path):
                 pass
 
 
@@ -271,8 +271,8 @@ async def test_data_and_port_are_free_again_after_a_host_that_could_not_start(tm
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: Any = taken.getsockname()[1]
         with pytest.raises(AddressError):
-            async with hosted(App(), tmp_path, port=port):
+            async with running_host(App(), tmp_path, port=port):
                 pass
 
-    async with hosted(App(), tmp_path, port=port) as host:
+    async with running_host(App(), tmp_path, port=port) as host:
         assert host.http.base_url.port == port

@@ -11,8 +11,8 @@ import pytest
 from local.errors import RefusedError
 from shared.stores.cosmos.containers import LEASES, SESSIONS
 from shared.stores.cosmos.database import Database
-from tests.contract.stores import CosmosStore, cosmos_endpoint, cosmos_store
-from tests.local.local_host import App, hosted
+from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
+from tests.local.local_host import App, running_host
 
 pytestmark = pytest.mark.anyio
 
@@ -33,11 +33,11 @@ class Account:
 @pytest.fixture
 async def account(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Account]:
     with cosmos_endpoint() as endpoint:
-        async with cosmos_store(endpoint) as store:
-            assert isinstance(store, CosmosStore)
+        async with cosmos_database(endpoint) as store:
+            assert isinstance(store, CosmosDatabase)
             monkeypatch.setenv("ACCOUNT__accountEndpoint", endpoint)
-            database = Database(endpoint, store.database)
-            yield Account(store.database, database)
+            database = Database(endpoint, store.name)
+            yield Account(store.name, database)
             await database.close()
 
 
@@ -91,7 +91,7 @@ def feed_blueprint(call: Callable[[func.DocumentList], Awaitable[None]], **optio
 async def test_a_function_gets_the_documents_that_exist_and_each_later_change(tmp_path: Path, account: Account) -> None:
     follower = Follower(account)
     await account.put("a", "b", "c")
-    async with hosted(follower.app, tmp_path):
+    async with running_host(follower.app, tmp_path):
         await follower.wait_for("a", "b", "c")
         await account.put("d", "a", "e")
         await follower.wait_for("e")
@@ -103,7 +103,7 @@ async def test_a_function_gets_the_documents_that_exist_and_each_later_change(tm
 async def test_a_function_gets_a_batch_again_until_it_succeeds(tmp_path: Path, account: Account) -> None:
     follower = Follower(account, failures=3)
     await account.put("a", "b", "c")
-    async with hosted(follower.app, tmp_path):
+    async with running_host(follower.app, tmp_path):
         await follower.wait_for("c")
 
     assert follower.batches == [*[["a", "b"]] * 4, ["c"]]
@@ -112,12 +112,12 @@ async def test_a_function_gets_a_batch_again_until_it_succeeds(tmp_path: Path, a
 async def test_the_next_host_continues_where_one_stopped(tmp_path: Path, account: Account) -> None:
     first, second = Follower(account), Follower(account)
     await account.put("a")
-    async with hosted(first.app, tmp_path):
+    async with running_host(first.app, tmp_path):
         await first.wait_for("a")
         await account.put("b")
         await first.wait_for("b")
     await account.put("c")
-    async with hosted(second.app, tmp_path):
+    async with running_host(second.app, tmp_path):
         await second.wait_for("c")
 
     # The first host may have stopped after the last batch, before it wrote its lease.
@@ -127,9 +127,9 @@ async def test_the_next_host_continues_where_one_stopped(tmp_path: Path, account
 async def test_functions_with_different_prefixes_each_get_everything(tmp_path: Path, account: Account) -> None:
     first, second = Follower(account, lease_container_prefix="first"), Follower(account)
     await account.put("a", "b")
-    async with hosted(first.app, tmp_path):
+    async with running_host(first.app, tmp_path):
         await first.wait_for("b")
-    async with hosted(second.app, tmp_path):
+    async with running_host(second.app, tmp_path):
         await second.wait_for("b")
 
     assert first.batches == second.batches == [["a", "b"]]
@@ -142,5 +142,5 @@ async def test_a_connection_without_its_setting_is_refused(tmp_path: Path) -> No
     app.register_functions(feed_blueprint(ignore))
 
     with pytest.raises(RefusedError, match="function follow: ACCOUNT__accountEndpoint is not set"):
-        async with hosted(app, tmp_path):
+        async with running_host(app, tmp_path):
             pass

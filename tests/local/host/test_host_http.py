@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
 
-from tests.local.local_host import App, hosted, wait_until
+from tests.local.local_host import App, running_host, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ async def test_a_request_arrives_untouched(tmp_path: Path) -> None:
         body = await req.body()
         return Response(body, 207, {"x-query": req.url.query, "x-given": req.headers["x-ms-client-principal"]})
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         answer = await host.http.post(
             "/echo?a=1&a=%20", content=b"\0" * 300_000, headers={"X-MS-Client-Principal": "me"}
         )
@@ -38,7 +38,7 @@ async def test_a_returned_value_that_is_not_a_response_is_an_error(tmp_path: Pat
     async def odd(req: Request) -> Response:
         return returned
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         answer = await host.http.get("/odd")
 
     assert answer.status_code == 500
@@ -51,7 +51,7 @@ async def test_an_exception_is_a_plain_500_and_is_logged(tmp_path: Path, caplog:
     async def bad(req: Request) -> Response:
         raise ValueError("not for clients")
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         answer = await host.http.get("/bad")
 
     assert (answer.status_code, answer.text) == (500, "Internal Server Error")
@@ -71,7 +71,7 @@ async def test_a_stream_reaches_its_client_piece_by_piece(tmp_path: Path) -> Non
     async def stream(req: Request) -> Response:
         return StreamingResponse(pieces())
 
-    async with hosted(app, tmp_path) as host, host.http.stream("GET", "/stream") as answer:
+    async with running_host(app, tmp_path) as host, host.http.stream("GET", "/stream") as answer:
         arriving = answer.aiter_raw()
         first = await anext(arriving)
         go_on.set()
@@ -97,7 +97,7 @@ async def test_the_generator_of_a_stream_is_cancelled_when_its_client_leaves(tmp
     async def stream(req: Request) -> Response:
         return StreamingResponse(endless())
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         async with host.http.stream("GET", "/stream") as answer:
             await anext(answer.aiter_raw())
 
@@ -119,7 +119,7 @@ async def test_a_handler_continues_when_its_client_leaves(tmp_path: Path) -> Non
         left.set()
         return Response()
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         url = host.http.base_url
         _, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -142,7 +142,7 @@ async def test_a_stream_that_fails_breaks_off(tmp_path: Path, caplog: pytest.Log
     async def stream(req: Request) -> Response:
         return StreamingResponse(failing())
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         url = host.http.base_url
         reader, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -168,7 +168,7 @@ async def test_a_stream_is_cut_when_the_host_stops(tmp_path: Path) -> None:
     async def stream(req: Request) -> Response:
         return StreamingResponse(endless())
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         url = host.http.base_url
         reader, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -190,7 +190,7 @@ def cors_app() -> App:
 
 
 async def test_an_allowed_origin_may_read_the_answer_and_all_its_headers(tmp_path: Path) -> None:
-    async with hosted(cors_app(), tmp_path, cors=frozenset({"https://app.example"})) as host:
+    async with running_host(cors_app(), tmp_path, cors=frozenset({"https://app.example"})) as host:
         answer = await host.http.get("/things", headers={"origin": "https://app.example"})
 
     assert answer.headers["access-control-allow-origin"] == "https://app.example"
@@ -199,7 +199,7 @@ async def test_an_allowed_origin_may_read_the_answer_and_all_its_headers(tmp_pat
 
 
 async def test_an_answer_to_another_origin_allows_nothing(tmp_path: Path) -> None:
-    async with hosted(cors_app(), tmp_path, cors=frozenset({"https://app.example"})) as host:
+    async with running_host(cors_app(), tmp_path, cors=frozenset({"https://app.example"})) as host:
         answer = await host.http.get("/things", headers={"origin": "https://evil.example"})
 
     assert answer.status_code == 200
@@ -208,7 +208,7 @@ async def test_an_answer_to_another_origin_allows_nothing(tmp_path: Path) -> Non
 
 async def test_a_preflight_is_answered_for_the_function(tmp_path: Path) -> None:
     asked = {"access-control-request-method": "PUT", "access-control-request-headers": "x-one, content-type"}
-    async with hosted(cors_app(), tmp_path, cors=frozenset({"*"})) as host:
+    async with running_host(cors_app(), tmp_path, cors=frozenset({"*"})) as host:
         answer = await host.http.options("/things", headers={"origin": "https://any.example", **asked})
 
     assert (answer.status_code, answer.content) == (204, b"")
@@ -219,7 +219,7 @@ async def test_a_preflight_is_answered_for_the_function(tmp_path: Path) -> None:
 
 async def test_without_cors_origins_there_is_no_cors(tmp_path: Path) -> None:
     origin = {"origin": "https://app.example"}
-    async with hosted(cors_app(), tmp_path) as host:
+    async with running_host(cors_app(), tmp_path) as host:
         preflight = await host.http.options("/things", headers={**origin, "access-control-request-method": "GET"})
         answer = await host.http.get("/things", headers=origin)
 

@@ -9,7 +9,7 @@ import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response
 
 from local.host.routes import Route, Router, segments_of
-from tests.local.local_host import App, Host, hosted
+from tests.local.local_host import App, Host, running_host
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ def app_with_routes() -> App:
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncGenerator[Host]:
-    async with hosted(app_with_routes(), tmp_path) as host:
+    async with running_host(app_with_routes(), tmp_path) as host:
         yield host
 
 
@@ -107,7 +107,7 @@ async def test_a_nul_in_a_path_is_a_bad_request(host: Host) -> None:
 
 
 async def test_routes_are_under_the_prefix_of_host_json(tmp_path: Path) -> None:
-    async with hosted(app_with_routes(), tmp_path, route_prefix="api") as host:
+    async with running_host(app_with_routes(), tmp_path, route_prefix="api") as host:
         with_prefix = await host.http.get("/api/sessions/active")
         without = await host.http.get("/sessions/active")
 

@@ -9,7 +9,7 @@ import azure.functions as func
 import pytest
 
 from local.host.timers import next_run
-from tests.local.local_host import App, hosted
+from tests.local.local_host import App, running_host
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def test_a_timer_runs_on_startup_with_the_durable_client(tmp_path: Path) -
         runs.append((timer.past_due, bool(await client.get_status("unknown"))))
         ran.set()
 
-    async with hosted(app, tmp_path):
+    async with running_host(app, tmp_path):
         await asyncio.wait_for(ran.wait(), 5)
 
     assert runs == [(False, False)]
@@ -56,7 +56,7 @@ async def test_a_timer_continues_after_a_failure_and_its_runs_never_overlap(tmp_
         running -= 1
         raise ValueError("and again")
 
-    async with hosted(app, tmp_path):
+    async with running_host(app, tmp_path):
         for _ in range(2):
             await asyncio.wait_for(runs.acquire(), 5)
 
@@ -70,7 +70,7 @@ async def test_a_timer_without_run_on_startup_waits_for_its_time(tmp_path: Path)
     async def rarely(timer: func.TimerRequest) -> None:
         ran.set()
 
-    async with hosted(app, tmp_path) as host:
+    async with running_host(app, tmp_path) as host:
         await host.http.post("/client")
 
     assert not ran.is_set()

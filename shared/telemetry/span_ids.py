@@ -17,16 +17,16 @@ fixed_ids: ContextVar[tuple[int | None, int | None]] = ContextVar("fixed_ids", d
 """The trace id and the span id of the span that is being started. For None the id is random."""
 
 
-def posting_span(message_id: str) -> int:
+def posting_span_id(message_id: str) -> int:
     """The span in which a message was posted. It is the parent of the turn's span."""
     return _derived(f"posting {message_id}")
 
 
-def turn_span(turn_id: str) -> int:
+def turn_span_id(turn_id: str) -> int:
     return _derived(f"turn {turn_id}")
 
 
-def context_of(trace_id: str | None, span_id: int) -> SpanContext | None:
+def span_context(trace_id: str | None, span_id: int) -> SpanContext | None:
     """A span of another process, by its ids. None if `trace_id` is not a valid trace id."""
     if trace_id is None or not _TRACE_ID.fullmatch(trace_id) or not int(trace_id, 16):
         return None

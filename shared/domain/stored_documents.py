@@ -40,7 +40,7 @@ class Message(Document):
     """A user message and, once its turn has ended, the answer. Later model calls read `content` and `steps`.
 
     `steers` is the message whose turn this one was put into; that message has the answer. If this message waits or
-    steers, its current status follows from the log: see `shared.domain.messages`. `patch` is the turn's change to
+    steers, its current status follows from the log: see `shared.domain.message_status`. `patch` is the turn's change to
     its project's document, and `project_revision` is the revision that this change created.
     """
 
@@ -111,7 +111,7 @@ class IdempotencyRecord(Document):
     expires_after = 24 * 3600
 
 
-def claim_place(record: IdempotencyRecord) -> SessionId:
+def claim_partition(record: IdempotencyRecord) -> SessionId:
     """The partition of a record that belongs to no session. No session id begins with `~`."""
     return SessionId(f"~{record.id}")
 
@@ -119,7 +119,7 @@ def claim_place(record: IdempotencyRecord) -> SessionId:
 class Receipt(Frozen):
     """The sequences of the events that a producer's request appended, and the hash of its body."""
 
-    first: Count
+    first_sequence: Count
     count: Count
     body_hash: str
 

@@ -12,7 +12,6 @@ from shared.domain.chunks import (
     Event,
     sequenced,
 )
-from shared.domain.documents import AnyDocument, Message
 from shared.domain.events import (
     EventData,
     SessionCreated,
@@ -20,6 +19,7 @@ from shared.domain.events import (
 from shared.domain.fold import fold
 from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, instance_of
 from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.stored_documents import AnyDocument, Message
 from shared.domain.turn import Fence
 from shared.domain.turn_events import turn_drafts
 from shared.ports import TurnScheduler
@@ -39,7 +39,7 @@ TURN = TurnId("turn_00000000000000000000000001")
 FENCE = Fence(TURN, instance_of(TURN, 1))
 
 
-def after(
+def fold_events(
     state: SessionState | None,
     *data: EventData,
     writer: str = "w1",
@@ -55,8 +55,8 @@ def after(
     return folded
 
 
-def created(**fields: Any) -> SessionState:
-    return after(None, SessionCreated.model_validate({"thread_id": "thread", "owner": OWNER, **fields}))
+def new_state(**fields: Any) -> SessionState:
+    return fold_events(None, SessionCreated.model_validate({"thread_id": "thread", "owner": OWNER, **fields}))
 
 
 class LostStarts:
@@ -72,31 +72,31 @@ class LostStarts:
 LOST_STARTS = LostStarts()
 
 
-async def opened(on: Services, **fields: Any) -> SessionId:
-    state, _ = await on.sessions.create(OWNER, fields, None, TRACE)
+async def create_session(app: Services, **fields: Any) -> SessionId:
+    state, _ = await app.sessions.create(OWNER, fields, None, TRACE)
     return state.session_id
 
 
-async def posted(on: Services, session: SessionId, content: str = "Hello", **fields: Any) -> Message:
-    submission = await on.turns.submit(OWNER, session, NewMessage(content, TRACE, **fields), LOST_STARTS)
+async def post_message(app: Services, session: SessionId, content: str = "Hello", **fields: Any) -> Message:
+    submission = await app.turns.submit(OWNER, session, NewMessage(content, TRACE, **fields), LOST_STARTS)
     return submission.message
 
 
-async def cancelled(on: Services, message: Message) -> None:
-    await on.control.cancel(OWNER, message.session_id, CancelRequest(TRACE, message.turn_id), LOST_STARTS)
+async def cancel_turn(app: Services, message: Message) -> None:
+    await app.cancelling.cancel(OWNER, message.session_id, CancelRequest(TRACE, message.turn_id), LOST_STARTS)
 
 
-async def appended(
-    on: Services, session: SessionId, *data: EventData, documents: Sequence[AnyDocument] = ()
+async def append_events(
+    app: Services, session: SessionId, *data: EventData, documents: Sequence[AnyDocument] = ()
 ) -> SessionWriter:
     """A new writer, which has appended `data` as events of the active turn."""
-    writer = SessionWriter(on.log, on.clock, session)
+    writer = SessionWriter(app.log, app.clock, session)
     await writer.load()
     await writer.append(turn_drafts(active_turn(writer.state), *data), documents)
     return writer
 
 
-class Client:
+class DurableClient:
     """The durable client as far as a turn needs it. It records started instances, and then they exist."""
 
     def __init__(self, *, broken: bool = False) -> None:
@@ -116,16 +116,16 @@ class Client:
         return SimpleNamespace(runtime_status="Running" if instance_id in self.known else None)
 
 
-def scheduler(on: Services, client: Client) -> TurnScheduler:
-    return DurableTurnScheduler(client, on.settings)  # pyright: ignore[reportArgumentType]
+def scheduler(app: Services, client: DurableClient) -> TurnScheduler:
+    return DurableTurnScheduler(client, app.settings)  # pyright: ignore[reportArgumentType]
 
 
 async def end_turn(
-    on: Services, message: Message, request: EndRequest, generation: int = 1
+    app: Services, message: Message, request: EndRequest, generation: int = 1
 ) -> tuple[EndOutcome, TurnStart | None]:
     """End the message's turn; the outcome, and how the next turn was started."""
-    client = Client()
-    ended = await on.endings.end(message.session_id, fence(message, generation), request, scheduler(on, client))
+    client = DurableClient()
+    ended = await app.endings.end(message.session_id, fence_of(message, generation), request, scheduler(app, client))
     return ended, TurnStart.model_validate(client.started[0]) if client.started else None
 
 
@@ -134,7 +134,7 @@ def active_turn(state: SessionState) -> ActiveTurn:
     return state.active_turn
 
 
-def work(message: Message, **details: Any) -> dict[str, Any]:
+def activity_input(message: Message, **details: Any) -> dict[str, Any]:
     """The input that the orchestrator of the message's turn would give to an activity."""
     given: dict[str, Any] = {
         "session_id": message.session_id,
@@ -147,30 +147,30 @@ def work(message: Message, **details: Any) -> dict[str, Any]:
     return Work.model_validate(given).dump()
 
 
-def outcome(reply: dict[str, Any]) -> str:
+def outcome_of(reply: dict[str, Any]) -> str:
     return Reply[str].model_validate(reply).outcome
 
 
-def fence(message: Message, generation: int = 1) -> Fence:
+def fence_of(message: Message, generation: int = 1) -> Fence:
     return Fence(message.turn_id, instance_of(message.turn_id, generation))
 
 
-async def state_of(on: Services, session: SessionId) -> SessionState:
-    state = await on.log.state(session)
+async def load_state(app: Services, session: SessionId) -> SessionState:
+    state = await app.log.state(session)
     assert state is not None
     return state
 
 
-async def events_of(on: Services, session: SessionId, event_type: str | None = None) -> list[Event]:
-    chunks = await on.log.read(session, 0, 10_000)
+async def load_events(app: Services, session: SessionId, event_type: str | None = None) -> list[Event]:
+    chunks = await app.log.read(session, 0, 10_000)
     return [event for chunk in chunks for event in chunk.events if event_type in {None, event.type}]
 
 
-async def types_of(on: Services, session: SessionId) -> list[str]:
-    return [event.type for event in await events_of(on, session)]
+async def load_types(app: Services, session: SessionId) -> list[str]:
+    return [event.type for event in await load_events(app, session)]
 
 
-async def kept(on: Services, message: Message) -> Message:
-    found = await on.log.get(Message, message.session_id, message.id)
+async def load_message(app: Services, message: Message) -> Message:
+    found = await app.log.get(Message, message.session_id, message.id)
     assert found is not None
     return found

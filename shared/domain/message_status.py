@@ -1,8 +1,8 @@
 """The current status of a message: for one that waits or steers, the session's state decides, not its document."""
 
-from shared.domain.documents import Message
 from shared.domain.ids import turn_of
 from shared.domain.session import SessionState
+from shared.domain.stored_documents import Message
 
 _COPIED_FROM_LEAD = ("steps", "status", "error", "agent", "model", "usage", "finish_reason", "completed_at")
 
