@@ -14,10 +14,10 @@ from shared.services.history import History
 from shared.services.memory import Memories
 from shared.services.messages import Messages
 from shared.services.outside_events import OutsideEvents
-from shared.services.patches import ProjectPatches
-from shared.services.project_sessions import ProjectSessions
-from shared.services.projects import Projects
-from shared.services.rooms import Rooms
+from shared.services.projects.patches import ProjectPatches
+from shared.services.projects.sessions import ProjectSessions
+from shared.services.projects.projects import Projects
+from shared.services.projects.rooms import Rooms
 from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.attempts import Liveness

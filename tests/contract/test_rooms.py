@@ -11,7 +11,7 @@ from shared.domain.errors import SequenceTakenError
 from shared.domain.events import EventData, Outside, SessionDeleted, SessionUpdated, Status, TokenUsage, UserMessage
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.ports import RoomFeed, SessionLog
-from shared.services.rooms import Rooms
+from shared.services.projects.rooms import Rooms
 from tests.contract.factories import RUN, append_events, create_session, delta
 from tests.contract.stores import Database
 

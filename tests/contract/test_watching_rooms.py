@@ -12,7 +12,7 @@ from shared.domain.events import Outside, SessionUpdated
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import RoomFeed, SessionLog
-from shared.services.rooms import Rooms
+from shared.services.projects.rooms import Rooms
 from tests.contract.factories import append_at_end, append_events, create_session
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("time_limit")]

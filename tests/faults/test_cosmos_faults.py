@@ -21,7 +21,7 @@ from shared.domain.ids import SessionId, new_project_id, new_writer_id
 from shared.domain.project import Project
 from shared.domain.rooms import FIRST_CURSOR, Room
 from shared.ports import SessionLog
-from shared.services.rooms import Rooms
+from shared.services.projects.rooms import Rooms
 from shared.services.stream import follow_events
 from shared.stores import cosmos
 from tests.contract.factories import THEN, chunk, create_session, delta, read_all, sequences, texts

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.settings import Settings
 from shared.stores.cosmos.containers import PROVISIONED
-from tests.infra.azure_facts import (
+from tests.infra.facts.azure_facts import (
     ENVELOPE,
     FORBIDDEN_ON_FLEX,
     PLATFORM_SETTINGS,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.infra import azure_checks, linter_checks
-from tests.infra.api_versions import AS_OF, VERSIONS, family_of
+from tests.infra.facts.api_versions import AS_OF, VERSIONS, family_of
 from tests.infra.bicep_files import load_files, with_mistake
 from tests.infra.bicep_parser import Template
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 async def main() -> None:
-    from tests.worker.driver import running_worker
+    from tests.worker.host.driver import running_worker
 
     async with running_worker(ROOT) as worker:
         found = {

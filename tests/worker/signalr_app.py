@@ -11,7 +11,7 @@ from typing import Any
 from shared.domain.ids import SessionId
 from shared.stores.cosmos.items import chunk_item
 from shared.wiring import services
-from tests.worker.driver import Message, running_worker
+from tests.worker.host.driver import Message, running_worker
 
 
 async def main() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.infra.azure_facts import PLATFORM_SETTINGS
-from tests.worker.driver import Worker
+from tests.infra.facts.azure_facts import PLATFORM_SETTINGS
+from tests.worker.host.driver import Worker
 
 _NAMES = {"write_rooms"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.api.edge import session_stream, sse
 from tests.http.api_client import Api
-from tests.worker.extension import Endpoint
+from tests.worker.host.extension import Endpoint
 
 pytestmark = pytest.mark.anyio
 

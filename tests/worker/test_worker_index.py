@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.worker.driver import Function, Worker
+from tests.worker.host.driver import Function, Worker
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.journeys import JOURNEYS, Journey
 from tests.e2e.service import Service
-from tests.worker.driver import Worker
+from tests.worker.host.driver import Worker
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
-from tests.worker.driver import Worker
+from tests.worker.host.driver import Worker
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from shared.wiring import services
 from tests.e2e.service import Service
 from tests.http.api_client import Api, wait_until
 from tests.http.sse_client import JSON
-from tests.worker.driver import Message, Worker
-from tests.worker.extension import Endpoint, client_binding
+from tests.worker.host.driver import Message, Worker
+from tests.worker.host.extension import Endpoint, client_binding
 
 pytestmark = pytest.mark.anyio
 

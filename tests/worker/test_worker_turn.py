@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.http.api_client import Api
-from tests.worker.driver import FailedError, Message, Worker
-from tests.worker.extension import Endpoint, Orchestration, Task
+from tests.worker.host.driver import FailedError, Message, Worker
+from tests.worker.host.extension import Endpoint, Orchestration, Task
 
 pytestmark = pytest.mark.anyio
 

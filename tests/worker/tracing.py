@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.worker.driver import running_worker
+from tests.worker.host.driver import running_worker
 
 
 async def main(trace_parent: str) -> None:

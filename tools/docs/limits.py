@@ -12,7 +12,7 @@ from shared.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES
 from shared.domain.project_document import MAX_DOCUMENT_BYTES
 from shared.domain.session import MAX_METADATA_BYTES
 from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES
-from shared.services.rooms import MAX_SESSIONS
+from shared.services.projects.rooms import MAX_SESSIONS
 from shared.services.turns.submit import FULL_AT_BYTES
 from shared.settings import Settings
 

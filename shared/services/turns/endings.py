@@ -15,7 +15,7 @@ from shared.domain.turn_events import Ending, cancelled_call, start_drafts
 from shared.domain.values import MAX_ANSWER_BYTES, Failure, TurnOutcome, truncate
 from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.messages import load_messages
-from shared.services.patches import ProjectPatches
+from shared.services.projects.patches import ProjectPatches
 from shared.services.stream import follow_events
 from shared.services.turns.answers import response_document
 from shared.services.turns.attempts import load_active_message

@@ -17,7 +17,7 @@ from shared.domain.turn import Standing, standing_of_step
 from shared.domain.turn_events import Ending, turn_drafts
 from shared.domain.values import Failure, ModelRequest
 from shared.ports import Clock, ModelClient, ModelStream, SessionLog
-from shared.services.patches import ProjectPatches
+from shared.services.projects.patches import ProjectPatches
 from shared.services.turns.answers import Answer
 from shared.services.turns.attempts import AttemptRequest, Guard, claim_attempt, load_active_message
 from shared.services.turns.conversation import conversation, recent_messages

@@ -11,7 +11,7 @@ from shared.domain.turn_events import handover_event, stall_drafts
 from shared.domain.values import Failure
 from shared.ports import Clock, ProjectStore, SessionLog, TurnScheduler
 from shared.services.fork import Forks
-from shared.services.projects import Projects
+from shared.services.projects.projects import Projects
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.endings import Endings, EndRequest
 from shared.services.writer import Decision, SessionWriter

@@ -20,7 +20,7 @@ from shared.domain.turn import Standing, standing_of_tool
 from shared.domain.turn_events import cancelled_call, tool_completion, turn_drafts
 from shared.domain.values import Failure, ToolCall, ToolOutcome
 from shared.ports import Clock, SessionLog
-from shared.services.patches import ProjectPatches
+from shared.services.projects.patches import ProjectPatches
 from shared.services.turns.attempts import AttemptRequest, Guard, claim_attempt, load_active_message
 from shared.services.writer import Decision, SessionWriter
 from shared.timings import TOOL_CALL_TIMEOUT

@@ -1,6 +1,6 @@
 """How many requests whole turns send to Cosmos DB, through the real app: every bill contains them.
 
-How often an answer is written depends on its pace; see tests/unit/test_relay.py, and `python -m bench.cost`.
+How often an answer is written depends on its pace; see tests/behaviour/turns/test_relay.py, and `python -m bench.cost`.
 """
 
 import json

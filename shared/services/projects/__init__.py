@@ -1,0 +1,1 @@
+"""Projects: their documents, sessions, patches of the VibeCoder, and rooms."""

@@ -1,0 +1,143 @@
+"""Creates what tests of the services need: sessions in a real log, and the inputs of activities."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from orchestrations.contracts import Reply, Work
+from shared.domain.chunks import (
+    Chunk,
+    Draft,
+    Event,
+    sequenced,
+)
+from shared.domain.events import (
+    EventData,
+    SessionCreated,
+)
+from shared.domain.fold import fold
+from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, instance_of
+from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.stored_documents import AnyDocument, Message
+from shared.domain.turn import Fence
+from shared.domain.turn_events import turn_drafts
+from shared.ports import TurnScheduler
+from shared.scheduler import DurableTurnScheduler, TurnStart
+from shared.services.turns.cancelling import CancelRequest
+from shared.services.turns.endings import EndOutcome, EndRequest
+from shared.services.turns.submit import NewMessage
+from shared.services.writer import SessionWriter
+from shared.wiring import Services
+from tests.domain.factories import OWNER, TRACE, active_turn
+
+class LostStarts:
+    """A scheduler whose starts are lost, as if the process died before each."""
+
+    async def start(self, state: SessionState) -> None:
+        pass
+
+    async def exists(self, instance_id: InstanceId) -> bool:
+        return False
+
+
+LOST_STARTS = LostStarts()
+
+
+async def create_session(app: Services, **fields: Any) -> SessionId:
+    state, _ = await app.sessions.create(OWNER, fields, None, TRACE)
+    return state.session_id
+
+
+async def post_message(app: Services, session: SessionId, content: str = "Hello", **fields: Any) -> Message:
+    submission = await app.turns.submit(OWNER, session, NewMessage(content, TRACE, **fields), LOST_STARTS)
+    return submission.message
+
+
+async def cancel_turn(app: Services, message: Message) -> None:
+    await app.cancelling.cancel(OWNER, message.session_id, CancelRequest(TRACE, message.turn_id), LOST_STARTS)
+
+
+async def append_events(
+    app: Services, session: SessionId, *data: EventData, documents: Sequence[AnyDocument] = ()
+) -> SessionWriter:
+    """A new writer, which has appended `data` as events of the active turn."""
+    writer = SessionWriter(app.log, app.clock, session)
+    await writer.load()
+    await writer.append(turn_drafts(active_turn(writer.state), *data), documents)
+    return writer
+
+
+class DurableClient:
+    """The durable client as far as a turn needs it. It records started instances, and then they exist."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.started: list[dict[str, Any]] = []
+        self.known: set[str] = set()
+
+    async def start_new(self, name: str, instance_id: str, payload: dict[str, Any]) -> None:
+        if self.broken:
+            raise RuntimeError("the task hub does not answer")
+        assert (name, payload["instance_id"]) == ("run_turn", instance_id)
+        if instance_id not in self.known:
+            self.known.add(instance_id)
+            self.started.append(payload)
+
+    async def get_status(self, instance_id: str) -> SimpleNamespace:
+        return SimpleNamespace(runtime_status="Running" if instance_id in self.known else None)
+
+
+def scheduler(app: Services, client: DurableClient) -> TurnScheduler:
+    return DurableTurnScheduler(client, app.settings)  # pyright: ignore[reportArgumentType]
+
+
+async def end_turn(
+    app: Services, message: Message, request: EndRequest, generation: int = 1
+) -> tuple[EndOutcome, TurnStart | None]:
+    """End the message's turn; the outcome, and how the next turn was started."""
+    client = DurableClient()
+    ended = await app.endings.end(message.session_id, fence_of(message, generation), request, scheduler(app, client))
+    return ended, TurnStart.model_validate(client.started[0]) if client.started else None
+
+
+def activity_input(message: Message, **details: Any) -> dict[str, Any]:
+    """The input that the orchestrator of the message's turn would give to an activity."""
+    given: dict[str, Any] = {
+        "session_id": message.session_id,
+        "turn_id": message.turn_id,
+        "instance_id": instance_of(message.turn_id, 1),
+        "deadline": message.created_at + timedelta(minutes=15),
+        "step": 1,
+        **details,
+    }
+    return Work.model_validate(given).dump()
+
+
+def outcome_of(reply: dict[str, Any]) -> str:
+    return Reply[str].model_validate(reply).outcome
+
+
+def fence_of(message: Message, generation: int = 1) -> Fence:
+    return Fence(message.turn_id, instance_of(message.turn_id, generation))
+
+
+async def load_state(app: Services, session: SessionId) -> SessionState:
+    state = await app.log.state(session)
+    assert state is not None
+    return state
+
+
+async def load_events(app: Services, session: SessionId, event_type: str | None = None) -> list[Event]:
+    chunks = await app.log.read(session, 0, 10_000)
+    return [event for chunk in chunks for event in chunk.events if event_type in {None, event.type}]
+
+
+async def load_types(app: Services, session: SessionId) -> list[str]:
+    return [event.type for event in await load_events(app, session)]
+
+
+async def load_message(app: Services, message: Message) -> Message:
+    found = await app.log.get(Message, message.session_id, message.id)
+    assert found is not None
+    return found

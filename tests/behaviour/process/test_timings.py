@@ -1,0 +1,89 @@
+"""Every time limit is less than the one around it, by default and with any setting."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from shared.api.edge.parameters import MAX_WAIT_SECONDS
+from shared.api.edge.sse import HEARTBEAT
+from shared.settings import Settings, SettingsError, settings
+from shared.timings import (
+    CLOUD,
+    FUNCTION_TIMEOUT,
+    MAX_WORK_TIME,
+    MODEL_CALL_TIMEOUT,
+    NETWORK_IDLE_TIMEOUT,
+    ONE_MACHINE,
+    SHUTDOWN_MARGIN,
+    TOOL_CALL_TIMEOUT,
+    Timings,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+def read(environment: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    settings.cache_clear()
+    try:
+        return settings()
+    finally:
+        settings.cache_clear()
+
+
+def test_calls_end_before_their_turn_and_turns_before_the_function(environment: pytest.MonkeyPatch) -> None:
+    turn = timedelta(seconds=read(environment).turn_timeout_seconds)
+
+    assert max(MODEL_CALL_TIMEOUT, TOOL_CALL_TIMEOUT) < turn <= MAX_WORK_TIME
+    # An activity that begins when its turn is over has time for one call, and time to write the outcome.
+    assert MODEL_CALL_TIMEOUT + SHUTDOWN_MARGIN < FUNCTION_TIMEOUT
+
+
+@pytest.mark.parametrize("timings", [CLOUD, ONE_MACHINE])
+def test_the_orchestrator_ends_a_late_turn_before_its_function_times_out(timings: Timings) -> None:
+    assert timings.check_after < SHUTDOWN_MARGIN
+
+
+def test_a_silent_request_ends_before_the_network_drops_it(environment: pytest.MonkeyPatch) -> None:
+    wait = timedelta(seconds=read(environment).message_wait_seconds)
+
+    assert wait <= timedelta(seconds=MAX_WAIT_SECONDS) < NETWORK_IDLE_TIMEOUT
+    assert HEARTBEAT * 2 < NETWORK_IDLE_TIMEOUT
+
+
+def test_a_stream_ends_before_its_function(environment: pytest.MonkeyPatch) -> None:
+    assert timedelta(seconds=read(environment).stream_max_seconds) <= MAX_WORK_TIME < FUNCTION_TIMEOUT
+
+
+def test_deleted_sessions_outlast_every_function() -> None:
+    assert CLOUD.clear_after > FUNCTION_TIMEOUT
+
+
+@pytest.mark.parametrize("file", ["host.json", "infra/host.azureManaged.json"])
+def test_the_function_times_out_as_host_json_says(file: str) -> None:
+    timeout = json.loads((ROOT / file).read_text(encoding="utf-8"))["functionTimeout"]
+    hours, minutes, seconds = map(int, timeout.split(":"))
+
+    assert timedelta(hours=hours, minutes=minutes, seconds=seconds) == FUNCTION_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("name", "maximum"), [("TURN_TIMEOUT_SECONDS", 1500), ("STREAM_MAX_SECONDS", 1500), ("MESSAGE_WAIT_SECONDS", 200)]
+)
+def test_a_setting_that_exceeds_the_limit_around_it_is_refused(
+    environment: pytest.MonkeyPatch, name: str, maximum: int
+) -> None:
+    assert getattr(read(environment, **{name: str(maximum)}), name.lower()) == maximum
+
+    with pytest.raises(SettingsError, match=f"{name} must be at most {maximum}, not {maximum + 1}"):
+        read(environment, **{name: str(maximum + 1)})

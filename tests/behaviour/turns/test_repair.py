@@ -1,0 +1,332 @@
+"""What a dead process left is repaired, and what is alive is left alone."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from orchestrations.timers import sweep
+from shared.domain.chunks import (
+    Chunk,
+    Draft,
+)
+from shared.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    RunStart,
+    UserMessage,
+)
+from shared.domain.ids import MessageId, TurnId, instance_of
+from shared.domain.stored_documents import Lease, Message
+from shared.domain.turn_events import turn_drafts
+from shared.scheduler import TurnStart
+from shared.services.writer import SessionWriter
+from shared.timings import ONE_MACHINE
+from shared.wiring import Services
+from tests.behaviour.conftest import Clock
+from tests.behaviour.factories import DurableClient, append_events, cancel_turn, create_session, load_events, load_message, load_state, load_types, post_message
+from tests.domain.factories import OWNER, TRACE, active_turn
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+GRACE = ONE_MACHINE.start_grace
+SILENCE = ONE_MACHINE.handover_after
+START = MessageStart(step=1, attempt=1)
+WORD = MessageDelta(step=1, attempt=1, text="word")
+
+
+@pytest.fixture
+def client() -> DurableClient:
+    return DurableClient()
+
+
+async def swept(client: DurableClient) -> None:
+    await sweep(client)  # pyright: ignore[reportArgumentType]
+
+
+def instances(client: DurableClient) -> list[str]:
+    return [payload["instance_id"] for payload in client.started]
+
+
+async def running(app: Services, client: DurableClient) -> Message:
+    """A turn whose instance was started."""
+    message = await post_message(app, await create_session(app))
+    client.known.add(message.turn_id)
+    return message
+
+
+async def test_a_turn_that_was_claimed_but_never_started_is_started(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await post_message(app, await create_session(app))
+    before = await load_types(app, message.session_id)
+    clock.move(GRACE)
+    await swept(client)
+    await swept(client)
+
+    start = TurnStart(
+        session_id=message.session_id,
+        turn_id=message.turn_id,
+        instance_id=instance_of(message.turn_id, 1),
+        deadline=message.created_at + app.turn_timeout,
+        max_steps=app.settings.max_steps,
+        check_after_seconds=ONE_MACHINE.check_after.total_seconds(),
+        trace_id=message.trace_id,
+    )
+    assert [TurnStart.model_validate(started) for started in client.started] == [start]
+    assert await load_types(app, message.session_id) == before
+
+
+async def test_a_turn_that_was_claimed_just_now_is_not_started(app: Services, client: DurableClient) -> None:
+    await post_message(app, await create_session(app))
+    await swept(client)
+
+    assert client.started == []
+
+
+async def test_a_failed_start_is_repeated_by_the_next_sweep(app: Services, client: DurableClient, clock: Clock) -> None:
+    message = await post_message(app, await create_session(app))
+    clock.move(GRACE)
+    client.broken = True
+    await swept(client)
+    client.broken = False
+    await swept(client)
+
+    assert instances(client) == [message.turn_id]
+
+
+async def test_a_turn_that_is_alive_is_not_touched(app: Services, client: DurableClient, clock: Clock) -> None:
+    message = await running(app, client)
+    before = await load_types(app, message.session_id)
+    clock.move(SILENCE - timedelta(seconds=1))
+    await swept(client)
+
+    assert client.started == []
+    assert await load_types(app, message.session_id) == before
+
+
+async def test_a_turn_that_appends_deltas_is_alive_however_old_its_checkpoint_is(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    writer = await append_events(app, message.session_id, START)
+    clock.move(3 * SILENCE)
+    await writer.append(turn_drafts(active_turn(writer.state), WORD))
+    await swept(client)
+
+    assert await load_events(app, message.session_id, "run.handover") == []
+
+
+async def test_a_turn_that_is_being_answered_is_not_started_again(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await post_message(app, await create_session(app))
+    clock.move(3 * GRACE)
+    await append_events(app, message.session_id, START)
+    await swept(client)
+
+    assert client.started == []
+
+
+async def test_a_turn_whose_attempt_renews_its_lease_is_alive(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    writer = await append_events(app, message.session_id, START)
+    clock.move(3 * SILENCE)
+    await app.log.put(message.session_id, Lease(id=writer.id))
+    await swept(client)
+
+    assert await load_events(app, message.session_id, "run.handover") == []
+
+
+async def test_a_silent_turn_is_handed_to_another_instance(app: Services, client: DurableClient, clock: Clock) -> None:
+    message = await running(app, client)
+    for attempt in (1, 2):
+        await append_events(app, message.session_id, MessageStart(step=1, attempt=attempt))
+    clock.move(SILENCE)
+    await swept(client)
+
+    turn = (await load_state(app, message.session_id)).active_turn
+    assert turn is not None
+    assert (turn.instance_id, turn.generation) == (f"{message.turn_id}~2", 2)
+    (started,) = client.started
+    assert (started["instance_id"], started["first_attempt"]) == (turn.instance_id, 3)
+    assert TurnStart.model_validate(started).deadline == message.created_at + app.turn_timeout
+
+
+async def test_a_silent_turn_is_stalled_until_its_next_instance_begins(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    clock.move(SILENCE)
+    await swept(client)
+    assert (await load_types(app, message.session_id))[-2:] == ["status", "run.handover"]
+    assert (await load_state(app, message.session_id)).ui_state == "stalled"
+    await append_events(app, message.session_id, START)
+
+    assert (await load_state(app, message.session_id)).ui_state == "running"
+
+
+async def test_a_turn_that_stays_silent_is_called_stalled_once(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    for _ in range(2):
+        clock.move(2 * SILENCE)
+        await swept(client)
+
+    types = await load_types(app, message.session_id)
+    assert (types.count("status"), types.count("run.handover")) == (1, 2)
+
+
+async def test_the_silence_before_a_handover_doubles_each_time(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    handovers: list[int] = []
+    for second in range(1, 8 * int(SILENCE.total_seconds())):
+        clock.move(timedelta(seconds=1))
+        before = len(client.started)
+        await swept(client)
+        handovers += [second] if len(client.started) > before else []
+
+    assert handovers == [10, 30, 70]
+    assert instances(client) == [f"{message.turn_id}~{generation}" for generation in (2, 3, 4)]
+
+
+async def test_a_handover_whose_instance_was_not_started_is_not_handed_over_again(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    clock.move(SILENCE)
+    client.broken = True
+    await swept(client)
+    client.broken = False
+    clock.move(GRACE)
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]
+    assert len(await load_events(app, message.session_id, "run.handover")) == 1
+
+
+async def test_a_turn_that_is_silent_beyond_its_deadline_is_lost_and_the_next_begins(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    following = await post_message(app, message.session_id, "Next")
+    clock.move(app.turn_timeout + SILENCE + timedelta(seconds=1))
+    await swept(client)
+
+    lost = await load_message(app, message)
+    assert lost.error is not None
+    assert (lost.status, lost.error.code) == ("failed", "turn_lost")
+    assert instances(client) == [following.turn_id]
+    assert TurnStart.model_validate(client.started[0]).deadline == clock.now() + app.turn_timeout
+
+
+async def test_a_lost_turn_that_was_asked_to_stop_ends_as_cancelled(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    await cancel_turn(app, message)
+    clock.move(app.turn_timeout + SILENCE + timedelta(seconds=1))
+    await swept(client)
+
+    assert (await load_message(app, message)).status == "cancelled"
+
+
+async def test_an_overdue_turn_that_is_alive_is_left_to_end_itself(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    writer = await append_events(app, message.session_id, START)
+    clock.move(app.turn_timeout + SILENCE + timedelta(seconds=1))
+    await app.log.put(message.session_id, Lease(id=writer.id))
+    await swept(client)
+
+    assert await load_events(app, message.session_id, "run.complete") == []
+
+
+async def test_a_deleted_session_is_cleared_except_for_its_mark(app: Services, client: DurableClient) -> None:
+    message = await running(app, client)
+    await app.sessions.delete(OWNER, message.session_id, TRACE)
+    await swept(client)
+
+    assert await app.log.read(message.session_id, 0, 10) == []
+    assert await app.log.get(Message, message.session_id, message.id) is None
+    assert (await load_state(app, message.session_id)).deleted
+    assert await app.log.due_for_repair(app.clock.now(), 10) == []
+
+
+async def test_sessions_in_which_nothing_runs_are_left_alone(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    session = await create_session(app)
+    clock.move(timedelta(days=1))
+    await swept(client)
+
+    assert client.started == []
+    assert await load_types(app, session) == ["session.created"]
+
+
+async def test_of_sweeps_at_the_same_time_one_hands_a_turn_over(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    clock.move(SILENCE)
+    await asyncio.gather(*(swept(client) for _ in range(4)))
+
+    assert len(await load_events(app, message.session_id, "run.handover")) == 1
+    assert instances(client) == [f"{message.turn_id}~2"]
+
+
+async def test_sweeps_at_the_same_time_start_a_turn_once_and_end_a_lost_one_once(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    lost = await running(app, client)
+    clock.move(app.turn_timeout + SILENCE + timedelta(seconds=1))
+    claimed = await post_message(app, await create_session(app))
+    clock.move(GRACE)
+    await asyncio.gather(*(swept(client) for _ in range(4)))
+
+    assert instances(client) == [claimed.turn_id]
+    assert len(await load_events(app, lost.session_id, "run.complete")) == 1
+
+
+async def test_a_turn_that_answers_during_the_sweep_is_not_handed_over(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    await append_events(app, message.session_id, START)
+    clock.move(SILENCE)
+    append = app.log.append
+
+    async def answered_first(chunk: Chunk, *rest: object) -> None:
+        app.log.append = append  # pyright: ignore[reportAttributeAccessIssue]
+        await append_events(app, message.session_id, MessageComplete(step=1, attempt=1, text="Hi"))
+        await append(chunk, *rest)  # pyright: ignore[reportArgumentType]
+
+    app.log.append = answered_first  # pyright: ignore[reportAttributeAccessIssue]
+    await swept(client)
+
+    assert (await load_types(app, message.session_id))[-1] == "message.complete"
+    assert client.started == []
+
+
+async def test_a_session_that_cannot_be_repaired_does_not_block_the_others(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    broken = await create_session(app)
+    writer = SessionWriter(app.log, app.clock, broken)
+    await writer.load()
+    turn, missing = TurnId("turn_x"), MessageId(f"msg_{'0' * 26}_{broken}")
+    beginning = [UserMessage(content="Hello"), RunStart(agent="assistant", model="m")]
+    await writer.append([Draft(data=data, turn_id=turn, message_id=missing) for data in beginning])
+    clock.move(app.turn_timeout)
+    message = await post_message(app, await create_session(app))
+    clock.move(SILENCE + timedelta(seconds=1))
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]

@@ -1,0 +1,114 @@
+"""Which execution may act on a turn, by the log."""
+
+import pytest
+
+from shared.domain.events import (
+    EventData,
+    MessageComplete,
+    MessageStart,
+    RunComplete,
+    RunHandover,
+    RunStart,
+    Status,
+    ToolCallComplete,
+    ToolCallStart,
+    UserMessage,
+)
+from shared.domain.ids import InstanceId, TurnId, WriterId
+from shared.domain.session import SessionState
+from shared.domain.turn import Fence, Standing, standing_of_step, standing_of_tool
+from tests.domain.factories import FENCE, TURN, fold_events, new_state
+
+ME, OTHER = WriterId("me"), WriterId("other")
+CANCEL = Status(status="cancelling")
+END = RunComplete(status="completed", steps=1, usage={}, duration_ms=0, model="m")
+HANDOVER = RunHandover(instance_id=f"{TURN}~2")
+
+Appended = tuple[WriterId, EventData]
+
+
+def state_after(events: list[Appended]) -> SessionState:
+    state = fold_events(new_state(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
+    for writer, data in events:
+        state = fold_events(state, data, writer=writer)
+    return state
+
+
+def step(number: int, attempt: int) -> MessageStart:
+    return MessageStart(step=number, attempt=attempt)
+
+
+def answer(number: int, attempt: int = 1) -> MessageComplete:
+    return MessageComplete(step=number, attempt=attempt, text="Hi")
+
+
+def tool(attempt: int) -> ToolCallStart:
+    return ToolCallStart(id="call_a", step=1, attempt=attempt, name="t", arguments="{}")
+
+
+TOOL_ANSWER = ToolCallComplete(id="call_a", step=1, name="t", arguments="{}", status="completed", duration_ms=0)
+STEP_ONE: list[Appended] = [(OTHER, step(1, 1)), (OTHER, answer(1))]
+
+
+@pytest.mark.parametrize(
+    ("events", "number", "attempt", "expected"),
+    [
+        ([], 1, 1, Standing.BEGIN),
+        ([(ME, step(1, 1))], 1, 1, Standing.MINE),
+        ([(OTHER, step(1, 1))], 1, 1, Standing.FOLLOW),
+        ([(OTHER, step(1, 1))], 1, 2, Standing.BEGIN),
+        ([(ME, step(1, 1)), (OTHER, step(1, 2))], 1, 1, Standing.SUPERSEDED),
+        ([(ME, step(1, 2))], 1, 1, Standing.SUPERSEDED),
+        (STEP_ONE, 1, 1, Standing.DONE),
+        (STEP_ONE, 1, 2, Standing.DONE),
+        (STEP_ONE, 2, 1, Standing.BEGIN),
+        ([*STEP_ONE, (OTHER, step(2, 3))], 1, 1, Standing.DONE),
+        ([(OTHER, CANCEL)], 1, 1, Standing.CANCELLED),
+        ([(ME, step(1, 1)), (OTHER, CANCEL)], 1, 1, Standing.CANCELLED),
+        ([(OTHER, step(1, 1)), (OTHER, CANCEL)], 1, 2, Standing.CANCELLED),
+        ([*STEP_ONE, (OTHER, CANCEL)], 1, 1, Standing.DONE),
+        ([*STEP_ONE, (OTHER, CANCEL)], 2, 1, Standing.CANCELLED),
+        ([(OTHER, step(1, 2)), (OTHER, CANCEL)], 1, 1, Standing.SUPERSEDED),
+        ([(ME, step(1, 1)), (OTHER, HANDOVER)], 1, 1, Standing.SUPERSEDED),
+        ([(ME, step(1, 1)), (OTHER, END)], 1, 1, Standing.SUPERSEDED),
+    ],
+)
+def test_standing_of_a_step(events: list[Appended], number: int, attempt: int, expected: Standing) -> None:
+    assert standing_of_step(state_after(events), FENCE, number, attempt, ME) is expected
+
+
+@pytest.mark.parametrize(
+    ("events", "attempt", "expected"),
+    [
+        ([], 1, Standing.BEGIN),
+        ([(ME, tool(1))], 1, Standing.MINE),
+        ([(OTHER, tool(1))], 1, Standing.FOLLOW),
+        ([(OTHER, tool(1))], 2, Standing.BEGIN),
+        ([(OTHER, tool(2))], 1, Standing.SUPERSEDED),
+        ([(OTHER, tool(1)), (OTHER, TOOL_ANSWER)], 1, Standing.DONE),
+        ([(OTHER, tool(1)), (OTHER, TOOL_ANSWER), (OTHER, CANCEL)], 2, Standing.DONE),
+        ([(OTHER, CANCEL)], 1, Standing.CANCELLED),
+        ([(ME, tool(1)), (OTHER, CANCEL)], 1, Standing.CANCELLED),
+        ([(ME, tool(1)), (OTHER, HANDOVER)], 1, Standing.SUPERSEDED),
+        ([(ME, tool(1)), (OTHER, END)], 1, Standing.SUPERSEDED),
+    ],
+)
+def test_standing_of_a_tool_call(events: list[Appended], attempt: int, expected: Standing) -> None:
+    assert standing_of_tool(state_after([*STEP_ONE, *events]), FENCE, "call_a", attempt, ME) is expected
+
+
+def test_a_fence_holds_its_turn_for_its_instance_only() -> None:
+    state = state_after([])
+
+    assert FENCE.turn_in(state) == state.active_turn
+    assert Fence(TURN, InstanceId(f"{TURN}~2")).turn_in(state) is None
+    assert Fence(TurnId("turn_2"), FENCE.instance_id).turn_in(state) is None
+    assert FENCE.turn_in(state_after([(OTHER, END)])) is None
+
+
+def test_after_a_handover_the_new_instance_continues_where_the_old_one_stopped() -> None:
+    state = state_after([*STEP_ONE, (OTHER, step(2, 1)), (OTHER, HANDOVER)])
+    fence = Fence(TURN, InstanceId(f"{TURN}~2"))
+
+    assert standing_of_step(state, fence, 1, 2, ME) is Standing.DONE
+    assert standing_of_step(state, fence, 2, 2, ME) is Standing.BEGIN
