@@ -23,7 +23,7 @@ class Bench:
     scratch: Path
     quick: bool
 
-    def times(self, full: int, quick: int) -> int:
+    def repeats(self, full: int, quick: int) -> int:
         """Return how often to repeat."""
         return quick if self.quick else full
 

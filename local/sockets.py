@@ -43,11 +43,11 @@ def url_of(bound: socket.socket) -> str:
 
 @asynccontextmanager
 async def serve_asgi(
-    app: Any, bound: socket.socket, grace: float, hurry: asyncio.Event | None = None
+    app: Any, bound: socket.socket, grace: float, stop_now: asyncio.Event | None = None
 ) -> AsyncGenerator[None]:
     """Serve `app` on `bound` while the body runs; then open requests get `grace` seconds before they are cancelled.
 
-    They are cancelled earlier once `hurry` is set.
+    They are cancelled earlier once `stop_now` is set.
     """
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the apps log their failures themselves
     config = uvicorn.Config(
@@ -70,7 +70,7 @@ async def serve_asgi(
         yield
     finally:
         clock.cancel()
-        await _stop(server, grace, hurry or asyncio.Event())
+        await _stop(server, grace, stop_now or asyncio.Event())
 
 
 async def _tick(server: uvicorn.Server) -> None:
@@ -79,14 +79,14 @@ async def _tick(server: uvicorn.Server) -> None:
         await asyncio.sleep(1)
 
 
-async def _stop(server: uvicorn.Server, grace: float, hurry: asyncio.Event) -> None:
+async def _stop(server: uvicorn.Server, grace: float, stop_now: asyncio.Event) -> None:
     for listener in server.servers:
         listener.close()
     for connection in list(server.server_state.connections):
         connection.shutdown()
     if not (requests := list(server.server_state.tasks)):
         return
-    ended, cut = asyncio.create_task(asyncio.wait(requests)), asyncio.create_task(hurry.wait())
+    ended, cut = asyncio.create_task(asyncio.wait(requests)), asyncio.create_task(stop_now.wait())
     await asyncio.wait([ended, cut], timeout=grace, return_when=asyncio.FIRST_COMPLETED)
     cut.cancel()
     if ended.done():

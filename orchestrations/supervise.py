@@ -17,8 +17,8 @@ MAX_FAILURES = 3
 _MAX_NOT_BEGUN = 2
 
 _BROKE_OFF = Failure(code="attempt_failed", message="The attempt broke off.", retryable=True)
-_LOST = Failure(code="attempt_lost", message="The attempt fell silent.", retryable=True)
-_OVERDUE = Failure(code="turn_timeout", message="The turn took longer than it may.", retryable=True)
+_LOST = Failure(code="attempt_lost", message="The attempt stopped responding.", retryable=True)
+_OVERDUE = Failure(code="turn_timeout", message="The turn exceeded its time limit.", retryable=True)
 
 
 @dataclass
@@ -50,12 +50,12 @@ class _Supervision(Generic[Outcome]):
     def run(self, works: Sequence[Work]) -> Generator[Any, Any, list[Reply[Outcome]]]:
         jobs = [_Job[Outcome](work, self._call(work)) for work in works]
         while open_jobs := [job for job in jobs if job.reply is None]:
-            timer = self._ticking()
+            timer = self._ensure_timer()
             look = [] if self._look is None else [self._look]
             yield self._context.task_any([*(job.task for job in open_jobs), *look, timer])
             for job in open_jobs:
                 if job.task.is_completed:
-                    self._settle(job)
+                    self._apply_result(job)
             if self._look is not None and self._look.is_completed:
                 self._apply_statuses(self._look.result)
             if timer.is_completed:
@@ -67,14 +67,14 @@ class _Supervision(Generic[Outcome]):
     def _call(self, work: Work) -> TaskBase:
         return self._context.call_activity(self._activity.name, work.dump())
 
-    def _ticking(self) -> TimerTask:
+    def _ensure_timer(self) -> TimerTask:
         if self._timer is None:
             pause = timedelta(seconds=self._turn.check_after_seconds)
             timer = self._context.create_timer(self._context.current_utc_datetime + pause)
             self._timer = cast("TimerTask", timer)
         return self._timer
 
-    def _settle(self, job: _Job[Outcome]) -> None:
+    def _apply_result(self, job: _Job[Outcome]) -> None:
         # The result of a failed task is the exception: task_any raises nothing.
         result = job.task.result
         if isinstance(result, Exception):
@@ -121,7 +121,7 @@ class _Supervision(Generic[Outcome]):
         if status == "lost":
             self._fail(job, _LOST)
         elif job.not_begun >= _MAX_NOT_BEGUN:
-            # It may only be queued, so this does not count as a failure. The log lets only one of both begin.
+            # The activity may still be queued, so this is not a failure. The log lets only one attempt begin.
             self._retry(job)
 
     def _is_overdue(self) -> bool:
@@ -133,12 +133,12 @@ def _failed(failure: Failure) -> Reply[Any]:
     return Reply[Any](outcome="failed", failure=failure)
 
 
-def supervised(
+def run_supervised(
     context: df.DurableOrchestrationContext, turn: TurnStart, activity: Activity[Outcome], works: Sequence[Work]
 ) -> Generator[Any, Any, list[Reply[Outcome]]]:
     """Run activities at the same time until each has a reply. After three failures of one, its reply is `failed`.
 
-    An attempt that was checked between its end and the arrival of its reply may be found lost. The next attempt then
-    finds everything recorded and gives the same reply.
+    If an attempt has ended and its reply has not arrived, `look` may report it as lost. The next attempt then finds
+    everything recorded and gives the same reply.
     """
     return (yield from _Supervision(context, turn, activity).run(works))

@@ -32,9 +32,9 @@ class Timings:
 
     Attributes:
         flush_ms: pauses between writes of an answer: the first piece is written at once, the last number repeats.
-        look_after: how long the orchestrator waits for an activity before it checks whether the activity is alive.
-        lease_after: how long a working activity may append nothing before it renews its lease.
-        dead_after: the silence after which an attempt is considered lost.
+        check_after: how long the orchestrator waits for an activity before it checks whether the activity is alive.
+        renew_lease_after: how long a working activity may append nothing before it renews its lease.
+        lost_after: the silence after which an attempt is considered lost.
         start_grace: how old a claimed turn is before the sweep starts an instance for it.
         handover_after: the silence after which the sweep gives a turn to another instance; doubles each time.
         clear_after: how long a deleted session keeps its log, so that appends of earlier writers are refused.
@@ -43,7 +43,7 @@ class Timings:
 
     flush_ms: tuple[int, ...]
     check_after: timedelta
-    lease_after: timedelta
+    renew_lease_after: timedelta
     lost_after: timedelta
     start_grace: timedelta
     handover_after: timedelta
@@ -54,7 +54,7 @@ class Timings:
 CLOUD = Timings(
     flush_ms=(100, 200, 400, 500),
     check_after=timedelta(seconds=20),
-    lease_after=timedelta(seconds=10),
+    renew_lease_after=timedelta(seconds=10),
     lost_after=timedelta(seconds=25),
     start_grace=timedelta(seconds=30),
     handover_after=timedelta(seconds=60),
@@ -64,7 +64,7 @@ CLOUD = Timings(
 ONE_MACHINE = Timings(
     flush_ms=(15,),
     check_after=timedelta(seconds=2),
-    lease_after=timedelta(seconds=1),
+    renew_lease_after=timedelta(seconds=1),
     lost_after=timedelta(seconds=5),
     start_grace=timedelta(seconds=1),
     handover_after=timedelta(seconds=10),

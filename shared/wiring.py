@@ -15,9 +15,9 @@ from shared.services.memory import Memories
 from shared.services.messages import Messages
 from shared.services.outside_events import OutsideEvents
 from shared.services.projects.patches import ProjectPatches
-from shared.services.projects.sessions import ProjectSessions
 from shared.services.projects.projects import Projects
 from shared.services.projects.rooms import Rooms
+from shared.services.projects.sessions import ProjectSessions
 from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.attempts import Liveness
@@ -128,12 +128,12 @@ class Services:
             vibecoding=self.project_patches,
             model=self.model,
             new_relay=lambda: Relay(self.settings.flush_ms, self.settings.delta_flush_bytes),
-            lease_after=self.settings.timings.lease_after,
+            renew_lease_after=self.settings.timings.renew_lease_after,
         )
 
     @cached_property
     def tool_calls(self) -> ToolCalls:
-        return ToolCalls(self.log, self.clock, self.project_patches, self.settings.timings.lease_after)
+        return ToolCalls(self.log, self.clock, self.project_patches, self.settings.timings.renew_lease_after)
 
     @cached_property
     def liveness(self) -> Liveness:

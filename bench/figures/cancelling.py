@@ -12,7 +12,7 @@ _MODEL = "fake-2000-20"
 
 async def measure(bench: Bench) -> list[Figure]:
     """Measure from the cancel request to the time at which the model server saw the connection close."""
-    taken = [await _cancel(bench) for _ in range(bench.times(40, 20))]
+    taken = [await _cancel(bench) for _ in range(bench.repeats(40, 20))]
     return [summary("cancel → model connection closed", taken, "ms", goal_max=9)]
 
 

@@ -13,7 +13,7 @@ _WARM_UP = 5
 
 async def measure(bench: Bench) -> list[Figure]:
     """Measure on a history of events of an outside producer, a hundred in each append."""
-    events = bench.times(100_000, 20_000)
+    events = bench.repeats(100_000, 20_000)
     async with connected(bench.host.origin) as connection:
         session_id = await open_session(connection)
         await append_events(connection, session_id, events)
@@ -61,7 +61,7 @@ async def _turns(bench: Bench, connection: Connection) -> Figure:
     await append_events(connection, long, _LONG_SESSION)
     in_long: list[float] = []
     in_new: list[float] = []
-    for _ in range(_WARM_UP + bench.times(40, 20)):
+    for _ in range(_WARM_UP + bench.repeats(40, 20)):
         in_long.append((await run_turn(connection, long)).total)
         in_new.append((await run_turn(connection, new)).total)
     ratio = statistics.median(in_long[_WARM_UP:]) / statistics.median(in_new[_WARM_UP:])

@@ -12,7 +12,7 @@ _FEW, _MANY = 10, 50
 
 
 class _Round(NamedTuple):
-    alone: float
+    model_alone: float
     few: float
     many: float
     cpu_ms: float | None
@@ -20,11 +20,11 @@ class _Round(NamedTuple):
 
 async def measure(bench: Bench) -> list[Figure]:
     """Measure in rounds, so that other load on the machine affects all three alike; the first round only warms up."""
-    rounds = [await _round(bench, bench.times(300, 150)) for _ in range(1 + bench.times(5, 2))][1:]
-    alone = statistics.median(each.alone for each in rounds)
+    rounds = [await _round(bench, bench.repeats(300, 150)) for _ in range(1 + bench.repeats(5, 2))][1:]
+    alone = statistics.median(each.model_alone for each in rounds)
     few = statistics.median(each.few for each in rounds)
     many = statistics.median(each.many for each in rounds)
-    note = f"the model server alone: {alone / many:.0f} times as many"
+    note = f"the model server alone answers {alone / many:.0f} times as many"
     figures = [
         Figure(f"model server alone, {_MANY} at once", alone, "answers/s"),
         Figure(f"turns of 50 tokens, {_FEW} at once", few, "turns/s"),

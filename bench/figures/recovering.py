@@ -15,7 +15,7 @@ _MODEL = "fake-1000-20"
 
 async def measure(bench: Bench) -> list[Figure]:
     """Kill the host in the middle of an answer, start it again, and wait for the turn's next event."""
-    trials = [await _trial(bench, bench.scratch / f"recovering-{number}") for number in range(bench.times(5, 2))]
+    trials = [await _trial(bench, bench.scratch / f"recovering-{number}") for number in range(bench.repeats(5, 2))]
     starting = statistics.median(start for start, _ in trials)
     taken = statistics.median(total for _, total in trials)
     note = f"of these {starting:.2f} s to start the process"

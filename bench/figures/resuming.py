@@ -18,7 +18,7 @@ async def measure(bench: Bench) -> list[Figure]:
         session_id = await open_session(host)
         await start_turn(host, session_id, _MODEL)
         last = 0
-        for _ in range(bench.times(60, 25)):
+        for _ in range(bench.repeats(60, 25)):
             began = time.perf_counter()
             last = await _first_missed(bench.host.origin, session_id, last)
             taken.append(1000 * (time.perf_counter() - began))

@@ -16,8 +16,8 @@ _IMPORT = "import time; began = time.perf_counter(); import function_app; print(
 
 async def measure(bench: Bench) -> list[Figure]:
     """Measure new processes, whose bytecode is compiled and in the system's cache."""
-    imports = [await _import_seconds() for _ in range(bench.times(7, 3))]
-    starts = [await _start_seconds(bench, number) for number in range(bench.times(7, 3))]
+    imports = [await _import_seconds() for _ in range(bench.repeats(7, 3))]
+    starts = [await _start_seconds(bench, number) for number in range(bench.repeats(7, 3))]
     figures = [
         Figure("import function_app", statistics.median(imports), "s", goal_max=0.8),
         Figure("start → listening, with its own model", statistics.median(starts), "s", goal_max=2),
@@ -46,7 +46,7 @@ async def _start_seconds(bench: Bench, number: int) -> float:
 
 async def _first_requests(bench: Bench) -> list[Figure]:
     """Measure the first requests of a process, sent as soon as it listens."""
-    found = [await _first_request(bench, number) for number in range(bench.times(7, 3))]
+    found = [await _first_request(bench, number) for number in range(bench.repeats(7, 3))]
     health, first_event, first_token = (statistics.median(each) for each in zip(*found, strict=True))
     return [
         Figure("first request of a process: GET /health", health, "ms"),

@@ -15,7 +15,7 @@ async def measure(bench: Bench) -> list[Figure]:
     one: list[float] = []
     ten: list[float] = []
     async with connected(bench.host.origin) as host:
-        sessions = await open_sessions(host, 2 * (_WARM_UP + bench.times(60, 20)))
+        sessions = await open_sessions(host, 2 * (_WARM_UP + bench.repeats(60, 20)))
         for single, many in zip(sessions[::2], sessions[1::2], strict=True):
             one.append((await run_turn(host, single, content=_CALL)).total)
             ten.append((await run_turn(host, many, content=" and ".join([_CALL] * 10))).total)

@@ -15,7 +15,7 @@ async def measure(bench: Bench) -> list[Figure]:
     alone: list[Timing] = []
     turns: list[Timing] = []
     async with connected(bench.host.origin) as host, connected(bench.model.origin) as model:
-        sessions = await open_sessions(host, _WARM_UP + bench.times(300, 100))
+        sessions = await open_sessions(host, _WARM_UP + bench.repeats(300, 100))
         for session_id in sessions:
             turns.append(await run_turn(host, session_id))
             alone.append(await ask_model(model))

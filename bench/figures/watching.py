@@ -22,7 +22,7 @@ class _Trial(NamedTuple):
 
 async def measure(bench: Bench) -> list[Figure]:
     """Measure each time on a new host: memory that earlier watchers left would hide the memory of these."""
-    trials = [await _trial(bench, number) for number in range(bench.times(3, 1))]
+    trials = [await _trial(bench, number) for number in range(bench.repeats(3, 1))]
     seconds = statistics.median(trial.seconds for trial in trials)
     note = f"the model server alone: {statistics.median(trial.alone for trial in trials):.2f} s"
     memory = [trial.memory for trial in trials if trial.memory is not None]

@@ -1,8 +1,8 @@
-"""The Durable engine: runs the instances of one task hub, an episode at a time, and the activities between them.
+"""The Durable engine: runs the instances of one task hub in episodes, and their activities.
 
-The events of an instance wait in its inbox. An episode takes all that wait, replays the orchestrator and commits the
-result, and only then starts the new tasks. An activity that ran when the process was killed is reported as failed, as
-the real host reports it, and not run again.
+The events of an instance wait in its inbox. An episode takes all of them, replays the orchestrator, commits the result,
+and only then starts the new tasks. If the process is killed while an activity runs, the activity is reported as failed
+and not run again, as on the real host.
 """
 
 import asyncio
@@ -16,7 +16,17 @@ from typing import Any
 from azure.functions import OrchestrationContext
 
 from local.durable.activities import Activities, failure_of
-from local.durable.history import Activity, Event, Instance, Kind, Task, encode, moment_of, new_event, text_of
+from local.durable.history import (
+    Activity,
+    Event,
+    Instance,
+    Kind,
+    Task,
+    encode,
+    format_timestamp,
+    new_event,
+    parse_timestamp,
+)
 from local.durable.replay import Episode, EpisodeRunner, Orchestrator, Outcome
 from local.durable.taskhub import RUNNING, Change, TaskHub, Unfinished
 from local.host.functions import Index
@@ -24,7 +34,7 @@ from local.host.functions import Index
 _log = logging.getLogger(__name__)
 
 _GATHER_SECONDS = 0.02
-"""How long an activity's end waits for the instance's other activities: one episode for all, as on a busy host."""
+"""How long a result waits for the instance's other activities, so that one episode takes all, as on a busy host."""
 
 
 class UnknownOrchestratorError(Exception):
@@ -42,9 +52,9 @@ class _Execution:
     instance: Instance
     orchestrator: Orchestrator
     episodes: int = 0
-    unended_activities: int = 0
+    pending_activities: int = 0
     inbox: list[Event] = field(default_factory=list[Event])
-    alarms: dict[int, asyncio.TimerHandle] = field(default_factory=dict[int, asyncio.TimerHandle])
+    timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict[int, asyncio.TimerHandle])
     outcome: Outcome | None = None
     in_episode: bool = False
     is_over: bool = False
@@ -52,12 +62,12 @@ class _Execution:
     def end(self) -> None:
         """Take no more events; the results of activities that still run are dropped."""
         self.is_over = True
-        for alarm in self.alarms.values():
-            alarm.cancel()
+        for timer in self.timers.values():
+            timer.cancel()
 
 
 class Engine:
-    """Owns every instance that has not ended; `hub` is borrowed and must stay open as long as the engine runs."""
+    """Owns every instance that has not ended. The caller closes `hub`, after the engine."""
 
     def __init__(self, index: Index, hub: TaskHub, slots: int) -> None:
         self._index = index
@@ -137,7 +147,7 @@ class Engine:
             while execution.inbox and not execution.is_over:
                 await self._run_episode(execution)
         except Exception:  # noqa: BLE001 - the store or the SDK failed: one instance must not stop the others
-            _log.exception("orchestration %s halts until the next start", execution.instance.id)
+            _log.exception("orchestration %s stops until the host starts again", execution.instance.id)
             execution.end()
         finally:
             execution.in_episode = False
@@ -148,14 +158,14 @@ class Engine:
         arrivals = [each for each in inbox if each["EventType"] == Kind.EXECUTION_STARTED or instance.is_awaited(each)]
         if not arrivals:
             return
-        # Never earlier than a timer's own time: an orchestrator that compares the two must see that it is due.
-        due = [moment_of(each["FireAt"]) for each in arrivals if each["EventType"] == Kind.TIMER_FIRED]
+        # `now` is not earlier than the time of a fired timer: an orchestrator that compares both sees that it is due.
+        due = [parse_timestamp(each["FireAt"]) for each in arrivals if each["EventType"] == Kind.TIMER_FIRED]
         now = max(datetime.now(UTC), instance.updated_at, *due)
         episode = EpisodeRunner(instance, execution.orchestrator, now).run(arrivals, execution.outcome)
         execution.outcome = episode.outcome
         for timer_id in episode.cancelled:
-            if alarm := execution.alarms.pop(timer_id, None):
-                alarm.cancel()
+            if timer := execution.timers.pop(timer_id, None):
+                timer.cancel()
         if episode.is_last:
             execution.end()
         await self._commit(execution, episode)
@@ -188,27 +198,27 @@ class Engine:
             self._spawn(self._run_activity(execution, task))
             return
         delay = (task.fire_at - datetime.now(UTC)).total_seconds()
-        fired = new_event(Kind.TIMER_FIRED, TimerId=task.id, FireAt=text_of(task.fire_at))
+        fired = new_event(Kind.TIMER_FIRED, TimerId=task.id, FireAt=format_timestamp(task.fire_at))
         loop = asyncio.get_running_loop()
-        execution.alarms[task.id] = loop.call_later(max(0.0, delay), self._add_arrival, execution, fired)
+        execution.timers[task.id] = loop.call_later(max(0.0, delay), self._add_arrival, execution, fired)
 
     def _add_arrival(self, execution: _Execution, event: Event) -> None:
         execution.inbox.append(event)
         self._wake(execution)
 
     async def _run_activity(self, execution: _Execution, task: Activity) -> None:
-        execution.unended_activities += 1
+        execution.pending_activities += 1
         async with self._activities.slots:
             if execution.is_over:
                 return
             self._hub.mark_started(execution.instance.id, task.id)
             ended = await self._activities.run(task)
-            await asyncio.sleep(0)  # readers that the activity's events woke run first: an episode takes its time
-        execution.unended_activities -= 1
+            await asyncio.sleep(0)  # first let readers run that the activity's events woke: an episode is slow
+        execution.pending_activities -= 1
         if execution.is_over:
             return
         execution.inbox.append(ended)
-        if execution.unended_activities:
+        if execution.pending_activities:
             asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._wake, execution)
         else:
             await self._run_episodes(execution)

@@ -60,13 +60,13 @@ class Timer:
 Task: TypeAlias = Activity | Timer
 
 
-def text_of(moment: datetime) -> str:
+def format_timestamp(moment: datetime) -> str:
     """Return `moment` as histories and statuses write it."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-def moment_of(text: str) -> datetime:
-    """Return the moment that `text_of` wrote."""
+def parse_timestamp(text: str) -> datetime:
+    """Parse what `format_timestamp` wrote."""
     return datetime.fromisoformat(text)
 
 
@@ -79,7 +79,7 @@ def opening_event(task: Task) -> Event:
     """Return the event that opens `task`."""
     if isinstance(task, Activity):
         return new_event(Kind.TASK_SCHEDULED, task.id, Name=task.name, Input=task.input)
-    return new_event(Kind.TIMER_CREATED, task.id, FireAt=text_of(task.fire_at))
+    return new_event(Kind.TIMER_CREATED, task.id, FireAt=format_timestamp(task.fire_at))
 
 
 @dataclass
@@ -107,14 +107,14 @@ class Instance:
             case Kind.TASK_SCHEDULED:
                 self._open(Activity(event["EventId"], event["Name"], event["Input"]))
             case Kind.TIMER_CREATED:
-                self._open(Timer(event["EventId"], moment_of(event["FireAt"])))
+                self._open(Timer(event["EventId"], parse_timestamp(event["FireAt"])))
             case Kind.TASK_COMPLETED | Kind.TASK_FAILED:
                 del self.open[event["TaskScheduledId"]]
             case Kind.TIMER_FIRED | Kind.TIMER_CANCELED:
                 del self.open[event["TimerId"]]
             case _:
                 pass
-        self.updated_at = moment_of(event["Timestamp"])
+        self.updated_at = parse_timestamp(event["Timestamp"])
 
     def add_played(self, event: Event) -> None:
         """Keep `event` for later episodes, if the SDK reads it."""

@@ -23,10 +23,10 @@ from local.durable.history import (
     Timer,
     encode,
     encode_for_sdk,
-    moment_of,
+    format_timestamp,
     new_event,
     opening_event,
-    text_of,
+    parse_timestamp,
 )
 
 _log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class EpisodeRunner:
         return episode
 
     def _add(self, event: Event) -> None:
-        event["Timestamp"] = text_of(self._now)
+        event["Timestamp"] = format_timestamp(self._now)
         self._instance.apply(event)
         self._episode.events.append(event)
 
@@ -156,7 +156,7 @@ class EpisodeRunner:
     def _open(self, action: Event) -> None:
         new_id = len(self._instance.requested)
         if action["actionType"] == _CREATE_TIMER:
-            self._add(opening_event(Timer(new_id, moment_of(action["fireAt"]))))
+            self._add(opening_event(Timer(new_id, parse_timestamp(action["fireAt"]))))
             if action["isCanceled"]:
                 self._cancel(new_id)
             return

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote
 from starlette.types import Receive, Scope, Send
 
 from local.durable.engine import AlreadyExistsError, Engine, UnknownOrchestratorError
-from local.durable.history import moment_of, text_of
+from local.durable.history import format_timestamp, parse_timestamp
 from local.durable.taskhub import RUNNING, Row, TaskHub
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,9 @@ class DurableRpc:
                 row = await self._hub.read(instance_id)
                 return _Answer(404) if row is None else _Answer(202 if row.status == RUNNING else 200, _status_of(row))
             case "DELETE", ["instances"] if query.keys() == _PURGE_FILTERS:
-                since, until = (text_of(moment_of(query[name])) for name in ("createdTimeFrom", "createdTimeTo"))
+                since, until = (
+                    format_timestamp(parse_timestamp(query[name])) for name in ("createdTimeFrom", "createdTimeTo")
+                )
                 deleted = await self._hub.purge(since, until, query["runtimeStatus"].split(","))
                 return _Answer(200, {"instancesDeleted": deleted}) if deleted else _Answer(404)
             case _:

@@ -115,7 +115,7 @@ class TaskHub:
     async def purge(self, created_from: str, created_to: str, statuses: Sequence[str]) -> int:
         """Delete the ended instances with one of `statuses` created between these times; return how many there were.
 
-        The times are as `text_of` writes them, and inclusive.
+        The times are as `format_timestamp` writes them, and inclusive.
         """
         ended = {COMPLETED, FAILED}.intersection(statuses)
         return await self._do(lambda connection: _purge(connection, created_from, created_to, ended))

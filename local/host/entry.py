@@ -1,7 +1,8 @@
 """The local Functions host: serves the app that Azure runs, on one machine.
 
-It takes the place of the Functions host, its Python worker and the Durable extension: HTTP, timer, change-feed,
-activity and orchestration triggers and the durable client, each as far as the app uses it. It refuses the rest by name.
+It replaces the Functions host, its Python worker and the Durable extension. It supports what the app uses: HTTP, timer,
+change-feed, activity and orchestration triggers, and the durable client. Its error for anything else names what it
+refuses.
 """
 
 import argparse
@@ -32,7 +33,7 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def main() -> None:
-    """Serve until SIGTERM, after which open requests and streams get their time, or SIGINT, which cuts them."""
+    """Serve until a signal. SIGTERM gives open requests and streams the grace period, SIGINT cuts them."""
     began = time.monotonic()
     arguments = _arguments()
     data_dir = arguments.data_dir.resolve() if arguments.data_dir else None
@@ -41,7 +42,7 @@ def main() -> None:
         load_settings(Path())
         _prepare(data_dir)
         with ExitStack() as stack:
-            # Before the imports, so that it starts on another core at the same time.
+            # Start the model server before the slow imports: it starts on another core at the same time.
             model = None if os.environ.get("OPENAI_BASE_URL") else stack.enter_context(ModelServer())
             options = options_of(Path(), arguments.host, arguments.port, Path(os.environ["DATA_DIR"]))
             _serve(replace(options, grace=arguments.grace), model, began)
@@ -51,7 +52,7 @@ def main() -> None:
         sys.exit(f"cannot start: {error}")
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(0)  # threads of the app that are still busy are not waited for, as the worker's are not
+    os._exit(0)  # do not wait for busy threads of the app: Azure's worker does not either
 
 
 def _arguments() -> argparse.Namespace:
@@ -102,7 +103,7 @@ def _serve(options: Options, model: ModelServer | None, began: float) -> None:
         use_scripted_model(model.wait())
         notes.append(f"  model          scripted, at {os.environ['OPENAI_BASE_URL']} (OPENAI_BASE_URL is not set)")
     app = load(Path())
-    # What was imported stays in memory. Without this, garbage collection scans it each time: a tenth of a turn.
+    # Imported objects stay in memory. Without this, each garbage collection scans them: a tenth of a turn's time.
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -120,16 +121,16 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _run(app: "FunctionRegister", options: Options, notes: list[str], began: float) -> None:
     from local.host.serving import serve  # noqa: PLC0415
 
-    stop, hurry, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+    stop, stop_now, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
-        if number == signal.SIGINT or stop.is_set():  # a person waits for the end
-            hurry.set()
+        if number == signal.SIGINT or stop.is_set():  # a person waits: do not wait for open requests
+            stop_now.set()
         stop.set()
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda number, _frame: loop.call_soon_threadsafe(on_signal, number))
-    async with serve(app, options, hurry) as running:
+    async with serve(app, options, stop_now) as running:
         for line in [*_banner(running.index, options), *notes]:
             print(line)
         print(f"ready in {time.monotonic() - began:.1f} s")
@@ -147,7 +148,7 @@ def _banner(index: "Index", options: Options) -> list[str]:
         "change feeds": [f"{each.function.name} ({each.container})" for each in index.feeds],
     }
     return [
-        "Local Functions host: takes the place of Azure Functions and its Durable extension, on this machine only",
+        "Local Functions host: replaces Azure Functions and its Durable extension, on this machine only",
         *(f"  {route}" for route in routes),
         *(f"  {kind:<14} {', '.join(names)}" for kind, names in functions.items() if names),
         f"  data           {options.data_dir.resolve()}, task hub {options.task_hub}",

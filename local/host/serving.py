@@ -34,8 +34,10 @@ class Running:
 
 
 @asynccontextmanager
-async def serve(app: FunctionRegister, options: Options, hurry: asyncio.Event | None = None) -> AsyncGenerator[Running]:
-    """Serve `app` while the body runs; then open requests get `options.grace` seconds, or until `hurry` is set.
+async def serve(
+    app: FunctionRegister, options: Options, stop_now: asyncio.Event | None = None
+) -> AsyncGenerator[Running]:
+    """Serve `app` while the body runs; then open requests get `options.grace` seconds, or until `stop_now` is set.
 
     Turns run on for the same time. Then all that still runs is interrupted; the next host on the same data resumes it.
 
@@ -59,7 +61,7 @@ async def serve(app: FunctionRegister, options: Options, hurry: asyncio.Event | 
         stack.push_async_callback(engine.close)
         await engine.recover()
         http = HttpFunctions(index.routes, options.cors)
-        await stack.enter_async_context(serve_asgi(http, web, options.grace, hurry))
+        await stack.enter_async_context(serve_asgi(http, web, options.grace, stop_now))
         for each in triggers:
             stack.push_async_callback(each.stop)
             each.start()

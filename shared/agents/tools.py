@@ -33,7 +33,7 @@ class Tool:
 
     `idempotent`: it may run again after a crash. `requires_approval`: each call waits for an approval.
     `failure_code`: the turn fails with this code if the tool fails in more than MAX_TOOL_FAILURES of its steps. If a
-    step calls such a tool several times, only the first call runs, so that no race decides about the turn.
+    step calls such a tool several times, only the first call runs, so that the outcome does not depend on a race.
     """
 
     name: str
@@ -133,7 +133,7 @@ async def current_time(timezone: str = "UTC") -> str:
     """Get the date and time in a time zone, given by its IANA name, for example Europe/Berlin."""
     try:
         zone = await asyncio.to_thread(ZoneInfo, timezone)  # this reads a file
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # "Europe" is a folder
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: "Europe" is a folder
         raise ToolError(f"There is no time zone {timezone!r}; use an IANA name, for example Europe/Berlin.") from error
     return datetime.now(zone).isoformat(timespec="seconds")
 
@@ -143,9 +143,9 @@ async def calculate(expression: str) -> float:
     if len(expression) > _MAX_EXPRESSION_LENGTH:
         raise ToolError(f"The expression is longer than {_MAX_EXPRESSION_LENGTH} characters.")
     try:
-        return _checked(_value(ast.parse(expression.strip(), mode="eval").body))
+        return _require_json_number(_evaluate(ast.parse(expression.strip(), mode="eval").body))
     except (SyntaxError, ValueError, ArithmeticError, TypeError, RecursionError) as error:
-        raise ToolError(f"Can't work out {expression!r}: {error}") from error
+        raise ToolError(f"Can't calculate {expression!r}: {error}") from error
 
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -159,24 +159,24 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 }
 
 
-def _checked(value: Any) -> float:
+def _require_json_number(value: Any) -> float:
     """`value`, if JSON can hold it. A root of a negative number is complex, and an overflow may be infinite."""
     if isinstance(value, complex) or not abs(value) <= _MAX_VALUE:
         raise ValueError("the result is not a real number, or too large")
     return value
 
 
-def _value(node: ast.expr) -> float:
+def _evaluate(node: ast.expr) -> float:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return number
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand)
+            return -_evaluate(operand)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            base, exponent = _value(left), _value(right)
+            base, exponent = _evaluate(left), _evaluate(right)
             # A power of integers can need all memory. A float overflows instead.
             if isinstance(op, ast.Pow) and (abs(exponent) > _MAX_EXPONENT or abs(base) > _MAX_EXPONENT):
                 return float(base) ** float(exponent)
             return _OPERATORS[type(op)](base, exponent)
         case _:
-            raise ValueError("only numbers and + - * / // % ** ( ) are understood")
+            raise ValueError("only numbers and + - * / // % ** ( ) are allowed")

@@ -21,7 +21,7 @@ from shared.domain.errors import (
 )
 from shared.domain.values import ActionDecision
 from shared.scheduler import DurableTurnScheduler
-from shared.services.turns.approvals import Decided, DecisionRequest
+from shared.services.turns.approvals import DecisionRequest, RecordedDecision
 from shared.wiring import services
 
 bp = df.Blueprint()
@@ -98,7 +98,7 @@ async def _resolve(
     return _receipt(req, decided, resolution.decision)
 
 
-def _receipt(req: Request, decided: Decided, decision: ActionDecision) -> Response:
+def _receipt(req: Request, decided: RecordedDecision, decision: ActionDecision) -> Response:
     session_id = session_id_of(req)
     body: DecisionReceipt = {
         "session_id": session_id,

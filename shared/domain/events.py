@@ -47,7 +47,7 @@ class SessionCreated(Frozen):
 
 
 class SessionUpdated(Frozen):
-    """Fields of the session changed. In the log they are in `changes`; clients see them as the data itself."""
+    """Fields of the session changed. In the log they are in `changes`; clients get them directly in `data`."""
 
     type: Literal["session.updated"] = "session.updated"
     changes: dict[str, JsonValue]
@@ -60,7 +60,7 @@ class SessionDeleted(Frozen):
 
 
 class UserMessage(Frozen):
-    """A message enters the conversation: it starts a turn, or is put into the running turn and has its `turn_id`.
+    """A message enters the conversation: it starts a turn, or joins the running turn and has that turn's `turn_id`.
 
     If no model call of that turn reads it, the event comes again, as the start of the message's own turn.
     """
@@ -73,8 +73,8 @@ class UserMessage(Frozen):
 class MessageQueued(Frozen):
     """A message waits for its own turn: behind the others (`enqueue`), or ahead of them.
 
-    `interrupt`: ahead of all others. `steer`: no model call of the running turn will read it. It is next, behind the
-    messages that are already ahead.
+    `interrupt`: ahead of all others. `steer`: no model call of the running turn will read it. It waits ahead of
+    enqueued messages, behind those that are ahead already.
     """
 
     type: Literal["message.queued"] = "message.queued"
@@ -203,9 +203,9 @@ class VibecodeResponse(Frozen):
 
 
 class Status(Frozen):
-    """The turn was asked to stop (`cancelling`), or its instance fell silent and is replaced (`stalled`).
+    """The turn was asked to stop (`cancelling`), or its instance stopped responding and is replaced (`stalled`).
 
-    `cancelling` is the whole mechanism of a cancel. A turn is stalled until a step or a tool call of it begins or ends.
+    A cancel only appends `cancelling`. A turn is stalled until a step or a tool call of it begins or ends.
     """
 
     type: Literal["status"] = "status"

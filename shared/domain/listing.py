@@ -10,7 +10,7 @@ from shared.domain.session import SessionState
 
 @dataclass(frozen=True)
 class SessionFilter:
-    """Which sessions to list. None and empty mean "any". `with_deleted`: also the marks of deleted sessions."""
+    """Which sessions to list. None and empty mean "any". `with_deleted`: also the tombstones of deleted sessions."""
 
     owner: str | None = None
     project_id: str | None = None

@@ -32,7 +32,7 @@ class Project(Frozen):
     """A project as it is stored. `revision` counts its changes. `changed_by` distinguishes it from an equal change.
 
     `changed_before` are the writers of the changes before, the newest last. `body_hash` is the hash of the creating
-    request's body, if that had an Idempotency-Key. A deleted project remains as a mark. When it is `emptied`, its
+    request's body, if that had an Idempotency-Key. A deleted project remains as a tombstone. When it is `emptied`, its
     sessions are deleted as well.
     """
 

@@ -7,12 +7,12 @@ from shared.domain.ids import InstanceId, TurnId, WriterId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
 
 
-class Standing(Enum):
+class Permission(Enum):
     """What an execution of an attempt may do now, according to the log."""
 
     BEGIN = auto()
     """Nobody has begun this attempt: append its start, and act only if that succeeds."""
-    MINE = auto()
+    ACT = auto()
     """This execution began the attempt, and no later attempt has begun."""
     FOLLOW = auto()
     """Another execution of this same attempt began it: wait for what it records."""
@@ -39,30 +39,30 @@ class Fence:
         return turn
 
 
-def standing_of_step(state: SessionState, fence: Fence, step: int, attempt: int, writer: WriterId) -> Standing:
+def permission_for_step(state: SessionState, fence: Fence, step: int, attempt: int, writer: WriterId) -> Permission:
     """What an execution of `attempt` of a model call may do."""
     turn = fence.turn_in(state)
     if turn is None:
-        return Standing.SUPERSEDED
+        return Permission.SUPERSEDED
     if step <= turn.steps_done:
-        return Standing.DONE
+        return Permission.DONE
     begun = turn.call if turn.step == step else None
-    return _standing(turn, begun, attempt, writer)
+    return _permission(turn, begun, attempt, writer)
 
 
-def standing_of_tool(state: SessionState, fence: Fence, call_id: str, attempt: int, writer: WriterId) -> Standing:
+def permission_for_tool(state: SessionState, fence: Fence, call_id: str, attempt: int, writer: WriterId) -> Permission:
     """What an execution of `attempt` of a tool call of the newest step may do."""
     turn = fence.turn_in(state)
-    return Standing.SUPERSEDED if turn is None else _standing(turn, turn.tools.get(call_id), attempt, writer)
+    return Permission.SUPERSEDED if turn is None else _permission(turn, turn.tools.get(call_id), attempt, writer)
 
 
-def _standing(turn: ActiveTurn, begun: Attempt | None, attempt: int, writer: WriterId) -> Standing:
+def _permission(turn: ActiveTurn, begun: Attempt | None, attempt: int, writer: WriterId) -> Permission:
     if begun is not None and begun.done:
-        return Standing.DONE
+        return Permission.DONE
     if begun is not None and begun.number > attempt:
-        return Standing.SUPERSEDED
+        return Permission.SUPERSEDED
     if turn.cancelling:
-        return Standing.CANCELLED
+        return Permission.CANCELLED
     if begun is None or begun.number < attempt:
-        return Standing.BEGIN
-    return Standing.MINE if begun.writer == writer else Standing.FOLLOW
+        return Permission.BEGIN
+    return Permission.ACT if begun.writer == writer else Permission.FOLLOW

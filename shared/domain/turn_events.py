@@ -93,7 +93,7 @@ def handover_event(turn: ActiveTurn) -> RunHandover:
 
 
 def stall_drafts(turn: ActiveTurn) -> list[Draft]:
-    """The events that hand over a turn whose instance fell silent; `stalled` only if the turn is not stalled yet."""
+    """The events that hand over a turn without a live instance; `stalled` only if the turn is not stalled yet."""
     stalled = [] if turn.stalled else [Status(status="stalled")]
     return turn_drafts(turn, *stalled, handover_event(turn))
 

@@ -43,9 +43,9 @@ class Feed(Protocol[K_contra, E_co]):
         """At most `limit` entries that are later than `after`, oldest first."""
         ...
 
-    def watch(self, key: K_contra, /, *, eager: bool = True) -> AbstractContextManager[Tail[E_co]]:
+    def watch(self, key: K_contra, /, *, polls: bool = True) -> AbstractContextManager[Tail[E_co]]:
         """Watch from now on: `Tail.wait` misses nothing that is appended after this call.
 
-        `eager=False` never polls: such a reader may learn late of what other processes append, and costs nothing.
+        `polls=False`: the reader never polls. It may learn late of what other processes append, and costs nothing.
         """
         ...

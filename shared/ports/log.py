@@ -31,7 +31,7 @@ class EventLog(Feed[SessionId, Chunk], Protocol):
         ...
 
     async def state(self, session_id: SessionId) -> SessionState | None:
-        """The session as its whole log says, read strongly; None if there is none. A deleted one stays as a mark."""
+        """The session as its whole log says, read strongly; None if there is none. A deleted one is a tombstone."""
         ...
 
     async def outline(self, session_id: SessionId) -> SessionState | None:
@@ -119,7 +119,7 @@ class Storage(Protocol):
     """The store as a whole."""
 
     async def clear(self, session_id: SessionId) -> None:
-        """Remove everything of a deleted session except its mark. Safe to repeat, also by two processes at once."""
+        """Remove all of a deleted session except its tombstone. Safe to repeat, also by two processes at once."""
         ...
 
     async def check(self) -> None:

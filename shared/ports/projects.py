@@ -19,7 +19,7 @@ class ProjectStore(Protocol):
         ...
 
     async def get(self, project_id: ProjectId) -> Project | None:
-        """The project as it is now, read strongly. A deleted one stays as a mark."""
+        """The project as it is now, read strongly. A deleted one stays as a tombstone."""
         ...
 
     async def replace(self, project: Project) -> None:

@@ -93,7 +93,7 @@ class Forks:
         async def decide(state: SessionState) -> Decision[None]:
             return Decision(None, () if state.is_complete or state.deleted else [Draft(data=SessionDeleted())])
 
-        await writer.settle(decide)
+        await writer.transact(decide)
 
     async def _find_cut(self, state: SessionState, at_sequence: int | None) -> int:
         """The end of the last turn that ended at or before `at_sequence`; without one, the session's creation."""

@@ -49,7 +49,7 @@ class Memories:
         async def decide(_: SessionState) -> Decision[None]:
             return Decision(None, [draft] if items else [])
 
-        await self._settle(owner, session_id, decide, trace_id)
+        await self._transact(owner, session_id, decide, trace_id)
 
     async def pop(self, owner: str, session_id: SessionId, trace_id: str) -> Item | None:
         """Remove and return the newest item, or None. Two concurrent calls remove two items."""
@@ -59,7 +59,7 @@ class Memories:
             draft = Draft(data=Outside(event_type=POPPED), trace_id=trace_id)
             return Decision(items[-1], [draft]) if items else Decision(None)
 
-        return await self._settle(owner, session_id, decide, trace_id)
+        return await self._transact(owner, session_id, decide, trace_id)
 
     async def clear(self, owner: str, session_id: SessionId, trace_id: str) -> None:
         """Remove all items. The log keeps its events, so the session itself looks the same."""
@@ -67,9 +67,9 @@ class Memories:
         async def decide(_: SessionState) -> Decision[None]:
             return Decision(None, [Draft(data=Outside(event_type=CLEARED), trace_id=trace_id)])
 
-        await self._settle(owner, session_id, decide, trace_id)
+        await self._transact(owner, session_id, decide, trace_id)
 
-    async def _settle(self, owner: str, session_id: SessionId, decide: Decide[R], trace_id: str) -> R:
+    async def _transact(self, owner: str, session_id: SessionId, decide: Decide[R], trace_id: str) -> R:
         if not is_session_id(session_id):
             raise InvalidRequestError(f"{session_id!r} can't be a session id.")
         writer = SessionWriter(self._log, self._clock, session_id)
@@ -83,7 +83,7 @@ class Memories:
                 raise SessionArchivedError
             return await decide(state)
 
-        return await writer.settle(allowed)
+        return await writer.transact(allowed)
 
     async def _load_items(self, state: SessionState) -> list[Item]:
         memory, after = Memory(), 0

@@ -47,7 +47,7 @@ class OutsideEvents:
             ProducerFencedError, ProducerGapError, ProducerSeqReusedError
         """
         drafts = [_draft(event_type, fields, trace_id) for event_type, fields in events]
-        once = key if isinstance(key, IdempotencyKey) else None
+        idempotency_key = key if isinstance(key, IdempotencyKey) else None
         claim = key if isinstance(key, ProducerRequest) else None
 
         async def decide(state: SessionState) -> Decision[Appended]:
@@ -67,7 +67,7 @@ class OutsideEvents:
             return Appended(range(int(first), int(first) + len(drafts)), replayed=True)
 
         writer = SessionWriter(self._log, self._clock, session_id)
-        return await writer.settle(decide, owner=owner, once=once, replay=replay)
+        return await writer.transact(decide, owner=owner, key=idempotency_key, replay=replay)
 
     async def start(
         self,

@@ -161,7 +161,7 @@ class Sessions:
             drafts = [Draft(data=SessionUpdated(changes=changes), trace_id=trace_id)] if changes else []
             return Decision(None, drafts)
 
-        await writer.settle(decide, owner=owner)
+        await writer.transact(decide, owner=owner)
         return writer.state
 
     async def delete(self, owner: str, session_id: SessionId, trace_id: str | None) -> None:
@@ -173,7 +173,7 @@ class Sessions:
             drafts = [] if turn is None else turn_drafts(turn, stop, trace_id=trace_id)
             return Decision(None, [*drafts, Draft(data=SessionDeleted(), trace_id=trace_id)])
 
-        await SessionWriter(self._log, self._clock, session_id).settle(decide, owner=owner)
+        await SessionWriter(self._log, self._clock, session_id).transact(decide, owner=owner)
 
 
 def _changed(state: SessionState, patch: dict[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from shared.services.idempotency import IdempotencyKey, find_result
 R = TypeVar("R")
 
 _PAGE = 100
-_STANDSTILL_SECONDS = 5.0
-"""If no writer of a session finishes for this long, the others no longer wait for it."""
+_NO_PROGRESS_SECONDS = 5.0
+"""If no writer in the queue finishes for this long, the waiting writers leave the queue."""
 
 
-class _Line:
-    """This process's writers of one session, one after the other as long as they make progress.
+class _WriterQueue:
+    """Lets this process's writers of one session append one after the other, as long as they make progress.
 
     `state` is the newest state that one of them left.
     """
@@ -32,19 +32,19 @@ class _Line:
     def __init__(self) -> None:
         self.state: SessionState | None = None
         self._lock = asyncio.Lock()
-        self._settled = 0
+        self._finished = 0
         self._waiting = 0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
-        """Wait for the writers before this one. If they make no progress, do not wait: the log keeps writers apart.
+    async def enter(self) -> AsyncGenerator[None]:
+        """Wait for the writers before this one. If they make no progress, do not wait: the log refuses a second writer.
 
-        Otherwise a store that does not answer would delay each writer by all those before it, and a cancel by all.
+        Otherwise, while the store does not answer, each writer would wait for the timeouts of all writers before it.
         """
         if not self._lock.locked() and not self._waiting:
             async with self._lock:
                 yield
-                self._settled += 1
+                self._finished += 1
             return
         acquiring = asyncio.create_task(self._lock.acquire())
         self._waiting += 1
@@ -54,17 +54,17 @@ class _Line:
             finally:
                 self._waiting -= 1
             yield
-            self._settled += 1
+            self._finished += 1
         finally:
             if not acquiring.cancel():  # the task is done, so this writer holds the lock
                 self._lock.release()
 
     async def _wait(self, acquiring: asyncio.Task[bool]) -> None:
-        """Return when the lock is acquired, or when no writer has settled for a while."""
+        """Return when the lock is acquired, or when no writer has finished for a while."""
         while not acquiring.done():
-            settled = self._settled
-            await asyncio.wait([acquiring], timeout=_STANDSTILL_SECONDS)
-            if self._settled == settled:
+            finished = self._finished
+            await asyncio.wait([acquiring], timeout=_NO_PROGRESS_SECONDS)
+            if self._finished == finished:
                 return
 
     def keep(self, state: SessionState) -> None:
@@ -73,7 +73,7 @@ class _Line:
             self.state = state
 
 
-_LINES: WeakKeyDictionary[SessionLog, WeakValueDictionary[SessionId, _Line]] = WeakKeyDictionary()
+_QUEUES: WeakKeyDictionary[SessionLog, WeakValueDictionary[SessionId, _WriterQueue]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -133,18 +133,18 @@ class SessionWriter:
         self.appended_at = chunk.events[-1].timestamp
         return events
 
-    async def settle(
+    async def transact(
         self,
         decide: Decide[R],
         *,
         owner: str | None = None,
-        once: IdempotencyKey | None = None,
+        key: IdempotencyKey | None = None,
         replay: Replay[R] | None = None,
     ) -> R:
         """Append what `decide` returns for the newest state. If another writer was first, call `decide` again.
 
-        `decide` may read documents: if the append succeeds, nothing was written in between. With `once`, only the first
-        request with this key is decided; `replay` answers the others from what the first one recorded.
+        `decide` may read documents: if the append succeeds, nothing was written in between. `decide` runs only for the
+        first request with `key`. For the others, `replay` builds the result from what the first one recorded.
 
         Raises:
             SessionNotFoundError: there is no session, or `owner` is given and it is not theirs.
@@ -156,28 +156,28 @@ class SessionWriter:
         async def decide_once(state: SessionState) -> Decision[R]:
             if owner is not None:
                 require_owned(state, owner, self.session_id)
-            if once is None or replay is None:
+            if key is None or replay is None:
                 return await decide(state)
-            recorded = await find_result(self._log, self.session_id, once)
+            recorded = await find_result(self._log, self.session_id, key)
             return await decide(state) if recorded is None else Decision(await replay(state, recorded))
 
-        decision = await self._settle(decide_once, once)
-        if once is not None and decision.record is not None and not decision.drafts:
-            await self._log.put(self.session_id, once.record(decision.record))
+        decision = await self._transact(decide_once, key)
+        if key is not None and decision.record is not None and not decision.drafts:
+            await self._log.put(self.session_id, key.record(decision.record))
         return decision.result
 
-    async def _settle(self, decide: Decide[R], once: IdempotencyKey | None) -> Decision[R]:
-        line = _LINES.setdefault(self._log, WeakValueDictionary()).setdefault(self.session_id, _Line())
-        async with line.turn():
-            # What the writer before has appended need not be read. If there is more, the append fails.
-            if line.state is not None and line.state.head > self.state.head:
-                self._state = line.state
+    async def _transact(self, decide: Decide[R], key: IdempotencyKey | None) -> Decision[R]:
+        queue = _QUEUES.setdefault(self._log, WeakValueDictionary()).setdefault(self.session_id, _WriterQueue())
+        async with queue.enter():
+            # The previous writer left its state, so it is not read again. If that is not the newest, the append fails.
+            if queue.state is not None and queue.state.head > self.state.head:
+                self._state = queue.state
             while True:
                 with suppress(SequenceTakenError):
                     decision = await decide(self.state)
                     if decision.drafts:
-                        await self.append(decision.drafts, _with_record(decision, once))
-                        line.keep(self.state)
+                        await self.append(decision.drafts, _with_record(decision, key))
+                        queue.keep(self.state)
                     return decision
                 await self._read_on()
 
@@ -191,7 +191,7 @@ class SessionWriter:
             await self.load()
 
 
-def _with_record(decision: Decision[R], once: IdempotencyKey | None) -> Sequence[AnyDocument]:
-    if once is None or decision.record is None:
+def _with_record(decision: Decision[R], key: IdempotencyKey | None) -> Sequence[AnyDocument]:
+    if key is None or decision.record is None:
         return decision.documents
-    return (*decision.documents, once.record(decision.record))
+    return (*decision.documents, key.record(decision.record))

@@ -1,4 +1,4 @@
-"""Feeds within one process: readers of the same key share its newest entries, and the first that waits polls for all.
+"""Feeds within one process: readers of the same key share its newest entries, and one of them polls for all.
 
 A key is a session or a room. Use one `Feeds` on one event loop.
 """
@@ -14,19 +14,20 @@ from typing import Generic
 from shared.ports.feeds import E, K
 
 MAX_CHUNKS = 32
+"""How many of its newest chunks the readers of a session share."""
 MAX_ROOM_ENTRIES = 64
-"""How many of the newest entries the readers of a session share, and those of a room."""
+"""How many of its newest entries the readers of a room share."""
 
 
 @dataclass(frozen=True)
 class Polling(Generic[K, E]):
-    """How a process learns what others append. Pauses are in seconds, and half as long as the feed has been silent.
+    """How a process learns what others append. A pause, in seconds, is half the time since the newest entry.
 
-    `poll(key, after)` reads entries later than the cursor `after`. It returns them with the cursor up to which there
-    are no others. That it finds nothing does not mean that there is nothing.
+    `poll(key, after)` reads entries later than the cursor `after`. It returns them, and the cursor up to which they are
+    complete. It may miss the newest entries.
 
-    `polls_per_entry`: while the next entry is about due, poll this many times in the time that the last one took. That
-    suits an answer, which is written at a steady pace.
+    `polls_per_entry`: while the next entry is due soon, poll this many times in the interval between the last two
+    entries. That suits an answer, which is written at a steady pace.
     """
 
     poll: Callable[[K, int], Awaitable[tuple[Sequence[E], int]]]
@@ -36,10 +37,10 @@ class Polling(Generic[K, E]):
 
 
 class Feeds(Generic[K, E]):
-    """The feeds that are read in this process, of which each keeps its newest `max_entries`.
+    """The feeds that are read in this process. Each keeps its newest `max_entries`.
 
-    Without `polling`, readers learn only of what this process appends. There is no task to own: the first reader that
-    waits polls for all, and when it leaves another one takes over.
+    Without `polling`, readers learn only of what this process appends. There is no background task: the first reader
+    that waits polls for all. When it leaves, another one takes over.
     """
 
     def __init__(self, max_entries: int, polling: Polling[K, E] | None = None) -> None:
@@ -48,11 +49,11 @@ class Feeds(Generic[K, E]):
         self._feeds: dict[K, _Feed[K, E]] = {}
 
     @contextmanager
-    def watch(self, key: K, *, eager: bool = True) -> Generator["_Tail[K, E]"]:
+    def watch(self, key: K, *, polls: bool = True) -> Generator["_Tail[K, E]"]:
         feed = self._feeds.setdefault(key, _Feed[K, E](key, self._max_entries))
         feed.readers += 1
         try:
-            yield _Tail(feed, self._polling if eager else None)
+            yield _Tail(feed, self._polling if polls else None)
         finally:
             feed.readers -= 1
             if feed.readers == 0:
@@ -81,11 +82,11 @@ class _Tail(Generic[K, E]):
         self._head = 0
 
     async def wait(self, after: int, timeout: timedelta) -> Sequence[E]:
-        # A reader that waits again at the same cursor has found nothing in the store up to the head that it knew.
+        # If a reader waits again at the same cursor, the store had no later entry for it up to the head of that time.
         read_to = max(after, self._head) if after == self._after else after
         try:
             async with asyncio.timeout(timeout.total_seconds()):
-                await self._feed.has_later(read_to, self._polling)
+                await self._feed.wait_for_later(read_to, self._polling)
         except TimeoutError:
             return ()
         self._after, self._head = after, self._feed.head
@@ -93,7 +94,7 @@ class _Tail(Generic[K, E]):
 
 
 class _Feed(Generic[K, E]):
-    """What the readers of one key share: all entries between the cursors `_floor` and `_reached`.
+    """What the readers of one key share: all entries after the cursor `_begins_after`, up to `_read_to`.
 
     `head` is the cursor of the newest entry. The feed is bounded: a slow reader reads the store.
     """
@@ -102,8 +103,8 @@ class _Feed(Generic[K, E]):
         self.readers = 0
         self.head = 0
         self._key = key
-        self._floor = 0
-        self._reached = 0
+        self._begins_after = 0
+        self._read_to = 0
         self._entries: deque[E] = deque()
         self._max_entries = max_entries
         self._waiting: dict[asyncio.Future[None], int] = {}
@@ -111,21 +112,21 @@ class _Feed(Generic[K, E]):
         self._changed_at = asyncio.get_running_loop().time()
         self._interval = 0.0
 
-    def extend(self, after: int, entries: Sequence[E], reached: int) -> None:
-        """Add `entries`, which are all that exist between the cursors `after` and `reached`, and wake their readers.
+    def extend(self, after: int, entries: Sequence[E], read_to: int) -> None:
+        """Add `entries`, which are all that exist between the cursors `after` and `read_to`, and wake their readers.
 
-        If they come after a hole, what was kept is dropped: readers from before the hole read the store.
+        If there is a gap before them, the older entries are dropped, and readers behind the gap read the store.
         """
-        if reached <= max(after, self.head):
+        if read_to <= max(after, self.head):
             return
-        if after != self._reached:
+        if after != self._read_to:
             self._entries.clear()
-            self._floor = after
-        self._reached = reached
+            self._begins_after = after
+        self._read_to = read_to
         for entry in entries:
             self._entries.append(entry)
             if len(self._entries) > self._max_entries:
-                self._floor = self._entries.popleft().cursor
+                self._begins_after = self._entries.popleft().cursor
         if entries:
             self.head = entries[-1].cursor
             now = asyncio.get_running_loop().time()
@@ -133,24 +134,24 @@ class _Feed(Generic[K, E]):
             self._wake()
 
     def later_than(self, after: int) -> Sequence[E]:
-        """All entries later than `after`, or none if a part of them is not kept here."""
-        return [entry for entry in self._entries if entry.cursor > after] if after >= self._floor else ()
+        """All entries later than `after`; none if the feed does not hold all of them."""
+        return [entry for entry in self._entries if entry.cursor > after] if after >= self._begins_after else ()
 
-    async def has_later(self, after: int, polling: Polling[K, E] | None) -> None:
-        """Return once an entry later than `after` is known here."""
+    async def wait_for_later(self, after: int, polling: Polling[K, E] | None) -> None:
+        """Wait until the feed knows an entry later than `after`."""
         if polling is None:
             while self.head <= after:
-                await self._woken(after)
+                await self._wait_until_woken(after)
             return
         try:
             while self.head <= after:
                 if self._is_polled:
-                    await self._woken(after)
+                    await self._wait_until_woken(after)
                 else:
                     await self._poll(after, polling)
         finally:
-            # Not where polling ends: the reader that could take over may itself be cancelled before it does so. All
-            # are woken, since readers that never poll wait among them.
+            # Here, not in `_poll`: a reader that was woken to take over may be cancelled first, and then wakes the
+            # others. It wakes all of them, because some never poll.
             if not self._is_polled:
                 self._wake(everyone=True)
 
@@ -160,7 +161,7 @@ class _Feed(Generic[K, E]):
             while self.head <= after:
                 await self._pause(after, polling)
                 if self.head <= after:
-                    start = self._next_poll(after)
+                    start = self._poll_start(after)
                     self.extend(start, *await polling.poll(self._key, start))
         finally:
             self._is_polled = False
@@ -173,18 +174,18 @@ class _Feed(Generic[K, E]):
             pause = self._interval / polling.polls_per_entry
         with suppress(TimeoutError):
             async with asyncio.timeout(min(max(pause, polling.min_pause), polling.max_pause)):
-                await self._woken(after)
+                await self._wait_until_woken(after)
 
-    def _next_poll(self, after: int) -> int:
+    def _poll_start(self, after: int) -> int:
         """The cursor after which a reader at `after` polls for all.
 
-        Each reader that waits has read the store up to its cursor. So what follows the one furthest behind is new to
-        at least one reader, except what is known here already.
+        Each waiting reader has read the store up to its cursor, so polling starts at the lowest of these cursors.
+        Entries that the feed holds are not read again.
         """
         behind = min((after, *self._waiting.values()))
-        return self._reached if self._floor <= behind < self._reached else behind
+        return self._read_to if self._begins_after <= behind < self._read_to else behind
 
-    async def _woken(self, after: int) -> None:
+    async def _wait_until_woken(self, after: int) -> None:
         """Wait for an entry later than `after`, or until everyone is woken."""
         woken = asyncio.get_running_loop().create_future()
         self._waiting[woken] = after

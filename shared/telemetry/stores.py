@@ -68,8 +68,8 @@ class _Observed:
         turns.record_append(self._telemetry, chunk, documents)
 
     @contextmanager
-    def watch(self, key: Any, /, *, eager: bool = True) -> Generator["_ObservedTail"]:
-        with self.itself.watch(key, eager=eager) as tail:
+    def watch(self, key: Any, /, *, polls: bool = True) -> Generator["_ObservedTail"]:
+        with self.itself.watch(key, polls=polls) as tail:
             yield _ObservedTail(self._telemetry, tail, self._attributes)
 
     def _recorded(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:

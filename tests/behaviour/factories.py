@@ -1,24 +1,19 @@
 """Creates what tests of the services need: sessions in a real log, and the inputs of activities."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 from orchestrations.contracts import Reply, Work
 from shared.domain.chunks import (
-    Chunk,
-    Draft,
     Event,
-    sequenced,
 )
 from shared.domain.events import (
     EventData,
-    SessionCreated,
 )
-from shared.domain.fold import fold
-from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, instance_of
-from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.ids import InstanceId, SessionId, instance_of
+from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Message
 from shared.domain.turn import Fence
 from shared.domain.turn_events import turn_drafts
@@ -30,6 +25,7 @@ from shared.services.turns.submit import NewMessage
 from shared.services.writer import SessionWriter
 from shared.wiring import Services
 from tests.domain.factories import OWNER, TRACE, active_turn
+
 
 class LostStarts:
     """A scheduler whose starts are lost, as if the process died before each."""

@@ -44,8 +44,8 @@ class UpToDateRooms:
         await self.update()
         return await self._feed.read(room, after, limit)
 
-    def watch(self, room: Room, /, *, eager: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
-        return self._feed.watch(room, eager=eager)
+    def watch(self, room: Room, /, *, polls: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
+        return self._feed.watch(room, polls=polls)
 
     async def update(self) -> None:
         """Process all that the change feed holds."""

@@ -26,7 +26,7 @@ SQLITE_GAPS = {
 }
 COSMOS_GAPS = {
     "a settable clock": "Cosmos DB decides by its own clock whether a time to live is over",
-    "a mark that refuses writers": "Cosmos DB can't refuse a write because of another document: the sweep clears a log"
+    "a tombstone that refuses writers": "Cosmos DB can't let a write depend on another document: the sweep clears a log"
     " only when no suspended writer is left",
 }
 WIRE_SERVER_GAPS = COSMOS_GAPS | {

@@ -39,10 +39,10 @@ async def _read(
     return seen
 
 
-@pytest.mark.parametrize("eager", [True, False])
-async def test_a_reader_is_woken_by_an_append(log: SessionLog, *, eager: bool) -> None:
+@pytest.mark.parametrize("polls", [True, False])
+async def test_a_reader_is_woken_by_an_append(log: SessionLog, *, polls: bool) -> None:
     state = await create_session(log)
-    with log.watch(state.session_id, eager=eager) as tail:
+    with log.watch(state.session_id, polls=polls) as tail:
         waiting = asyncio.create_task(tail.wait(1, LONG))
         await asyncio.sleep(0)
 
@@ -116,7 +116,7 @@ async def test_a_cancelled_reader_does_not_stop_the_others(log: SessionLog) -> N
     async def wait(tail: Tail[Chunk]) -> Sequence[Chunk]:
         return await tail.wait(1, LONG)
 
-    with log.watch(state.session_id) as first, log.watch(state.session_id, eager=False) as second:
+    with log.watch(state.session_id) as first, log.watch(state.session_id, polls=False) as second:
         waiting = [asyncio.create_task(wait(tail)) for tail in (first, second, first)]
         await asyncio.sleep(0.1)
         for cancelled in waiting[:2]:
@@ -204,7 +204,7 @@ async def test_a_reader_is_woken_by_an_append_of_another_process(log: SessionLog
 @pytest.mark.needs("polling")
 async def test_when_a_reader_leaves_another_one_polls(log: SessionLog, elsewhere: SessionLog) -> None:
     state = await create_session(log)
-    with log.watch(state.session_id) as tail, log.watch(state.session_id, eager=False) as lazy:
+    with log.watch(state.session_id) as tail, log.watch(state.session_id, polls=False) as lazy:
         tails = (tail, lazy, tail, tail)
         leaving, late, next_leaving, staying = (asyncio.create_task(each.wait(1, LONG)) for each in tails)
         await asyncio.sleep(0.1)

@@ -16,7 +16,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import InstanceId, TurnId, WriterId
 from shared.domain.session import SessionState
-from shared.domain.turn import Fence, Standing, standing_of_step, standing_of_tool
+from shared.domain.turn import Fence, Permission, permission_for_step, permission_for_tool
 from tests.domain.factories import FENCE, TURN, fold_events, new_state
 
 ME, OTHER = WriterId("me"), WriterId("other")
@@ -53,48 +53,48 @@ STEP_ONE: list[Appended] = [(OTHER, step(1, 1)), (OTHER, answer(1))]
 @pytest.mark.parametrize(
     ("events", "number", "attempt", "expected"),
     [
-        ([], 1, 1, Standing.BEGIN),
-        ([(ME, step(1, 1))], 1, 1, Standing.MINE),
-        ([(OTHER, step(1, 1))], 1, 1, Standing.FOLLOW),
-        ([(OTHER, step(1, 1))], 1, 2, Standing.BEGIN),
-        ([(ME, step(1, 1)), (OTHER, step(1, 2))], 1, 1, Standing.SUPERSEDED),
-        ([(ME, step(1, 2))], 1, 1, Standing.SUPERSEDED),
-        (STEP_ONE, 1, 1, Standing.DONE),
-        (STEP_ONE, 1, 2, Standing.DONE),
-        (STEP_ONE, 2, 1, Standing.BEGIN),
-        ([*STEP_ONE, (OTHER, step(2, 3))], 1, 1, Standing.DONE),
-        ([(OTHER, CANCEL)], 1, 1, Standing.CANCELLED),
-        ([(ME, step(1, 1)), (OTHER, CANCEL)], 1, 1, Standing.CANCELLED),
-        ([(OTHER, step(1, 1)), (OTHER, CANCEL)], 1, 2, Standing.CANCELLED),
-        ([*STEP_ONE, (OTHER, CANCEL)], 1, 1, Standing.DONE),
-        ([*STEP_ONE, (OTHER, CANCEL)], 2, 1, Standing.CANCELLED),
-        ([(OTHER, step(1, 2)), (OTHER, CANCEL)], 1, 1, Standing.SUPERSEDED),
-        ([(ME, step(1, 1)), (OTHER, HANDOVER)], 1, 1, Standing.SUPERSEDED),
-        ([(ME, step(1, 1)), (OTHER, END)], 1, 1, Standing.SUPERSEDED),
+        ([], 1, 1, Permission.BEGIN),
+        ([(ME, step(1, 1))], 1, 1, Permission.ACT),
+        ([(OTHER, step(1, 1))], 1, 1, Permission.FOLLOW),
+        ([(OTHER, step(1, 1))], 1, 2, Permission.BEGIN),
+        ([(ME, step(1, 1)), (OTHER, step(1, 2))], 1, 1, Permission.SUPERSEDED),
+        ([(ME, step(1, 2))], 1, 1, Permission.SUPERSEDED),
+        (STEP_ONE, 1, 1, Permission.DONE),
+        (STEP_ONE, 1, 2, Permission.DONE),
+        (STEP_ONE, 2, 1, Permission.BEGIN),
+        ([*STEP_ONE, (OTHER, step(2, 3))], 1, 1, Permission.DONE),
+        ([(OTHER, CANCEL)], 1, 1, Permission.CANCELLED),
+        ([(ME, step(1, 1)), (OTHER, CANCEL)], 1, 1, Permission.CANCELLED),
+        ([(OTHER, step(1, 1)), (OTHER, CANCEL)], 1, 2, Permission.CANCELLED),
+        ([*STEP_ONE, (OTHER, CANCEL)], 1, 1, Permission.DONE),
+        ([*STEP_ONE, (OTHER, CANCEL)], 2, 1, Permission.CANCELLED),
+        ([(OTHER, step(1, 2)), (OTHER, CANCEL)], 1, 1, Permission.SUPERSEDED),
+        ([(ME, step(1, 1)), (OTHER, HANDOVER)], 1, 1, Permission.SUPERSEDED),
+        ([(ME, step(1, 1)), (OTHER, END)], 1, 1, Permission.SUPERSEDED),
     ],
 )
-def test_standing_of_a_step(events: list[Appended], number: int, attempt: int, expected: Standing) -> None:
-    assert standing_of_step(state_after(events), FENCE, number, attempt, ME) is expected
+def test_permission_for_a_step(events: list[Appended], number: int, attempt: int, expected: Permission) -> None:
+    assert permission_for_step(state_after(events), FENCE, number, attempt, ME) is expected
 
 
 @pytest.mark.parametrize(
     ("events", "attempt", "expected"),
     [
-        ([], 1, Standing.BEGIN),
-        ([(ME, tool(1))], 1, Standing.MINE),
-        ([(OTHER, tool(1))], 1, Standing.FOLLOW),
-        ([(OTHER, tool(1))], 2, Standing.BEGIN),
-        ([(OTHER, tool(2))], 1, Standing.SUPERSEDED),
-        ([(OTHER, tool(1)), (OTHER, TOOL_ANSWER)], 1, Standing.DONE),
-        ([(OTHER, tool(1)), (OTHER, TOOL_ANSWER), (OTHER, CANCEL)], 2, Standing.DONE),
-        ([(OTHER, CANCEL)], 1, Standing.CANCELLED),
-        ([(ME, tool(1)), (OTHER, CANCEL)], 1, Standing.CANCELLED),
-        ([(ME, tool(1)), (OTHER, HANDOVER)], 1, Standing.SUPERSEDED),
-        ([(ME, tool(1)), (OTHER, END)], 1, Standing.SUPERSEDED),
+        ([], 1, Permission.BEGIN),
+        ([(ME, tool(1))], 1, Permission.ACT),
+        ([(OTHER, tool(1))], 1, Permission.FOLLOW),
+        ([(OTHER, tool(1))], 2, Permission.BEGIN),
+        ([(OTHER, tool(2))], 1, Permission.SUPERSEDED),
+        ([(OTHER, tool(1)), (OTHER, TOOL_ANSWER)], 1, Permission.DONE),
+        ([(OTHER, tool(1)), (OTHER, TOOL_ANSWER), (OTHER, CANCEL)], 2, Permission.DONE),
+        ([(OTHER, CANCEL)], 1, Permission.CANCELLED),
+        ([(ME, tool(1)), (OTHER, CANCEL)], 1, Permission.CANCELLED),
+        ([(ME, tool(1)), (OTHER, HANDOVER)], 1, Permission.SUPERSEDED),
+        ([(ME, tool(1)), (OTHER, END)], 1, Permission.SUPERSEDED),
     ],
 )
-def test_standing_of_a_tool_call(events: list[Appended], attempt: int, expected: Standing) -> None:
-    assert standing_of_tool(state_after([*STEP_ONE, *events]), FENCE, "call_a", attempt, ME) is expected
+def test_permission_for_a_tool_call(events: list[Appended], attempt: int, expected: Permission) -> None:
+    assert permission_for_tool(state_after([*STEP_ONE, *events]), FENCE, "call_a", attempt, ME) is expected
 
 
 def test_a_fence_holds_its_turn_for_its_instance_only() -> None:
@@ -110,5 +110,5 @@ def test_after_a_handover_the_new_instance_continues_where_the_old_one_stopped()
     state = state_after([*STEP_ONE, (OTHER, step(2, 1)), (OTHER, HANDOVER)])
     fence = Fence(TURN, InstanceId(f"{TURN}~2"))
 
-    assert standing_of_step(state, fence, 1, 2, ME) is Standing.DONE
-    assert standing_of_step(state, fence, 2, 2, ME) is Standing.BEGIN
+    assert permission_for_step(state, fence, 1, 2, ME) is Permission.DONE
+    assert permission_for_step(state, fence, 2, 2, ME) is Permission.BEGIN

@@ -1,4 +1,4 @@
-"""Clients of a server that is killed: they retry with the same key, resume from their cursor, and keep receipts."""
+"""Clients of a server that is killed: they retry with one key, resume from a cursor, and record acknowledgements."""
 
 import asyncio
 import random
@@ -14,12 +14,12 @@ from tests.faults.host import TIMEOUT, KillableHost
 from tests.http.api_client import ok
 from tests.http.sse_client import JSON, Frame, Stream
 
-Way = Literal["async", "wait", "stream"]
-WAYS: tuple[Way, ...] = ("async", "wait", "stream")
+WaitMode = Literal["async", "wait", "stream"]
+WAIT_MODES: tuple[WaitMode, ...] = ("async", "wait", "stream")
 TOOLS = 'call calculate {"expression": "1+1"} then call current_time'
-_called: set[str] = set()
-"""The model names of all clients: their one model server counts by name."""
-_HEADERS: dict[Way, dict[str, str]] = {
+_used_models: set[str] = set()
+"""The model names that any client used: the one model server counts the calls of each name."""
+_HEADERS: dict[WaitMode, dict[str, str]] = {
     "async": {"prefer": "respond-async"},
     "wait": {"prefer": "wait=60"},
     "stream": {"accept": "text/event-stream"},
@@ -27,8 +27,8 @@ _HEADERS: dict[Way, dict[str, str]] = {
 
 
 @dataclass
-class Posted:
-    """A message a client posted. `message_id` is known once the server has acknowledged it."""
+class PostedMessage:
+    """A message that a client posts. `message_id` is known once the server has acknowledged it."""
 
     session_id: str
     body: JSON
@@ -40,7 +40,7 @@ class Posted:
 class Ledger:
     """What clients requested, and what the server acknowledged."""
 
-    posted: list[Posted] = field(default_factory=list[Posted])
+    posted: list[PostedMessage] = field(default_factory=list[PostedMessage])
     cancelled: list[str] = field(default_factory=list[str])
     """Turns whose cancel was acknowledged as `cancelling`."""
     appended: list[tuple[str, int, str]] = field(default_factory=list[tuple[str, int, str]])
@@ -69,7 +69,7 @@ class Client:
         async with asyncio.timeout(TIMEOUT):
             while True:
                 with suppress(httpx2.TransportError):
-                    return await self.http.request(method, await self.host.serving() + path, **options)
+                    return await self.http.request(method, await self.host.wait_for_url() + path, **options)
                 await asyncio.sleep(0.02)
 
     async def get(self, path: str) -> Any:
@@ -80,10 +80,10 @@ class Client:
         ok(await self.request("POST", "/sessions", json={"session_id": session_id}, headers=headers), 201)
         return session_id
 
-    def new_message(self, session_id: str, content: str = "", **fields: Any) -> Posted:
+    def new_message(self, session_id: str, content: str = "", **fields: Any) -> PostedMessage:
         """A message with its own text and its own model name, so that both can be counted."""
         body = {"content": f"{content} {secrets.token_hex(4)}", "model": self.new_model(), **fields}
-        posted = Posted(session_id, body, secrets.token_hex(8))
+        posted = PostedMessage(session_id, body, secrets.token_hex(8))
         self.ledger.posted.append(posted)
         return posted
 
@@ -92,17 +92,17 @@ class Client:
         draw = self.random
         while True:
             name = f"fake-{draw.randint(*tokens):0{draw.randint(1, 6)}d}-{draw.randint(*delay):0{draw.randint(1, 6)}d}"
-            if name not in _called:
-                _called.add(name)
+            if name not in _used_models:
+                _used_models.add(name)
                 return name
 
-    async def post(self, message: Posted, way: Way = "async") -> JSON | None:
-        """Post a message until it is acknowledged; waits for its end unless `async`. None: a stream showed its end."""
-        if way == "stream":
+    async def post(self, message: PostedMessage, mode: WaitMode = "async") -> JSON | None:
+        """Post a message until it is acknowledged, and wait for its end unless `async`. Return None for `stream`."""
+        if mode == "stream":
             await self._post_stream(message)
             return None
         while True:
-            response = await self._post_once(message, way)
+            response = await self._post_once(message, mode)
             if response.status_code in {200, 202}:
                 body = response.json()
                 message.message_id = body["message_id"]
@@ -110,7 +110,7 @@ class Client:
             assert response.status_code == 429, response.text
             await asyncio.sleep(0.2)
 
-    async def post_once(self, message: Posted) -> None:
+    async def post_once(self, message: PostedMessage) -> None:
         """Post a message without a key, once, whatever the answer is."""
         message.key = None
         with suppress(httpx2.TransportError):
@@ -118,21 +118,21 @@ class Client:
             if response.status_code == 202:
                 message.message_id = response.json()["message_id"]
 
-    async def _post_once(self, message: Posted, way: Way) -> httpx2.Response:
+    async def _post_once(self, message: PostedMessage, mode: WaitMode) -> httpx2.Response:
         async with asyncio.timeout(TIMEOUT):
             while True:
                 with suppress(httpx2.TransportError):
-                    return await self._send(message, way)
+                    return await self._send(message, mode)
                 await asyncio.sleep(0.02)
 
-    async def _send(self, message: Posted, way: Way) -> httpx2.Response:
-        url = f"{await self.host.serving()}/sessions/{message.session_id}/messages"
-        return await self.http.post(url, json=message.body, headers=self._headers(message, way))
+    async def _send(self, message: PostedMessage, mode: WaitMode) -> httpx2.Response:
+        url = f"{await self.host.wait_for_url()}/sessions/{message.session_id}/messages"
+        return await self.http.post(url, json=message.body, headers=self._headers(message, mode))
 
-    def _headers(self, message: Posted, way: Way) -> dict[str, str]:
-        return {**_HEADERS[way], **({"idempotency-key": message.key} if message.key else {})}
+    def _headers(self, message: PostedMessage, mode: WaitMode) -> dict[str, str]:
+        return {**_HEADERS[mode], **({"idempotency-key": message.key} if message.key else {})}
 
-    async def _post_stream(self, message: Posted) -> None:
+    async def _post_stream(self, message: PostedMessage) -> None:
         """Post and read the turn. If that breaks off, either post again or resume with the session's stream."""
         seen: list[Frame] = []
         async with asyncio.timeout(TIMEOUT):
@@ -145,8 +145,8 @@ class Client:
                 await asyncio.sleep(0.02)
         assert _ends(seen[-1], message)
 
-    async def _post_again(self, message: Posted, seen: list[Frame]) -> None:
-        url = f"{await self.host.serving()}/sessions/{message.session_id}/messages"
+    async def _post_again(self, message: PostedMessage, seen: list[Frame]) -> None:
+        url = f"{await self.host.wait_for_url()}/sessions/{message.session_id}/messages"
         headers = self._headers(message, "stream")
         async with self.http.stream("POST", url, json=message.body, headers=headers) as response:
             if response.status_code == 429:
@@ -156,15 +156,15 @@ class Client:
                 if seen and frame.id == seen[-1].id and frame.event == "done":
                     return
                 message.message_id = message.message_id or frame.data["message_id"]
-                # A retry shows the turn from its start; the start of a queued turn is later than that of its wait.
+                # A retry shows the turn from its start. If the turn was queued, that is later than the frames before.
                 if seen and (frame.id or 0) > (seen[-1].id or 0) + 1:
                     assert frame.data["message_id"] == message.message_id
                     seen.clear()
                 _add(seen, frame)
 
-    async def _read_on(self, message: Posted, seen: list[Frame]) -> None:
+    async def _read_on(self, message: PostedMessage, seen: list[Frame]) -> None:
         headers = {"last-event-id": str(seen[-1].id)}
-        url = f"{await self.host.serving()}/sessions/{message.session_id}/stream"
+        url = f"{await self.host.wait_for_url()}/sessions/{message.session_id}/stream"
         async with self.http.stream("GET", url, headers=headers) as response:
             async for frame in Stream(response):
                 _add(seen, frame)
@@ -185,16 +185,16 @@ class Client:
             self.ledger.cancelled.append(receipt["turn_id"])
         return receipt
 
-    async def append(self, session_id: str, filling: str = "") -> None:
+    async def append(self, session_id: str, padding: str = "") -> None:
         """Append an outside event, once."""
         text = secrets.token_hex(4)
         headers = {"idempotency-key": text}
-        event = {"event_type": "note", "note": text, "filling": filling}
+        event = {"event_type": "note", "note": text, "padding": padding}
         response = await self.request("POST", f"/sessions/{session_id}/events", json=event, headers=headers)
         assert response.status_code in {200, 201}, response.text
         self.ledger.appended.append((session_id, response.json()["sequences"][0], text))
 
-    async def quiet(self, session_id: str) -> JSON:
+    async def wait_until_idle(self, session_id: str) -> JSON:
         """Wait until no turn runs or waits; return the session."""
         async with asyncio.timeout(TIMEOUT):
             while True:
@@ -223,7 +223,7 @@ class Client:
                 return messages
 
 
-def _ends(frame: Frame, message: Posted) -> bool:
+def _ends(frame: Frame, message: PostedMessage) -> bool:
     return frame.event == "run.complete" and frame.data["message_id"] == message.message_id
 
 

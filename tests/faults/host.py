@@ -42,14 +42,14 @@ def model_server() -> Generator[str]:
 
 @dataclass
 class KillableHost:
-    """A host on `data_dir` that tests start and kill. `deaths` are the times of its ends, by the events' clock."""
+    """A host on `data_dir` that tests start and kill. `kill_times` are when it ended, by the events' clock."""
 
     data_dir: Path
     model_url: str
     module: str = "local.host"
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     grace: int = 1
-    deaths: list[float] = field(default_factory=list[float])
+    kill_times: list[float] = field(default_factory=list[float])
     url: str = ""
     process: asyncio.subprocess.Process | None = None
     _up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,8 +89,8 @@ class KillableHost:
         self.url = line.removeprefix(_SAYS).strip()
         self._up.set()
 
-    async def serving(self) -> str:
-        """Its URL, as soon as it has one."""
+    async def wait_for_url(self) -> str:
+        """Wait until it serves; its URL."""
         await self._up.wait()
         return self.url
 
@@ -98,7 +98,7 @@ class KillableHost:
         """Kill it as a crash would."""
         assert self.process is not None
         self.process.kill()
-        await self.died()
+        await self.wait_for_kill()
 
     async def replace(self) -> None:
         """Replace it as a deployment does: its streams continue for the grace period, then another host starts."""
@@ -108,7 +108,7 @@ class KillableHost:
         await self._ended(0)
         await self.start()
 
-    async def died(self) -> None:
+    async def wait_for_kill(self) -> None:
         """Wait until it is killed."""
         await self._ended(-9)
 
@@ -118,7 +118,7 @@ class KillableHost:
             assert await self.process.wait() == code
         self._up.clear()
         # Everything it recorded is earlier than this, everything its successor records is later.
-        self.deaths.append(time.time())
+        self.kill_times.append(time.time())
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import cast
 
-from tests.faults.api_client import Client, Posted
+from tests.faults.api_client import Client, PostedMessage
 from tests.faults.readers import Reader, Seen, shown
 from tests.http.api_client import ok
 from tests.http.sse_client import JSON
@@ -56,7 +56,7 @@ class Turn:
         begun: dict[tuple[str, int | str], list[float]] = {}
         for kind, name in (("message.start", "step"), ("tool_call.start", "id")):
             for event in self.of(kind):
-                begun.setdefault((kind, event["data"][name]), []).append(_moment(event))
+                begun.setdefault((kind, event["data"][name]), []).append(_timestamp(event))
         return begun
 
 
@@ -82,7 +82,7 @@ class Record:
 
 async def record_of(client: Client, session_id: str) -> Record:
     """Wait until nothing runs, then read everything."""
-    session = await client.quiet(session_id)
+    session = await client.wait_until_idle(session_id)
     log = await client.envelopes(session_id)
     turns: dict[str, Turn] = {}
     for event in log:
@@ -97,51 +97,51 @@ async def check(client: Client, session_id: str, readers: Iterable[Reader] = ())
     record = await record_of(client, session_id)
     assert [event["sequence"] for event in record.log] == list(range(1, record.session["head"] + 1))
     for turn in record.turns:
-        _check_turn(turn, client.host.deaths)
+        _check_turn(turn, client.host.kill_times)
     _check_session(record)
     await _check_messages(client, record)
     _check_ledger(client, record, session_id)
-    await _check_bill(client, record)
+    await _check_model_requests(client, record)
     for reader in readers:
-        await reader.reaches(record.session["head"])
+        await reader.wait_for_head(record.session["head"])
         assert reader.seen == record.seen
     return record
 
 
-def _check_turn(turn: Turn, deaths: Sequence[float]) -> None:
+def _check_turn(turn: Turn, kill_times: Sequence[float]) -> None:
     kinds = [event["type"] for event in turn.events]
     once = Counter(kinds)
     assert (once["user_message"], once["run.start"], once["run.complete"]) == (1, 1, 1), kinds
     assert kinds[-1] == "run.complete", kinds
     assert {event["message_id"] for event in turn.events} == {turn.message_id}
-    _check_ending(turn, deaths)
-    _check_attempts(turn, deaths)
+    _check_ending(turn, kill_times)
+    _check_attempts(turn, kill_times)
     _check_text(turn)
     called = [event["data"]["id"] for event in turn.of("tool_call.complete")]
     assert len(called) == len(set(called))
 
 
-def _check_ending(turn: Turn, deaths: Sequence[float]) -> None:
-    """Cancelled if it was called to stop; failed only after three kills in the same step; otherwise completed."""
+def _check_ending(turn: Turn, kill_times: Sequence[float]) -> None:
+    """Cancelled if it was asked to stop; failed only after three kills in the same step; otherwise completed."""
     if turn.is_cancelled:
         assert turn.end["status"] == "cancelled", turn.events
     elif turn.end["status"] == "failed":
         assert turn.end["error"]["code"] in _LOST, turn.end
-        # The third kill may come between a step's record and its reply: then the failed step is recorded as well.
-        begun, ended = _moment(turn.progress[-2:][0]), _moment(turn.events[-1])
-        assert sum(begun < death < ended for death in deaths) >= 3, (turn.events, deaths)
-        assert any(_moment(turn.progress[-1]) < death < ended for death in deaths), (turn.events, deaths)
+        # If the third kill came after the step was recorded and before its reply, `progress` has the failed step too.
+        begun, ended = _timestamp(turn.progress[-2:][0]), _timestamp(turn.events[-1])
+        assert sum(begun < kill < ended for kill in kill_times) >= 3, (turn.events, kill_times)
+        assert any(_timestamp(turn.progress[-1]) < kill < ended for kill in kill_times), (turn.events, kill_times)
     else:
         assert turn.end["status"] == "completed", turn.end
 
 
-def _check_attempts(turn: Turn, deaths: Sequence[float]) -> None:
+def _check_attempts(turn: Turn, kill_times: Sequence[float]) -> None:
     """A step completes once, and nothing begins again unless the server was killed in between."""
     steps = [event["data"]["step"] for event in turn.of("message.complete")]
     assert steps == sorted(set(steps))
     for what, moments in turn.attempts().items():
         for first, second in pairwise(moments):
-            assert any(first < death < second for death in deaths), f"{what} began again without a kill"
+            assert any(first < kill < second for kill in kill_times), f"{what} began again without a kill"
 
 
 def _check_text(turn: Turn) -> None:
@@ -207,7 +207,7 @@ def _check_ledger(client: Client, record: Record, session_id: str) -> None:
     assert notes == {sequence: text for owner, sequence, text in client.ledger.appended if owner == session_id}
 
 
-async def _check_bill(client: Client, record: Record) -> None:
+async def _check_model_requests(client: Client, record: Record) -> None:
     """Each request to the model is an attempt in the log, so only interrupted calls were repeated."""
     stats = ok(await client.http.get(client.host.model_url.removesuffix("/v1") + "/stats"))["models"]
     for message in record.messages:
@@ -218,7 +218,7 @@ async def _check_bill(client: Client, record: Record) -> None:
         assert counts.get("active", 0) == 0
 
 
-def _posted(client: Client, session_id: str) -> list[Posted]:
+def _posted(client: Client, session_id: str) -> list[PostedMessage]:
     return [posted for posted in client.ledger.posted if posted.session_id == session_id]
 
 
@@ -227,5 +227,5 @@ def _sum(events: Iterable[JSON]) -> JSON:
     return {name: sum(each[name] for each in used) for name in _COUNTS}
 
 
-def _moment(event: JSON) -> float:
+def _timestamp(event: JSON) -> float:
     return datetime.fromisoformat(event["timestamp"]).timestamp()

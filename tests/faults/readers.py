@@ -62,11 +62,11 @@ class Reader:
             over = await self._connection() and self.once
             await asyncio.sleep(0.01)
 
-    async def reaches(self, head: int) -> None:
+    async def wait_for_head(self, head: int) -> None:
         """Wait until every event up to `head` is read."""
-        await self.finds(lambda: self.cursor >= head)
+        await self.wait_until(lambda: self.cursor >= head)
 
-    async def finds(self, is_good: Callable[[], bool]) -> None:
+    async def wait_until(self, is_good: Callable[[], bool]) -> None:
         """Wait until `is_good` returns True."""
         async with asyncio.timeout(TIMEOUT):
             while not is_good():  # noqa: ASYNC110  # nothing sets an event
@@ -75,7 +75,7 @@ class Reader:
     async def _connection(self) -> bool:
         """One connection; whether it ended with `done`."""
         query = f"format={'envelope' if self.envelope else 'named'}&follow={str(self.follow).lower()}"
-        url = f"{await self.client.host.serving()}/sessions/{self.session_id}/stream?{query}&types={self.types}"
+        url = f"{await self.client.host.wait_for_url()}/sessions/{self.session_id}/stream?{query}&types={self.types}"
         try:
             async with self.client.http.stream("GET", url, headers={"last-event-id": str(self.cursor)}) as response:
                 if response.status_code in {204, 404}:  # there is nothing more, or the session was deleted

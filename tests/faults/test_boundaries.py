@@ -1,6 +1,6 @@
 """`kill -9` at every line where it matters (see "What survives what" in the architecture), then a restart.
 
-One host serves all the tests: what the kill of one test left is repaired by the host that the next test kills.
+All tests share one host. After a kill, the restarted host repairs what the kill left, and the next test kills it again.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.api_client import Client, Posted, Way, client_of
+from tests.faults.api_client import Client, PostedMessage, WaitMode, client_of
 from tests.faults.host import KillableHost, running_host
 from tests.faults.invariants import Record, check
 from tests.faults.readers import Reader, reading
@@ -29,45 +29,45 @@ class Scene:
 
     client: Client
     session: str
-    deaths: Path
+    kill_points: Path
     notes: Path
 
-    def die(self, *points: str) -> None:
+    def kill_at(self, *points: str) -> None:
         """Kill the host at these points, one after the other; a number means the nth time at that point."""
         lines = [point if point[-1].isdigit() else f"{point} 1" for point in points]
-        self.deaths.write_text("".join(f"{line}\n" for line in lines))
+        self.kill_points.write_text("".join(f"{line}\n" for line in lines))
 
     async def restart(self, times: int = 1) -> None:
         """Wait until the host is killed and start it again, this many times."""
         for _ in range(times):
-            await self.client.host.died()
+            await self.client.host.wait_for_kill()
             await self.client.host.start()
 
-    async def say(self, *points: str, content: str = "", way: Way = "async", **fields: Any) -> Record:
-        """Post a message while the host is killed at these points; the record of the session, checked."""
-        self.die(*points)
+    async def post_and_check(self, *points: str, content: str = "", mode: WaitMode = "async", **fields: Any) -> Record:
+        """Post a message, and kill the host at these points. Return what `check` read of the session."""
+        self.kill_at(*points)
         model = self.client.new_model((30, 40), (5, 8))  # enough deltas, however busy the machine is
         message = self.client.new_message(self.session, content, model=model, **fields)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.client.post(message, way))
+            group.create_task(self.client.post(message, mode))
             group.create_task(self.restart(len(points)))
         return await self.check()
 
-    async def begin(self) -> Posted:
+    async def begin(self) -> PostedMessage:
         """Post a message whose turn takes a while, and wait for its first delta."""
         message = self.client.new_message(self.session, model=self.client.new_model((150, 200), (5, 5)))
         await self.client.post(message)
         reader = Reader(self.client, self.session, follow=True)
         async with reading([reader]):
-            await reader.finds(lambda: any(event.type == "message.delta" for event in reader.seen))
+            await reader.wait_until(lambda: any(event.type == "message.delta" for event in reader.seen))
         return message
 
     async def check(self) -> Record:
-        assert not self.deaths.read_text(), "it was not killed at every point"
+        assert not self.kill_points.read_text(), "the host was not killed at every point"
         return await check(self.client, self.session)
 
-    def ran(self) -> list[str]:
-        """The texts of the tools' calls, each time they ran in this session."""
+    def tool_runs(self) -> list[str]:
+        """The text of each run of a tool in this session, in order."""
         lines = self.notes.read_text().splitlines()
         return [line.partition(" ")[0] for line in lines if line.endswith(self.session)]
 
@@ -126,15 +126,15 @@ async def scene(client: Client) -> AsyncGenerator[Scene]:
 async def test_a_turn_continues_after_a_kill_and_only_an_interrupted_model_call_is_repeated(
     scene: Scene, point: str, calls: int
 ) -> None:
-    record = await scene.say(point)
+    record = await scene.post_and_check(point)
 
     assert [message["status"] for message in record.messages] == ["completed"]
     assert await _requests(scene.client, record.messages[0]["model"]) == calls
 
 
-@pytest.mark.parametrize("way", [pytest.param("wait", marks=slow), "stream"])
-async def test_a_client_that_waits_gets_its_answer_from_the_next_server(scene: Scene, way: Way) -> None:
-    record = await scene.say("after append message.delta 2", way=way)
+@pytest.mark.parametrize("mode", [pytest.param("wait", marks=slow), "stream"])
+async def test_a_client_that_waits_gets_its_answer_from_the_next_server(scene: Scene, mode: WaitMode) -> None:
+    record = await scene.post_and_check("after append message.delta 2", mode=mode)
 
     assert [message["status"] for message in record.messages] == ["completed"]
 
@@ -151,12 +151,12 @@ async def test_a_client_that_waits_gets_its_answer_from_the_next_server(scene: S
     ],
 )
 async def test_an_idempotent_tool_runs_again_with_the_same_call_id(scene: Scene, point: str, runs: int) -> None:
-    record = await scene.say(point, content=_call(scene, "note"), agent="clerk")
+    record = await scene.post_and_check(point, content=_call(scene, "note"), agent="clerk")
 
     (complete,) = record.turns[0].of("tool_call.complete")
     assert (complete["data"]["status"], complete["data"]["response"][:8]) == ("completed", "wrote it")
     assert {event["data"]["id"] for event in record.turns[0].of("tool_call.start")} == {complete["data"]["id"]}
-    assert scene.ran() == ["it"] * runs
+    assert scene.tool_runs() == ["it"] * runs
     assert record.messages[0]["status"] == "completed"
 
 
@@ -173,24 +173,24 @@ async def test_an_idempotent_tool_runs_again_with_the_same_call_id(scene: Scene,
 async def test_a_tool_that_must_not_repeat_does_not_and_the_model_reads_why(
     scene: Scene, point: str, runs: int, *, known: bool
 ) -> None:
-    record = await scene.say(point, content=_call(scene, "stamp"), agent="clerk")
+    record = await scene.post_and_check(point, content=_call(scene, "stamp"), agent="clerk")
 
     (complete,) = record.turns[0].of("tool_call.complete")
     assert complete["data"]["status"] == ("completed" if known else "failed")
     assert known or complete["data"]["response"]["error"].startswith("tool_outcome_unknown")
-    assert scene.ran() == ["it"] * runs
+    assert scene.tool_runs() == ["it"] * runs
     assert record.messages[0]["status"] == "completed"
 
 
 @pytest.mark.parametrize("point", ["in tool 1", "in tool 2"])
 @slow
-async def test_of_two_tools_at_once_each_keeps_its_own_promise(scene: Scene, point: str) -> None:
-    record = await scene.say(
+async def test_of_two_tools_at_once_only_the_idempotent_one_may_run_twice(scene: Scene, point: str) -> None:
+    record = await scene.post_and_check(
         point, content=f"{_call(scene, 'note', 'a')} and {_call(scene, 'stamp', 'b')}", agent="clerk"
     )
 
-    assert 1 <= scene.ran().count("a") <= 2
-    assert scene.ran().count("b") <= 1
+    assert 1 <= scene.tool_runs().count("a") <= 2
+    assert scene.tool_runs().count("b") <= 1
     assert len(record.turns[0].of("tool_call.complete")) == 2
     assert record.messages[0]["status"] == "completed"
 
@@ -201,7 +201,7 @@ async def test_of_two_tools_at_once_each_keeps_its_own_promise(scene: Scene, poi
 async def test_a_message_waits_across_a_kill(scene: Scene, point: str) -> None:
     await scene.begin()
 
-    record = await scene.say(point)
+    record = await scene.post_and_check(point)
 
     assert [message["status"] for message in record.messages] == ["completed", "completed"]
 
@@ -222,7 +222,7 @@ async def test_the_next_turn_starts_although_the_server_was_killed_between_two(s
     await scene.begin()
     await scene.client.post(scene.client.new_message(scene.session))
 
-    scene.die(point)
+    scene.kill_at(point)
     await scene.restart()
 
     record = await scene.check()
@@ -244,7 +244,7 @@ async def test_the_next_turn_starts_although_the_server_was_killed_between_two(s
 async def test_a_cancel_stops_its_turn_whenever_the_server_is_killed(scene: Scene, point: str) -> None:
     await scene.begin()
 
-    scene.die(point)
+    scene.kill_at(point)
     async with asyncio.TaskGroup() as group:
         cancelling = group.create_task(scene.client.cancel_running(scene.session, wait=True))
         group.create_task(scene.restart())
@@ -252,18 +252,19 @@ async def test_a_cancel_stops_its_turn_whenever_the_server_is_killed(scene: Scen
     record = await scene.check()
     receipt: JSON | None = cancelling.result()
     assert receipt is not None
-    # After the end, a repeated cancel finds nothing that runs. If only the end was missing, it may come first.
+    # After the turn's end, the repeated cancel finds no running turn. If only the end was missing at the kill, the
+    # repair may append it before the repeated cancel.
     ends = {"after append run.complete": {"idle"}, "before append run.complete": {"idle", "cancelled"}}
     assert receipt["status"] in ends.get(point, {"cancelled"})
     assert [message["status"] for message in record.messages] == ["cancelled"]
-    # Before that, the next attempt may have begun without any text yet.
+    # If the kill came before the cancel was stored, the next attempt may have begun, without text yet.
     assert record.messages[0]["answer"] or point in {"before append status", "torn append status"}
 
 
 @pytest.mark.parametrize("point", ["before append note", "torn append note", "after append note"])
 @slow
 async def test_an_outside_event_is_appended_once(scene: Scene, point: str) -> None:
-    scene.die(point)
+    scene.kill_at(point)
     async with asyncio.TaskGroup() as group:
         group.create_task(scene.client.append(scene.session))
         group.create_task(scene.restart())
@@ -274,7 +275,7 @@ async def test_an_outside_event_is_appended_once(scene: Scene, point: str) -> No
 @pytest.mark.parametrize("point", ["before", "torn", "after"])
 @slow
 async def test_a_session_is_opened_once(scene: Scene, point: str) -> None:
-    scene.die(f"{point} append session.created")
+    scene.kill_at(f"{point} append session.created")
     async with asyncio.TaskGroup() as group:
         group.create_task(scene.client.new_session(f"{scene.session}-{point}"))
         group.create_task(scene.restart())
@@ -288,7 +289,7 @@ async def test_a_session_is_opened_once(scene: Scene, point: str) -> None:
 async def test_a_deleted_session_stays_deleted_and_its_turn_ends(scene: Scene, point: str) -> None:
     message = await scene.begin()
 
-    scene.die(f"{point} append session.deleted")
+    scene.kill_at(f"{point} append session.deleted")
     async with asyncio.TaskGroup() as group:
         deleting = group.create_task(scene.client.request("DELETE", f"/sessions/{scene.session}"))
         group.create_task(scene.restart())
@@ -301,8 +302,10 @@ async def test_a_deleted_session_stays_deleted_and_its_turn_ends(scene: Scene, p
 
 @pytest.mark.parametrize("point", ["before start", "after start"])
 @slow
-async def test_the_sweep_starts_a_claimed_turn_although_it_is_killed_at_that(scene: Scene, point: str) -> None:
-    record = await scene.say("after append run.start", point)
+async def test_the_sweep_starts_a_claimed_turn_although_the_server_is_killed_at_its_start(
+    scene: Scene, point: str
+) -> None:
+    record = await scene.post_and_check("after append run.start", point)
 
     assert [message["status"] for message in record.messages] == ["completed"]
 
@@ -310,11 +313,11 @@ async def test_the_sweep_starts_a_claimed_turn_although_it_is_killed_at_that(sce
 @pytest.mark.parametrize("point", ["before append message.start", "after append message.start", "in model 5"])
 @slow
 async def test_a_step_that_kills_the_server_three_times_fails_the_turn(scene: Scene, point: str) -> None:
-    record = await scene.say(point, point, point)
+    record = await scene.post_and_check(point, point, point)
 
     (message,) = record.messages
     assert (message["status"], message["error"]["code"]) == ("failed", "attempt_failed")
-    after = await scene.say()
+    after = await scene.post_and_check()
     assert [message["status"] for message in after.messages] == ["failed", "completed"]
 
 
@@ -326,7 +329,7 @@ async def test_a_turn_whose_instance_failed_is_handed_over(scene: Scene, point: 
     await scene.client.post(waiting)  # with a queued message the last step cannot end the turn
 
     points = [*["before append run.complete"] * 3, *filter(None, [point])]
-    scene.die(*points)
+    scene.kill_at(*points)
     await scene.restart(len(points))
 
     record = await scene.check()

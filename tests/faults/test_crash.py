@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.faults.api_client import TOOLS, WAYS, Client, client_of
+from tests.faults.api_client import TOOLS, WAIT_MODES, Client, client_of
 from tests.faults.host import KillableHost, running_host
 from tests.faults.invariants import check
 from tests.faults.readers import Reader, reading
@@ -36,7 +36,7 @@ async def test_kills_at_random_points_lose_and_repeat_nothing(client: Client) ->
 async def test_two_hundred_kills_lose_and_repeat_nothing(client: Client, another_client: Client) -> None:
     await asyncio.gather(_kill_often(client), _kill_often(another_client))
 
-    assert len(client.host.deaths) + len(another_client.host.deaths) >= 200
+    assert len(client.host.kill_times) + len(another_client.host.kill_times) >= 200
 
 
 async def _kill_often(client: Client) -> None:
@@ -81,12 +81,12 @@ async def _use(client: Client, session: str, over: asyncio.Event) -> None:
     while not over.is_set():
         match draw.choice(["say", "say", "say", "tools", "queue", "cancel", "cancel", "note", "careless"]):
             case "say":
-                await client.post(client.new_message(session), draw.choice(WAYS))
+                await client.post(client.new_message(session), draw.choice(WAIT_MODES))
             case "tools":
-                await client.post(client.new_message(session, TOOLS), draw.choice(WAYS))
+                await client.post(client.new_message(session, TOOLS), draw.choice(WAIT_MODES))
             case "queue":
                 messages = [client.new_message(session) for _ in range(3)]
-                await asyncio.gather(*(client.post(message, draw.choice(WAYS)) for message in messages))
+                await asyncio.gather(*(client.post(message, draw.choice(WAIT_MODES)) for message in messages))
             case "cancel":
                 message = client.new_message(session, model=client.new_model(tokens=(60, 90), delay=(8, 10)))
                 await client.post(message)

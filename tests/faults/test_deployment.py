@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.api_client import TOOLS, WAYS, Client, client_of
+from tests.faults.api_client import TOOLS, WAIT_MODES, Client, client_of
 from tests.faults.host import TIMEOUT, KillableHost, running_host
 from tests.faults.invariants import Record, check
 from tests.faults.readers import Reader, reading
@@ -28,7 +28,7 @@ async def test_a_turn_that_ends_within_the_grace_is_read_to_its_end_and_not_repe
     message = await patient.post(patient.new_message(session, model="fake-000150-10"))
     async with asyncio.TaskGroup() as group:
         group.create_task(reader.run())
-        await reader.finds(lambda: any(seen.type == "message.delta" for seen in reader.seen))
+        await reader.wait_until(lambda: any(seen.type == "message.delta" for seen in reader.seen))
         assert reader.seen[-1].type == "message.delta"
 
         await patient.host.replace()
@@ -75,7 +75,7 @@ async def _use(client: Client, session: str, over: asyncio.Event) -> None:
     while not over.is_set():
         tokens, delay = draw.choice([((5, 40), (0, 10)), ((100, 150), (15, 20))])
         message = client.new_message(session, draw.choice(["", TOOLS]), model=client.new_model(tokens, delay))
-        await client.post(message, draw.choice(WAYS))
+        await client.post(message, draw.choice(WAIT_MODES))
 
 
 async def _until_all_work(client: Client, names: list[str]) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.api_client import TOOLS, WAYS, Client
+from tests.faults.api_client import TOOLS, WAIT_MODES, Client
 from tests.faults.invariants import check
 from tests.faults.readers import Reader, Seen, reading
 
@@ -47,7 +47,7 @@ async def _trial(client: Client, session: str, turns: int, readers: int) -> int:
             await _use(client, session)
         record = await check(client, session)
         for reader in everyone:
-            await reader.reaches(_wanted(record.seen, reader)[-1].sequence)
+            await reader.wait_for_head(_wanted(record.seen, reader)[-1].sequence)
     latecomers = [_reader(client, session, number, once=True) for number in range(2)]
     for reader in latecomers:
         await reader.run()
@@ -78,7 +78,7 @@ async def _use(client: Client, session: str) -> None:
         content = draw.choice(["", "", TOOLS])
         message = client.new_message(session, content, model=client.new_model(tokens, delay))
         if draw.random() < 0.7:
-            await client.post(message, draw.choice(WAYS))
+            await client.post(message, draw.choice(WAIT_MODES))
         else:  # readers also get the text of a cancelled turn
             await client.post(message)
             await asyncio.sleep(draw.random() * 0.1)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 
 from tree_sitter import Node
 
-from tests.infra.facts.api_versions import family_of
-from tests.infra.facts.azure_limits import GLOBALLY_UNIQUE, NAMES, PRIVATE_ZONES, VALUES
 from tests.infra.bicep_parser import Declaration, Template, members, nodes, path_of, text_of
 from tests.infra.code_checks import role_of
+from tests.infra.facts.api_versions import family_of
+from tests.infra.facts.azure_limits import GLOBALLY_UNIQUE, NAMES, PRIVATE_ZONES, VALUES
 
 Files = Mapping[str, Template]
 """Every template by its file name without the extension."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.settings import Settings
 from shared.stores.cosmos.containers import PROVISIONED
+from tests.infra.bicep_parser import Declaration, Expression, Template, members, nodes, property_paths, text_of
 from tests.infra.facts.azure_facts import (
     ENVELOPE,
     FORBIDDEN_ON_FLEX,
@@ -16,7 +17,6 @@ from tests.infra.facts.azure_facts import (
     REQUIRED,
     ROLES,
 )
-from tests.infra.bicep_parser import Declaration, Expression, Template, members, nodes, property_paths, text_of
 
 Files = Mapping[str, Template]
 """Every template by its file name without the extension."""

@@ -6,8 +6,8 @@ from datetime import date
 
 from tree_sitter import Node
 
-from tests.infra.facts.api_versions import AS_OF, MAX_AGE, VERSIONS, family_of
 from tests.infra.bicep_parser import Template, decorators, members, nodes, text_of
+from tests.infra.facts.api_versions import AS_OF, MAX_AGE, VERSIONS, family_of
 
 Files = Mapping[str, Template]
 """Every template by its file name without the extension."""

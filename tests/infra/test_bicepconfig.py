@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from tests.infra.facts.api_versions import MAX_AGE
 from tests.infra.bicep_files import INFRA
+from tests.infra.facts.api_versions import MAX_AGE
 
 # github.com/Azure/bicep at 9beb0fee (21 August 2026), src/vscode-bicep/resources/configuration/bicepconfig.schema.json.
 RULES = """

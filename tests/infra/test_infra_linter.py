@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.infra import azure_checks, linter_checks
-from tests.infra.facts.api_versions import AS_OF, VERSIONS, family_of
 from tests.infra.bicep_files import load_files, with_mistake
 from tests.infra.bicep_parser import Template
+from tests.infra.facts.api_versions import AS_OF, VERSIONS, family_of
 
 Check = Callable[[dict[str, Template]], list[str]]
 CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {

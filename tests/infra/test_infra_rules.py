@@ -9,9 +9,9 @@ import pytest
 from shared.api.description.operations import operations
 from shared.api.resources import RESOURCES
 from tests.infra import azure_checks
-from tests.infra.facts.azure_limits import AZD_KEYS, GLOBALLY_UNIQUE, NAMES, PRIVATE_ZONES, VALUES
 from tests.infra.bicep_files import ROOT, load_files, with_mistake
 from tests.infra.bicep_parser import Template, members, text_of
+from tests.infra.facts.azure_limits import AZD_KEYS, GLOBALLY_UNIQUE, NAMES, PRIVATE_ZONES, VALUES
 
 Check = Callable[[dict[str, Template]], list[str]]
 CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import azure.durable_functions as df
 from azure.functions import OrchestrationContext
 
-from local.durable.history import Event, Kind, moment_of, text_of
+from local.durable.history import Event, Kind, format_timestamp, parse_timestamp
 from orchestrations.contracts import LookReply, Reply
 from orchestrations.run_turn import run_turn
 from shared.domain.ids import InstanceId, SessionId, TurnId
@@ -163,7 +163,7 @@ class Turn:
         """Nothing happens until the timer fires."""
         (timer,) = self.timers
         self.now = max(self.now, timer.fire_at)
-        self._happens(Kind.TIMER_FIRED, TimerId=timer.id, FireAt=text_of(timer.fire_at))
+        self._happens(Kind.TIMER_FIRED, TimerId=timer.id, FireAt=format_timestamp(timer.fire_at))
 
     def later(self, seconds: float) -> None:
         """Time passes before the next thing happens."""
@@ -256,8 +256,8 @@ class Turn:
 
     def _opens(self, number: int, action: Action) -> None:
         if action["actionType"] == _CREATE_TIMER:
-            task = Task(number, fire_at=moment_of(action["fireAt"]))
-            self.history.append(self._event(Kind.TIMER_CREATED, number, FireAt=text_of(task.fire_at)))
+            task = Task(number, fire_at=parse_timestamp(action["fireAt"]))
+            self.history.append(self._event(Kind.TIMER_CREATED, number, FireAt=format_timestamp(task.fire_at)))
         else:
             name, payload = action["functionName"], action["input"]
             task = Task(number, name, json.loads(payload))
@@ -270,7 +270,7 @@ class Turn:
             "EventType": int(kind),
             "EventId": event_id,
             "IsPlayed": False,
-            "Timestamp": text_of(self.now),
+            "Timestamp": format_timestamp(self.now),
             **fields,
         }
 

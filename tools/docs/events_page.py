@@ -19,7 +19,7 @@ An event is `{sequence, type, session_id, turn_id, message_id, trace_id, timesta
 each session, without a gap. Ignore types that you do not know.
 
 `data` has the fields below, and `session_id`. If the event belongs to a turn, it also has `turn_id` and `message_id`.
-All other fields are always sent. A field without a value is `null`, and its type below says so. In the event itself
+The fields below are always sent. A field without a value is `null`, if its type below allows that. In the event itself,
 `turn_id` and `message_id` are `null` if there is no turn.
 
 | on a stream | `id:` | `event:` | `data:` |
@@ -60,7 +60,7 @@ def _section(kind: type[BaseModel]) -> str:
 
 
 def _outside() -> str:
-    fields = "Its fields are in `data`, with `origin: outside`, and also at the top of the envelope."
+    fields = "Its fields are in `data`, with `origin: outside`, and also at the top level of the event."
     return f"\n## Any other type\n\n{_summary(Outside)} {fields}\n"
 
 

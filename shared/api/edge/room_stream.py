@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
-from shared.api.edge.sse import frame, paced, stream_response
+from shared.api.edge.sse import frame, stream_frames, stream_response
 from shared.api.shapes.common import as_json
 from shared.api.shapes.rooms import FrameBody, RoomRenderer
 from shared.domain.rooms import RoomEntry
@@ -42,7 +42,7 @@ def room_stream(
     frames: RoomFrames, entries: Entries, max_duration: timedelta, *, init: bytes = b"", skipped: int = 0
 ) -> StreamingResponse:
     """The `entries` as a response. `init` is sent first; `skipped` frames of the first entry are left out."""
-    return stream_response(_after_init(init, paced(entries, _Delivery(frames, skipped), max_duration)))
+    return stream_response(_after_init(init, stream_frames(entries, _Delivery(frames, skipped), max_duration)))
 
 
 async def _after_init(init: bytes, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

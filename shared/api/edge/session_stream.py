@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
-from shared.api.edge.sse import HEARTBEAT, frame, paced, stream_response
+from shared.api.edge.sse import HEARTBEAT, frame, stream_frames, stream_response
 from shared.api.shapes.common import as_json
 from shared.api.shapes.events import envelope, event_data
 from shared.domain.chunks import Event
@@ -76,7 +76,7 @@ def session_stream(
 ) -> StreamingResponse:
     """The session's log from a cursor, as a response that ends when nothing more will come."""
     batches = follow_events(log, session_id, options.after, min(HEARTBEAT, options.max_duration))
-    return stream_response(paced(batches, _Delivery(log, session_id, options), options.max_duration), headers)
+    return stream_response(stream_frames(batches, _Delivery(log, session_id, options), options.max_duration), headers)
 
 
 def end_reason(state: SessionState | None, after: int, *, follow: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""Server-sent events: frames, and the pace of a stream (html.spec.whatwg.org, "Server-sent events")."""
+"""Server-sent events: frames, heartbeats, and the end of a stream (html.spec.whatwg.org, "Server-sent events")."""
 
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -11,11 +11,11 @@ from azurefunctions.extensions.http.fastapi import StreamingResponse
 B_contra = TypeVar("B_contra", contravariant=True)
 
 HEARTBEAT = timedelta(seconds=15)
-"""Azure's load balancer drops a connection after 230 s without data. Proxies on the way may be less patient."""
+"""Azure's load balancer drops a connection after 230 s without data. Proxies on the way may do so earlier."""
 
 _HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 _OPEN = b": open\n\n"
-_STILL_HERE = b": still here\n\n"
+_HEARTBEAT_FRAME = b": still here\n\n"
 _RESUME = b"retry: 500\n\n"
 _LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
@@ -38,7 +38,7 @@ def stream_response(frames: AsyncGenerator[bytes], headers: Mapping[str, str] | 
     return StreamingResponse(frames, headers={**_HEADERS, **(headers or {})}, media_type="text/event-stream")
 
 
-async def paced(
+async def stream_frames(
     batches: AsyncGenerator[Sequence[B_contra]], delivery: Delivery[B_contra], max_duration: timedelta
 ) -> AsyncGenerator[bytes]:
     """The frames of all `batches`, with heartbeats, until nothing more will come or `max_duration` is over.
@@ -51,9 +51,9 @@ async def paced(
     async with aclosing(batches):
         async for batch in batches:
             frames = await (delivery.deliver(batch) if batch else delivery.catch_up())
-            # The first empty batch comes at once. Only a second one in a row means that time has passed.
+            # The first empty batch comes at once. Only a second one in a row means that a heartbeat is due.
             if is_silent and not batch:
-                frames = frames or _STILL_HERE
+                frames = frames or _HEARTBEAT_FRAME
             is_silent = not batch
             if frames:
                 yield frames

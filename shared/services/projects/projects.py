@@ -124,26 +124,26 @@ class Projects:
         """Delete the project, then its sessions. After a crash the sweep deletes the remaining sessions."""
         while True:
             project = await self.get(owner, project_id)
-            mark = project.model_copy(update={"deleted": True, "document": EMPTY_DOCUMENT, "applied": ()})
+            tombstone = project.model_copy(update={"deleted": True, "document": EMPTY_DOCUMENT, "applied": ()})
             try:
-                await self._delete_sessions(await self._replace(mark), trace_id)
+                await self._delete_sessions(await self._replace(tombstone), trace_id)
             except RevisionTakenError:
                 continue
             return
 
-    async def sweep(self, mark: Project, grace: timedelta) -> None:
+    async def sweep(self, tombstone: Project, grace: timedelta) -> None:
         """Delete the remaining sessions of a deleted project. After `grace` no request can create one any more."""
-        await self._delete_sessions(mark, None)
-        if self._clock.now() - mark.updated_at >= grace:
-            await self._replace(mark.model_copy(update={"emptied": True}))
+        await self._delete_sessions(tombstone, None)
+        if self._clock.now() - tombstone.updated_at >= grace:
+            await self._replace(tombstone.model_copy(update={"emptied": True}))
 
-    async def _delete_sessions(self, mark: Project, trace_id: str | None) -> None:
-        wanted = SessionFilter(owner=mark.owner, project_id=mark.id)
+    async def _delete_sessions(self, tombstone: Project, trace_id: str | None) -> None:
+        wanted = SessionFilter(owner=tombstone.owner, project_id=tombstone.id)
         before = None
         while found := await self._log.sessions(wanted, before=before, limit=_SESSIONS_PER_READ):
             for state in found:
                 try:
-                    await self._sessions.delete(mark.owner, state.session_id, trace_id)
+                    await self._sessions.delete(tombstone.owner, state.session_id, trace_id)
                 except SessionNotFoundError:
                     continue  # already deleted
             before = listing_key(found[-1])

@@ -1,4 +1,4 @@
-"""Actions from outside: a turn parks until its calls are approved or answered, and resumes after the last decision."""
+"""Required actions: a turn parks until its calls are approved or answered, and resumes after the last decision."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ ParkOutcome: TypeAlias = Literal["parked", "cancelled", "superseded"]
 """`parked`: the turn waits, and another instance resumes it. `cancelled`: the turn is asked to stop. `superseded`: the
 turn does not belong to this instance any more."""
 
-_KINDS: Mapping[str, ActionKind] = {"approve": "approval", "result": "client_tool"}
+_KIND_OF_DECISION: Mapping[str, ActionKind] = {"approve": "approval", "result": "client_tool"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DecisionRequest:
     trace_id: str
 
 
-class _Recorded(BaseModel):
+class _DecisionRecord(BaseModel):
     """What is recorded of a decision under its Idempotency-Key."""
 
     turn_id: TurnId
@@ -45,12 +45,12 @@ class _Recorded(BaseModel):
 
 
 @dataclass(frozen=True)
-class Decided:
+class RecordedDecision:
     """A decision that is in the log.
 
     `after`: the cursor from which its events are read. `still_open`: the calls for which the turn still waits.
-    `resumes`: it waits for none, and its next instance is started. `replayed`: an earlier request with the same key
-    decided.
+    `resumes`: no call is open any more, and the turn's next instance is started. `replayed`: an earlier request with
+    the same key recorded it.
     """
 
     turn_id: TurnId
@@ -79,13 +79,13 @@ class Approvals:
                 return Decision("superseded")
             if turn.cancelling or turn.parked:
                 return Decision("cancelled" if turn.cancelling else "parked")
-            waiting = _waiting(turn, await load_active_message(self._log, state, fence))
+            waiting = _required_actions(turn, await load_active_message(self._log, state, fence))
             if not waiting:
-                # Another version of the agent declared an approval that this version does not: the sweep hands over.
+                # Another version of the agent required an action, this one does not: the sweep hands the turn over.
                 return Decision("superseded")
             return Decision("parked", action_drafts(turn, waiting, self._clock.now() + self._approval_timeout))
 
-        return await SessionWriter(self._log, self._clock, session_id).settle(decide)
+        return await SessionWriter(self._log, self._clock, session_id).transact(decide)
 
     async def decide(
         self,
@@ -94,8 +94,8 @@ class Approvals:
         request: DecisionRequest,
         scheduler: TurnScheduler,
         key: IdempotencyKey | None = None,
-    ) -> Decided:
-        """Record a decision on an open call. After the last open call, start the instance that resumes the turn.
+    ) -> RecordedDecision:
+        """Record a decision on an open call. If no call is open any more, start the instance that resumes the turn.
 
         If the process dies before the start, the sweep starts the instance.
 
@@ -105,29 +105,29 @@ class Approvals:
         """
         writer = SessionWriter(self._log, self._clock, session_id)
 
-        async def decide(state: SessionState) -> Decision[Decided]:
+        async def decide(state: SessionState) -> Decision[RecordedDecision]:
             return await self._decide(state, request)
 
-        async def replay(state: SessionState, record: str) -> Decided:
-            recorded = _Recorded.model_validate_json(record)
+        async def replay(state: SessionState, record: str) -> RecordedDecision:
+            recorded = _DecisionRecord.model_validate_json(record)
             still_open = _open_actions(state, recorded.turn_id)
-            return Decided(recorded.turn_id, recorded.message_id, recorded.after, still_open, replayed=True)
+            return RecordedDecision(recorded.turn_id, recorded.message_id, recorded.after, still_open, replayed=True)
 
-        decided = await writer.settle(decide, owner=owner, once=key, replay=replay)
+        decided = await writer.transact(decide, owner=owner, key=key, replay=replay)
         if decided.resumes:
             await scheduler.start(writer.state)
         return decided
 
-    async def _decide(self, state: SessionState, request: DecisionRequest) -> Decision[Decided]:
+    async def _decide(self, state: SessionState, request: DecisionRequest) -> Decision[RecordedDecision]:
         turn = await self._require_waiting(state, request)
         resolved = await self._resolve(state, turn, {request.call_id: request.resolution}, request.trace_id)
         still_open = {call_id: action for call_id, action in turn.open_actions.items() if call_id != request.call_id}
-        decided = Decided(turn.turn_id, turn.message_id, state.head, still_open, resolved.resumes)
-        recorded = _Recorded(turn_id=turn.turn_id, message_id=turn.message_id, after=state.head)
+        decided = RecordedDecision(turn.turn_id, turn.message_id, state.head, still_open, resolved.resumes)
+        recorded = _DecisionRecord(turn_id=turn.turn_id, message_id=turn.message_id, after=state.head)
         return Decision(decided, resolved.drafts, resolved.results, record=recorded.model_dump_json())
 
     async def expire(self, session_id: SessionId, turn_id: TurnId, scheduler: TurnScheduler) -> None:
-        """Deny the calls that were not decided in time. After the last open call, start the next instance."""
+        """Deny the calls that were not decided in time. If no call is open any more, start the next instance."""
         writer = SessionWriter(self._log, self._clock, session_id)
 
         async def decide(state: SessionState) -> Decision[bool]:
@@ -140,7 +140,7 @@ class Approvals:
             resolved = await self._resolve(state, turn, denials, turn.trace_id)
             return Decision(resolved.resumes, resolved.drafts, resolved.results)
 
-        if await writer.settle(decide):
+        if await writer.transact(decide):
             await scheduler.start(writer.state)
 
     async def _require_waiting(self, state: SessionState, request: DecisionRequest) -> ActiveTurn:
@@ -155,7 +155,7 @@ class Approvals:
             raise AlreadyDecidedError(f"The tool call is decided already: {action.decision}.")
         if not turn.parked:
             raise NotWaitingError("The turn is being cancelled: its tool calls wait for nothing any more.")
-        if _KINDS.get(request.resolution.decision, action.kind) != action.kind:
+        if _KIND_OF_DECISION.get(request.resolution.decision, action.kind) != action.kind:
             expected = "POST approval" if action.kind == "approval" else "POST its result"
             raise WrongActionError(f"The tool call waits for another action: {expected}.")
         return turn
@@ -167,8 +167,8 @@ class Approvals:
         return resolve(turn, message, resolutions, trace_id)
 
 
-def _waiting(turn: ActiveTurn, message: Message) -> Sequence[tuple[ToolCall, ActionKind]]:
-    """The calls of the newest step that wait for an action from outside."""
+def _required_actions(turn: ActiveTurn, message: Message) -> Sequence[tuple[ToolCall, ActionKind]]:
+    """The calls of the newest step that need an approval or run on the client."""
     agent = require_agent(message.agent)
     waiting: list[tuple[ToolCall, ActionKind]] = []
     for call in message.steps[turn.step - 1].tool_calls:

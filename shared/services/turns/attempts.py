@@ -13,7 +13,7 @@ from shared.domain.events import EventData, MessageDelta, Outside, TokenUsage, T
 from shared.domain.ids import SessionId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.stored_documents import Lease, Message
-from shared.domain.turn import Fence, Standing
+from shared.domain.turn import Fence, Permission
 from shared.domain.turn_events import turn_drafts
 from shared.ports import Clock, SessionLog
 from shared.services.stream import follow_events
@@ -23,9 +23,9 @@ _FOLLOW_TIMEOUT = timedelta(seconds=5)
 _FIRST_CHECK = timedelta(seconds=1)
 _PAGE = 20
 
-StandingOf: TypeAlias = Callable[[SessionState], Standing]
+PermissionOf: TypeAlias = Callable[[SessionState], Permission]
 AttemptStatus: TypeAlias = Literal["alive", "lost", "not_begun"]
-"""`lost`: silent for too long, or its turn belongs to it no more. `not_begun`: it is queued, or its message is lost."""
+"""`lost`: silent for too long, or superseded. `not_begun`: its activity is still queued, or was lost in the queue."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,23 @@ class AttemptRequest:
         return max(0.0, (self.deadline - now).total_seconds())
 
 
-async def claim_attempt(log: SessionLog, writer: SessionWriter, standing_of: StandingOf, start: EventData) -> Standing:
-    """Append `start` if this execution may begin the attempt. Only MINE permits it to act.
+async def claim_attempt(
+    log: SessionLog, writer: SessionWriter, permission_of: PermissionOf, start: EventData
+) -> Permission:
+    """Append `start` if this execution may begin the attempt. Only ACT permits it to act.
 
     While another execution of the same attempt is working, this one follows the log until the other has an outcome.
     """
 
-    async def decide(state: SessionState) -> Decision[Standing]:
-        standing = standing_of(state)
-        if standing is not Standing.BEGIN or state.active_turn is None:
-            return Decision(standing)
-        return Decision(Standing.MINE, turn_drafts(state.active_turn, start))
+    async def decide(state: SessionState) -> Decision[Permission]:
+        permission = permission_of(state)
+        if permission is not Permission.BEGIN or state.active_turn is None:
+            return Decision(permission)
+        return Decision(Permission.ACT, turn_drafts(state.active_turn, start))
 
-    while (standing := await writer.settle(decide)) is Standing.FOLLOW:
+    while (permission := await writer.transact(decide)) is Permission.FOLLOW:
         await _wait_for_events(log, writer)
-    return standing
+    return permission
 
 
 async def _wait_for_events(log: SessionLog, writer: SessionWriter) -> None:
@@ -74,7 +76,7 @@ async def _wait_for_events(log: SessionLog, writer: SessionWriter) -> None:
 
 
 async def load_active_message(log: SessionLog, state: SessionState, fence: Fence) -> Message:
-    """The message whose turn `fence` holds, as it is stored now."""
+    """The message of the turn that `fence` names, as it is stored now."""
     turn = fence.turn_in(state)
     message = None if turn is None else await log.get(Message, state.session_id, turn.message_id)
     if message is None:
@@ -90,7 +92,7 @@ class Liveness:
         self._lost_after = lost_after
 
     async def check(self, requests: Sequence[AttemptRequest]) -> Sequence[AttemptStatus]:
-        """The status of each attempt, all of one session. It only reads: if it runs twice, the second is newer."""
+        """The status of each attempt, all of one session. It only reads. A second run returns newer statuses."""
         state = await self._log.outline(requests[0].session_id)
         return [await self._status(state, request) for request in requests]
 
@@ -114,16 +116,16 @@ def _begun(turn: ActiveTurn, request: AttemptRequest) -> Attempt | None:
 class Guard:
     """Follows the log while an attempt works, and renews the attempt's lease while it appends nothing."""
 
-    def __init__(self, log: SessionLog, clock: Clock, writer: SessionWriter, lease_after: timedelta) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, writer: SessionWriter, renew_lease_after: timedelta) -> None:
         self._log = log
         self._clock = clock
         self._writer = writer
-        self._lease_after = lease_after
+        self._renew_lease_after = renew_lease_after
         self._read_to = writer.state.head
         self._alive_at = clock.now()
 
     @asynccontextmanager
-    async def over_work(
+    async def watch(
         self, may_continue: Callable[[SessionState], bool], stop: Callable[[], object]
     ) -> AsyncGenerator[None]:
         """While the body runs, call `stop` once the log says that the attempt may not continue."""
@@ -144,20 +146,20 @@ class Guard:
             await asyncio.sleep(1)
 
     async def _wait_for_stop(self, may_continue: Callable[[SessionState], bool]) -> None:
-        timeout = self._lease_after / 2
-        with self._log.watch(self._writer.session_id, eager=False) as tail:
+        timeout = self._renew_lease_after / 2
+        with self._log.watch(self._writer.session_id, polls=False) as tail:
             chunks = await tail.wait(self._read_to, min(timeout, _FIRST_CHECK))
             while True:
-                for chunk in chunks or await self._missed():
+                for chunk in chunks or await self._read_missed():
                     events = [event for event in chunk.events if event.sequence > self._read_to]
                     self._read_to = max(self._read_to, chunk.last)
-                    if any(map(_may_stop, events)) and not await self._is_allowed(may_continue):
+                    if any(map(_is_relevant, events)) and not await self._is_allowed(may_continue):
                         return
                 await self._renew_lease()
                 chunks = await tail.wait(self._read_to, timeout)
 
-    async def _missed(self) -> Sequence[Chunk]:
-        """The chunks that the wait did not report. After an own append, nothing is read: the work knows the state."""
+    async def _read_missed(self) -> Sequence[Chunk]:
+        """Read the chunks that the wait did not return, or none if this writer appended: it then knows the state."""
         known = self._writer.state.head
         if known > self._read_to:
             self._read_to = known
@@ -170,13 +172,13 @@ class Guard:
 
     async def _renew_lease(self) -> None:
         self._alive_at = max(self._alive_at, self._writer.appended_at)
-        if self._clock.now() - self._alive_at >= self._lease_after:
+        if self._clock.now() - self._alive_at >= self._renew_lease_after:
             await self._log.put(self._writer.session_id, Lease(id=self._writer.id))
             self._alive_at = self._clock.now()
 
 
-def _may_stop(event: Event) -> bool:
-    """Whether `event` may mean that a working attempt has to stop. Events that do not concern it never do."""
+def _is_relevant(event: Event) -> bool:
+    """Whether a working attempt may have to stop because of `event`."""
     match event.data:
         case ToolCallStart(attempt=number):
             return number > 1  # a first attempt replaces no other

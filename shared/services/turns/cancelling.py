@@ -75,7 +75,7 @@ class Cancelling:
             receipt = Cancellation("cancelling", turn.turn_id, turn.message_id, starts_instance=turn.parked)
             return Decision(receipt, await self._drafts(state, turn, request), record=turn.message_id)
 
-        receipt = await writer.settle(decide, owner=owner, once=key, replay=_replay)
+        receipt = await writer.transact(decide, owner=owner, key=key, replay=_replay)
         if receipt.starts_instance:
             await scheduler.start(writer.state)
         return receipt
@@ -111,7 +111,7 @@ class Cancelling:
                 raise NotWaitingError(f"The message is {message.status}: only one that waits can be withdrawn.")
             return Decision(None, [withdrawn_draft(message_id, trace_id)])
 
-        await writer.settle(decide, owner=owner)
+        await writer.transact(decide, owner=owner)
 
 
 async def _replay(_: SessionState, recorded: str) -> Cancellation:

@@ -72,7 +72,7 @@ class Endings:
                 return Decision("continues")
             return await self._decide(state, turn, request)
 
-        outcome = await writer.settle(decide)
+        outcome = await writer.transact(decide)
         if outcome != "continues" and _is_new(writer.state):
             await scheduler.start(writer.state)
         return outcome

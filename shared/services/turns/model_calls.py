@@ -13,7 +13,7 @@ from shared.domain.events import MessageDelta, MessageStart
 from shared.domain.ids import MessageId
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.stored_documents import Message, Step
-from shared.domain.turn import Standing, standing_of_step
+from shared.domain.turn import Permission, permission_for_step
 from shared.domain.turn_events import Ending, turn_drafts
 from shared.domain.values import Failure, ModelRequest
 from shared.ports import Clock, ModelClient, ModelStream, SessionLog
@@ -56,7 +56,7 @@ class ModelCalls:
     vibecoding: ProjectPatches
     model: Callable[[], Awaitable[ModelClient]]
     new_relay: Callable[[], Relay]
-    lease_after: timedelta
+    renew_lease_after: timedelta
 
     async def run(
         self, request: AttemptRequest, awaits_first_text: Callable[[datetime], None] = _ignore
@@ -84,23 +84,23 @@ class _Execution:
 
     async def run(self) -> ModelCallResult:
         start = MessageStart(step=self._request.step, attempt=self._request.attempt)
-        match await claim_attempt(self._calls.log, self._writer, self._standing, start):
-            case Standing.MINE:
+        match await claim_attempt(self._calls.log, self._writer, self._permission, start):
+            case Permission.ACT:
                 return await self._act()
-            case Standing.DONE:
+            case Permission.DONE:
                 message = await load_active_message(self._calls.log, self._writer.state, self._request.fence)
                 return _recorded(require_agent(message.agent), message.steps[self._request.step - 1])
-            case Standing.CANCELLED:
+            case Permission.CANCELLED:
                 return ModelCallResult("cancelled")
             case _:
                 return ModelCallResult("superseded")
 
-    def _standing(self, state: SessionState) -> Standing:
+    def _permission(self, state: SessionState) -> Permission:
         request = self._request
-        return standing_of_step(state, request.fence, request.step, request.attempt, self._writer.id)
+        return permission_for_step(state, request.fence, request.step, request.attempt, self._writer.id)
 
     def _may_continue(self, state: SessionState) -> bool:
-        return self._standing(state) is Standing.MINE
+        return self._permission(state) is Permission.ACT
 
     async def _act(self) -> ModelCallResult:
         seconds_left = self._request.seconds_left(self._calls.clock.now())
@@ -126,8 +126,8 @@ class _Execution:
         if turn is not None and self._request.attempt == 1 and not any(step.text for step in message.steps):
             self._awaits_first_text(turn.running_since)
         request = await self._model_request(newest, message)
-        guard = Guard(self._calls.log, self._calls.clock, self._writer, self._calls.lease_after)
-        async with guard.over_work(self._may_continue, self._relay.stop):
+        guard = Guard(self._calls.log, self._calls.clock, self._writer, self._calls.renew_lease_after)
+        async with guard.watch(self._may_continue, self._relay.stop):
             rest = await self._relay.run(self._pieces(request), self._write)
             return await self._record(message, rest)
 
@@ -190,7 +190,7 @@ class _Execution:
                 return Decision(result=False)
             return Decision(True, turn_drafts(turn, delta))  # noqa: FBT003
 
-        return await self._writer.settle(decide)
+        return await self._writer.transact(decide)
 
     async def _record(self, message: Message, rest: str) -> ModelCallResult:
         """Append the step's end with its documents, and the turn's end with it if nothing is left to do.
@@ -214,7 +214,7 @@ class _Execution:
                 return Decision(ModelCallResult("ended"), drafts, documents)
             return Decision(result, drafts, (answer.message, answer.response))
 
-        return await self._writer.settle(decide)
+        return await self._writer.transact(decide)
 
 
 def _has_nothing_left(state: SessionState, turn: ActiveTurn, agent: Agent) -> bool:

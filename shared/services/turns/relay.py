@@ -62,7 +62,7 @@ class Relay:
             self.stop()
 
     async def _wait_for_text(self) -> bool:
-        """Wait for text to write. False if the answer is over: its rest is not worth a separate write."""
+        """Wait for text to write. False if the answer is over: its rest is part of the last batch."""
         while not self._pieces and not self._is_over:
             self._changed.clear()
             await self._changed.wait()

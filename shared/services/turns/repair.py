@@ -96,7 +96,7 @@ class Repair:
                 return Decision(result=False)
             return Decision(True, stall_drafts(current))  # noqa: FBT003
 
-        if await writer.settle(decide):
+        if await writer.transact(decide):
             instance_id = handover_event(turn).instance_id
             _log.warning("turn %s makes no progress; handed to %s", turn.turn_id, instance_id)
             await scheduler.start(writer.state)

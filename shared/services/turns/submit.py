@@ -97,7 +97,7 @@ class Turns:
         async def replay(_: SessionState, message_id: str) -> Submission:
             return Submission(await self._messages.get(owner, MessageId(message_id)), replayed=True)
 
-        submission = await writer.settle(decide, owner=owner, once=key, replay=replay)
+        submission = await writer.transact(decide, owner=owner, key=key, replay=replay)
         if submission.starts_instance:
             await scheduler.start(writer.state)
         return submission

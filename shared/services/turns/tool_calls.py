@@ -16,7 +16,7 @@ from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import ToolCallStart
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Message, ToolResult
-from shared.domain.turn import Standing, standing_of_tool
+from shared.domain.turn import Permission, permission_for_tool
 from shared.domain.turn_events import cancelled_call, tool_completion, turn_drafts
 from shared.domain.values import Failure, ToolCall, ToolOutcome
 from shared.ports import Clock, SessionLog
@@ -55,7 +55,7 @@ class ToolCalls:
     log: SessionLog
     clock: Clock
     vibecoding: ProjectPatches
-    lease_after: timedelta
+    renew_lease_after: timedelta
 
     async def run(self, request: AttemptRequest, trace: TraceTool = _untraced) -> ToolCallResult:
         """Run the tool and record its outcome. `trace` runs the tool within a span.
@@ -86,36 +86,36 @@ class _Execution:
         call = next(call for call in message.steps[self._request.step - 1].tool_calls if call.id == self._call_id)
         if self._waits(message, call):
             return ToolCallResult("waits")
-        match await claim_attempt(self._calls.log, self._writer, self._standing, self._start(call)):
-            case Standing.MINE:
+        match await claim_attempt(self._calls.log, self._writer, self._permission, self._start(call)):
+            case Permission.ACT:
                 return await self._act(message, call)
-            case Standing.DONE:
+            case Permission.DONE:
                 return _result(await self._fatal(message, call))
-            case Standing.CANCELLED:
+            case Permission.CANCELLED:
                 return ToolCallResult("cancelled")
             case _:
                 return ToolCallResult("superseded")
 
     def _waits(self, message: Message, call: ToolCall) -> bool:
         """Whether only an action from outside lets the call begin."""
-        if self._standing(self._writer.state) is not Standing.BEGIN or not require_agent(message.agent).required_action(
-            call
-        ):
+        if self._permission(self._writer.state) is not Permission.BEGIN or not require_agent(
+            message.agent
+        ).required_action(call):
             return False
         turn = self._request.fence.turn_in(self._writer.state)
         action = None if turn is None else turn.actions.get(call.id)
         return action is None or action.decision != "approve"
 
-    def _standing(self, state: SessionState) -> Standing:
+    def _permission(self, state: SessionState) -> Permission:
         turn = self._request.fence.turn_in(state)
         if turn is not None and self._request.step < turn.step:
-            return Standing.DONE  # a later step begins only when all calls of this step are answered
+            return Permission.DONE  # a later step begins only when all calls of this step are answered
         begun = None if turn is None else turn.tools.get(self._call_id)
         self._began_before |= begun is not None and begun.number < self._request.attempt
-        return standing_of_tool(state, self._request.fence, self._call_id, self._request.attempt, self._writer.id)
+        return permission_for_tool(state, self._request.fence, self._call_id, self._request.attempt, self._writer.id)
 
     def _may_continue(self, state: SessionState) -> bool:
-        return self._standing(state) is Standing.MINE
+        return self._permission(state) is Permission.ACT
 
     def _start(self, call: ToolCall) -> ToolCallStart:
         step, attempt = self._request.step, self._request.attempt
@@ -124,8 +124,8 @@ class _Execution:
     async def _act(self, message: Message, call: ToolCall) -> ToolCallResult:
         began = time.monotonic()
         running = asyncio.create_task(self._trace(call, lambda: self._run_tool(message, call)))
-        guard = Guard(self._calls.log, self._calls.clock, self._writer, self._calls.lease_after)
-        async with guard.over_work(self._may_continue, running.cancel):
+        guard = Guard(self._calls.log, self._calls.clock, self._writer, self._calls.renew_lease_after)
+        async with guard.watch(self._may_continue, running.cancel):
             # `wait`, not `await`: if the turn stops, `running` is cancelled. If the host stops, this task is cancelled.
             try:
                 await asyncio.wait([running])
@@ -195,7 +195,7 @@ class _Execution:
             outcome = ToolCallResult("cancelled") if turn.cancelling else recorded
             return Decision(outcome, turn_drafts(turn, tool_completion(result)), documents)
 
-        return await self._writer.settle(decide)
+        return await self._writer.transact(decide)
 
     async def _fatal(self, message: Message, call: ToolCall, result: ToolResult | None = None) -> Failure | None:
         """Why the turn fails with this call: its tool has failed too often. The same at every execution.

@@ -68,8 +68,8 @@ class CosmosSessionLog:
         if checkpoint is None or checkpoint.deleted:
             return checkpoint
         # A point read is cheaper than a query, and usually there is no later chunk.
-        following = await self._item(session_id, chunk_id(checkpoint.head + 1))
-        return checkpoint if following is None else await self._folded(checkpoint, following)
+        next_item = await self._item(session_id, chunk_id(checkpoint.head + 1))
+        return checkpoint if next_item is None else await self._fold_later(checkpoint, next_item)
 
     async def outline(self, session_id: SessionId) -> SessionState | None:
         checkpoint = await self._checkpoint(session_id)
@@ -96,8 +96,8 @@ class CosmosSessionLog:
         items = await self._query(queries.chunks_with(session_id, event_type), limit)
         return [chunk_of(item) for item in reversed(items)]
 
-    def watch(self, session_id: SessionId, /, *, eager: bool = True) -> AbstractContextManager[Tail[Chunk]]:
-        return self._feeds.watch(session_id, eager=eager)
+    def watch(self, session_id: SessionId, /, *, polls: bool = True) -> AbstractContextManager[Tail[Chunk]]:
+        return self._feeds.watch(session_id, polls=polls)
 
     async def get(self, kind: type[D], session_id: SessionId, document_id: str) -> D | None:
         item = await self._item(session_id, item_id(kind, document_id))
@@ -131,7 +131,7 @@ class CosmosSessionLog:
         async def call() -> timedelta | None:
             answer = container.query_items(**queries.last_writes(session_id, writer), max_item_count=1)
             async for item in answer:
-                # Both by the store's clock, in whole seconds.
+                # Both times are from the store's clock, in whole seconds.
                 now = parsedate_to_datetime(answer.get_response_headers()["Date"]).timestamp()
                 return timedelta(seconds=max(0.0, now - item["_ts"]))
             return None
@@ -147,9 +147,9 @@ class CosmosSessionLog:
     async def clear(self, session_id: SessionId) -> None:
         while items := await self._query(queries.all_except(session_id, STATE_ID), _DELETE_BATCH):
             await self._delete(session_id, [str(item["id"]) for item in items])
-        mark = await self._item(session_id, STATE_ID)
-        if mark is not None and mark["hidden"]:
-            await self._upsert({name: value for name, value in mark.items() if name != "repair_due"})
+        tombstone = await self._item(session_id, STATE_ID)
+        if tombstone is not None and tombstone["hidden"]:
+            await self._upsert({name: value for name, value in tombstone.items() if name != "repair_due"})
 
     async def check(self) -> None:
         await self._database.check()
@@ -183,28 +183,28 @@ class CosmosSessionLog:
         return await with_retries(call)
 
     async def _require_same(self, created: Item) -> None:
-        """Return if the stored chunk is this very write, whose reply was lost. Raises SequenceTakenError if not."""
+        """Check that this write stored the chunk, and only its reply was lost. Otherwise raise SequenceTakenError."""
         stored = await self._item(created["session_id"], created["id"])
         # None: it was cleared since, so the session was deleted.
         if stored is None or (stored["writer"], stored["events"]) != (created["writer"], created["events"]):
             raise SequenceTakenError(created["session_id"], created["first"])
 
     async def _put_before(self, created: Item, item: Item) -> None:
-        """Write what is too large for the batch before the batch, unless that has already lost its race."""
+        """Write `item`, which is too large for the batch, before it. Write nothing if the sequence is taken already."""
         if await self._item(created["session_id"], created["id"]) is None:
             await self._upsert(item)
 
-    async def _folded(self, checkpoint: SessionState, following: Item) -> SessionState | None:
-        """`checkpoint` with the later chunks, of which `following` is the first.
+    async def _fold_later(self, checkpoint: SessionState, next_item: Item) -> SessionState | None:
+        """`checkpoint` with the later chunks, of which `next_item` is the first.
 
-        An answer that is being written may be hundreds of chunks. Of chunks of deltas alone only the last one is read.
+        An answer that is being written may be hundreds of chunks. Those of only deltas are not read, except the newest.
         """
         session_id, head = checkpoint.session_id, checkpoint.head
         newest = await self._query(queries.chunks(session_id, head, newest=True), 1)
         if not newest:
             return await self._checkpoint(session_id)  # it is being cleared, and the checkpoint now says so
-        if newest[0]["first"] == following["first"]:
-            return fold(checkpoint, (chunk_of(following),))
+        if newest[0]["first"] == next_item["first"]:
+            return fold(checkpoint, (chunk_of(next_item),))
         return await self._without_deltas(checkpoint, newest[0]["last"])
 
     async def _without_deltas(self, checkpoint: SessionState, last: int) -> SessionState:

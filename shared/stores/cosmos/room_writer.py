@@ -59,8 +59,8 @@ class CosmosRoomWriter:
     async def _delete(self, room: Room, state: SessionState, chunks: Sequence[Chunk], *, is_new: bool) -> None:
         """Blank the entries of a deleted session, and add one for the deletion if that is what changed.
 
-        The log may be cleared already, so that only the mark is left. Blanks are also written where there was no entry:
-        a process that is late with this batch could otherwise create one.
+        The log may be cleared already, so that only the tombstone is left. Blanks are also written where there was no
+        entry: a process that is late with this batch could otherwise create one.
         """
         last = entry_id(state.session_id, state.epoch, state.head)
         late = {entry_id(state.session_id, chunk.epoch, chunk.first) for chunk in chunks}

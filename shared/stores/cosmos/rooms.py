@@ -1,8 +1,9 @@
-"""Rooms in Cosmos DB, read by the change feed of a room's partition; see `shared.ports.RoomFeed`.
+"""Rooms in Cosmos DB, read through the change feed of a room's partition; see `shared.ports.RoomFeed`.
 
 The feed numbers the changes of a partition in their order, and can be read from any number. So these numbers are the
 cursors. The documents of a batch have the same number, and no page of the feed ends between them. Each entry is written
-once and alone, so no two entries share a number. Only blanks are written in batches, and readers skip them.
+once and alone, so no two entries share a number. Only the blanked entries of deleted sessions are written in batches,
+and readers skip them.
 """
 
 import logging
@@ -41,35 +42,35 @@ class CosmosRooms:
     async def read(self, room: Room, after: int, limit: int, /) -> Sequence[RoomEntry]:
         found: list[RoomEntry] = []
         while len(found) < limit:
-            items, reached = await with_retries(partial(self._page_after, room, after, limit))
+            items, read_to = await with_retries(partial(self._page_after, room, after, limit))
             if not items:
                 break
             found += _entries(items)
-            after = reached
+            after = read_to
         return found[:limit]
 
-    def watch(self, room: Room, /, *, eager: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
-        return self._feeds.watch(room, eager=eager)
+    def watch(self, room: Room, /, *, polls: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
+        return self._feeds.watch(room, polls=polls)
 
     async def _poll(self, room: Room, after: int) -> tuple[Sequence[RoomEntry], int]:
         try:
-            items, reached = await self._page_after(room, after, _POLL_PAGE)
+            items, read_to = await self._page_after(room, after, _POLL_PAGE)
         except (AzureError, StoreUnavailableError) as error:
             _log.debug("Room %s could not be polled: %s", room, error)
             return (), after  # readers soon read the store themselves, and get the error there
-        return _entries(items), reached
+        return _entries(items), read_to
 
     async def _page_after(self, room: Room, after: int, limit: int) -> tuple[Sequence[Item], int]:
-        items, reached = await self._page(room, limit, continuation=f'"{after}"')
-        return items, max(after, reached)
+        items, read_to = await self._page(room, limit, continuation=f'"{after}"')
+        return items, max(after, read_to)
 
     async def _page(self, room: Room, limit: int, **start: Any) -> tuple[Sequence[Item], int]:
-        """A page of changes, and the number of the last one; of an empty page, the newest in the partition."""
+        """A page of changes, and the number of the last one. If it is empty: the newest number in the partition."""
         container = await self._database.rooms()
         etags: list[str] = []
 
         def note_etag(headers: Mapping[str, str], _: Any) -> None:
-            # From this very response: the client's `last_response_headers` may already be those of another call.
+            # Read it from this response: the client's `last_response_headers` may already be those of another call.
             etags.append(headers["etag"])
 
         feed = container.query_items_change_feed(

@@ -26,7 +26,7 @@ _FILTERED_COLUMNS = ("owner", "project_id", "status", "agent_name", "archived")
 def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
     """Insert `chunk`; False if exactly this chunk was inserted before.
 
-    The mark of a deleted session refuses every chunk, from a writer that was suspended until now.
+    The tombstone of a deleted session refuses every chunk, from a writer that was suspended until now.
 
     Raises:
         SequenceTakenError: another writer holds the sequence, or the session is deleted.

@@ -103,8 +103,8 @@ class SqliteSessionLog:
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [chunk_of(session_id, row) for row in reversed(rows)]
 
-    def watch(self, session_id: SessionId, /, *, eager: bool = True) -> AbstractContextManager[Tail[Chunk]]:
-        return self._feeds.watch(session_id, eager=eager)
+    def watch(self, session_id: SessionId, /, *, polls: bool = True) -> AbstractContextManager[Tail[Chunk]]:
+        return self._feeds.watch(session_id, polls=polls)
 
     async def get(self, kind: type[D], session_id: SessionId, document_id: str) -> D | None:
         query = (

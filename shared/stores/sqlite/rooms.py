@@ -71,8 +71,8 @@ class SqliteRooms:
     async def read(self, room: Room, after: int, limit: int, /) -> Sequence[RoomEntry]:
         return await self._database.read(lambda connection: _entries(connection, room, after, limit))
 
-    def watch(self, room: Room, /, *, eager: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
-        return self._feeds.watch(room, eager=eager)
+    def watch(self, room: Room, /, *, polls: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
+        return self._feeds.watch(room, polls=polls)
 
     def extend(self, recorded: RecordedChunk, chunk: Chunk, checkpoint: SessionState | None) -> None:
         """Wake the readers of the rooms that show a chunk which is stored now."""

@@ -11,7 +11,14 @@ from shared.agents.declaration import Agent
 from shared.agents.registry import AGENTS
 from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
-from tests.behaviour.factories import DurableClient, activity_input, create_session, load_message, post_message, scheduler
+from tests.behaviour.factories import (
+    DurableClient,
+    activity_input,
+    create_session,
+    load_message,
+    post_message,
+    scheduler,
+)
 from tests.domain.factories import OWNER, TRACE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]

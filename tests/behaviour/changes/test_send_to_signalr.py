@@ -26,9 +26,16 @@ from shared.services.writer import SessionWriter
 from shared.settings import settings
 from shared.stores.cosmos.items import chunk_item, document_item, state_item
 from shared.wiring import Services
-from tests.behaviour.factories import DurableClient, append_events, create_session, load_message, load_state, post_message
-from tests.domain.factories import OWNER, TRACE
+from tests.behaviour.factories import (
+    DurableClient,
+    append_events,
+    create_session,
+    load_message,
+    load_state,
+    post_message,
+)
 from tests.behaviour.turns.test_whole_turns import PROMPT, run
+from tests.domain.factories import OWNER, TRACE
 
 JSON = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Forks: what is copied, under which ids, and what becomes of an incomplete copy."""
+"""Forks: what is copied, under which ids, and what happens to an incomplete copy."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -30,12 +30,12 @@ from shared.ports import ModelClient, SessionLog
 from shared.services.fork import ForkRequest, Forks
 from shared.services.idempotency import IdempotencyKey
 from shared.wiring import Services
-from tests.contract.factories import read_all
-from tests.contract.strategies import SESSION, logs, upto
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import DurableClient, create_session, load_state, post_message
-from tests.domain.factories import OWNER, TRACE
 from tests.behaviour.turns.test_whole_turns import PROMPT, run
+from tests.contract.factories import read_all
+from tests.contract.strategies import SESSION, logs, upto
+from tests.domain.factories import OWNER, TRACE
 
 pytestmark = pytest.mark.anyio
 
@@ -89,12 +89,12 @@ def test_the_new_ids_refer_to_each_other_as_the_old_ones_did() -> None:
 
 
 class _InterruptedLog:
-    """A log that calls `happens` before the write number `at`, and counts writes."""
+    """A log that counts writes, and calls `interrupt` before write number `at`."""
 
-    def __init__(self, log: SessionLog, at: int = 0, happens: Callable[[], Awaitable[object]] | None = None) -> None:
+    def __init__(self, log: SessionLog, at: int = 0, interrupt: Callable[[], Awaitable[object]] | None = None) -> None:
         self._log = log
         self._at = at
-        self._happens = happens
+        self._interrupt = interrupt
         self.writes = 0
         self.copies: set[SessionId] = set()
 
@@ -102,18 +102,18 @@ class _InterruptedLog:
         return getattr(self._log, name)
 
     async def append(self, chunk: Chunk, *more: Any) -> None:
-        await self._happening()
+        await self._count_write()
         self.copies.add(chunk.session_id)
         await self._log.append(chunk, *more)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
-        await self._happening()
+        await self._count_write()
         await self._log.put(session_id, document)
 
-    async def _happening(self) -> None:
+    async def _count_write(self) -> None:
         self.writes += 1
-        if self.writes == self._at and self._happens is not None:
-            await self._happens()
+        if self.writes == self._at and self._interrupt is not None:
+            await self._interrupt()
 
 
 async def _die() -> None:
@@ -142,19 +142,19 @@ async def test_a_fork_interrupted_at_any_write_is_completed_by_a_retry(app: Serv
 
     for at in range(1, counting.writes + 1):
         key = IdempotencyKey(f"{at:064}", "body")
-        seen = len(await app.log.sessions(SessionFilter(), before=None, limit=100))
+        count = len(await app.log.sessions(SessionFilter(), before=None, limit=100))
         with pytest.raises(StoreUnavailableError):
             await _forks(app, _InterruptedLog(app.log, at, _die)).fork(OWNER, source, request, key)
-        assert len(await app.log.sessions(SessionFilter(), before=None, limit=100)) == seen
+        assert len(await app.log.sessions(SessionFilter(), before=None, limit=100)) == count
 
-        made, replayed = await app.forks.fork(OWNER, source, request, key)
+        fork, replayed = await app.forks.fork(OWNER, source, request, key)
 
-        assert (made.head, made.size_bytes, replayed) == (end, whole_fork.size_bytes, False)
-        messages = await app.messages.list(OWNER, made.session_id, after=None, limit=10, newest=False)
+        assert (fork.head, fork.size_bytes, replayed) == (end, whole_fork.size_bytes, False)
+        messages = await app.messages.list(OWNER, fork.session_id, after=None, limit=10, newest=False)
         assert [(each.sequence, each.answer, each.status) for each in messages] == [
             (each.sequence, each.answer, each.status) for each in expected
         ]
-        assert await app.log.state(made.session_id) == made
+        assert await app.log.state(fork.session_id) == fork
         assert (await app.forks.fork(OWNER, source, request, key))[1]
 
 
@@ -171,16 +171,16 @@ async def test_a_late_request_that_dies_does_not_change_a_complete_fork(app: Ser
 
     for at in range(1, counting.writes):
         key = IdempotencyKey(f"{at:064}", "body")
-        made: list[SessionState] = []
+        finished: list[SessionState] = []
 
-        async def finish(key: IdempotencyKey = key, made: list[SessionState] = made) -> None:
-            made.append((await app.forks.fork(OWNER, source, REQUEST, key))[0])
+        async def finish(key: IdempotencyKey = key, finished: list[SessionState] = finished) -> None:
+            finished.append((await app.forks.fork(OWNER, source, REQUEST, key))[0])
 
         late = _InterruptedLog(app.log, at, finish)
         with pytest.raises(StoreUnavailableError):
             await _forks(app, _InterruptedLog(cast("SessionLog", late), at + 1, _die)).fork(OWNER, source, REQUEST, key)
 
-        messages = await app.messages.list(OWNER, made[0].session_id, after=None, limit=10, newest=False)
+        messages = await app.messages.list(OWNER, finished[0].session_id, after=None, limit=10, newest=False)
         expected = await app.messages.list(OWNER, source, after=None, limit=10, newest=False)
         assert [(each.sequence, each.answer, each.status) for each in messages] == [
             (each.sequence, each.answer, each.status) for each in expected
@@ -196,9 +196,9 @@ async def test_a_retry_continues_with_the_cut_of_the_first_request(app: Services
 
     with pytest.raises(IdempotencyKeyReusedError):
         await app.forks.fork(OWNER, source, REQUEST, IdempotencyKey(KEY.id, "another body"))
-    made, _ = await app.forks.fork(OWNER, source, REQUEST, KEY)
+    fork, _ = await app.forks.fork(OWNER, source, REQUEST, KEY)
 
-    assert (made.head, made.forked_from and made.forked_from.sequence) == (head, head)
+    assert (fork.head, fork.forked_from and fork.forked_from.sequence) == (head, head)
 
 
 async def test_a_source_that_is_deleted_during_the_copy_leaves_no_fork(app: Services, model: ModelClient) -> None:
@@ -210,11 +210,11 @@ async def test_a_source_that_is_deleted_during_the_copy_leaves_no_fork(app: Serv
             await app.sessions.delete(OWNER, source, TRACE)
             await app.log.clear(source)
 
-        seen = len(await app.log.sessions(SessionFilter(), before=None, limit=100))
+        count = len(await app.log.sessions(SessionFilter(), before=None, limit=100))
         log = _InterruptedLog(app.log, counting.writes - before_last, delete)
         with pytest.raises(SessionNotFoundError):
             await _forks(app, log).fork(OWNER, source, REQUEST)
-        assert len(await app.log.sessions(SessionFilter(), before=None, limit=100)) == seen - 1
+        assert len(await app.log.sessions(SessionFilter(), before=None, limit=100)) == count - 1
         await sweep(DurableClient())  # pyright: ignore[reportArgumentType]
         assert [await read_all(app.log, copy) for copy in log.copies] == [[]] * len(log.copies)
 
@@ -276,11 +276,11 @@ async def test_a_request_that_continues_after_the_sweep_finds_its_sequence_taken
 
 
 async def test_a_complete_fork_is_not_ended(app: Services, model: ModelClient) -> None:
-    made, _ = await app.forks.fork(OWNER, await _conversation(app), REQUEST)
+    fork, _ = await app.forks.fork(OWNER, await _conversation(app), REQUEST)
 
-    await app.forks.abandon(made.session_id)
+    await app.forks.abandon(fork.session_id)
 
-    assert await load_state(app, made.session_id) == made
+    assert await load_state(app, fork.session_id) == fork
 
 
 async def test_another_owners_session_is_not_found(app: Services) -> None:
@@ -292,7 +292,7 @@ async def test_the_running_turn_is_not_copied(app: Services) -> None:
     source = await create_session(app)
     await post_message(app, source)
 
-    made, _ = await app.forks.fork(OWNER, source, REQUEST)
+    fork, _ = await app.forks.fork(OWNER, source, REQUEST)
 
-    assert (made.head, made.active_turn, made.forked_from) == (1, None, ForkedFrom(session_id=source, sequence=1))
-    assert [chunk.types for chunk in await read_all(app.log, made.session_id)] == [("session.created",)]
+    assert (fork.head, fork.active_turn, fork.forked_from) == (1, None, ForkedFrom(session_id=source, sequence=1))
+    assert [chunk.types for chunk in await read_all(app.log, fork.session_id)] == [("session.created",)]

@@ -16,7 +16,7 @@ from shared.domain.events import (
 from shared.domain.history import PageBuilder, attempt_of, settles_attempt
 from shared.domain.ids import WriterId
 from shared.domain.session import SessionState
-from shared.domain.turn import standing_of_step, standing_of_tool
+from shared.domain.turn import permission_for_step, permission_for_tool
 from shared.services.messages import EndOf
 from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
@@ -24,8 +24,19 @@ from tests.behaviour.factories import LOST_STARTS, create_session, load_events, 
 from tests.domain.factories import FENCE, MESSAGE, OWNER, TRACE, TURN, fold_events, new_state
 
 CALL = "call_1"
-OWN = sorted(kind.model_fields["type"].default for kind in get_args(get_args(EventData)[0]) if kind is not Outside)
-KINDS = [*OWN, "session_stop", "session_start", "message", "tool_call.action", "tool_call.action_required", "done", "x"]
+OWN_TYPES = sorted(
+    kind.model_fields["type"].default for kind in get_args(get_args(EventData)[0]) if kind is not Outside
+)
+EVENT_TYPES = [
+    *OWN_TYPES,
+    "session_stop",
+    "session_start",
+    "message",
+    "tool_call.action",
+    "tool_call.action_required",
+    "done",
+    "x",
+]
 FIELDS: dict[str, Any] = {
     "turn_id": TURN,
     "message_id": MESSAGE,
@@ -49,17 +60,19 @@ FIELDS: dict[str, Any] = {
 
 
 def running() -> SessionState:
-    """A session whose turn calls a tool in its first step, as the attempts of `w1`."""
+    """A session whose turn calls a tool in its first step. The writer `w1` made both attempts."""
     state = fold_events(new_state(), UserMessage(content="Hello"), RunStart(agent="assistant", model="fake"))
     started = ToolCallStart(id=CALL, step=1, attempt=1, name="calculate", arguments="{}")
     return fold_events(state, MessageStart(step=1, attempt=1), started)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_running_turn_stays_as_it_is(kind: str) -> None:
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_a_running_turn_stays_as_it_is(event_type: str) -> None:
     state = running()
 
-    after_event = fold_events(state, Outside(event_type=kind, fields=FIELDS), message=None, turn=None, writer="w9")
+    after_event = fold_events(
+        state, Outside(event_type=event_type, fields=FIELDS), message=None, turn=None, writer="w9"
+    )
 
     assert after_event.active_turn == state.active_turn
     assert (after_event.queue, after_event.archived, after_event.deleted, after_event.agent_name) == (
@@ -76,16 +89,16 @@ def test_a_running_turn_stays_as_it_is(kind: str) -> None:
     )
     for writer in map(WriterId, ("w1", "w9")):
         for attempt in (1, 2):
-            standing = standing_of_step(state, FENCE, 1, attempt, writer)
-            assert standing_of_step(after_event, FENCE, 1, attempt, writer) == standing
-            assert standing_of_tool(after_event, FENCE, CALL, attempt, writer) == standing_of_tool(
+            permission = permission_for_step(state, FENCE, 1, attempt, writer)
+            assert permission_for_step(after_event, FENCE, 1, attempt, writer) == permission
+            assert permission_for_tool(after_event, FENCE, CALL, attempt, writer) == permission_for_tool(
                 state, FENCE, CALL, attempt, writer
             )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_waiting_message_continues_to_wait(kind: str) -> None:
-    outside = Outside(event_type=kind, fields=FIELDS)
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_an_idle_session_gets_no_turn_no_queue_and_no_usage(event_type: str) -> None:
+    outside = Outside(event_type=event_type, fields=FIELDS)
 
     after_event = fold_events(new_state(), outside, message=None, turn=None)
 
@@ -93,14 +106,14 @@ def test_a_waiting_message_continues_to_wait(kind: str) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("kind", KINDS)
-async def test_it_is_never_taken_for_an_event_of_the_turn(app: Services, kind: str) -> None:
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+async def test_it_is_never_taken_for_an_event_of_the_turn(app: Services, event_type: str) -> None:
     message = await post_message(app, await create_session(app))
     waiting = await app.turns.submit(OWNER, message.session_id, NewMessage("Next", TRACE), LOST_STARTS)
     before = await load_state(app, message.session_id)
     ids = {"turn_id": message.turn_id, "message_id": waiting.message.id}
 
-    await app.outside_events.append(OWNER, message.session_id, [(kind, {**FIELDS, **ids})], TRACE)
+    await app.outside_events.append(OWNER, message.session_id, [(event_type, {**FIELDS, **ids})], TRACE)
 
     event = (await load_events(app, message.session_id))[-1]
     state = await load_state(app, message.session_id)
@@ -114,7 +127,9 @@ async def test_it_is_never_taken_for_an_event_of_the_turn(app: Services, kind: s
     assert [entry.first_sequence for entry in builder.entries] == [None]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in OWN if kind.startswith(("run.", "session."))])
-def test_event_types_of_this_service_are_refused(kind: str) -> None:
+@pytest.mark.parametrize(
+    "event_type", [event_type for event_type in OWN_TYPES if event_type.startswith(("run.", "session."))]
+)
+def test_event_types_of_this_service_are_refused(event_type: str) -> None:
     with pytest.raises(ValueError, match="reserved"):
-        OutsideEvent(event_type=kind)
+        OutsideEvent(event_type=event_type)

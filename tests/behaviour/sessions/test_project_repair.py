@@ -9,8 +9,8 @@ from shared.domain.errors import ProjectNotFoundError
 from shared.domain.ids import ProjectId, new_writer_id
 from shared.domain.listing import SessionFilter
 from shared.domain.project import Project
-from shared.services.projects.sessions import generation_id
 from shared.services.projects.projects import Projects
+from shared.services.projects.sessions import generation_id
 from shared.wiring import Services
 from tests.behaviour.factories import DurableClient
 from tests.domain.factories import OWNER, TRACE
@@ -39,7 +39,7 @@ async def test_the_sweep_deletes_the_sessions_that_remain_after_a_crash(app: Ser
         await app.project_sessions.start(OWNER, project.id, f"n{number}", {}, TRACE)
     await app.project_sessions.start(OWNER, other.id, None, {}, TRACE)
     await _marked(app, project)
-    assert [mark.id for mark in await app.project_store.deleted_with_sessions(10)] == [project.id]
+    assert [tombstone.id for tombstone in await app.project_store.deleted_with_sessions(10)] == [project.id]
 
     await _sweep()
 
@@ -50,12 +50,12 @@ async def test_the_sweep_deletes_the_sessions_that_remain_after_a_crash(app: Ser
 async def test_a_deleted_project_is_swept_as_long_as_a_session_may_be_opened_in_it(app: Services) -> None:
     project, _ = await app.projects.create(OWNER, "Late")
     await app.projects.delete(OWNER, project.id, TRACE)
-    (mark,) = await app.project_store.deleted_with_sessions(10)
-    await app.projects.sweep(mark, timedelta(minutes=35))
+    (tombstone,) = await app.project_store.deleted_with_sessions(10)
+    await app.projects.sweep(tombstone, timedelta(minutes=35))
     await app.sessions.create(OWNER, {"project_id": project.id}, None, TRACE)
 
-    assert await app.project_store.deleted_with_sessions(10) == [mark]
-    await app.projects.sweep(mark, timedelta(0))
+    assert await app.project_store.deleted_with_sessions(10) == [tombstone]
+    await app.projects.sweep(tombstone, timedelta(0))
 
     assert await _count_sessions(app, project.id) == 0
     assert await app.project_store.deleted_with_sessions(10) == []

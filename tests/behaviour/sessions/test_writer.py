@@ -17,7 +17,7 @@ from tests.behaviour.factories import create_session, load_events, load_state
 pytestmark = pytest.mark.anyio
 
 
-async def settle(app: Services, session_id: SessionId, event_type: str) -> int:
+async def append_outside(app: Services, session_id: SessionId, event_type: str) -> int:
     """Append an outside event with a new writer; its sequence."""
     writer = SessionWriter(app.log, app.clock, session_id)
     await writer.load()
@@ -28,7 +28,7 @@ async def append(writer: SessionWriter, event_type: str) -> int:
     async def decide(state: SessionState) -> Decision[int]:
         return Decision(state.head + 1, [Draft(data=Outside(event_type=event_type))])
 
-    return await writer.settle(decide)
+    return await writer.transact(decide)
 
 
 async def test_a_writer_that_appends_without_pause_lets_others_append(app: Services) -> None:
@@ -71,7 +71,7 @@ async def test_a_writer_finds_what_another_process_has_appended(app: Services) -
 async def test_a_writer_that_hangs_delays_the_others_only_for_the_standstill_time(
     app: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.services.writer._STANDSTILL_SECONDS", 0.05)
+    monkeypatch.setattr("shared.services.writer._NO_PROGRESS_SECONDS", 0.05)
     session_id = await create_session(app)
     hung = SessionWriter(app.log, app.clock, session_id)
     await hung.load()
@@ -81,10 +81,10 @@ async def test_a_writer_that_hangs_delays_the_others_only_for_the_standstill_tim
         await released.wait()
         return Decision(state.head + 1, [Draft(data=Outside(event_type="late"))])
 
-    hanging = asyncio.create_task(hung.settle(decide))
+    hanging = asyncio.create_task(hung.transact(decide))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        sequences = await asyncio.gather(*(settle(app, session_id, "other") for _ in range(5)))
+        sequences = await asyncio.gather(*(append_outside(app, session_id, "other") for _ in range(5)))
     released.set()
 
     assert sorted(sequences) == [2, 3, 4, 5, 6]
@@ -94,7 +94,7 @@ async def test_a_writer_that_hangs_delays_the_others_only_for_the_standstill_tim
 async def test_writers_call_a_store_that_does_not_answer_at_the_same_time(
     app: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.services.writer._STANDSTILL_SECONDS", 0.1)
+    monkeypatch.setattr("shared.services.writer._NO_PROGRESS_SECONDS", 0.1)
     session_id = await create_session(app)
     asking = max_asking = 0
 
@@ -107,7 +107,7 @@ async def test_writers_call_a_store_that_does_not_answer_at_the_same_time(
         raise StoreUnavailableError("The store doesn't answer.")
 
     monkeypatch.setattr(app.log, "append", give_up)
-    ends = await asyncio.gather(*(settle(app, session_id, "other") for _ in range(20)), return_exceptions=True)
+    ends = await asyncio.gather(*(append_outside(app, session_id, "other") for _ in range(20)), return_exceptions=True)
 
     assert {type(end) for end in ends} == {StoreUnavailableError}
     assert max_asking > 10
@@ -116,7 +116,7 @@ async def test_writers_call_a_store_that_does_not_answer_at_the_same_time(
 async def test_a_line_that_makes_progress_is_kept_however_long_it_is(
     app: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.services.writer._STANDSTILL_SECONDS", 0.1)
+    monkeypatch.setattr("shared.services.writer._NO_PROGRESS_SECONDS", 0.1)
     session_id = await create_session(app)
     writing = max_writing = 0
     append = app.log.append
@@ -130,7 +130,7 @@ async def test_a_line_that_makes_progress_is_kept_however_long_it_is(
         writing -= 1
 
     monkeypatch.setattr(app.log, "append", slowly)
-    sequences = await asyncio.gather(*(settle(app, session_id, "other") for _ in range(20)))
+    sequences = await asyncio.gather(*(append_outside(app, session_id, "other") for _ in range(20)))
 
     assert sorted(sequences) == list(range(2, 22))
     assert max_writing == 1
@@ -138,7 +138,7 @@ async def test_a_line_that_makes_progress_is_kept_however_long_it_is(
 
 async def test_a_writer_that_is_cancelled_in_the_line_leaves_it_to_the_others(app: Services) -> None:
     session_id = await create_session(app)
-    waiting = [asyncio.create_task(settle(app, session_id, "other")) for _ in range(20)]
+    waiting = [asyncio.create_task(append_outside(app, session_id, "other")) for _ in range(20)]
     for number, each in enumerate(waiting):
         await asyncio.sleep(0.001)
         if number % 3 == 0:
@@ -146,4 +146,4 @@ async def test_a_writer_that_is_cancelled_in_the_line_leaves_it_to_the_others(ap
     await asyncio.wait(waiting)
 
     async with asyncio.timeout(5):
-        await settle(app, session_id, "last")
+        await append_outside(app, session_id, "last")

@@ -108,7 +108,7 @@ async def test_a_reader_behind_the_first_poll_is_polled_for(store: Store, polled
 
 
 async def test_one_reader_polls_and_another_takes_over(store: Store, polled: Feeds[str, Entry]) -> None:
-    with polled.watch(KEY) as tail, polled.watch(KEY, eager=False) as lazy:
+    with polled.watch(KEY) as tail, polled.watch(KEY, polls=False) as lazy:
         leaving, staying, late = (asyncio.create_task(each.wait(0, LONG)) for each in (tail, tail, lazy))
         await asyncio.wait([leaving], timeout=0.02)
         leaving.cancel()
@@ -118,8 +118,8 @@ async def test_one_reader_polls_and_another_takes_over(store: Store, polled: Fee
         assert _cursors(await staying) == _cursors(await late) == [1]
 
 
-async def test_a_reader_that_is_not_eager_never_polls(store: Store, polled: Feeds[str, Entry]) -> None:
-    with polled.watch(KEY, eager=False) as tail:
+async def test_a_reader_without_polls_does_not_poll(store: Store, polled: Feeds[str, Entry]) -> None:
+    with polled.watch(KEY, polls=False) as tail:
         assert await tail.wait(0, SOON) == ()
 
     assert store.polled == []

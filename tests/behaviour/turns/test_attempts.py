@@ -16,13 +16,21 @@ from shared.domain.events import (
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import Lease, Message
-from shared.domain.turn import Standing, standing_of_step
+from shared.domain.turn import Permission, permission_for_step
 from shared.domain.turn_events import turn_drafts
-from shared.services.turns.attempts import Guard, StandingOf, claim_attempt, load_active_message
+from shared.services.turns.attempts import Guard, PermissionOf, claim_attempt, load_active_message
 from shared.services.writer import Decision, SessionWriter
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
-from tests.behaviour.factories import append_events, cancel_turn, create_session, fence_of, load_events, load_state, post_message
+from tests.behaviour.factories import (
+    append_events,
+    cancel_turn,
+    create_session,
+    fence_of,
+    load_events,
+    load_state,
+    post_message,
+)
 from tests.domain.factories import OWNER, TRACE, active_turn
 
 pytestmark = pytest.mark.anyio
@@ -31,19 +39,19 @@ ANSWER = MessageComplete(step=1, attempt=1, text="Hi")
 LONG = timedelta(hours=1)
 
 
-def standing(message: Message, writer: SessionWriter, attempt: int) -> StandingOf:
-    return lambda state: standing_of_step(state, fence_of(message), 1, attempt, writer.id)
+def permission(message: Message, writer: SessionWriter, attempt: int) -> PermissionOf:
+    return lambda state: permission_for_step(state, fence_of(message), 1, attempt, writer.id)
 
 
-async def execute(app: Services, message: Message, attempt: int = 1) -> tuple[Standing, SessionWriter]:
+async def execute(app: Services, message: Message, attempt: int = 1) -> tuple[Permission, SessionWriter]:
     """An execution up to the point where it knows whether it may act."""
     writer = SessionWriter(app.log, app.clock, message.session_id)
     await writer.load()
     start = MessageStart(step=1, attempt=attempt)
-    return await claim_attempt(app.log, writer, standing(message, writer, attempt), start), writer
+    return await claim_attempt(app.log, writer, permission(message, writer, attempt), start), writer
 
 
-async def following(app: Services, message: Message) -> asyncio.Task[tuple[Standing, SessionWriter]]:
+async def following(app: Services, message: Message) -> asyncio.Task[tuple[Permission, SessionWriter]]:
     """A second execution, which follows the first."""
     task = asyncio.create_task(execute(app, message))
     done, _ = await asyncio.wait([task], timeout=0.05)  # its waiting cannot be observed from outside
@@ -54,15 +62,15 @@ async def following(app: Services, message: Message) -> asyncio.Task[tuple[Stand
 async def test_of_several_executions_of_an_attempt_one_begins_and_the_others_follow_it(app: Services) -> None:
     message = await post_message(app, await create_session(app))
 
-    async def run() -> Standing:
+    async def run() -> Permission:
         found, writer = await execute(app, message)
-        if found is Standing.MINE:
+        if found is Permission.ACT:
             await writer.append(turn_drafts(active_turn(writer.state), ANSWER))
         return found
 
     found = await asyncio.gather(*(run() for _ in range(8)))
 
-    assert Counter(found) == {Standing.MINE: 1, Standing.DONE: 7}
+    assert Counter(found) == {Permission.ACT: 1, Permission.DONE: 7}
     assert len(await load_events(app, message.session_id, "message.start")) == 1
 
 
@@ -73,7 +81,7 @@ async def test_an_execution_that_follows_is_done_when_the_other_records(app: Ser
     await first.append(turn_drafts(active_turn(first.state), MessageDelta(step=1, attempt=1, text="H")))
     await first.append(turn_drafts(active_turn(first.state), ANSWER))
 
-    assert (await second)[0] is Standing.DONE
+    assert (await second)[0] is Permission.DONE
 
 
 async def test_an_execution_that_follows_stops_when_the_turn_is_cancelled(app: Services) -> None:
@@ -82,7 +90,7 @@ async def test_an_execution_that_follows_stops_when_the_turn_is_cancelled(app: S
     second = await following(app, message)
     await cancel_turn(app, message)
 
-    assert (await second)[0] is Standing.CANCELLED
+    assert (await second)[0] is Permission.CANCELLED
 
 
 async def test_an_execution_that_follows_stops_when_a_later_attempt_begins(app: Services) -> None:
@@ -91,20 +99,20 @@ async def test_an_execution_that_follows_stops_when_a_later_attempt_begins(app: 
     second = await following(app, message)
     await execute(app, message, attempt=2)
 
-    assert (await second)[0] is Standing.SUPERSEDED
+    assert (await second)[0] is Permission.SUPERSEDED
 
 
 async def test_an_attempt_finds_when_it_appends_that_a_later_one_has_begun(app: Services) -> None:
     message = await post_message(app, await create_session(app))
     found, first = await execute(app, message)
     later, _ = await execute(app, message, attempt=2)
-    assert (found, later) == (Standing.MINE, Standing.MINE)
+    assert (found, later) == (Permission.ACT, Permission.ACT)
 
-    async def decide(state: SessionState) -> Decision[Standing]:
-        now = standing(message, first, 1)(state)
-        return Decision(now, turn_drafts(active_turn(state), ANSWER) if now is Standing.MINE else ())
+    async def decide(state: SessionState) -> Decision[Permission]:
+        now = permission(message, first, 1)(state)
+        return Decision(now, turn_drafts(active_turn(state), ANSWER) if now is Permission.ACT else ())
 
-    assert await first.settle(decide) is Standing.SUPERSEDED
+    assert await first.transact(decide) is Permission.SUPERSEDED
     assert await load_events(app, message.session_id, "message.complete") == []
 
 
@@ -112,7 +120,7 @@ async def test_a_turn_cancelled_before_its_start_is_not_begun(app: Services) -> 
     message = await post_message(app, await create_session(app))
     await cancel_turn(app, message)
 
-    assert (await execute(app, message))[0] is Standing.CANCELLED
+    assert (await execute(app, message))[0] is Permission.CANCELLED
     assert await load_events(app, message.session_id, "message.start") == []
 
 
@@ -135,19 +143,21 @@ async def test_the_active_message_is_loaded_only_through_the_fence_that_holds_it
 class Work:
     """The work that a guard watches."""
 
-    def __init__(self, app: Services, message: Message, writer: SessionWriter, lease_after: timedelta = LONG) -> None:
+    def __init__(
+        self, app: Services, message: Message, writer: SessionWriter, renew_lease_after: timedelta = LONG
+    ) -> None:
         self.stopped = asyncio.Event()
-        self._guard = Guard(app.log, app.clock, writer, lease_after)
-        self._standing = standing(message, writer, 1)
+        self._guard = Guard(app.log, app.clock, writer, renew_lease_after)
+        self._permission = permission(message, writer, 1)
 
     async def run(self, body: Callable[[], object] = lambda: None) -> None:
         """Work until the guard stops it."""
-        async with asyncio.timeout(10), self._guard.over_work(self._may_continue, self.stopped.set):
+        async with asyncio.timeout(10), self._guard.watch(self._may_continue, self.stopped.set):
             body()
             await self.stopped.wait()
 
     def _may_continue(self, state: SessionState) -> bool:
-        return self._standing(state) is Standing.MINE
+        return self._permission(state) is Permission.ACT
 
 
 async def test_a_guard_stops_the_work_after_a_cancel(app: Services) -> None:
@@ -204,9 +214,9 @@ async def test_a_guard_ignores_events_that_do_not_concern_the_attempt(app: Servi
 async def test_a_guard_renews_the_lease_of_a_silent_attempt(app: Services, clock: Clock) -> None:
     message = await post_message(app, await create_session(app))
     _, writer = await execute(app, message)
-    lease_after = timedelta(milliseconds=4)
-    running = asyncio.create_task(Work(app, message, writer, lease_after).run())
-    clock.move(lease_after)
+    renew_lease_after = timedelta(milliseconds=4)
+    running = asyncio.create_task(Work(app, message, writer, renew_lease_after).run())
+    clock.move(renew_lease_after)
     async with asyncio.timeout(10):
         while await app.log.get(Lease, message.session_id, writer.id) is None:  # noqa: ASYNC110 - a lease sets no event
             await asyncio.sleep(0.002)

@@ -27,7 +27,17 @@ from shared.scheduler import TurnStart
 from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
-from tests.behaviour.factories import append_events, cancel_turn, create_session, end_turn, load_events, load_message, load_state, load_types, post_message
+from tests.behaviour.factories import (
+    append_events,
+    cancel_turn,
+    create_session,
+    end_turn,
+    load_events,
+    load_message,
+    load_state,
+    load_types,
+    post_message,
+)
 from tests.domain.factories import OWNER, TRACE
 
 pytestmark = pytest.mark.anyio

@@ -20,7 +20,18 @@ from shared.domain.events import (
 from shared.domain.stored_documents import Message, ModelResponse, response_id
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
-from tests.behaviour.factories import activity_input, append_events, cancel_turn, create_session, load_events, load_message, load_state, load_types, outcome_of, post_message
+from tests.behaviour.factories import (
+    activity_input,
+    append_events,
+    cancel_turn,
+    create_session,
+    load_events,
+    load_message,
+    load_state,
+    load_types,
+    outcome_of,
+    post_message,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 

@@ -17,7 +17,19 @@ from shared.services.turns.cancelling import CancelRequest
 from shared.timings import ONE_MACHINE
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
-from tests.behaviour.factories import LOST_STARTS, DurableClient, activity_input, create_session, load_events, load_message, load_state, load_types, outcome_of, post_message, scheduler
+from tests.behaviour.factories import (
+    LOST_STARTS,
+    DurableClient,
+    activity_input,
+    create_session,
+    load_events,
+    load_message,
+    load_state,
+    load_types,
+    outcome_of,
+    post_message,
+    scheduler,
+)
 from tests.domain.factories import OWNER, TRACE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]

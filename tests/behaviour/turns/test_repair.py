@@ -25,7 +25,17 @@ from shared.services.writer import SessionWriter
 from shared.timings import ONE_MACHINE
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
-from tests.behaviour.factories import DurableClient, append_events, cancel_turn, create_session, load_events, load_message, load_state, load_types, post_message
+from tests.behaviour.factories import (
+    DurableClient,
+    append_events,
+    cancel_turn,
+    create_session,
+    load_events,
+    load_message,
+    load_state,
+    load_types,
+    post_message,
+)
 from tests.domain.factories import OWNER, TRACE, active_turn
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]

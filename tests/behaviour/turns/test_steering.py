@@ -27,7 +27,21 @@ from shared.services.turns.conversation import conversation, recent_messages
 from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
-from tests.behaviour.factories import LOST_STARTS, DurableClient, activity_input, append_events, cancel_turn, create_session, end_turn, load_events, load_message, load_state, load_types, outcome_of, post_message
+from tests.behaviour.factories import (
+    LOST_STARTS,
+    DurableClient,
+    activity_input,
+    append_events,
+    cancel_turn,
+    create_session,
+    end_turn,
+    load_events,
+    load_message,
+    load_state,
+    load_types,
+    outcome_of,
+    post_message,
+)
 from tests.domain.factories import OWNER, TRACE
 
 pytestmark = pytest.mark.anyio

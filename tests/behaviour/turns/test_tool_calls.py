@@ -22,7 +22,15 @@ from shared.domain.stored_documents import Message, Step, ToolResult
 from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES, ToolCall
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
-from tests.behaviour.factories import activity_input, append_events, cancel_turn, create_session, load_events, outcome_of, post_message
+from tests.behaviour.factories import (
+    activity_input,
+    append_events,
+    cancel_turn,
+    create_session,
+    load_events,
+    outcome_of,
+    post_message,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -161,7 +169,7 @@ async def test_the_model_does_not_read_what_a_tool_raised(app: Services, asked: 
         ("strike", "{}", "There is no tool 'strike'."),
         ("ring", '{"loud": true}', "Extra inputs"),
         ("ring", "{", "Invalid JSON"),
-        ("calculate", '{"expression": "10**10**10"}', "Can't work out"),
+        ("calculate", '{"expression": "10**10**10"}', "Can't calculate"),
     ],
 )
 async def test_the_model_reads_what_is_wrong_with_a_call(

@@ -21,7 +21,19 @@ from shared.services.turns.endings import EndRequest
 from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
-from tests.behaviour.factories import LOST_STARTS, activity_input, append_events, cancel_turn, create_session, end_turn, load_events, load_message, load_types, outcome_of, post_message
+from tests.behaviour.factories import (
+    LOST_STARTS,
+    activity_input,
+    append_events,
+    cancel_turn,
+    create_session,
+    end_turn,
+    load_events,
+    load_message,
+    load_types,
+    outcome_of,
+    post_message,
+)
 from tests.domain.factories import OWNER, TRACE
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,15 @@ from shared.domain.stored_documents import Message
 from shared.models.openai import OpenAIModelClient
 from shared.ports import ModelClient
 from shared.wiring import Services
-from tests.behaviour.factories import DurableClient, activity_input, create_session, load_events, load_message, load_types, post_message
+from tests.behaviour.factories import (
+    DurableClient,
+    activity_input,
+    create_session,
+    load_events,
+    load_message,
+    load_types,
+    post_message,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -115,11 +115,11 @@ async def test_waiting_readers_share_one_poll(log: SessionLog, requests: Request
     assert 0 < await polls(50) <= 2 * await polls(1)
 
 
-async def test_a_reader_that_is_not_eager_does_not_poll(log: SessionLog, requests: Requests) -> None:
+async def test_a_reader_without_polls_does_not_poll(log: SessionLog, requests: Requests) -> None:
     state = await create_session(log)
     requests()
 
-    with log.watch(state.session_id, eager=False) as tail:
+    with log.watch(state.session_id, polls=False) as tail:
         await tail.wait(1, timedelta(seconds=0.2))
 
     assert requests() == []

@@ -81,7 +81,7 @@ async def test_consecutive_tool_calls_take_a_step_each(api: Api) -> None:
         ('{"wrong": 1}', "expression"),
         ('{"expression": 5}', "expression"),
         ('{"expression": "1/0"}', "division"),
-        ('{"expression": "__import__"}', "understood"),
+        ('{"expression": "__import__"}', "only numbers and"),
         ("{no json}", "calculate"),
     ],
 )

@@ -92,7 +92,7 @@ def test_the_banner_lists_the_functions_and_the_data(folder: Path) -> None:
     with running_process(folder) as host:
         banner = "".join(host.banner)
 
-    assert "takes the place of Azure Functions" in banner
+    assert "replaces Azure Functions" in banner
     assert "GET,POST       /api/seen" in banner
     for names in ("orchestrators  main", "activities     sleep", "timers         nightly (0 0 3 * * *)"):
         assert names in banner
@@ -145,7 +145,7 @@ def wait_until_port_is_free(port: int) -> None:
                 return
 
 
-# A grace of ten minutes is longer than a test may take: only a hurry can cut the stream earlier.
+# A grace of ten minutes is longer than a test may take: only a second signal can cut the stream earlier.
 @pytest.mark.parametrize(
     ("sent", "grace"),
     [
