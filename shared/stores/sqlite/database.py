@@ -94,7 +94,7 @@ class Database:
 
             shared = self._not_started[key] = asyncio.ensure_future(self.read(start))
             shared.add_done_callback(end)
-        return await asyncio.shield(shared)
+        return await shielded(shared)
 
     async def close(self) -> None:
         await self._run(self._write_thread, self._writer.close)
@@ -106,7 +106,7 @@ class Database:
         # Shielded: if the caller is cancelled, work that has started is not abandoned.
         running = asyncio.get_running_loop().run_in_executor(thread, work)
         try:
-            return await asyncio.shield(running)
+            return await shielded(running)
         except sqlite3.OperationalError as error:
             raise StoreUnavailableError(f"The SQLite file {self._path} can't be used: {error}.") from error
 
@@ -119,6 +119,18 @@ class Database:
         connection.executescript(_SCHEMA)
         delete_expired(connection)
         return connection
+
+
+async def shielded(running: "asyncio.Future[T]") -> T:
+    """Wait for `running`. If the caller is cancelled, it continues, and its error then concerns nobody."""
+    running.add_done_callback(_retrieve_error)
+    return await asyncio.shield(running)
+
+
+def _retrieve_error(ended: "asyncio.Future[Any]") -> None:
+    # Otherwise asyncio logs that nobody has retrieved it.
+    if not ended.cancelled():
+        ended.exception()
 
 
 def delete_expired(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,7 @@ from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
 from shared.ports import D, Tail
 from shared.stores.following import MAX_CHUNKS, Feeds
-from shared.stores.sqlite.database import Database
+from shared.stores.sqlite.database import Database, shielded
 from shared.stores.sqlite.items import (
     MAX_SEQUENCE,
     chunk_of,
@@ -45,7 +45,7 @@ class SqliteSessionLog:
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
         # Shielded: if the caller is cancelled while the chunk is written, readers are woken all the same.
-        await asyncio.shield(self._append(chunk, checkpoint, documents))
+        await shielded(asyncio.ensure_future(self._append(chunk, checkpoint, documents)))
 
     async def _append(self, chunk: Chunk, checkpoint: SessionState | None, documents: Sequence[AnyDocument]) -> None:
         def work(connection: sqlite3.Connection) -> RecordedChunk | None:

@@ -1,6 +1,8 @@
 """Writers that race: the log has every event once, and no gap."""
 
 import asyncio
+import gc
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,17 @@ from shared.domain.errors import SequenceTakenError
 from shared.domain.events import SessionUpdated
 from shared.domain.fold import fold
 from shared.ports import SessionLog
-from tests.contract.factories import append_at_end, create_session, delta, read_all, sequences, session_id, texts
+from tests.contract.factories import (
+    append_at_end,
+    append_events,
+    chunk,
+    create_session,
+    delta,
+    read_all,
+    sequences,
+    session_id,
+    texts,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -56,3 +68,20 @@ async def test_one_of_many_concurrent_creations_of_a_session_wins(log: SessionLo
 
     (created,) = [answer for answer in answers if not isinstance(answer, SequenceTakenError)]
     assert await log.state(session) == created
+
+
+async def test_an_append_that_is_refused_after_its_writer_was_cancelled_logs_no_error(log: SessionLog) -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    state = await create_session(log)
+    await append_events(log, state, delta())
+    late = asyncio.create_task(log.append(chunk(state.session_id, state.head, delta("late"))))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    late.cancel()
+    await asyncio.wait([late])
+    await read_all(log, state.session_id)
+    gc.collect()
+
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert reported == []
