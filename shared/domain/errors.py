@@ -258,10 +258,12 @@ class SequenceTakenError(TurnlogError):
 class ModelError(TurnlogError):
     """A failed model call. A turn can end with it: `failure_code` is the code of the turn's failure.
 
-    `transient` says whether the same call may succeed if it is repeated.
+    `transient` says whether the same call may succeed if it is repeated, `retry_after` how many seconds the server asks
+    to wait before that.
     """
 
-    def __init__(self, code: str, detail: str, *, transient: bool) -> None:
+    def __init__(self, code: str, detail: str, *, transient: bool, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.failure_code = code
         self.transient = transient
+        self.retry_after = retry_after

@@ -1,7 +1,8 @@
 """The session event vocabulary: what is appended, replayed and streamed.
 
 The `type` strings are a wire and storage contract: add a type or an optional field; never rename one. `overflow` is the
-id of the document that holds a text too large for its event. Readers fill the text in, and clients never see the id.
+id of the document that holds a text too large for its event. `parts_bytes` is the size of the parts of a content, which
+are in a document; the event has their text. Readers fill both in, and clients never see these two fields.
 `docs/use/events.md` is generated from this module.
 """
 
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, Field, JsonValue
 
+from shared.domain.content import Content
 from shared.domain.ids import SessionId
 from shared.domain.values import (
     ActionDecision,
@@ -66,8 +68,9 @@ class UserMessage(Frozen):
     """
 
     type: Literal["user_message"] = "user_message"
-    content: str
+    content: Content
     overflow: str | None = None
+    parts_bytes: Count | None = None
 
 
 class MessageQueued(Frozen):
@@ -78,9 +81,10 @@ class MessageQueued(Frozen):
     """
 
     type: Literal["message.queued"] = "message.queued"
-    content: str
+    content: Content
     on_busy: OnBusy = "enqueue"
     overflow: str | None = None
+    parts_bytes: Count | None = None
 
 
 class MessageWithdrawn(Frozen):
@@ -121,13 +125,40 @@ class MessageDelta(Frozen):
     text: str
 
 
+class ReasoningDelta(Frozen):
+    """A piece of the model's reasoning, before or between its text. It is void like a `message.delta`."""
+
+    type: Literal["reasoning.delta"] = "reasoning.delta"
+    step: Ordinal
+    attempt: Ordinal
+    text: str
+
+
+class ToolCallDelta(Frozen):
+    """A piece of a tool call's arguments while the model writes them. It is void like a `message.delta`.
+
+    `name` is the tool's name as far as it is known. The call is whole in its `tool_call.start`.
+    """
+
+    type: Literal["tool_call.delta"] = "tool_call.delta"
+    id: str
+    step: Ordinal
+    attempt: Ordinal
+    name: str
+    arguments: str
+
+
 class MessageComplete(Frozen):
-    """A step's text is complete, or `partial` if the turn was cancelled while it was written."""
+    """A step's text is complete, or `partial` if the turn was cancelled while it was written.
+
+    `reasoning` is the model's reasoning, its first 32 KB; null if there is none.
+    """
 
     type: Literal["message.complete"] = "message.complete"
     step: Ordinal
     attempt: Ordinal
     text: str
+    reasoning: str | None = None
     partial: bool = False
     finish_reason: str | None = None
     truncated: bool = False
@@ -141,6 +172,8 @@ class TokenUsage(Frozen):
     prompt_tokens: Count
     completion_tokens: Count
     total_tokens: Count
+    cached_tokens: Count = 0
+    reasoning_tokens: Count = 0
     model: str
     agent: str
     iteration: Ordinal
@@ -214,12 +247,13 @@ class Status(Frozen):
 
 
 class ErrorRaised(Frozen):
-    """An error that the client should know about."""
+    """An error that the client should know about. `retry_after`: the seconds that the model's server asks to wait."""
 
     type: Literal["error"] = "error"
     message: str
     code: str
     retryable: bool = False
+    retry_after: Count | None = None
 
 
 class RunComplete(Frozen):
@@ -254,6 +288,8 @@ EventData: TypeAlias = Annotated[
     | RunHandover
     | MessageStart
     | MessageDelta
+    | ReasoningDelta
+    | ToolCallDelta
     | MessageComplete
     | TokenUsage
     | ToolCallStart
@@ -267,3 +303,8 @@ EventData: TypeAlias = Annotated[
     | Outside,
     Field(discriminator="type"),
 ]
+
+Delta: TypeAlias = MessageDelta | ReasoningDelta | ToolCallDelta
+"""A piece of what a model writes. The chunks of an answer hold little else, so most reads skip them."""
+
+DELTA_TYPES = frozenset({"message.delta", "reasoning.delta", "tool_call.delta"})

@@ -6,7 +6,9 @@ FaultDomain: TypeAlias = Literal["app", "model", "store", "platform"]
 """`app`: this service or the request. `model`: the model's server or its answer. `store`: the database.
 `platform`: Functions, Durable or the machine."""
 
-_MODEL = frozenset({"context_length_exceeded", "invalid_output", "invalid_patch"})
+_MODEL = frozenset(
+    {"content_filter", "context_length_exceeded", "insufficient_quota", "invalid_output", "invalid_patch"}
+)
 _NEVER_CALLED = frozenset({"model_not_allowed", "model_not_configured"})  # the app refused the call, not the model
 _STORE = frozenset({"store_unavailable", "sequence_taken", "revision_taken"})
 _PLATFORM = frozenset({"attempt_failed", "attempt_lost", "turn_lost", "identity_unavailable", "fanout_unavailable"})

@@ -1,11 +1,9 @@
 """Small values that events, documents and decisions share."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 TurnOutcome: TypeAlias = Literal["completed", "failed", "cancelled"]
 MessageStatus: TypeAlias = Literal[
@@ -27,6 +25,17 @@ MAX_INLINE_RESPONSE_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 512 * 1024
 """A turn's answers together, and each tool result, are truncated at this size: a document holds at most 2 MB."""
 
+MAX_REASONING_BYTES = 32 * 1024
+"""Of a step's reasoning, this much is in its message and its event. The deltas have more."""
+
+MAX_ARGUMENTS_BYTES = 256 * 1024
+"""A turn's tool call arguments together. What exceeds it is cut off, and its tool refuses it."""
+
+MAX_VENDOR_BYTES = 128 * 1024
+"""A turn's vendor fields together: those of a step that would exceed this are not stored."""
+
+_DETAILS = frozenset({"cached_tokens", "reasoning_tokens"})
+
 
 class Frozen(BaseModel):
     """An immutable value. Unknown fields are an error, so that no typo is taken for data."""
@@ -35,26 +44,40 @@ class Frozen(BaseModel):
 
 
 class Failure(Frozen):
-    """Why a turn failed, in words that a client can act on."""
+    """Why a turn failed, in words that a client can act on. A server may ask to wait `retry_after` seconds."""
 
     code: str
     message: str
     retryable: bool = False
+    retry_after: Count | None = None
+
+
+def _without_details(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema.get("required", ()) if name not in _DETAILS]
 
 
 class Usage(Frozen):
-    """Token counts from the model's server."""
+    """Token counts from the model's server.
+
+    `cached_tokens` are prompt tokens that the server had in its cache. `reasoning_tokens` are completion tokens that
+    are no part of the answer. Both are left out if they are 0: many servers do not count them.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_details)
 
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
     total_tokens: Count = 0
+    cached_tokens: Count = 0
+    reasoning_tokens: Count = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens,
-            total_tokens=self.total_tokens + other.total_tokens,
-        )
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
+
+    @model_serializer(mode="wrap")
+    def _without_zero_details(self, serialize: SerializerFunctionWrapHandler):  # noqa: ANN202  # else pydantic describes the fields by it
+        fields: dict[str, Any] = serialize(self)
+        return {name: value for name, value in fields.items() if value or name not in _DETAILS}
 
 
 class UsageRow(Usage):
@@ -66,11 +89,28 @@ class UsageRow(Usage):
 
 
 class ToolCall(Frozen):
-    """A tool call that the model requested. `arguments` is the JSON text exactly as the model wrote it."""
+    """A tool call that the model requested. `arguments` is the JSON text exactly as the model wrote it.
+
+    `vendor` are fields that only this model's server knows, and that it wants back with the call.
+    """
 
     id: str
     name: str
     arguments: str
+    vendor: dict[str, JsonValue] = {}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a model's answer as it arrives.
+
+    A piece of `arguments` continues the tool call number `call`, from 0, of the tool `name` as far as it is known.
+    """
+
+    kind: Literal["text", "reasoning", "arguments"]
+    text: str
+    call: int | None = None
+    name: str = ""
 
 
 class ToolOutcome(Frozen):
@@ -91,19 +131,3 @@ def truncate(text: str, limit: int) -> tuple[str, bool]:
     if size_of(text) <= limit:
         return text, False
     return text.encode()[:limit].decode(errors="ignore"), True
-
-
-@dataclass(frozen=True)
-class ModelRequest:
-    """A model call. `messages` and `tools` are in Chat Completions form; `timeout` bounds every wait for the server.
-
-    `may_call_tools` is False in a turn's last step: there the model has to answer in words. `output_schema` is the JSON
-    Schema of the answer.
-    """
-
-    model: str
-    messages: Sequence[dict[str, Any]]
-    tools: Sequence[dict[str, Any]]
-    timeout: timedelta
-    may_call_tools: bool = True
-    output_schema: dict[str, Any] | None = None

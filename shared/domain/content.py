@@ -1,0 +1,242 @@
+"""What a user wrote: a text, or parts in OpenAI's form, pictures and files among them. It is stored as it was sent."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from itertools import groupby
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic_core import to_json
+
+from shared.domain.values import Frozen, size_of
+
+MAX_TEXT_BYTES = 256 * 1024
+"""All text of a content together."""
+
+MAX_CONTENT_BYTES = 1024 * 1024
+"""Parts as JSON, with pictures, sound and files in them."""
+
+MAX_PARTS = 64
+MEDIA_BYTES = 4 * 1024
+"""What a picture, sound or a file counts for in the memory of a conversation: its tokens do not follow its bytes."""
+
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w-]+=[\w.+-]+)*;base64,")
+_URL = re.compile(r"https://[^\s/]\S*")
+
+_IsKind: TypeAlias = Callable[[bytes], object]
+
+
+def _begins(*heads: bytes) -> _IsKind:
+    return lambda data: data.startswith(heads)
+
+
+def _riff(kind: bytes) -> _IsKind:
+    return lambda data: data[:4] == b"RIFF" and data[8:12] == kind
+
+
+_PICTURES: Mapping[str, _IsKind] = {
+    "image/png": _begins(b"\x89PNG\r\n\x1a\n"),
+    "image/jpeg": _begins(b"\xff\xd8\xff"),
+    "image/gif": _begins(b"GIF87a", b"GIF89a"),
+    "image/webp": _riff(b"WEBP"),
+}
+_TEXTS: Mapping[str, _IsKind] = {"text/plain": bool, "text/markdown": bool, "text/csv": bool}
+_FILES: Mapping[str, _IsKind] = {"application/pdf": _begins(b"%PDF-"), **_TEXTS, **_PICTURES}
+_SOUNDS: Mapping[str, _IsKind] = {
+    "wav": _riff(b"WAVE"),
+    "mp3": _begins(b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa"),
+}
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _optional(**more: Any) -> Any:
+    """A field that is left out where it was not sent."""
+    return Field(None, exclude_if=_is_none, **more)
+
+
+class SentPart(Frozen):
+    """What is returned in the form in which it was sent."""
+
+
+class TextPart(SentPart):
+    """A text."""
+
+    type: Literal["text"]
+    text: str = Field(min_length=1)
+
+
+class ImageUrl(SentPart):
+    """Where a picture is: an https URL, or a data URL of a PNG, JPEG, GIF or WebP."""
+
+    url: str = Field(json_schema_extra={"pattern": r"^(https://[^\s/]|data:image/(png|jpeg|gif|webp);)"})
+    detail: Literal["auto", "low", "high"] | None = _optional()
+
+    @model_validator(mode="after")
+    def _is_picture(self) -> Self:
+        if not _URL.fullmatch(self.url):
+            _check_data(self.url, _PICTURES, "an https URL, or a data URL of a PNG, JPEG, GIF or WebP picture")
+        return self
+
+
+class ImagePart(SentPart):
+    """A picture."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class Audio(SentPart):
+    """Sound, in base64."""
+
+    data: str
+    format: Literal["wav", "mp3"]
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> Self:
+        if not _SOUNDS[self.format](_decoded(self.data, "sound in base64")):
+            raise ValueError(f"the data is not {self.format} sound")
+        return self
+
+
+class AudioPart(SentPart):
+    """Sound."""
+
+    type: Literal["input_audio"]
+    input_audio: Audio
+
+
+class File(SentPart):
+    """A file: its data URL (a PDF, a text or a picture), or the id under which the model's server keeps it."""
+
+    file_data: str | None = _optional()
+    file_id: str | None = _optional(min_length=1, max_length=128)
+    filename: str | None = _optional(min_length=1, max_length=255)
+
+    @model_validator(mode="after")
+    def _is_file(self) -> Self:
+        if (self.file_data is None) == (self.file_id is None):
+            raise ValueError("takes one of file_data and file_id")
+        if self.file_data is not None:
+            _check_data(self.file_data, _FILES, "a data URL of a PDF, a text (plain, markdown, csv) or a picture")
+        return self
+
+
+class FilePart(SentPart):
+    """A file."""
+
+    type: Literal["file"]
+    file: File
+
+
+ContentPart: TypeAlias = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
+Parts: TypeAlias = tuple[ContentPart, ...]
+
+_TEXT, _LIST = "one text", "list of parts"  # the space keeps them out of the pointers of errors: no field has one
+
+
+def _form_of(content: object) -> str:
+    return _LIST if isinstance(content, list | tuple) else _TEXT
+
+
+Content: TypeAlias = Annotated[
+    # Not strict: what a discriminator has seen is no JSON to pydantic any more, and a list is no tuple.
+    Annotated[str, Tag(_TEXT)] | Annotated[Parts, Field(strict=False), Tag(_LIST)],
+    Discriminator(_form_of),  # an error then names what is wrong with the form that was sent, not with both
+]
+
+
+def content_text(content: Content) -> str:
+    """Return `content` as text: texts as they are, and a name for each picture, sound or file, on its own line."""
+    if isinstance(content, str):
+        return content
+    runs = groupby(content, key=lambda part: isinstance(part, TextPart))
+    return "\n".join(("" if is_text else "\n").join(map(_name_of, run)) for is_text, run in runs)
+
+
+def _name_of(part: ContentPart) -> str:
+    match part:
+        case TextPart(text=text):
+            return text
+        case ImagePart():
+            return "[picture]"
+        case AudioPart():
+            return "[sound]"
+        case FilePart(file=file):
+            return f"[file {file.filename}]" if file.filename else "[file]"
+
+
+def content_bytes(content: Content) -> int:
+    """Return how many bytes `content` counts for in the memory of a conversation."""
+    return size_of(content) if isinstance(content, str) else sum(map(_remembered_bytes, content))
+
+
+def _remembered_bytes(part: ContentPart) -> int:
+    match part:
+        case TextPart(text=text):
+            return size_of(text)
+        case FilePart(file=File(file_data=str(url))) if url.startswith(tuple(f"data:{kind};" for kind in _TEXTS)):
+            return len(url) * 3 // 4
+        case _:
+            return MEDIA_BYTES
+
+
+def bytes_of_parts(parts: Parts) -> int:
+    """Return the size of `parts` as JSON."""
+    return len(to_json(parts))
+
+
+def has_media(content: Content) -> bool:
+    return not isinstance(content, str) and any(not isinstance(part, TextPart) for part in content)
+
+
+def check_content(content: Content) -> None:
+    """Raise ValueError if `content` is blank or too large."""
+    texts = [content] if isinstance(content, str) else [part.text for part in content if isinstance(part, TextPart)]
+    if not has_media(content) and not any(map(str.strip, texts)):
+        raise ValueError("the message is empty")
+    if sum(map(size_of, texts)) > MAX_TEXT_BYTES:
+        raise ValueError(f"the text is larger than {MAX_TEXT_BYTES // 1024} KB")
+    if isinstance(content, str):
+        return
+    if len(content) > MAX_PARTS:
+        raise ValueError(f"the message has more than {MAX_PARTS} parts")
+    if bytes_of_parts(content) > MAX_CONTENT_BYTES:
+        raise ValueError(f"the message is larger than {MAX_CONTENT_BYTES // 1024} KB, its pictures and files included")
+
+
+def input_content(content: Content) -> Any:
+    """Return `content` in the form of the Responses API."""
+    return content if isinstance(content, str) else [_input_part(part) for part in content]
+
+
+def _input_part(part: ContentPart) -> dict[str, Any]:
+    match part:
+        case TextPart(text=text):
+            return {"type": "input_text", "text": text}
+        case ImagePart(image_url=image):
+            detail = {} if image.detail is None else {"detail": image.detail}
+            return {"type": "input_image", "image_url": image.url, **detail}
+        case FilePart(file=file):
+            return {"type": "input_file", **file.model_dump()}
+        case AudioPart():
+            return part.model_dump()
+
+
+def _check_data(url: str, kinds: Mapping[str, _IsKind], wanted: str) -> None:
+    match = _DATA_URL.match(url)
+    if match is None or match[1] not in kinds:
+        raise ValueError(f"takes {wanted}")
+    if not kinds[match[1]](_decoded(url[match.end() :], "a data URL in base64")):
+        raise ValueError(f"the data is not {match[1]}")
+
+
+def _decoded(text: str, wanted: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"takes {wanted}") from None
