@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
+from shared.model_settings import ModelSettings, is_url, split_list
 from shared.timings import CLOUD, FUNCTION_TIMEOUT, MAX_WAIT, MAX_WORK_TIME, NETWORK_IDLE_TIMEOUT, ONE_MACHINE, Timings
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class Settings(BaseSettings):
+class Settings(ModelSettings):
     """Every variable the app reads, by its name in lower case. Empty counts as not set."""
-
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
     cosmos_endpoint: str | None = Field(None, description="Cosmos DB account; without it sessions are stored in SQLite")
     cosmos_database: str = Field("turnlog", description="database that holds the containers")
@@ -29,16 +28,6 @@ class Settings(BaseSettings):
     )
     signalr_hub: str = Field("turnlog", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$", description="hub of that service")
     data_dir: Path = Field(Path(".data"), description="folder of the SQLite files")
-    openai_base_url: str | None = Field(
-        None, description="any OpenAI-compatible endpoint; `make run` starts a scripted model when it is not set"
-    )
-    openai_api_key: SecretStr | None = Field(
-        None, description="its key; without a key an Azure endpoint is called with the managed identity"
-    )
-    model: str = Field("fake-60-30", description="model of messages that name none; required with OPENAI_BASE_URL")
-    allowed_models: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="comma-separated models that a message may request; empty allows any"
-    )
     auth_mode: Literal["none", "easyauth", "jwt"] = Field(
         "none",
         description="how callers are identified: `none` (one machine only), `easyauth` or `jwt` (bearer tokens)",
@@ -57,6 +46,9 @@ class Settings(BaseSettings):
     )
     delta_flush_bytes: int = Field(
         4096, ge=1, description="an answer that grows by this is written before its pause ends"
+    )
+    detail_deltas: bool = Field(
+        default=True, description="`false` writes no `reasoning.delta` and `tool_call.delta`, only text"
     )
     stream_max_seconds: int = Field(600, ge=1, description="how long a stream lasts, at most 1500; clients then resume")
     message_wait_seconds: int = Field(60, ge=0, description="how long POST messages waits for its answer, at most 200")
@@ -85,10 +77,8 @@ class Settings(BaseSettings):
         None, description="OTLP collector (HTTP) that receives telemetry; needs the packages of the extra `otlp`"
     )
 
-    @field_validator("allowed_models", "cors_origins", "delta_flush_ms", mode="before")
-    @classmethod
-    def _from_comma_list(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    _from_list = field_validator("cors_origins", "delta_flush_ms", mode="before")(split_list)
+    _are_urls = field_validator("cosmos_endpoint", "signalr_endpoint", "otel_exporter_otlp_endpoint")(is_url)
 
     @field_validator("approval_timeout", mode="before")
     @classmethod
@@ -128,13 +118,6 @@ class Settings(BaseSettings):
             raise ValueError("takes milliseconds separated by commas, for example 100,200,400,500")
         return value
 
-    @field_validator("cosmos_endpoint", "openai_base_url", "signalr_endpoint", "otel_exporter_otlp_endpoint")
-    @classmethod
-    def _is_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("https://", "http://")):
-            raise ValueError(f"takes a URL, for example https://example.com/, not {value!r}")
-        return value
-
     @field_validator("applicationinsights_connection_string")
     @classmethod
     def _is_connection_string(cls, value: SecretStr | None) -> SecretStr | None:
@@ -172,24 +155,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 "SIGNALR_ENDPOINT is set without COSMOS_ENDPOINT: the change feed of Cosmos DB feeds SignalR"
             )
-        if self.openai_base_url is not None and self.openai_api_key is None and not self.calls_azure:
-            raise ValueError("OPENAI_API_KEY is not set: only an Azure endpoint can be called without a key")
         if self.otel_exporter_otlp_endpoint is not None and self.telemetry != "off" and not _has_otlp():
             raise ValueError("OTEL_EXPORTER_OTLP_ENDPOINT needs packages: install the extra `otlp` of pyproject.toml")
-        if self.has_model and "model" not in self.model_fields_set:
-            server = "OpenAI" if self.openai_base_url is None else "OPENAI_BASE_URL"
-            raise ValueError(f"MODEL is not set: name a model that {server} serves")
         return self
-
-    @property
-    def has_model(self) -> bool:
-        """Whether there is a model to call. A key without an endpoint is a key of OpenAI."""
-        return self.openai_base_url is not None or self.openai_api_key is not None
-
-    @property
-    def calls_azure(self) -> bool:
-        """Whether the model's endpoint takes Entra ID tokens."""
-        return ".azure.com" in (self.openai_base_url or "")
 
     @property
     def on_azure(self) -> bool:
@@ -243,4 +211,4 @@ def settings() -> Settings:
         return Settings()  # pyright: ignore[reportCallIssue]  # fields come from the environment
     except ValidationError as error:
         problems = [_problem(item["loc"], item["msg"]) for item in error.errors()]
-        raise SettingsError("Settings can't be used: " + "; ".join(problems)) from error
+        raise SettingsError("Settings can't be used: " + "; ".join(problems)) from None

@@ -7,7 +7,6 @@ a model call or a tool call < a turn < the function; a stream < the function; a 
 from dataclasses import dataclass
 from datetime import timedelta
 
-MODEL_CALL_TIMEOUT = timedelta(minutes=5)
 TOOL_CALL_TIMEOUT = timedelta(minutes=2)
 
 FUNCTION_TIMEOUT = timedelta(minutes=30)

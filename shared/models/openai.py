@@ -1,90 +1,122 @@
-"""The model client: any OpenAI-compatible endpoint, through the openai SDK's Chat Completions streaming."""
+"""The model client: any server that speaks OpenAI's Chat Completions, through the openai SDK."""
 
-import asyncio
-import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import httpx2
 import openai
 
 from shared.domain.errors import ModelError
-from shared.domain.values import ModelRequest, ToolCall, Usage
+from shared.domain.values import Piece, ToolCall, Usage
 from shared.models.assembly import Assembly
+from shared.models.failures import CALLING_ERRORS, READING_ERRORS, RefusedError, failure_of
+from shared.models.requests.chat import chat_body
+from shared.models.requests.dialect import Dialect, is_about_media
+from shared.models.sse import EventStream
+from shared.models.usage import usage_of
+from shared.ports import ModelRequest
 
 _CONNECT_SECONDS = 10.0
-_DRAIN_SECONDS = 1.0
 _AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
-_CODES = {
-    400: "model_refused",
-    401: "model_unauthorized",
-    403: "model_unauthorized",
-    404: "model_not_found",
-    408: "model_timeout",
-    409: "model_unavailable",
-    413: "model_refused",
-    422: "model_refused",
-    429: "model_rate_limited",
-}
-_TRANSIENT = frozenset({408, 409, 429})
-# The SDK does not wrap errors that occur while a stream is read.
-_ERRORS = (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError)
+_CODES_TO_LEARN_FROM = frozenset({"model_refused", "model_not_found"})
+_NO_MODEL_LIST = frozenset({404, 405, 501})
+_MAX_REFUSALS = 5
+_CUT_SHORT = frozenset(  # finish reasons of answers that are not whole
+    {"error", "abort", "network_error", "insufficient_system_resource", "malformed_function_call"}
+)
 
-# It logs a line for every request.
-logging.getLogger("httpx2").setLevel(logging.WARNING)
+_log = logging.getLogger(__name__)
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # one line for each request would outweigh all others
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the model's server is, and how the app signs in. Without a key, an Azure endpoint gets Entra ID tokens."""
+
+    base_url: str | None = None
+    api_key: str | None = None
+    is_azure: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def client(self) -> openai.AsyncOpenAI:
+        """Return the SDK's client, which makes no retries."""
+        headers = dict(self.headers)
+        if self.is_azure and self.api_key is not None:
+            headers.setdefault("api-key", self.api_key)  # what deployments of before the v1 API take
+        url = None if self.base_url is None else urlsplit(self.base_url)
+        return openai.AsyncOpenAI(
+            base_url=None if url is None else urlunsplit(url._replace(query="", fragment="")),
+            default_query=None if url is None else dict(parse_qsl(url.query)),
+            api_key=self.api_key or entra_token(),
+            default_headers=headers,
+            max_retries=0,
+        )
 
 
 class OpenAIStream:
     """See `shared.ports.ModelStream`."""
 
-    def __init__(self, lines: AsyncIterator[str]) -> None:
-        self._lines = lines
+    def __init__(self, events: EventStream) -> None:
+        self._events = events
         self._assembly = Assembly()
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    async def __aiter__(self) -> AsyncIterator[Piece]:
         try:
-            async for chunk in _chunks(self._lines):
-                if piece := self._assembly.add(chunk):
+            async for chunk in self._events:
+                for piece in self._assembly.add(chunk):
                     yield piece
-        except _ERRORS as error:
-            raise _translated(error) from error
-        if self._assembly.finish_reason is None:
-            # A server or proxy that fails during an answer often closes the stream normally.
-            raise ModelError("model_broke_off", "The model's stream ended without a finish reason.", transient=True)
+                if self._assembly.is_full:
+                    return  # closing the connection stops the rest, which would be discarded
+        except READING_ERRORS as error:
+            if self._assembly.finish_reason is None:
+                raise failure_of(error) from error
+            # The answer is whole: a connection that breaks now costs the usage, not the answer.
+            _log.info("the model's connection broke after the end of an answer: %s", type(error).__name__)
+        self._check_end()
+
+    def _check_end(self) -> None:
+        """Raise ModelError if the answer ended before it was whole. Proxies often close a broken stream politely."""
+        reason = self._assembly.finish_reason
+        if reason is None and (not self._events.is_done or self._assembly.is_empty):
+            raise ModelError("model_broke_off", "The model's stream ended in mid-answer.", transient=True)
+        if reason is not None and reason.lower() in _CUT_SHORT:
+            detail = f"The model's server ended the answer with the reason {reason!r}."
+            raise ModelError("model_error", detail, transient=True)
+        if reason == "tool_calls" and not self._assembly.tool_calls and not self.text:
+            raise ModelError("model_broke_off", "The model announced tool calls and sent none.", transient=True)
 
     @property
     def text(self) -> str:
         return self._assembly.text
 
     @property
+    def reasoning(self) -> str:
+        return self._assembly.reasoning
+
+    @property
     def tool_calls(self) -> Sequence[ToolCall]:
-        return [
-            ToolCall(
-                id=call.get("id") or "",
-                name=call.get("function", {}).get("name") or "",
-                arguments=call.get("function", {}).get("arguments") or "{}",
-            )
-            for call in self._assembly.tool_calls
-        ]
+        return self._assembly.tool_calls.values()
 
     @property
     def finish_reason(self) -> str | None:
-        return self._assembly.finish_reason
+        """The server's reason. Without one: `length` if the answer was cut at the limit, `stop` after `[DONE]`."""
+        if self._assembly.finish_reason is not None:
+            return self._assembly.finish_reason
+        if self._assembly.is_full:
+            return "length"
+        return "stop" if self._events.is_done else None
 
     @property
     def usage(self) -> Usage | None:
-        """None if the server sent no usage, as some compatible servers do."""
-        counted = self._assembly.usage
-        if counted is None:
-            return None
-        prompt, completion = counted.get("prompt_tokens") or 0, counted.get("completion_tokens") or 0
-        return Usage(
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            total_tokens=counted.get("total_tokens") or prompt + completion,
-        )
+        return usage_of(self._assembly.usage)
+
+    @property
+    def vendor(self) -> dict[str, Any]:
+        return self._assembly.vendor
 
     @property
     def response(self) -> dict[str, Any]:
@@ -92,129 +124,102 @@ class OpenAIStream:
 
 
 class OpenAIModelClient:
-    """One HTTP client per process and event loop. The code that creates it closes it."""
+    """One HTTP client per process and event loop. The code that creates this closes it."""
 
-    def __init__(self, base_url: str | None, api_key: str | None) -> None:
-        key = api_key or _entra_token()
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0)
+    path = "/chat/completions"
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._client = endpoint.client()
+        self._dialects: dict[str, Dialect] = {}
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncGenerator[OpenAIStream]:
-        timeout = openai.Timeout(request.timeout.total_seconds(), connect=_CONNECT_SECONDS)
+        # Leaving this context closes the connection, which stops generation and billing.
+        async with self.opened(request) as events:
+            yield OpenAIStream(events)
+
+    @asynccontextmanager
+    async def opened(self, request: ModelRequest) -> AsyncGenerator[EventStream]:
+        """The events of the answer."""
+        with self._hide_key():
+            async with aclosing(await self._open(request)) as events:
+                yield events
+
+    @contextmanager
+    def _hide_key(self) -> Generator[None]:
+        """Take the app's key out of the text of a ModelError: a server may repeat it, in whatever form it has."""
         try:
-            # `post` returns a bare response. `create` would validate every message, which costs time and is not needed.
+            yield
+        except ModelError as error:
+            if (key := self._endpoint.api_key) and key in str(error):
+                error.args = (str(error).replace(key, "[redacted]"),)
+            raise
+
+    def body(self, request: ModelRequest) -> dict[str, Any]:
+        """Return what is sent for `request` to a server that takes everything."""
+        return chat_body(request)
+
+    async def _open(self, request: ModelRequest) -> EventStream:
+        """Send the request; where the server refuses a part of it that is not essential, again without that."""
+        body = self.body(request)
+        dialect = self._dialects.get(request.model, Dialect())
+        for _ in range(_MAX_REFUSALS):
+            sent = dialect.apply(body)
+            try:
+                return await self._post(request, sent)
+            except RefusedError as error:
+                learned = dialect.after(error.complaint, sent)
+                if learned == dialect or error.failure_code not in _CODES_TO_LEARN_FROM:
+                    raise _explained(error, sent) from error
+                _log.warning("model %s refuses a part of a request, which is sent again: %s", request.model, learned)
+            dialect = learned
+            # What is learned about pictures holds for this request only.
+            self._dialects[request.model] = replace(dialect, takes_media=True)
+        return await self._post(request, dialect.apply(body))
+
+    async def _post(self, request: ModelRequest, body: dict[str, Any]) -> EventStream:
+        timeout = openai.Timeout(request.max_silence.total_seconds(), connect=_CONNECT_SECONDS)
+        try:
+            # The SDK's way to a bare response: its own streams build a validated object of every chunk.
             response = await self._client.post(
-                "/chat/completions",
+                self.path,
                 cast_to=httpx2.Response,
-                body=_body(request),
-                options={"timeout": timeout},
+                body=body,
+                options={"timeout": timeout, "headers": {**request.headers}},
                 stream=True,
                 stream_cls=openai.AsyncStream[Any],
             )
-            # Leaving this context closes the connection. That stops generation and billing.
-            async with aclosing(cast("httpx2.Response", response)) as stream:
-                yield OpenAIStream(_lines(stream.aiter_bytes()))
-        except _ERRORS as error:
-            raise _translated(error) from error
+        except CALLING_ERRORS as error:
+            raise failure_of(error) from error
+        return EventStream(cast("httpx2.Response", response))
 
     async def check(self) -> None:
-        try:
-            await self._client.models.list(timeout=_CONNECT_SECONDS)
-        except _ERRORS as error:
-            raise _translated(error) from error
+        """Return if the model's server answers, also if it has no list of its models."""
+        with self._hide_key():
+            try:
+                await self._client.get("/models", cast_to=httpx2.Response, options={"timeout": _CONNECT_SECONDS})
+            except openai.APIStatusError as error:
+                if error.status_code not in _NO_MODEL_LIST:
+                    raise failure_of(error) from error
+            except CALLING_ERRORS as error:
+                raise failure_of(error) from error
 
     async def close(self) -> None:
         await self._client.close()
 
 
-def _body(request: ModelRequest) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "model": request.model,
-        "messages": request.messages,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    if (schema := request.output_schema) is not None:
-        named = {"name": schema.get("title", "output"), "schema": schema}
-        body["response_format"] = {"type": "json_schema", "json_schema": named}
-    if not request.tools:
-        return body
-    return {**body, "tools": request.tools, "tool_choice": "auto" if request.may_call_tools else "none"}
+def _explained(error: RefusedError, sent: Mapping[str, Any]) -> RefusedError:
+    """Add to `error` what a user can do if the message has pictures or files that the model does not take."""
+    if error.failure_code not in _CODES_TO_LEARN_FROM or not is_about_media(error.complaint, sent):
+        return error
+    detail = f"The model does not take a picture, sound or file of this message. {error}"
+    retry_after, transient = error.retry_after, error.transient
+    return RefusedError(error.failure_code, detail, error.complaint, transient=transient, retry_after=retry_after)
 
 
-async def _lines(received: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The lines of an event stream. httpx would also split at characters like U+2028, which JSON may contain."""
-    rest = b""
-    async for piece in received:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line.decode(errors="replace")
-    yield rest.decode(errors="replace")
-
-
-async def _chunks(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
-    """The chunks of a Chat Completions stream: one `data:` line each, `[DONE]` at the end.
-
-    The SDK's own decoder builds a validated object from every chunk. That is three quarters of a call's whole cost
-    (docs/why/decisions/0004-the-model-stream-is-read-by-line.md).
-    """
-    async for line in lines:
-        if not line.startswith("data:"):
-            continue
-        payload = line[5:].strip()
-        if payload == "[DONE]":
-            await _drain(lines)
-            return
-        chunk = _parse(payload)
-        if error := chunk.get("error"):
-            raise ModelError("model_error", f"The model's server reports: {json.dumps(error)}", transient=True)
-        yield chunk
-
-
-def _parse(payload: str) -> dict[str, Any]:
-    chunk = json.loads(payload)
-    if "\\ud" in payload.lower():
-        # The server cut an emoji in two. Half an emoji is not valid text, and can't be stored or sent.
-        repaired = json.dumps(chunk, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        chunk = json.loads(repaired)
-    if not isinstance(chunk, dict):
-        detail = f"The model's stream contains {payload[:100]}, which is not a chunk."
-        raise ModelError("model_broke_off", detail, transient=True)
-    return cast("dict[str, Any]", chunk)
-
-
-async def _drain(lines: AsyncIterator[str]) -> None:
-    """Read a stream to its end. Only then can its connection be used again, without a new handshake."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in lines:
-                pass
-
-
-def _translated(error: Exception) -> ModelError:
-    """The SDK's error as a ModelError. All errors are translated here."""
-    match error:
-        case openai.APITimeoutError() | httpx2.TimeoutException():
-            return ModelError("model_timeout", "The model did not answer in time.", transient=True)
-        case openai.APIStatusError(status_code=status):
-            detail = f"The model's server answered {status}: {error.message}"
-            return ModelError(_code_of(error, status), detail, transient=status in _TRANSIENT or status >= 500)
-        case openai.APIConnectionError():
-            return ModelError("model_unreachable", f"The model's server can't be reached: {error}", transient=True)
-        case openai.APIError():
-            return ModelError("model_error", f"The model's server reports: {error.message}", transient=True)
-        case openai.OpenAIError():
-            return ModelError("model_unauthorized", f"The model can't be called: {error}", transient=False)
-        case _:
-            return ModelError("model_broke_off", f"The model's stream broke off: {error!r}", transient=True)
-
-
-def _code_of(error: openai.APIStatusError, status: int) -> str:
-    return str(error.code) if error.code == "context_length_exceeded" else _CODES.get(status, "model_unavailable")
-
-
-def _entra_token() -> Callable[[], Awaitable[str]]:
-    """A provider of the managed identity's tokens. It is imported here because azure.identity is slow to import."""
+def entra_token() -> Callable[[], Awaitable[str]]:
+    """Return a provider of the managed identity's tokens; imported here because azure.identity is slow to import."""
     from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider  # noqa: PLC0415
 
     return get_bearer_token_provider(DefaultAzureCredential(), _AZURE_SCOPE)

@@ -3,8 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 
 from shared.domain.errors import ModelError
-from shared.domain.values import ModelRequest
-from shared.ports import ModelStream
+from shared.ports import ModelRequest, ModelStream
 
 NO_MODEL = (
     "No model is set up: set OPENAI_BASE_URL, OPENAI_API_KEY and MODEL, in the environment or in local.settings.json."

@@ -2,7 +2,7 @@
 
 from shared.ports.feeds import Entry, Feed, Tail
 from shared.ports.log import Claims, D, Documents, EventLog, SessionIndex, SessionLog, Storage
-from shared.ports.model import ModelClient, ModelStream
+from shared.ports.model import ModelClient, ModelRequest, ModelStream
 from shared.ports.projects import ProjectStore
 from shared.ports.rooms import RoomFeed, RoomWriter
 from shared.ports.runtime import Clock, TurnScheduler
@@ -18,6 +18,7 @@ __all__ = [
     "EventLog",
     "Feed",
     "ModelClient",
+    "ModelRequest",
     "ModelStream",
     "ProjectStore",
     "RoomFeed",
