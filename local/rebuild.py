@@ -5,7 +5,7 @@
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from shared.api.shapes.common import as_json
 from shared.api.shapes.messages import MessageView
 from shared.api.shapes.sessions import SessionView
 from shared.domain.chunks import Chunk, Event
+from shared.domain.content import Content, content_text
 from shared.domain.events import (
     MessageComplete,
     MessageQueued,
@@ -45,6 +46,7 @@ class Rebuilt:
 
     state: SessionState
     messages: Sequence[Message]
+    contents: Mapping[MessageId, Content]
 
 
 def read_export(lines: Iterable[str]) -> Rebuilt:
@@ -79,7 +81,7 @@ def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:
             raise ExportError(str(error)) from error
     if state is None or state.head != header.head:
         raise ExportError(f"The export was cut off: it ends with {state.head if state else 0}, not {header.head}.")
-    return Rebuilt(state, messages.current(state))
+    return Rebuilt(state, messages.current(state), messages.contents)
 
 
 class _Messages:
@@ -88,6 +90,8 @@ class _Messages:
     def __init__(self, session_id: SessionId) -> None:
         self._session_id = session_id
         self._messages: dict[MessageId, Message] = {}
+        self.contents: dict[MessageId, Content] = {}
+        """What was sent: a text, or parts."""
 
     def current(self, state: SessionState) -> Sequence[Message]:
         """Return all messages as they are in `state`, in the order of their sequences."""
@@ -102,7 +106,8 @@ class _Messages:
         message = self._messages.get(event.message_id)
         match event.data:
             case UserMessage(content=content) | MessageQueued(content=content) if message is None:
-                message = self._new_message(event, event.message_id, content, facts)
+                self.contents[event.message_id] = content
+                message = self._new_message(event, event.message_id, content_text(content), facts)
             case _:
                 pass
         if message is not None:
@@ -131,9 +136,9 @@ def _changes(message: Message, state: SessionState, event: Event, facts: Message
         case UserMessage():
             steers = None if turn is None or event.turn_id != turn.turn_id else turn.message_id
             return {"status": "running", "sequence": event.sequence, "turn_id": event.turn_id, "steers": steers}
-        case MessageComplete(text=text, finish_reason=reason, truncated=truncated):
+        case MessageComplete(text=text, reasoning=reasoning, finish_reason=reason, truncated=truncated):
             read = () if turn is None else turn.reading
-            step = Step(text=text, read=read, finish_reason=reason, truncated=truncated)
+            step = Step(text=text, reasoning=reasoning or "", read=read, finish_reason=reason, truncated=truncated)
             return {"steps": (*message.steps, step)}
         case TokenUsage() as used if not state.is_copied(event.sequence):
             return {"usage": message.usage + Usage(**used.model_dump(include=set(Usage.model_fields)))}
@@ -165,7 +170,7 @@ def render(session: Rebuilt) -> dict[str, Any]:
     return {
         "session": SessionView.of(state),
         "usage": state.usage,
-        "messages": [MessageView.of(message) for message in session.messages],
+        "messages": [MessageView.of(message, session.contents[message.message_id]) for message in session.messages],
     }
 
 

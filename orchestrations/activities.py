@@ -23,7 +23,9 @@ async def call_model(work: Any) -> dict[str, Any]:
     """
     request = Work.model_validate(work).attempt_request
     result = await services().model_calls.run(request, expect_first_text)
-    return ModelReply(outcome=result.outcome, call_ids=list(result.call_ids), failure=result.failure).dump()
+    return ModelReply(
+        outcome=result.outcome, call_ids=list(result.call_ids), failure=result.failure, calls=result.calls or None
+    ).dump()
 
 
 @traced_activity

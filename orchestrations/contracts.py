@@ -27,7 +27,8 @@ Outcome = TypeVar("Outcome", bound=str)
 class Work(Payload):
     """One attempt of one activity of a turn.
 
-    `call_id` names the tool call. `after`: the code of the failure of the attempt before this one. For `finish_turn`:
+    `call_id` names the tool call. `calls_before`: how often earlier attempts called the model. `after`: the code of the
+    failure of the attempt before this one. For `finish_turn`:
     `ends` and `failure` say how the turn is to end; after the step `continues_after` it may continue instead.
     """
 
@@ -39,6 +40,7 @@ class Work(Payload):
     attempt: int = 1
     last_step: bool = False
     call_id: str | None = None
+    calls_before: int | None = None
     ends: TurnOutcome | None = None
     continues_after: int | None = None
     failure: Failure | None = None
@@ -70,6 +72,7 @@ class Work(Payload):
             deadline=self.deadline,
             last_step=self.last_step,
             call_id=self.call_id,
+            calls_before=self.calls_before or 0,
         )
 
     def end_request(self, now: datetime) -> EndRequest:
@@ -77,11 +80,15 @@ class Work(Payload):
 
 
 class Reply(Payload, Generic[Outcome]):
-    """What an activity returns. The services say what their outcomes mean. `call_ids` are the tool calls to run."""
+    """What an activity returns. The services say what their outcomes mean.
+
+    `call_ids` are the tool calls to run, `calls` how often a failed attempt called the model.
+    """
 
     outcome: Outcome
     call_ids: list[str] = []
     failure: Failure | None = None
+    calls: int | None = None
 
 
 class Next(IntEnum):
@@ -96,7 +103,7 @@ class Next(IntEnum):
     RUN_TOOLS = auto()
     COMPLETE_TURN = auto()
     RETRY = auto()
-    """Make another attempt, until there have been too many."""
+    """Make another attempt. The service replies this only as often as it may."""
     FAIL_INSTANCE = auto()
     """The sweep hands the turn over to another instance, or ends it at its deadline."""
 

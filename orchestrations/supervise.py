@@ -82,7 +82,8 @@ class _Supervision(Generic[Outcome]):
             return
         reply = self._activity.reply.model_validate(result)
         if self._activity.next[reply.outcome] is Next.RETRY:
-            self._fail(job, reply.failure or _BROKE_OFF)
+            job.work = job.work.model_copy(update={"calls_before": (job.work.calls_before or 0) + (reply.calls or 0)})
+            self._retry(job, None if reply.failure is None else reply.failure.code)
         else:
             job.reply = reply
 

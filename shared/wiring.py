@@ -23,7 +23,7 @@ from shared.services.turns.approvals import Approvals
 from shared.services.turns.attempts import Liveness
 from shared.services.turns.cancelling import Cancelling
 from shared.services.turns.endings import Endings
-from shared.services.turns.model_calls import ModelCalls
+from shared.services.turns.model_calls import CallSettings, ModelCalls
 from shared.services.turns.relay import Relay
 from shared.services.turns.repair import ProjectRepair, Repair
 from shared.services.turns.submit import MessageLimits, Turns
@@ -127,9 +127,19 @@ class Services:
             clock=self.clock,
             vibecoding=self.project_patches,
             model=self.model,
-            new_relay=lambda: Relay(self.settings.flush_ms, self.settings.delta_flush_bytes),
+            new_relay=self._new_relay,
             renew_lease_after=self.settings.timings.renew_lease_after,
+            settings=CallSettings(
+                max_silence=self.settings.model_max_silence,
+                max_call=self.settings.model_max_call,
+                options=self.settings.model_options,
+                headers=self.settings.model_headers,
+            ),
         )
+
+    def _new_relay(self) -> Relay:
+        settings = self.settings
+        return Relay(settings.flush_ms, settings.delta_flush_bytes, only_text=not settings.detail_deltas)
 
     @cached_property
     def tool_calls(self) -> ToolCalls:
@@ -179,8 +189,16 @@ class Services:
             return UnconfiguredModelClient()
         module = importlib.import_module("shared.models.openai")
         key = self.settings.openai_api_key
-        secret = None if key is None else key.get_secret_value()
-        client: ModelClient = module.OpenAIModelClient(self.settings.openai_base_url, secret)
+        endpoint = module.Endpoint(
+            base_url=self.settings.openai_base_url,
+            api_key=None if key is None else key.get_secret_value(),
+            is_azure=self.settings.calls_azure,
+        )
+        client: ModelClient
+        if self.settings.model_api == "responses":
+            client = importlib.import_module("shared.models.responses").ResponsesModelClient(endpoint)
+        else:
+            client = module.OpenAIModelClient(endpoint)
         if (telemetry := current_telemetry()) is None:
             return client
         return observe_model(telemetry, client, "azure.ai.openai" if self.settings.calls_azure else "openai")

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -15,6 +16,8 @@ from local.model.calls import plan_calls, split_calls
 from local.model.request import ChatRequest
 from local.model.script import Script
 from local.model.words import plan_words
+
+_THOUGHT = ("Let ", "me ", "think. ")
 
 
 @dataclass
@@ -50,10 +53,17 @@ class Answer:
         self._words = [] if self._calls else plan_words(request, script.tokens)
         deltas = split_calls(self._calls) or [{"content": word} for word in self._words]
         is_whole = script.finish_reason == "stop" and script.ending == "done"
-        self._deltas = deltas if is_whole else deltas[: script.tokens]
+        thoughts = [{"reasoning_content": word} for word in islice(cycle(_THOUGHT), script.thoughts)]
+        self._deltas = [*thoughts, *(deltas if is_whole else deltas[: script.tokens])]
         self._finish_reason = "tool_calls" if is_whole and self._calls else script.finish_reason
         prompt, written = sum(len(message.text.split()) for message in request.messages), len(self._deltas)
-        usage = {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+        usage: dict[str, Any] = {
+            "prompt_tokens": prompt,
+            "completion_tokens": written,
+            "total_tokens": prompt + written,
+        }
+        if thoughts:
+            usage["completion_tokens_details"] = {"reasoning_tokens": len(thoughts)}
         self._usage = {"usage": usage} if script.usage else {}
         self._has_usage_chunk = self._usage and (request.stream_options or {}).get("include_usage")
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": request.model}
@@ -86,7 +96,8 @@ class Answer:
             yield self._chunk({}, self._finish_reason)
         if self._has_usage_chunk:
             yield json.dumps({**self._head, "choices": [], **self._usage})
-        yield "[DONE]"
+        if self._finish_reason:  # a proxy that lost its server ends the stream without either
+            yield "[DONE]"
 
     async def _completion(self) -> dict[str, Any]:
         """Return the answer in one piece.

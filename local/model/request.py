@@ -33,6 +33,11 @@ class Message(BaseModel):
             return " ".join(str(part.get("text", "")) for part in self.content)
         return self.content or ""
 
+    @property
+    def pictures(self) -> int:
+        parts = self.content if isinstance(self.content, list) else []
+        return sum(1 for part in parts if part.get("type") == "image_url")
+
 
 class ChatRequest(BaseModel):
     """The fields that the app sends; another choice of tools than "none" or "auto" is refused."""

@@ -11,12 +11,13 @@ from typing import Literal
 class Script:
     """How requests to a model are answered; times in seconds.
 
-    `tokens` and `delay`: how many tokens, and how long between two of them. `ending`: how the stream ends after them.
-    `silence`: how long before the response begins. `status`: that of every response. `failures`: how many requests
-    fail with 503 first.
+    `tokens` and `delay`: how many tokens, and how long between two of them. `thoughts`: reasoning before them.
+    `ending`: how the stream ends after them. `silence`: how long before the response begins. `status`: that of every
+    response. `failures`: how many requests fail with 503 first.
     """
 
     tokens: int = 20
+    thoughts: int = 0
     delay: float = 0.0
     finish_reason: str | None = "stop"
     ending: Literal["done", "cut", "hang", "garbage", "error"] = "done"
@@ -45,8 +46,9 @@ _NAME = r"fail-[45]\d\d|flaky-\d{1,6}-.+|(?:mute|cut|hang|end|error|garbage|leng
 @lru_cache(maxsize=1024)
 def parse_model_name(name: str) -> Script | None:
     """Return the script of the model `name`, or None if there is no such model."""
-    if match := re.fullmatch(r"fake-(\d{1,6})-(\d{1,6})", name):
-        return Script(tokens=int(match[1]), delay=int(match[2]) / 1000)
+    if match := re.fullmatch(r"(fake|think)-(\d{1,6})-(\d{1,6})", name):
+        tokens, delay = int(match[2]), int(match[3]) / 1000
+        return Script(tokens=tokens, thoughts=tokens if match[1] == "think" else 0, delay=delay)
     if not re.fullmatch(_NAME, name):
         return None
     kind, number, *_ = name.split("-")

@@ -4,6 +4,7 @@
 The model's name says how it behaves (tokens up to 999999):
 
     fake-<tokens>-<ms>    that many tokens, that many milliseconds between two of them
+    think-<tokens>-<ms>   the same, after as many tokens of reasoning
     fail-<status>         that HTTP status, 400 to 599, with an error body; 429 and 503 carry `retry-after`
     flaky-<n>-<anything>  the first n requests with this very name answer 503, later ones as fake-20-0
     mute-<seconds>        no response headers for that long, then as fake-20-0

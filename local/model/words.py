@@ -23,7 +23,9 @@ def write_words(messages: list[Message], tokens: int) -> list[str]:
     opening = "Scripted model here, in place of a real one. "
     opening += "".join(f"{describe(call.function.arguments)} " for call in _new_patches(messages))
     opening += "".join(f"{name} returned “{_shorten(result)}”. " for name, result in _new_results(messages))
-    opening += f"You said “{_shorten(content)}”. I was given {given} message{'s' * (given != 1)} of this conversation."
+    opening += f"You said “{_shorten(content)}”. I was given {given} message{'s' * (given != 1)} of this conversation"
+    pictures = sum(message.pictures for message in messages)
+    opening += f", with {pictures} picture{'s' * (pictures != 1)}." if pictures else "."
     filler = _filler(zlib.crc32(content.encode(errors="replace")))
     words = list(islice(chain(opening.split(), filler), tokens))
     return [word + " " for word in words[:-1]] + words[-1:]

@@ -1,10 +1,14 @@
 """The declaration of an agent: instructions, model, tools, output, and how much of the conversation it gets."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from shared.agents.tools import ClientTool, Tool
+from shared.domain.options import check_headers, check_options
 from shared.domain.values import ActionKind, ToolCall
 
 
@@ -17,6 +21,10 @@ class Agent:
         output_type: the type of its last answer, as JSON. Another answer fails the turn.
         max_steps: the maximum number of model calls in a turn, if it is below the setting MAX_STEPS.
         memory_messages: how many of the newest messages, with their answers, a model call gets.
+        memory_bytes: how many bytes of them: large tool results are shortened, then the oldest turns are left out.
+        model_options: fields of the request to the model's server, for example `{"temperature": 0}`. They replace those
+            of the setting MODEL_OPTIONS; None takes a field out.
+        model_headers: headers of that request. They replace those of the setting MODEL_HEADERS.
         works_on_project: its model calls get the document of the session's project, which its tools change.
     """
 
@@ -28,10 +36,23 @@ class Agent:
     output_type: type[BaseModel] | None = None
     max_steps: int | None = None
     memory_messages: int = 100
+    memory_bytes: int = 400_000
     works_on_project: bool = False
+    model_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    model_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: an option or a header can't be sent."""
+        for field_name, check in (("model_options", check_options), ("model_headers", check_headers)):
+            try:
+                check(getattr(self, field_name))
+            except ValueError as error:
+                raise ValueError(f"agent {self.name}: {field_name} {error}") from None
 
     def find_tool(self, name: str) -> Tool | ClientTool | None:
-        return next((tool for tool in self.tools if tool.name == name), None)
+        """The tool that a model calls by `name`. Some models put a namespace before it, as in `functions.search`."""
+        known = {tool.name: tool for tool in self.tools}
+        return known.get(name) or known.get(re.split(r"[.:/]", name)[-1])
 
     def output_problem(self, answer: str) -> str | None:
         """What is wrong with a last answer. None if it matches `output_type`."""

@@ -1,5 +1,6 @@
 """HTTP functions of messages: post one, list them, read one, cancel its turn, list and withdraw those that wait."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import azure.durable_functions as df
@@ -19,7 +20,15 @@ from shared.api.edge.parameters import (
     Text,
 )
 from shared.api.edge.principal import caller_of
-from shared.api.edge.requests import idempotency_key, message_id_of, parse, preferences, read_bytes, session_id_of
+from shared.api.edge.requests import (
+    MESSAGE_BODY_BYTES,
+    idempotency_key,
+    message_id_of,
+    parse,
+    preferences,
+    read_bytes,
+    session_id_of,
+)
 from shared.api.edge.responses import no_content, ok, replay_header, stream_location
 from shared.api.edge.session_stream import EXAMPLE, StreamOptions, session_stream
 from shared.api.edge.tracing import record_posting
@@ -37,6 +46,7 @@ from shared.domain.errors import (
     TurnInProgressError,
 )
 from shared.domain.ids import MessageId
+from shared.domain.stored_documents import Message
 from shared.scheduler import DurableTurnScheduler
 from shared.services.messages import EndOf
 from shared.services.turns.cancelling import Cancellation, CancelRequest
@@ -48,6 +58,15 @@ bp = df.Blueprint()
 _ORDER = Choice("order", "`desc`: newest first", allowed=("asc", "desc"), default="asc")
 _AFTER = Text("after", "list the messages after this `message_id`, in the chosen order")
 _UNFINISHED = frozenset({"queued", "running", "requires_action"})
+
+
+async def _view(message: Message) -> MessageView:
+    return (await _views([message]))[0]
+
+
+async def _views(messages: Sequence[Message]) -> list[MessageView]:
+    contents = await services().messages.contents(messages)
+    return [MessageView.of(message, content) for message, content in zip(messages, contents, strict=True)]
 
 
 @bp.route("sessions/{session_id}/messages", methods=["POST"])
@@ -72,9 +91,9 @@ _UNFINISHED = frozenset({"queued", "running", "requires_action"})
 )
 async def post_message(req: Request, client: df.DurableOrchestrationClient) -> Response:
     """Post a message and start its turn. Wait for the answer, stream it, or read it later from the session's stream."""
-    body = await read_bytes(req)
+    body = await read_bytes(req, MESSAGE_BODY_BYTES)
     sent, caller, session_id = parse(PostMessage, body), caller_of(req), session_id_of(req)
-    new = NewMessage(sent.text, caller.trace_id, sent.agent, sent.model, sent.on_busy, dict(sent.metadata))
+    new = NewMessage(sent.content, caller.trace_id, sent.agent, sent.model, sent.on_busy, dict(sent.metadata))
 
     scheduler = DurableTurnScheduler(client, services().settings)
     submission = await services().turns.submit(caller.owner, session_id, new, scheduler, idempotency_key(req, body))
@@ -97,8 +116,8 @@ async def _answer(req: Request, submission: Submission) -> Response:
 
     headers |= preferred.applied
     if message.status not in _UNFINISHED:
-        return ok(MessageView.of(message), 200, headers)
-    return ok(MessageView.of(message), 202, headers | stream_location(message.session_id, submission.after))
+        return ok(await _view(message), 200, headers)
+    return ok(await _view(message), 202, headers | stream_location(message.session_id, submission.after))
 
 
 @bp.route("sessions/{session_id}/messages", methods=["GET"])
@@ -117,8 +136,8 @@ async def list_messages(req: Request) -> Response:
     page = await services().messages.list(caller.owner, session_id, after=after, limit=limit, newest=order == "desc")
 
     next_page = f"/sessions/{session_id}/messages?limit={limit}&order={order}"
-    headers = {"link": f'<{next_page}&after={page[-1].id}>; rel="next"'} if len(page) == limit else {}
-    return ok([MessageView.of(message) for message in page], headers=headers)
+    headers = {"link": f'<{next_page}&after={page.messages[-1].id}>; rel="next"'} if page.has_more else {}
+    return ok(await _views(page.messages), headers=headers)
 
 
 @bp.route("messages/{message_id}", methods=["GET"])
@@ -128,7 +147,7 @@ async def get_message(req: Request) -> Response:
     """Read a message with what has been written of its answer."""
     message = await services().messages.get(caller_of(req).owner, message_id_of(req))
 
-    return ok(MessageView.of(message))
+    return ok(await _view(message))
 
 
 @bp.route("messages/{message_id}/full", methods=["GET"])
@@ -187,7 +206,7 @@ async def _answer_cancel(req: Request, receipt: Cancellation) -> Response:
     if message.status in _UNFINISHED:
         return ok(body, 202, headers)
     stopped_at = await services().messages.find_model_stop(message)
-    body["status"], body["message"] = message.status, MessageView.of(message)
+    body["status"], body["message"] = message.status, await _view(message)
     body["model_stopped_at"], body["usage"] = stopped_at, message.usage
     return ok(body, 200, headers)
 
@@ -199,7 +218,7 @@ async def list_queue(req: Request) -> Response:
     """List the messages that wait for their turn as an array, in the order in which they will run."""
     waiting = await services().messages.list_queued(caller_of(req).owner, session_id_of(req))
 
-    return ok([MessageView.of(message) for message in waiting])
+    return ok(await _views(waiting))
 
 
 @bp.route("sessions/{session_id}/queue/{message_id}", methods=["DELETE"])

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, Field
 
-from shared.domain.events import EventData, Outside
+from shared.domain.events import DELTA_TYPES, EventData, Outside
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
 from shared.domain.values import Frozen, Ordinal
 
@@ -62,6 +62,10 @@ class Chunk(Frozen):
     @property
     def types(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(event.type for event in self.events))
+
+    @property
+    def has_only_deltas(self) -> bool:
+        return all(event.type in DELTA_TYPES for event in self.events)
 
     def continues(self, after: int) -> bool:
         """Whether no other chunk can be between the event `after` and this chunk."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
 from shared.domain.chunks import Chunk, Event
+from shared.domain.content import content_text
 from shared.domain.events import (
     ErrorRaised,
     EventData,
@@ -16,6 +17,7 @@ from shared.domain.events import (
     MessageStart,
     MessageWithdrawn,
     Outside,
+    ReasoningDelta,
     RunComplete,
     RunHandover,
     RunStart,
@@ -27,6 +29,7 @@ from shared.domain.events import (
     ToolCallAction,
     ToolCallActionRequired,
     ToolCallComplete,
+    ToolCallDelta,
     ToolCallStart,
     UserMessage,
     VibecodeResponse,
@@ -39,7 +42,7 @@ from shared.domain.values import MAX_ANSWER_BYTES, UsageRow, size_of
 
 UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
 _EVENT_OVERHEAD_BYTES = 256
-_UNCHECKPOINTED = (MessageStart, MessageDelta, ToolCallStart)
+_UNCHECKPOINTED = (MessageStart, MessageDelta, ReasoningDelta, ToolCallDelta, ToolCallStart)
 
 
 def needs_checkpoint(chunk: Chunk) -> bool:
@@ -119,6 +122,8 @@ def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, A
             RunHandover()
             | MessageStart()
             | MessageDelta()
+            | ReasoningDelta()
+            | ToolCallDelta()
             | MessageComplete()
             | TokenUsage()
             | ToolCallStart()
@@ -232,8 +237,9 @@ def _size(event: Event) -> int:
         case MessageComplete(text=text, overflow=overflow):
             # Twice, because its deltas hold the same text.
             return _EVENT_OVERHEAD_BYTES + 2 * (size_of(text) if overflow is None else MAX_ANSWER_BYTES)
-        case UserMessage(content=text) | MessageQueued(content=text):
-            return _EVENT_OVERHEAD_BYTES + size_of(text)
+        case UserMessage() | MessageQueued() as data:
+            # Parts are counted with each of the message's one to three events, though they are stored once.
+            return _EVENT_OVERHEAD_BYTES + size_of(content_text(data.content)) + (data.parts_bytes or 0)
         case Outside(fields=fields):
             return _EVENT_OVERHEAD_BYTES + size_of(str(fields))
         case VibecodeResponse(patch=patch):

@@ -18,7 +18,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, base32, turn_of
 from shared.domain.session import SessionState
-from shared.domain.stored_documents import Message, ModelResponse, Step, ToolResult, response_id
+from shared.domain.stored_documents import Message, MessageParts, ModelResponse, Step, ToolResult, response_id
 from shared.domain.turn_events import withdrawn_draft
 from shared.domain.values import MessageStatus, Usage
 
@@ -97,12 +97,16 @@ class Fork:
             steers=self.message_id(MessageId(f"msg_{turn_id[5:]}_{self.source}")) if turn_id and steers else None,
             trace_id=message.trace_id,
             content=message.content,
+            parts_bytes=message.parts_bytes,
             status=status,
             agent=message.agent,
             model=message.model,
             metadata=message.metadata,
             created_at=message.created_at,
         )
+
+    def copy_parts(self, parts: MessageParts) -> MessageParts:
+        return parts.model_copy(update={"id": self.message_id(MessageId(parts.id))})
 
     def has_turn_of(self, message: Message) -> bool:
         """Whether `message` had its own turn before the cut. No turn is open at the cut, so that turn has ended."""

@@ -7,16 +7,17 @@ from typing import NamedTuple
 
 from shared.domain.chunks import Event
 from shared.domain.events import (
+    Delta,
     MessageComplete,
     MessageDelta,
     MessageStart,
+    ReasoningDelta,
     RunComplete,
     RunStart,
     SessionDeleted,
+    ToolCallDelta,
 )
 from shared.domain.ids import TurnId
-
-DELTA = "message.delta"
 
 
 class StepAttempt(NamedTuple):
@@ -37,24 +38,30 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Part:
-    """An event, or the deltas of an attempt in the order in which they were added."""
+    """One event, or all deltas of one text of an attempt, in the order in which they were added."""
 
     events: list[Event]
     attempt: StepAttempt | None = None
 
     def entry(self) -> Entry:
-        if not isinstance(self.events[0].data, MessageDelta) or self.attempt is None:
+        if not isinstance(self.events[0].data, Delta) or self.attempt is None:
             return Entry(self.events[0])
         ordered = sorted(self.events, key=lambda event: event.sequence)
-        text = "".join(event.data.text for event in ordered if isinstance(event.data, MessageDelta))
-        data = self.events[0].data.model_copy(update={"text": text})
+        data = _joined([event.data for event in ordered if isinstance(event.data, Delta)])
         return Entry(ordered[-1].model_copy(update={"data": data}), ordered[0].sequence)
+
+
+def _joined(deltas: Sequence[Delta]) -> Delta:
+    """One delta with the joined text of `deltas`, and the other fields of the last one."""
+    last = deltas[-1]
+    field = "arguments" if isinstance(last, ToolCallDelta) else "text"
+    return last.model_copy(update={field: "".join(getattr(delta, field) for delta in deltas)})
 
 
 class PageBuilder:
     """Builds a page of at most `limit` entries from events, which are added forwards or, with `newest`, backwards.
 
-    Any event may be the last one: an attempt's deltas are joined as far as they were added.
+    The caller may stop after any event. Then a joined delta has the deltas that were added until then.
     """
 
     def __init__(self, limit: int, types: Sequence[str] = (), *, coalesce: bool = True, newest: bool = False) -> None:
@@ -63,7 +70,7 @@ class PageBuilder:
         self._coalesce = coalesce
         self._newest = newest
         self._parts: list[_Part] = []
-        self._joined: dict[StepAttempt, _Part] = {}
+        self._joined: dict[tuple[StepAttempt, str], _Part] = {}
         self._newest_attempts: dict[tuple[TurnId | None, int], int] = {}
         self._undecided: StepAttempt | None = None
         self._decided = False
@@ -76,7 +83,7 @@ class PageBuilder:
 
     @property
     def undecided_attempt(self) -> StepAttempt | None:
-        """The attempt in the page of which the added events don't show whether a later attempt makes it void."""
+        """The attempt in the page that a later one may still make void: the added events do not show it."""
         return self._undecided if any(part.attempt == self._undecided for part in self._parts) else None
 
     def add(self, event: Event) -> bool:
@@ -85,15 +92,15 @@ class PageBuilder:
         self._note_attempt(event, attempt)
         if self._is_void(attempt) or not matches(event, self._types):
             return True
-        joined = self._joined.get(attempt) if attempt and isinstance(event.data, MessageDelta) else None
-        if joined is not None:
-            joined.events.append(event)
+        key = None if attempt is None or not isinstance(event.data, Delta) else (attempt, _text_of(event.data))
+        if key in self._joined:
+            self._joined[key].events.append(event)
             return True
         if len(self._parts) >= self._limit:
             return False
         self._parts.append(part := _Part([event], attempt))
-        if attempt and isinstance(event.data, MessageDelta):
-            self._joined[attempt] = part
+        if key is not None:
+            self._joined[key] = part
         return True
 
     def drop(self, attempt: StepAttempt) -> None:
@@ -106,7 +113,8 @@ class PageBuilder:
         if attempt is not None and isinstance(event.data, MessageStart):
             self._note_start(attempt)
         if self._newest:
-            # What decides about an attempt has a later sequence, so it was added before: only the first is undecided.
+            # Events are added from the newest to the oldest. What follows an older attempt was already added, so only
+            # the newest attempt can be undecided.
             if not self._decided and (attempt is not None or settles_attempt(event)):
                 self._decided, self._undecided = True, attempt
         elif attempt is not None and not self._is_void(attempt):
@@ -126,14 +134,19 @@ class PageBuilder:
 def attempt_of(event: Event) -> StepAttempt | None:
     """The attempt that `event` starts or continues. It is void as soon as a later attempt starts."""
     match event.data:
-        case MessageStart(step=step, attempt=number) | MessageDelta(step=step, attempt=number):
-            return StepAttempt(event.turn_id, step, number)
+        case MessageStart() | MessageDelta() | ReasoningDelta() | ToolCallDelta() as data:
+            return StepAttempt(event.turn_id, data.step, data.attempt)
         case _:
             return None
 
 
+def _text_of(delta: Delta) -> str:
+    """Which of an attempt's texts `delta` continues."""
+    return delta.id if isinstance(delta, ToolCallDelta) else delta.type
+
+
 def settles_attempt(event: Event) -> bool:
-    """Whether no attempt before `event` can become void after it."""
+    """Whether `event` makes all attempts before it final."""
     return isinstance(event.data, MessageComplete | RunComplete | RunStart | SessionDeleted)
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Any, TypeAlias
 
 from shared.domain.chunks import Event
+from shared.domain.content import input_content
 from shared.domain.events import (
     MessageComplete,
     MessageQueued,
@@ -39,7 +40,7 @@ class Memory:
             case RunComplete() if event.turn_id is not None:
                 self.items += [item for _, item in self._turns.pop(event.turn_id, [])]
             case UserMessage(content=content) if event.turn_id is not None:
-                question = (event.message_id, {"role": "user", "content": content})
+                question = (event.message_id, {"role": "user", "content": input_content(content)})
                 self._turns.setdefault(event.turn_id, []).append(question)
             case MessageComplete() | ToolCallComplete() if event.turn_id is not None:
                 answers = [(None, item) for item in _items(event.data)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.domain.chunks import Chunk, Event
 from shared.domain.events import (
-    MessageDelta,
+    Delta,
     MessageQueued,
     MessageWithdrawn,
     Outside,
@@ -78,7 +78,7 @@ class RoomEntry:
 
 def has_room_events(chunk: Chunk) -> bool:
     """Whether rooms contain `chunk`: it holds more than deltas."""
-    return chunk.types != (MessageDelta.model_fields["type"].default,)
+    return not chunk.has_only_deltas
 
 
 def is_visible(chunk: Chunk, state: SessionState) -> bool:
@@ -97,7 +97,7 @@ def room_entry(before: int, cursor: int, chunk: Chunk, state: SessionState | Non
     """The entry of a chunk. For a deleted session it holds only the deletion."""
     deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)
     is_gone = state is not None and state.deleted
-    events = tuple(event for event in chunk.events if not isinstance(event.data, MessageDelta))
+    events = tuple(event for event in chunk.events if not isinstance(event.data, Delta))
     if is_gone and not deletes:
         events = ()
     fork = None if state is None else state.forked_from

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AwareDatetime, JsonValue
 
+from shared.domain.content import Parts
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.values import Count, Failure, Frozen, MessageStatus, ToolCall, ToolOutcome, Usage
 
@@ -26,18 +27,24 @@ class Document(Frozen):
 class Step(Frozen):
     """One model call in the conversation: its text and the tools it requested.
 
-    `read` are the messages that were put into the turn and that this call was the first to read.
+    `read` are the messages that were put into the turn and that this call was the first to read. `vendor` are fields of
+    the answer that only its model's server knows, and that it wants back with the tool calls.
     """
 
     text: str
+    reasoning: str = ""
     read: tuple[MessageId, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str | None = None
     truncated: bool = False
+    vendor: dict[str, JsonValue] = {}
 
 
 class Message(Document):
     """A user message and, once its turn has ended, the answer. Later model calls read `content` and `steps`.
+
+    If the content was sent as parts, `content` is their text, `MessageParts` has the parts, and `parts_bytes` is their
+    size as JSON: a message is written again at each step, and pictures would make that expensive.
 
     `steers` is the message whose turn this one was put into; that message has the answer. If this message waits or
     steers, its current status follows from the log: see `shared.domain.message_status`. `patch` is the turn's change to
@@ -50,6 +57,7 @@ class Message(Document):
     steers: MessageId | None = None
     trace_id: str | None = None
     content: str
+    parts_bytes: Count = 0
     steps: tuple[Step, ...] = ()
     status: MessageStatus
     error: Failure | None = None
@@ -73,9 +81,21 @@ class Message(Document):
         return next((step.text for step in reversed(self.steps) if step.text), None)
 
     @property
+    def reasoning(self) -> str | None:
+        """The model's reasoning in all steps; None if there is none."""
+        return "\n\n".join(step.reasoning for step in self.steps if step.reasoning) or None
+
+    @property
     def read(self) -> frozenset[MessageId]:
         """The messages that were put into this one's turn and that its recorded steps have read."""
         return frozenset(message_id for step in self.steps for message_id in step.read)
+
+
+class MessageParts(Document):
+    """The parts of a message's content, as they were sent. `id` is the message's id. It is written once."""
+
+    kind: Literal["parts"] = "parts"
+    parts: Parts
 
 
 class ToolResult(Document):
@@ -140,7 +160,7 @@ class Lease(Document):
     expires_after = 3600
 
 
-AnyDocument: TypeAlias = Message | ToolResult | ModelResponse | IdempotencyRecord | Producer | Lease
+AnyDocument: TypeAlias = Message | MessageParts | ToolResult | ModelResponse | IdempotencyRecord | Producer | Lease
 
 
 def response_id(message_id: MessageId, step: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from shared.domain.chunks import Draft
 from shared.domain.events import (
@@ -56,16 +57,20 @@ def start_drafts(message: Message) -> list[Draft]:
 
 def user_message_draft(message: Message) -> Draft:
     """The event with which `message` enters the conversation."""
-    content, overflow = inline_or_reference(message.content, message.id)
-    (draft,) = turn_drafts(message, UserMessage(content=content, overflow=overflow))
+    (draft,) = turn_drafts(message, UserMessage(**_content_fields(message)))
     return draft
 
 
 def queued_draft(message: Message, on_busy: OnBusy) -> Draft:
     """The event after which `message` waits for its own turn."""
-    content, overflow = inline_or_reference(message.content, message.id)
-    queued = MessageQueued(content=content, on_busy=on_busy, overflow=overflow)
+    queued = MessageQueued(**_content_fields(message), on_busy=on_busy)
     return _waiting_draft(message.message_id, queued, message.trace_id)
+
+
+def _content_fields(message: Message) -> dict[str, Any]:
+    """The content of `message` as its events hold it."""
+    content, overflow = inline_or_reference(message.content, message.id)
+    return {"content": content, "overflow": overflow, "parts_bytes": message.parts_bytes or None}
 
 
 def withdrawn_draft(message_id: MessageId, trace_id: str) -> Draft:
@@ -162,6 +167,7 @@ def step_completion(message_id: MessageId, step: int, attempt: int, written: Ste
         step=step,
         attempt=attempt,
         text=text,
+        reasoning=written.reasoning or None,
         partial=partial,
         finish_reason=written.finish_reason,
         truncated=written.truncated,

@@ -107,4 +107,6 @@ def usage_of(used: TokenUsage) -> Usage:
         prompt_tokens=used.prompt_tokens,
         completion_tokens=used.completion_tokens,
         total_tokens=used.total_tokens,
+        cached_tokens=used.cached_tokens,
+        reasoning_tokens=used.reasoning_tokens,
     )

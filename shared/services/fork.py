@@ -19,7 +19,14 @@ from shared.domain.fold import fold
 from shared.domain.fork import Fork
 from shared.domain.ids import SessionId, WriterId, new_session_id, new_writer_id
 from shared.domain.session import SessionState, require_owned
-from shared.domain.stored_documents import AnyDocument, Message, ModelResponse, ToolResult, response_id
+from shared.domain.stored_documents import (
+    AnyDocument,
+    Message,
+    MessageParts,
+    ModelResponse,
+    ToolResult,
+    response_id,
+)
 from shared.ports import Clock, SessionLog
 from shared.services.idempotency import IdempotencyKey, claimed
 from shared.services.writer import Decision, SessionWriter
@@ -143,9 +150,18 @@ class Forks:
             raise SessionNotFoundError(source)
 
     async def _copy_document(self, fork: Fork, event: Event) -> None:
-        document = None if event.sequence > fork.cut else await self._load_document(fork, event)
+        if event.sequence > fork.cut:
+            return
+        if isinstance(event.data, UserMessage | MessageQueued) and event.data.parts_bytes:
+            await self._copy_parts(fork, event)
+        document = await self._load_document(fork, event)
         if document is not None:
             await self._log.put(fork.session_id, document)
+
+    async def _copy_parts(self, fork: Fork, event: Event) -> None:
+        parts = None if event.message_id is None else await self._log.get(MessageParts, fork.source, event.message_id)
+        if parts is not None:
+            await self._log.put(fork.session_id, fork.copy_parts(parts))
 
     async def _load_document(self, fork: Fork, event: Event) -> AnyDocument | None:
         """The document that belongs to `event`, as the fork stores it."""
@@ -179,7 +195,7 @@ class Forks:
 
 def _joined(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
     """`chunks`, with neighbours that hold only deltas joined: one write for a page of them."""
-    for is_deltas, group in groupby(chunks, lambda chunk: chunk.types == ("message.delta",)):
+    for is_deltas, group in groupby(chunks, lambda chunk: chunk.has_only_deltas):
         neighbours = list(group)
         events = tuple(event for chunk in neighbours for event in chunk.events)
         yield from [neighbours[0].model_copy(update={"events": events})] if is_deltas else neighbours

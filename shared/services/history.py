@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
 from shared.domain.chunks import Event
-from shared.domain.events import MessageStart
-from shared.domain.history import DELTA, Entry, PageBuilder, StepAttempt, attempt_of, matches_any, settles_attempt
+from shared.domain.events import DELTA_TYPES, MessageStart
+from shared.domain.history import Entry, PageBuilder, StepAttempt, attempt_of, matches, matches_any, settles_attempt
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState, require_owned
 from shared.ports import SessionLog
-from shared.services.large_texts import load_texts
+from shared.services.large_texts import MAX_PAGE_BYTES, bytes_of_parts_in, load_texts
 
 _CHUNKS_PER_READ = (8, 32, 64)
 """The sizes of the first, the second and all later reads: a chunk may hold one event or a hundred."""
@@ -70,9 +70,15 @@ class History:
         """Add the page's events. Returns the cursor of the next page, or None if there is none."""
         step, last = (-1, query.after + 1) if query.newest else (1, before - 1)
         count, max_count = 0, max(query.limit, _MAX_EVENTS_READ)
+        bytes_left = MAX_PAGE_BYTES
         async with aclosing(self._events(state.session_id, query, before)) as events:
             async for event in events:
                 known = before - 1 if query.newest else event.sequence - 1
+                size = bytes_of_parts_in(event) if matches(event, query.types) else 0
+                if size > bytes_left and builder.entries:
+                    await self._drop_void(builder, state, known)
+                    return event.sequence - step
+                bytes_left -= size
                 while not builder.add(event):
                     if not await self._drop_void(builder, state, known):
                         return event.sequence - step
@@ -86,7 +92,7 @@ class History:
     async def _events(self, session_id: SessionId, query: PageQuery, before: int) -> AsyncGenerator[Event]:
         """The events between the query's cursors that may match, from the requested end."""
         after, newest = query.after, query.newest
-        skip_deltas = bool(query.types) and not matches_any(query.types, DELTA)
+        skip_deltas = bool(query.types) and not any(matches_any(query.types, delta) for delta in DELTA_TYPES)
         for limit in chain(_CHUNKS_PER_READ, repeat(_CHUNKS_PER_READ[-1])):
             chunks = await self._log.read(
                 session_id, after, limit, before=before, newest=newest, skip_deltas=skip_deltas

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.chunks import Event
+from shared.domain.content import Content
 from shared.domain.errors import MessageNotFoundError, SessionNotFoundError, ToolCallNotFoundError
 from shared.domain.events import (
     MessageQueued,
@@ -20,9 +22,16 @@ from shared.domain.message_status import with_current_status
 from shared.domain.session import SessionState, require_owned
 from shared.domain.stored_documents import Message, ModelResponse, ToolResult, response_id
 from shared.ports import SessionLog
+from shared.services.large_texts import load_content, within_page
 from shared.services.stream import follow_events
 
 _MAX_STEPS = 100
+
+
+@dataclass(frozen=True)
+class MessagePage:
+    messages: Sequence[Message]
+    has_more: bool
 
 
 class Messages:
@@ -46,12 +55,16 @@ class Messages:
         lead = None if message.steers is None else await self._log.get(Message, state.session_id, message.steers)
         return with_current_status(message, state, lead)
 
+    async def contents(self, messages: Sequence[Message]) -> Sequence[Content]:
+        """The content of each message as it was sent."""
+        return [await load_content(self._log, message) for message in messages]
+
     async def list(
         self, owner: str, session_id: SessionId, *, after: MessageId | None, limit: int, newest: bool
-    ) -> Sequence[Message]:
+    ) -> MessagePage:
         """At most `limit` messages after `after`, oldest first. With `newest`: before `after`, newest first.
 
-        Raises SessionNotFoundError, MessageNotFoundError.
+        It has fewer if their pictures and files are large. Raises SessionNotFoundError, MessageNotFoundError.
         """
         state = require_owned(await self._log.state(session_id), owner, session_id)
         sequence = None if after is None else (await self.load(state, after)).sequence
@@ -60,11 +73,15 @@ class Messages:
             found = list(reversed(found))
         else:
             found = await self._log.find(Message, session_id, after=sequence or 0, limit=limit)
+        is_full = len(found) == limit
+        listed = within_page(found, [message.parts_bytes for message in found])
+        has_more, found = is_full or len(listed) < len(found), listed
         steered = {message.steers for message in found if message.steers is not None}
         leads = {lead.message_id: lead for lead in await load_messages(self._log, session_id, steered)}
-        return [
+        current = [
             with_current_status(message, state, leads.get(message.steers or message.message_id)) for message in found
         ]
+        return MessagePage(current, has_more)
 
     async def list_queued(self, owner: str, session_id: SessionId) -> Sequence[Message]:
         """The messages that wait for their turns, in the order in which they will run."""

@@ -1,37 +1,55 @@
 """Prompts and answers in the form of the GenAI conventions. They are recorded only if TELEMETRY_CONTENT is true."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import to_json
 
+from shared.domain.content import Content, content_text
+from shared.domain.conversation import Conversation, ModelStep
+from shared.domain.values import ToolCall
 from shared.ports import ModelStream
 
 
-def render_request(messages: Sequence[dict[str, Any]]) -> str:
-    """The messages of a model call, in Chat Completions form, as JSON."""
-    return to_json([_message(message) for message in messages]).decode()
+def render_request(conversation: Conversation) -> str:
+    """The messages of a model call as JSON."""
+    messages = [_message("system", _text(conversation.instructions))]
+    for turn in conversation.turns:
+        messages.append(_user(turn.content))
+        for step in turn.steps:
+            messages += _step(step)
+    return to_json([*messages, *map(_user, conversation.reading)]).decode()
 
 
 def render_answer(stream: ModelStream) -> str:
     """The model's answer as JSON."""
-    calls = [_call(call.id, call.name, call.arguments) for call in stream.tool_calls]
-    answer = {"role": "assistant", "parts": [*_text(stream.text), *calls], "finish_reason": stream.finish_reason}
-    return to_json([answer]).decode()
+    parts = [*_reasoning(stream.reasoning), *_text(stream.text), *map(_call, stream.tool_calls)]
+    return to_json([_message("assistant", parts) | {"finish_reason": stream.finish_reason}]).decode()
 
 
-def _message(message: dict[str, Any]) -> dict[str, Any]:
-    content = message.get("content") or ""
-    if message["role"] == "tool":
-        parts = [{"type": "tool_call_response", "id": message.get("tool_call_id"), "response": content}]
-        return {"role": "tool", "parts": parts}
-    calls = [_call(call["id"], **call["function"]) for call in message.get("tool_calls") or ()]
-    return {"role": message["role"], "parts": [*_text(content), *calls]}
+def _step(step: ModelStep) -> Iterator[dict[str, Any]]:
+    yield from map(_user, step.read)
+    yield _message("assistant", [*_text(step.text), *(_call(answered.call) for answered in step.calls)])
+    for answered in step.calls:
+        part = {"type": "tool_call_response", "id": answered.call.id, "response": answered.result or ""}
+        yield _message("tool", [part])
+
+
+def _user(content: Content) -> dict[str, Any]:
+    return _message("user", _text(content_text(content)))  # pictures and files by name, without their data
+
+
+def _message(role: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"role": role, "parts": parts}
 
 
 def _text(content: str) -> list[dict[str, Any]]:
     return [{"type": "text", "content": content}] if content else []
 
 
-def _call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
-    return {"type": "tool_call", "id": call_id, "name": name, "arguments": arguments}
+def _reasoning(content: str) -> list[dict[str, Any]]:
+    return [{"type": "reasoning", "content": content}] if content else []
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments}

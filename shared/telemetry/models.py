@@ -8,8 +8,8 @@ from typing import Any, cast
 from opentelemetry.trace import Span, SpanKind
 
 from shared.domain.errors import ModelError
-from shared.domain.values import ModelRequest
-from shared.ports import ModelClient, ModelStream
+from shared.domain.values import Piece
+from shared.ports import ModelClient, ModelRequest, ModelStream
 from shared.telemetry import names
 from shared.telemetry.content import render_answer, render_request
 from shared.telemetry.recorder import Telemetry, error_attributes, mark_failed
@@ -57,7 +57,7 @@ class _ObservedStream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    async def __aiter__(self) -> AsyncIterator[Piece]:
         async for piece in self._stream:
             self._call.note_piece()
             yield piece
@@ -79,7 +79,7 @@ class _Call:
         }
         attributes = self._labels | {names.MODEL: request.model}
         if telemetry.content:
-            attributes[names.INPUT_MESSAGES] = render_request(request.messages)
+            attributes[names.INPUT_MESSAGES] = render_request(request.conversation)
         self._span: Span = telemetry.start(f"chat {request.model}", attributes, kind=SpanKind.CLIENT)
 
     def note_piece(self) -> None:

@@ -61,7 +61,7 @@ def record_append(telemetry: Telemetry, chunk: Chunk, documents: Sequence[AnyDoc
 
 def is_flush(chunk: Chunk) -> bool:
     """Whether `chunk` holds only pieces of an answer."""
-    return all(isinstance(event.data, MessageDelta) for event in chunk.events)
+    return chunk.has_only_deltas
 
 
 def tool_label(name: str) -> str:

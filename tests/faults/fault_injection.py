@@ -27,6 +27,7 @@ from shared.domain.chunks import (
 )
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument
+from shared.domain.values import Piece
 from shared.models.assembly import Assembly
 from shared.scheduler import DurableTurnScheduler
 from shared.stores.sqlite import log as sqlite_log
@@ -106,7 +107,7 @@ def _inject_into_engine() -> None:
 def _inject_into_model() -> None:
     add = Assembly.add
 
-    def killing_add(self: Assembly, chunk: Any) -> str:
+    def killing_add(self: Assembly, chunk: Any) -> list[Piece]:
         kills.reach("in model")
         return add(self, chunk)
 

@@ -5,6 +5,7 @@ It imports neither pytest nor the service's code, so other suites use it as well
 
 import asyncio
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -88,17 +89,17 @@ class Api:
     async def session(self, session_id: str) -> JSON:
         return ok(await self.http.get(f"/sessions/{session_id}"))
 
-    async def post(self, session_id: str, content: str = "Hello", prefer: str = "", **more: Any) -> httpx2.Response:
+    async def post(self, session_id: str, content: Any = "Hello", prefer: str = "", **more: Any) -> httpx2.Response:
         """Post a message and wait as `prefer` says; return the response."""
         headers = {**more.pop("headers", {}), **({"prefer": prefer} if prefer else {})}
         body = {"content": content, **more}
         return await self.http.post(f"/sessions/{session_id}/messages", json=body, headers=headers)
 
-    async def run_turn(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
+    async def run_turn(self, session_id: str, content: Any = "Hello", **more: Any) -> JSON:
         """Post a message and wait for the end of its turn; return the message."""
         return ok(await self.post(session_id, content, **more))
 
-    async def start_turn(self, session_id: str, content: str = "Hello", **more: Any) -> JSON:
+    async def start_turn(self, session_id: str, content: Any = "Hello", **more: Any) -> JSON:
         """Post a message without waiting; return the message at this time."""
         return ok(await self.post(session_id, content, prefer="respond-async", **more), 202)
 
@@ -130,7 +131,7 @@ class Api:
             yield Stream(response)
 
     @asynccontextmanager
-    async def post_stream(self, session_id: str, content: str = "Hello", **more: Any) -> AsyncGenerator[Stream]:
+    async def post_stream(self, session_id: str, content: Any = "Hello", **more: Any) -> AsyncGenerator[Stream]:
         """Post a message and read its turn as a stream."""
         headers = {"accept": "text/event-stream", **more.pop("headers", {})}
         body = {"content": content, **more}
@@ -189,6 +190,12 @@ def ok(response: httpx2.Response, status: int = 200) -> Any:
     """Check the status; return the body."""
     assert response.status_code == status, f"{response.status_code}: {response.text}"
     return response.json()
+
+
+def next_link(response: httpx2.Response) -> str | None:
+    """Return the URL of the next page, if there is one."""
+    found = re.fullmatch(r'<(.+)>; rel="next"', response.headers.get("link", ""))
+    return found[1] if found else None
 
 
 def refusal(response: httpx2.Response, status: int, code: str) -> JSON:

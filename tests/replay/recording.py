@@ -117,8 +117,9 @@ def superseded() -> Turn:
 
 def failed() -> Turn:
     turn = Turn()
-    for _ in range(3):
-        turn.reply("call_model", "retry", failure=_CUT)
+    turn.reply("call_model", "retry", failure=_CUT, calls=1)
+    turn.reply("call_model", "retry", failure=_CUT, calls=2)
+    turn.reply("call_model", "failed", failure=_CUT, calls=1)
     for _ in range(3):
         turn.fail("finish_turn")
     return turn

@@ -150,7 +150,7 @@ def test_a_model_that_is_down_fails_the_turn_at_once(begin: Begin) -> None:
     turn.reply("finish_turn", "done")
 
     assert turn.requested == ["call_model 1#1", "finish_turn failed#1"]
-    assert turn.finish_input["failure"] == DOWN.model_dump()
+    assert turn.finish_input["failure"] == DOWN.model_dump(exclude_none=True)
 
 
 def test_an_attempt_that_raises_is_followed_by_the_next(begin: Begin) -> None:
@@ -162,13 +162,15 @@ def test_an_attempt_that_raises_is_followed_by_the_next(begin: Begin) -> None:
     assert turn.requested == ["call_model 1#1", "call_model 1#2", "finish_turn completed#1"]
 
 
-def test_three_attempts_that_break_off_fail_the_turn_with_the_last_failure(begin: Begin) -> None:
+def test_attempts_know_how_often_the_model_was_called_until_one_fails_the_turn(begin: Begin) -> None:
     turn = begin()
-    for failure in (DOWN, DOWN, CUT):
-        turn.reply("call_model", "retry", failure=failure)
+    turn.reply("call_model", "retry", failure=CUT, calls=1)
+    turn.reply("call_model", "retry", failure=CUT, calls=2)
+    assert [task["calls_before"] for _, task in turn.scheduled[1:]] == [1, 3]
+    turn.reply("call_model", "failed", failure=CUT, calls=1)
 
     assert turn.requested == ["call_model 1#1", "call_model 1#2", "call_model 1#3", "finish_turn failed#1"]
-    assert turn.finish_input["failure"] == CUT.model_dump()
+    assert turn.finish_input["failure"] == CUT.model_dump(exclude_none=True)
 
 
 def test_each_step_has_its_own_three_attempts(begin: Begin) -> None:

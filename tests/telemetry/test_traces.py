@@ -173,9 +173,10 @@ async def test_every_attempt_at_a_step_is_a_span_with_its_outcome(api: Api, log:
         (1, "retry"),
         (2, "retry"),
         (3, "retry"),
+        (4, "failed"),
     ]
     assert {each["turnlog.fault_domain"] for each in attempts} == {"model"}
-    assert [each.get("turnlog.after") for each in attempts] == [None, "model_broke_off", "model_broke_off"]
+    assert [each.get("turnlog.after") for each in attempts] == [None, *["model_broke_off"] * 3]
 
 
 async def test_a_turn_that_another_instance_continues_stays_in_its_trace(api: Api, log: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import AwareDatetime, BaseModel
 
 from shared.api.shapes.events import PRIVATE_FIELDS
-from shared.domain.events import EventData, ForkedFrom, Outside, SessionUpdated
+from shared.domain.events import EventData, ForkedFrom, MessageQueued, Outside, SessionUpdated, UserMessage
 from shared.domain.fold import UPDATABLE
 from shared.domain.values import Failure, Usage
 from tools.docs.headings import anchor
@@ -29,6 +29,7 @@ The fields below are always sent. A field without a value is `null`, if its type
 
 A reader shows every word once if it clears a step's text on `message.start`: see [start](start.md#read-a-stream).
 """
+_CONTENT = "text or list of parts, as it was [sent](start.md#pictures-sound-and-files)"
 _FOOT = """
 ## Not in the log
 
@@ -48,11 +49,12 @@ def events_page() -> str:
 def _section(kind: type[BaseModel]) -> str:
     name = kind.model_fields["type"].default
     rows = [
-        f"| `{field}` | {_type_of(info.annotation)} |"
+        f"| `{field}` | {_CONTENT if field == 'content' else _type_of(info.annotation)} |"
         for field, info in kind.model_fields.items()
         if field not in PRIVATE_FIELDS and kind is not SessionUpdated
     ]
-    rows += ["| `text` | text, the same as `content` |"] if name == "user_message" else []
+    if kind in {UserMessage, MessageQueued}:
+        rows.append("| `text` | text: `content`, with a name for each picture or file |")
     table = "\n".join(["| field | type |", "| --- | --- |", *rows]) if rows else "No other fields."
     if kind is SessionUpdated:
         table = f"Only the fields that changed, of {', '.join(f'`{field}`' for field in sorted(UPDATABLE))}."

@@ -3,15 +3,16 @@
 from typing import Any
 
 from shared.api.edge.parameters import MAX_KEY_LENGTH
-from shared.api.edge.requests import BODY_BYTES, MAX_LEVELS
+from shared.api.edge.requests import BODY_BYTES, MAX_LEVELS, MESSAGE_BODY_BYTES
 from shared.api.resources import document
 from shared.api.shapes.events import EVENT_BYTES, MAX_EVENTS
-from shared.api.shapes.messages import CONTENT_BYTES
+from shared.domain.content import MAX_CONTENT_BYTES, MAX_PARTS, MAX_TEXT_BYTES
 from shared.domain.ids import SESSION_ID_PATTERN
 from shared.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES
 from shared.domain.project_document import MAX_DOCUMENT_BYTES
 from shared.domain.session import MAX_METADATA_BYTES
 from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES
+from shared.services.large_texts import MAX_PAGE_BYTES
 from shared.services.projects.rooms import MAX_SESSIONS
 from shared.services.turns.submit import FULL_AT_BYTES
 from shared.settings import Settings
@@ -28,9 +29,14 @@ def _limits() -> list[tuple[str, str, str]]:
     producer = next(each for each in _reads("/sessions/{session_id}/events", "post") if each["name"] == "producer-id")
     invalid = "422 `invalid_request`"
     return [
-        ("a body", _size(BODY_BYTES), "413 `too_large`"),
+        ("a body", f"{_size(BODY_BYTES)}; of a message {_size(MESSAGE_BODY_BYTES)}", "413 `too_large`"),
         ("its nesting", f"{MAX_LEVELS} levels", invalid),
-        ("a message's text", f"{_size(CONTENT_BYTES)}, not blank", invalid),
+        ("a message's text", f"{_size(MAX_TEXT_BYTES)}, not blank", invalid),
+        (
+            "a message's parts",
+            f"{MAX_PARTS}, and {_size(MAX_CONTENT_BYTES)} as JSON, with pictures, sound and files",
+            invalid,
+        ),
         ("`metadata`", f"{_size(MAX_METADATA_BYTES)} as JSON", invalid),
         ("names", f"{name['maxLength']} characters", invalid),
         ("your own `session_id`", f"{_code(SESSION_ID_PATTERN)}, except `.` and `..`", invalid),
@@ -66,7 +72,8 @@ def _pages() -> list[str]:
         if "get" in methods
     ]
     head = ["", "| pages of | entries by default | maximum |", "| --- | --- | --- |"]
-    return [*head, *lists, f"| the `init` of a room | {MAX_SESSIONS} | {MAX_SESSIONS} |"]
+    sizes = f"\nA page of messages or events ends early if its pictures and files exceed {_size(MAX_PAGE_BYTES)}."
+    return [*head, *lists, f"| the `init` of a room | {MAX_SESSIONS} | {MAX_SESSIONS} |", sizes]
 
 
 def _reads(path: str, method: str) -> list[dict[str, Any]]:

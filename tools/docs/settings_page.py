@@ -38,5 +38,5 @@ def settings_page() -> str:
 
 def _row(field: tuple[str, FieldInfo]) -> str:
     name, info = field
-    default = "" if info.default in {None, ()} else str(info.default)
+    default = "" if info.default in (None, (), {}) else str(info.default)
     return f"| `{name.upper()}` | {default} | {info.description} |\n"

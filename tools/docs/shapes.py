@@ -77,8 +77,8 @@ def type_of(schema: Schema) -> str:
     """A schema in a few words."""
     if "$ref" in schema:
         return _link(schema["$ref"].rpartition("/")[2])
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(type_of(each) for each in schema["anyOf"]))
+    if alternatives := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(dict.fromkeys(map(type_of, alternatives)))
     if "const" in schema:
         return f"`{schema['const']}`"
     if isinstance(schema.get("type"), list):

@@ -8,7 +8,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
 from shared.api.shapes.events import PRIVATE_FIELDS
-from shared.domain.events import EventData, Outside, SessionUpdated, UserMessage
+from shared.domain.content import SentPart
+from shared.domain.events import EventData, MessageQueued, Outside, SessionUpdated, UserMessage
 
 Schema: TypeAlias = dict[str, Any]
 Use: TypeAlias = tuple[JsonSchemaMode, Any]
@@ -31,7 +32,7 @@ class _Generator(GenerateJsonSchema):
         total: bool,  # noqa: FBT001  # pydantic's signature
     ) -> bool:
         if self.mode == "serialization" and field["type"] == "model-field":
-            return True
+            return "serialization_exclude_if" not in field
         return super().field_is_required(field, total)
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Schema:
@@ -42,7 +43,9 @@ class _Generator(GenerateJsonSchema):
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Schema:
         described = super().model_schema(schema)
-        if self.mode == "serialization":  # later versions may send more fields
+        if self.mode == "serialization" and not issubclass(
+            schema["cls"], SentPart
+        ):  # later versions may send more fields
             described.pop("additionalProperties", None)
         return described
 
@@ -97,7 +100,8 @@ def _event_data(kind: type[BaseModel], schema: Schema) -> Schema:
         fields: Schema = {}
     else:
         fields = {name: field for name, field in schema["properties"].items() if name not in PRIVATE_FIELDS}
-    also = {"text": {"type": "string", "description": "the same as `content`"}} if kind is UserMessage else {}
+    text = {"type": "string", "description": "`content` as text, with a name for each picture or file"}
+    also = {"text": text} if kind in {UserMessage, MessageQueued} else {}
     return {
         "title": type_name(kind),
         "description": " ".join((kind.__doc__ or "").split()),

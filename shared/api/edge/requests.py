@@ -15,6 +15,7 @@ from shared.api.edge.parameters import AGENT_NAME, ARCHIVED, IDEMPOTENCY_KEY, MA
 from shared.api.edge.principal import caller_of
 from shared.api.edge.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.api.shapes.events import OutsideEvent, OutsideEvents
+from shared.domain.content import MAX_CONTENT_BYTES
 from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
 from shared.domain.ids import MessageId, ProjectId, SessionId
 from shared.domain.listing import SessionFilter
@@ -22,6 +23,9 @@ from shared.services.idempotency import IdempotencyKey
 from shared.settings import settings
 
 BODY_BYTES = 1024 * 1024
+MESSAGE_BODY_BYTES = MAX_CONTENT_BYTES + 256 * 1024
+"""A message's content as JSON, and the rest of its body: metadata, white space, escapes."""
+
 MAX_LEVELS = 64
 
 M = TypeVar("M", bound=BaseModel)
@@ -53,8 +57,8 @@ def session_filter(query: Mapping[str, str], owner: str, project_id: str | None)
     )
 
 
-async def read_bytes(req: Request) -> bytes:
-    """The body. One that is too large is refused while it is read.
+async def read_bytes(req: Request, max_bytes: int = BODY_BYTES) -> bytes:
+    """The body. One of more than `max_bytes` is refused while it is read.
 
     Raises:
         TooLargeError, UnsupportedMediaTypeError
@@ -62,8 +66,8 @@ async def read_bytes(req: Request) -> bytes:
     body = bytearray()
     async for part in req.stream():
         body += part
-        if len(body) > BODY_BYTES:
-            raise TooLargeError(f"The body is larger than {BODY_BYTES // 1024} KB.")
+        if len(body) > max_bytes:
+            raise TooLargeError(f"The body is larger than {max_bytes // 1024} KB.")
     media_type = req.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if body and media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaTypeError(f"The body is {media_type}: send content-type: application/json.")

@@ -9,13 +9,21 @@ from typing_extensions import TypedDict
 
 from shared.api.shapes.common import Body, timestamp
 from shared.domain.chunks import Event
-from shared.domain.events import MessageDelta, Outside, SessionUpdated, ToolCallComplete, UserMessage
+from shared.domain.content import content_text
+from shared.domain.events import (
+    MessageDelta,
+    MessageQueued,
+    Outside,
+    SessionUpdated,
+    ToolCallComplete,
+    UserMessage,
+)
 from shared.domain.history import Entry
 from shared.domain.ids import SessionId
 
 EVENT_BYTES = 64 * 1024
 MAX_EVENTS = 100
-PRIVATE_FIELDS = {"type", "owner", "overflow", "metadata", "project_dir"}
+PRIVATE_FIELDS = {"type", "owner", "overflow", "parts_bytes", "metadata", "project_dir"}
 """Fields of stored events that are not in `data`: the type is beside it, and the session shows the others."""
 
 _EVENT_TYPE = r"^[A-Za-z0-9_.:\-]{1,64}$"
@@ -92,8 +100,9 @@ def event_data(session_id: SessionId, event: Event) -> dict[str, Any]:
             return {**fields, **ids, "origin": "outside"}
         case SessionUpdated(changes=changes):
             return {**changes, **ids}
-        case UserMessage(content=content):
-            return {"content": content, "text": content, **ids}
+        case UserMessage() | MessageQueued() as message:
+            fields = message.model_dump(mode="json", exclude=PRIVATE_FIELDS)
+            return {**fields, "text": content_text(message.content), **ids}
         case ToolCallComplete(overflow=str(), id=call_id) as complete:
             link = {"href": f"/sessions/{session_id}/tool_calls/{call_id}"}
             return {**complete.model_dump(mode="json", exclude=PRIVATE_FIELDS), "response": link, **ids}

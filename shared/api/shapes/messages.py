@@ -3,29 +3,36 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import TypedDict
 
 from shared.api.shapes.common import Body, Metadata, Name, with_example
+from shared.domain.content import MAX_PARTS, Content, check_content
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.stored_documents import Message, ModelResponse
-from shared.domain.values import Failure, MessageStatus, OnBusy, Usage, size_of
+from shared.domain.values import Failure, MessageStatus, OnBusy, Usage
 
-CONTENT_BYTES = 256 * 1024
 _CONTENT_NAMES = ("content", "prompt", "text")
-
-
-class TextPart(Body):
-    type: Literal["text"]
-    text: str
+_MEDIA_TYPES = ["image_url", "input_audio", "file"]
 
 
 def _describe_content_names(schema: dict[str, Any]) -> None:
     """Put into the schema what the validators of `PostMessage` check: one of three names, and not blank."""
     content = schema["properties"]["content"]
-    text, parts = content["anyOf"]
+    text, parts = content["oneOf"]
     text["pattern"] = r"\S"
-    parts["contains"] = {"type": "object", "properties": {"text": {"pattern": r"\S"}}}
+    has_text = {"properties": {"text": {"pattern": r"\S"}}, "required": ["text"]}
+    has_media = {"properties": {"type": {"enum": _MEDIA_TYPES}}, "required": ["type"]}
+    parts |= {"contains": {"type": "object", "anyOf": [has_text, has_media]}, "maxItems": MAX_PARTS}
     schema["properties"] |= {name: {**content, "description": "the same as `content`"} for name in _CONTENT_NAMES[1:]}
     schema["required"] = []
     schema["oneOf"] = [{"required": [name]} for name in _CONTENT_NAMES]
@@ -35,7 +42,10 @@ def _describe_content_names(schema: dict[str, Any]) -> None:
 class PostMessage(Body):
     model_config = ConfigDict(json_schema_extra=_describe_content_names)
 
-    content: str | list[TextPart] = Field(description="the message; `prompt` and `text` are other names for this field")
+    content: Content = Field(
+        validation_alias=AliasChoices(*_CONTENT_NAMES),
+        description="the message; `prompt` and `text` are other names for this field",
+    )
     agent: Name | None = None
     model: Name | None = None
     metadata: Metadata = {}
@@ -43,34 +53,17 @@ class PostMessage(Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_one_name_for_content(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        body: dict[str, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]  # JSON objects have text keys
-        sent = [name for name in _CONTENT_NAMES if name in body]
+    def _has_one_name_for_content(cls, value: Any) -> Any:
+        sent = [name for name in _CONTENT_NAMES if name in value] if isinstance(value, dict) else []
         if len(sent) > 1:
             raise ValueError(f"{' and '.join(sent)} are names of the same field: send only one of them")
-        if sent:
-            body["content"] = body.pop(sent[0])
-        return body
+        return value  # pyright: ignore[reportUnknownVariableType]  # any JSON value
 
     @field_validator("content")
     @classmethod
-    def _not_blank_or_too_large(cls, value: str | list[TextPart]) -> str | list[TextPart]:
-        text = _joined(value)
-        if not text.strip():
-            raise ValueError("the message is empty")
-        if size_of(text) > CONTENT_BYTES:
-            raise ValueError(f"the message is larger than {CONTENT_BYTES // 1024} KB")
+    def _not_blank_or_too_large(cls, value: Content) -> Content:
+        check_content(value)
         return value
-
-    @property
-    def text(self) -> str:
-        return _joined(self.content)
-
-
-def _joined(content: str | list[TextPart]) -> str:
-    return content if isinstance(content, str) else "".join(part.text for part in content)
 
 
 class Cancel(Body):
@@ -98,8 +91,9 @@ class MessageView(BaseModel):
     trace_id: str | None
     sequence: int
     role: Literal["user"] = "user"
-    content: str
+    content: Content
     answer: str | None
+    reasoning: str | None
     status: MessageStatus
     error: Failure | None
     agent: str
@@ -113,10 +107,12 @@ class MessageView(BaseModel):
     completed_at: AwareDatetime | None
 
     @classmethod
-    def of(cls, message: Message) -> "MessageView":
+    def of(cls, message: Message, content: Content) -> "MessageView":
+        """The view of `message`, whose `content` was sent."""
         fields: dict[str, Any] = {name: getattr(message, name) for name in cls.model_fields if hasattr(message, name)}
-        calls = [ToolCallView(**call.model_dump()) for step in message.steps for call in step.tool_calls]
-        return cls(**fields, tool_calls=calls)
+        fields["content"] = content
+        calls = [call.model_dump(exclude={"vendor"}) for step in message.steps for call in step.tool_calls]
+        return cls(**fields, tool_calls=[ToolCallView(**call) for call in calls])
 
 
 class FullResponseView(BaseModel):

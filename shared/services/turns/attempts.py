@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from shared.domain.chunks import Chunk, Event
 from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import EventData, MessageDelta, Outside, TokenUsage, ToolCallComplete, ToolCallStart
+from shared.domain.events import Delta, EventData, Outside, TokenUsage, ToolCallComplete, ToolCallStart
 from shared.domain.ids import SessionId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.stored_documents import Lease, Message
@@ -32,7 +32,7 @@ AttemptStatus: TypeAlias = Literal["alive", "lost", "not_begun"]
 class AttemptRequest:
     """One attempt that an instance is to make: at the model call of a step, or at the tool call `call_id`.
 
-    `last_step`: the model may not request tools any more.
+    `last_step`: the model may not request tools any more. `calls_before`: how often earlier attempts called the model.
     """
 
     session_id: SessionId
@@ -42,6 +42,7 @@ class AttemptRequest:
     deadline: datetime
     last_step: bool = False
     call_id: str | None = None
+    calls_before: int = 0
 
     def seconds_left(self, now: datetime) -> float:
         """Seconds until the turn's deadline; never negative."""
@@ -183,4 +184,4 @@ def _is_relevant(event: Event) -> bool:
         case ToolCallStart(attempt=number):
             return number > 1  # a first attempt replaces no other
         case data:
-            return not isinstance(data, MessageDelta | ToolCallComplete | TokenUsage | Outside)
+            return not isinstance(data, Delta | ToolCallComplete | TokenUsage | Outside)

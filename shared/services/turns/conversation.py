@@ -1,17 +1,20 @@
-"""What a model call reads of the conversation, in Chat Completions form."""
+"""What a model call reads of the conversation."""
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from shared.agents.declaration import Agent
+from shared.domain.content import Content
+from shared.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
 from shared.domain.ids import MessageId, SessionId
 from shared.domain.stored_documents import Message, Step, ToolResult
 from shared.ports import SessionLog
+from shared.services.large_texts import load_content
+from shared.services.messages import load_messages
 
-_UNANSWERED = "The call was not answered."
-_MAX_TOOL_RESULTS = 2000
+MAX_PARTS_BYTES = 4 * 1024 * 1024
+"""A model call is given parts up to this size, pictures and files among them, and those of the newest messages."""
 
 
 async def recent_messages(log: SessionLog, session_id: SessionId, agent: Agent) -> Sequence[Message]:
@@ -19,31 +22,50 @@ async def recent_messages(log: SessionLog, session_id: SessionId, agent: Agent) 
     return await log.find(Message, session_id, limit=agent.memory_messages, newest=True)
 
 
-async def conversation(
+async def load_conversation(
     log: SessionLog, agent: Agent, newest: Sequence[Message], current: Message, reading: Sequence[MessageId] = ()
-) -> list[dict[str, Any]]:
+) -> Conversation:
     """The agent's instructions, the `newest` messages with their answers and tool results, and `current` last.
 
     A message that was put into a turn comes before the step that read it first; `reading` are those that this call is
     the first to read. Only messages and tool results are read, never deltas: text of an abandoned attempt does not
-    belong to the conversation.
+    belong to the conversation. It has at most the bytes that the agent remembers, as far as the current turn allows.
     """
     # Messages that wait behind the running turn, or were withdrawn, are not part of the conversation yet.
     earlier = [message for message in newest if message.sequence < current.sequence and message.steers is None]
     messages = [*(message for message in earlier if message.status not in {"queued", "withdrawn"}), current]
+    read = {message_id for message in messages for message_id in message.read} | {*reading}
+    needed = [*messages, *(message for message in newest if message.message_id in read)]
+    # Of those that this call is to read, none may be forgotten, however many messages came after it.
+    known = {message.message_id for message in needed}
+    needed += await load_messages(log, current.session_id, [each for each in reading if each not in known])
     references = _References(
-        contents={message.message_id: message.content for message in newest},
+        contents=await _contents(log, needed),
         results=await _tool_results(log, current.session_id, messages),
     )
-    entries = [entry for message in messages for entry in references.entries(message)]
-    return [{"role": "system", "content": agent.instructions}, *entries, *references.steering(reading)]
+    conversation = Conversation(
+        instructions=agent.instructions,
+        turns=tuple(map(references.turn, messages)),
+        reading=tuple(references.steering(reading)),
+    )
+    return conversation.within(agent.memory_bytes)
+
+
+async def _contents(log: SessionLog, messages: Sequence[Message]) -> dict[MessageId, Content]:
+    """The content of each message. Of old ones, only the text, which names pictures and files."""
+    contents: dict[MessageId, Content] = {}
+    room = MAX_PARTS_BYTES
+    for message in sorted(messages, key=lambda message: message.sequence, reverse=True):
+        room -= message.parts_bytes
+        contents[message.message_id] = message.content if room < 0 else await load_content(log, message)
+    return contents
 
 
 async def _tool_results(log: SessionLog, session_id: SessionId, messages: Sequence[Message]) -> dict[str, ToolResult]:
-    if not any(step.tool_calls for message in messages for step in message.steps):
+    calls = sum(len(step.tool_calls) for message in messages for step in message.steps)
+    if not calls:
         return {}
-    after = messages[0].sequence - 1
-    found = await log.find(ToolResult, session_id, after=after, limit=_MAX_TOOL_RESULTS, newest=True)
+    found = await log.find(ToolResult, session_id, after=messages[0].sequence - 1, limit=calls, newest=True)
     return {result.id: result for result in found}
 
 
@@ -51,37 +73,24 @@ async def _tool_results(log: SessionLog, session_id: SessionId, messages: Sequen
 class _References:
     """What messages refer to by id: the contents of other messages, and tool results."""
 
-    contents: dict[MessageId, str]
+    contents: dict[MessageId, Content]
     results: dict[str, ToolResult]
 
-    def entries(self, message: Message) -> Iterator[dict[str, Any]]:
-        yield {"role": "user", "content": message.content}
-        for step in message.steps:
-            yield from self.steering(step.read)
-            if not step.text and not step.tool_calls:
-                continue
-            yield _assistant(step)
-            for call in step.tool_calls:
-                # A call without its answer makes the next request invalid.
-                result = self.results.get(call.id)
-                content = _UNANSWERED if result is None else content_of(result)
-                yield {"role": "tool", "tool_call_id": call.id, "content": content}
+    def turn(self, message: Message) -> ConversationTurn:
+        steps = tuple(map(self._step, message.steps))
+        return ConversationTurn(self.contents[message.message_id], message.model, message.status, steps)
 
-    def steering(self, message_ids: Sequence[MessageId]) -> Iterator[dict[str, Any]]:
-        """The messages of these ids, except those that the agent no longer remembers."""
+    def _step(self, step: Step) -> ModelStep:
+        results = [self.results.get(call.id) for call in step.tool_calls]
+        texts = [None if result is None else content_of(result) for result in results]
+        calls = tuple(map(AnsweredCall, step.tool_calls, texts))
+        return ModelStep(step.text, calls, read=tuple(self.steering(step.read)), vendor={**step.vendor})
+
+    def steering(self, message_ids: Sequence[MessageId]) -> Iterator[Content]:
+        """The contents of these ids, except those that the agent no longer remembers."""
         for message_id in message_ids:
             if message_id in self.contents:
-                yield {"role": "user", "content": self.contents[message_id]}
-
-
-def _assistant(step: Step) -> dict[str, Any]:
-    entry: dict[str, Any] = {"role": "assistant", "content": step.text}
-    if step.tool_calls:
-        entry["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in step.tool_calls
-        ]
-    return entry
+                yield self.contents[message_id]
 
 
 def content_of(result: ToolResult) -> str:

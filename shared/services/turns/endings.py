@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from shared.domain.events import MessageDelta
+from shared.domain.events import MessageDelta, ReasoningDelta
 from shared.domain.ids import SessionId, turn_of
 from shared.domain.queue import joined
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.stored_documents import AnyDocument, Message, Step, ToolResult
 from shared.domain.turn import Fence
 from shared.domain.turn_events import Ending, cancelled_call, start_drafts
-from shared.domain.values import MAX_ANSWER_BYTES, Failure, TurnOutcome, truncate
+from shared.domain.values import MAX_ANSWER_BYTES, MAX_REASONING_BYTES, Failure, TurnOutcome, truncate
 from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.messages import load_messages
 from shared.services.projects.patches import ProjectPatches
@@ -108,21 +108,21 @@ class Endings:
         """What the newest attempt of an interrupted step had written. It stays part of the conversation."""
         if turn.call is None or turn.call.done:
             return None
-        pieces: list[str] = []
+        text, reasoning = list[str](), list[str]()
         batches = follow_events(self._log, message.session_id, message.sequence - 1, timedelta(0))
         async with aclosing(batches):
             async for events in batches:
                 if not events:
                     break
-                pieces += [
-                    event.data.text
-                    for event in events
-                    if isinstance(event.data, MessageDelta)
-                    and event.turn_id == turn.turn_id
-                    and (event.data.step, event.data.attempt) == (turn.step, turn.call.number)
-                ]
-        text, truncated = truncate("".join(pieces), MAX_ANSWER_BYTES)
-        return Step(text=text, read=turn.reading, truncated=truncated)
+                for event in events:
+                    data = event.data
+                    if not isinstance(data, MessageDelta | ReasoningDelta) or event.turn_id != turn.turn_id:
+                        continue
+                    if (data.step, data.attempt) == (turn.step, turn.call.number):
+                        (text if isinstance(data, MessageDelta) else reasoning).append(data.text)
+        written, truncated = truncate("".join(text), MAX_ANSWER_BYTES)
+        thought, _ = truncate("".join(reasoning), MAX_REASONING_BYTES)
+        return Step(text=written, reasoning=thought, read=turn.reading, truncated=truncated)
 
     async def _next(self, state: SessionState, ending: Ending, sequence: int) -> Message | None:
         """The message whose turn begins next, at `sequence`."""

@@ -1,32 +1,34 @@
 """Attempts at model calls: the model's answer is written to the log while it arrives."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from shared.agents.declaration import Agent
 from shared.agents.registry import require_agent
 from shared.domain.errors import ModelError, ProjectNotFoundError
-from shared.domain.events import MessageDelta, MessageStart
+from shared.domain.events import MessageStart
 from shared.domain.ids import MessageId
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.stored_documents import Message, Step
 from shared.domain.turn import Permission, permission_for_step
 from shared.domain.turn_events import Ending, turn_drafts
-from shared.domain.values import Failure, ModelRequest
-from shared.ports import Clock, ModelClient, ModelStream, SessionLog
+from shared.domain.values import Failure, Piece
+from shared.ports import Clock, ModelClient, ModelRequest, ModelStream, SessionLog
 from shared.services.projects.patches import ProjectPatches
-from shared.services.turns.answers import Answer
+from shared.services.turns.answers import Answer, delta_of
 from shared.services.turns.attempts import AttemptRequest, Guard, claim_attempt, load_active_message
-from shared.services.turns.conversation import conversation, recent_messages
+from shared.services.turns.conversation import load_conversation, recent_messages
 from shared.services.turns.relay import Relay
 from shared.services.writer import Decision, SessionWriter
-from shared.timings import MODEL_CALL_TIMEOUT
 
-_CALL_SECONDS = MODEL_CALL_TIMEOUT.total_seconds()
-_RETRY_PAUSES = (0.5, 2.0, None)
+MAX_CALLS = 4
+"""How often the model is called for one step, in all its attempts together."""
+
+_RETRY_PAUSES = (0.5, 2.0, 5.0)
 
 ModelCallOutcome: TypeAlias = Literal["done", "ended", "tools", "cancelled", "failed", "retry", "superseded"]
 """`done`: the answer is recorded. `ended`: the turn's end is recorded with it. `tools`: the answer is recorded and
@@ -36,11 +38,29 @@ failed, another one may succeed. `superseded`: the turn or the step does not bel
 
 @dataclass(frozen=True)
 class ModelCallResult:
-    """What came of an attempt. `call_ids` are the tool calls that the answer requests."""
+    """What came of an attempt. `call_ids` are the tool calls that the answer requests.
+
+    `calls` is how often the attempt called the model before it failed.
+    """
 
     outcome: ModelCallOutcome
     call_ids: Sequence[str] = ()
     failure: Failure | None = None
+    calls: int = 0
+
+
+@dataclass(frozen=True)
+class CallSettings:
+    """How the model is called.
+
+    `max_silence` is how long its server may send nothing, `max_call` how long a call may take. `options` and `headers`
+    are added to every request; those of an agent replace them.
+    """
+
+    max_silence: timedelta
+    max_call: timedelta
+    options: Mapping[str, Any]
+    headers: Mapping[str, str]
 
 
 def _ignore(_: datetime) -> None:
@@ -57,38 +77,42 @@ class ModelCalls:
     model: Callable[[], Awaitable[ModelClient]]
     new_relay: Callable[[], Relay]
     renew_lease_after: timedelta
+    settings: CallSettings
 
     async def run(
-        self, request: AttemptRequest, awaits_first_text: Callable[[datetime], None] = _ignore
+        self, request: AttemptRequest, on_first_text_awaited: Callable[[datetime], None] = _ignore
     ) -> ModelCallResult:
         """Begin the attempt in the log, call the model, and record its answer.
 
         If it runs twice, the second execution follows the first and returns the same result, or `superseded`.
-        `awaits_first_text` is called if no reader can have text of the turn yet, with the time since when they wait.
+        `on_first_text_awaited` is called with the time since when readers wait, if they can have no text yet.
         """
-        return await _Execution(self, request, awaits_first_text).run()
+        return await _Execution(self, request, on_first_text_awaited).run()
 
 
 class _Execution:
     """One execution of an attempt."""
 
     def __init__(
-        self, calls: ModelCalls, request: AttemptRequest, awaits_first_text: Callable[[datetime], None]
+        self, calls: ModelCalls, request: AttemptRequest, on_first_text_awaited: Callable[[datetime], None]
     ) -> None:
-        self._calls = calls
+        self._service = calls
         self._request = request
-        self._awaits_first_text = awaits_first_text
+        self._on_first_text_awaited = on_first_text_awaited
         self._writer = SessionWriter(calls.log, calls.clock, request.session_id)
         self._relay = calls.new_relay()
         self._stream: ModelStream | None = None
+        self._has_begun = False
+        self._is_worth_another_attempt = False
+        self._calls_made = 0
 
     async def run(self) -> ModelCallResult:
         start = MessageStart(step=self._request.step, attempt=self._request.attempt)
-        match await claim_attempt(self._calls.log, self._writer, self._permission, start):
+        match await claim_attempt(self._service.log, self._writer, self._permission, start):
             case Permission.ACT:
                 return await self._act()
             case Permission.DONE:
-                message = await load_active_message(self._calls.log, self._writer.state, self._request.fence)
+                message = await load_active_message(self._service.log, self._writer.state, self._request.fence)
                 return _recorded(require_agent(message.agent), message.steps[self._request.step - 1])
             case Permission.CANCELLED:
                 return ModelCallResult("cancelled")
@@ -103,37 +127,39 @@ class _Execution:
         return self._permission(state) is Permission.ACT
 
     async def _act(self) -> ModelCallResult:
-        seconds_left = self._request.seconds_left(self._calls.clock.now())
         try:
-            async with asyncio.timeout(min(_CALL_SECONDS, seconds_left)):
+            async with asyncio.timeout(self._seconds_left):
                 return await self._answer()
         except TimeoutError:
-            code = "turn_timeout" if seconds_left <= _CALL_SECONDS else "model_timeout"
-            failure = Failure(code=code, message="The model did not finish in time.", retryable=True)
+            failure = Failure(code="turn_timeout", message="The model did not finish in time.", retryable=True)
             return ModelCallResult("failed", failure=failure)
         except ProjectNotFoundError as error:
             return ModelCallResult("failed", failure=Failure(code=error.code, message=str(error)))
         except ModelError as error:
-            failure = Failure(code=error.failure_code, message=str(error), retryable=error.transient)
-            # An answer that broke off is worth another attempt. A server that does not answer was tried often enough.
-            may_retry = error.transient and self._has_begun
-            return ModelCallResult("retry" if may_retry else "failed", failure=failure)
+            # Before the first piece, `_pieces` has made all the calls. After it, readers have a part of the answer, and
+            # only another attempt makes that void.
+            outcome = "retry" if self._is_worth_another_attempt else "failed"
+            return ModelCallResult(outcome, failure=_failure(error), calls=self._calls_made)
+
+    @property
+    def _seconds_left(self) -> float:
+        return self._request.seconds_left(self._service.clock.now())
 
     async def _answer(self) -> ModelCallResult:
         newest, message = await self._load_messages()
         turn = self._turn
-        # An earlier attempt or step may have given readers text.
+        # Readers still wait if no earlier attempt or step can have given them text.
         if turn is not None and self._request.attempt == 1 and not any(step.text for step in message.steps):
-            self._awaits_first_text(turn.running_since)
+            self._on_first_text_awaited(turn.running_since)
         request = await self._model_request(newest, message)
-        guard = Guard(self._calls.log, self._calls.clock, self._writer, self._calls.renew_lease_after)
+        guard = Guard(self._service.log, self._service.clock, self._writer, self._service.renew_lease_after)
         async with guard.watch(self._may_continue, self._relay.stop):
             rest = await self._relay.run(self._pieces(request), self._write)
             return await self._record(message, rest)
 
     async def _load_messages(self) -> tuple[Sequence[Message], Message]:
         """The newest messages, and the turn's own message, which is usually one of them."""
-        log, state, turn = self._calls.log, self._writer.state, self._turn
+        log, state, turn = self._service.log, self._writer.state, self._turn
         newest = () if turn is None else await recent_messages(log, state.session_id, require_agent(turn.agent))
         own = next((message for message in newest if turn is not None and message.id == turn.message_id), None)
         return newest, own or await load_active_message(log, state, self._request.fence)
@@ -141,16 +167,19 @@ class _Execution:
     async def _model_request(self, newest: Sequence[Message], message: Message) -> ModelRequest:
         agent = require_agent(message.agent)
         if agent.works_on_project:
-            briefing = await self._calls.vibecoding.describe_project(self._writer.state)
+            briefing = await self._service.vibecoding.describe_project(self._writer.state)
             agent = replace(agent, instructions=f"{agent.instructions}\n\n{briefing}")
+        settings = self._service.settings
         return ModelRequest(
             model=message.model,
-            messages=await conversation(self._calls.log, agent, newest, message, self._reading),
+            conversation=await load_conversation(self._service.log, agent, newest, message, self._reading),
             tools=[tool.schema for tool in agent.tools],
-            timeout=MODEL_CALL_TIMEOUT,
+            max_silence=settings.max_silence,
             # A turn applies one patch; after that the model reports what it did.
             may_call_tools=not self._request.last_step and message.patch is None,
             output_schema=None if agent.output_type is None else agent.output_type.model_json_schema(),
+            options={**settings.options, **agent.model_options},
+            headers={**settings.headers, **agent.model_headers},
         )
 
     @property
@@ -163,36 +192,63 @@ class _Execution:
         """The messages that were put into the turn before this step began and that it is the first to read."""
         return () if self._turn is None else self._turn.reading
 
-    @property
-    def _has_begun(self) -> bool:
-        return self._stream is not None and bool(self._stream.text or self._stream.tool_calls)
+    async def _pieces(self, request: ModelRequest) -> AsyncGenerator[Piece]:
+        """The answer as it arrives.
 
-    async def _pieces(self, request: ModelRequest) -> AsyncGenerator[str]:
-        """The answer as it arrives. A server that cannot answer now is called again, until its first piece."""
-        model = await self._calls.model()
-        for pause in _RETRY_PAUSES:
+        Before the first piece, a failed call is made again here. After it, the error is raised when the pause is over.
+        """
+        model = await self._service.model()
+        original = request
+        while True:
+            self._calls_made += 1
             try:
-                async with model.stream(request) as self._stream:
-                    async for piece in self._stream:
-                        yield piece
+                async with asyncio.timeout(self._service.settings.max_call.total_seconds()):
+                    async with model.stream(request) as self._stream:
+                        async for piece in self._stream:
+                            self._has_begun = True
+                            yield piece
                 return
+            except TimeoutError:
+                raise ModelError("model_timeout", "The model's answer took too long.", transient=False) from None
             except ModelError as error:
-                if pause is None or not error.transient or self._has_begun:
+                if request is original and self._may_shorten(error):
+                    request = _shortened(original)
+                    if request is not original:
+                        continue
+                if not self._may_call_again(error):
                     raise
-            await asyncio.sleep(pause)
+                await asyncio.sleep(self._pause_after(error))
+                if self._has_begun:
+                    self._is_worth_another_attempt = True
+                    raise
 
-    async def _write(self, text: str) -> bool:
-        delta = MessageDelta(step=self._request.step, attempt=self._request.attempt, text=text)
+    @property
+    def _calls_left(self) -> int:
+        return MAX_CALLS - self._request.calls_before - self._calls_made
+
+    def _may_shorten(self, error: ModelError) -> bool:
+        return error.failure_code == "context_length_exceeded" and not self._has_begun and self._calls_left > 0
+
+    def _may_call_again(self, error: ModelError) -> bool:
+        return error.transient and self._calls_left > 0 and self._pause_after(error) < self._seconds_left
+
+    def _pause_after(self, error: ModelError) -> float:
+        """Seconds until the next call: longer after each call, and at least what the server asks for."""
+        number = min(self._request.calls_before + self._calls_made, len(_RETRY_PAUSES))
+        return max(_RETRY_PAUSES[number - 1], error.retry_after or 0)
+
+    async def _write(self, pieces: Sequence[Piece]) -> bool:
+        deltas = [delta_of(self._request, piece) for piece in pieces]
 
         async def decide(state: SessionState) -> Decision[bool]:
             turn = state.active_turn
             if turn is None or not self._may_continue(state):
                 return Decision(result=False)
-            return Decision(True, turn_drafts(turn, delta))  # noqa: FBT003
+            return Decision(True, turn_drafts(turn, *deltas))  # noqa: FBT003
 
         return await self._writer.transact(decide)
 
-    async def _record(self, message: Message, rest: str) -> ModelCallResult:
+    async def _record(self, message: Message, rest: Sequence[Piece]) -> ModelCallResult:
         """Append the step's end with its documents, and the turn's end with it if nothing is left to do.
 
         After a cancel, record the part of the step that there is.
@@ -207,7 +263,7 @@ class _Execution:
             result = ModelCallResult("cancelled") if turn.cancelling else _recorded(agent, answer.step)
             drafts = turn_drafts(turn, *answer.events(turn, rest))
             if result.outcome == "done" and not answer.is_partial and _has_nothing_left(state, turn, agent):
-                ending = Ending(status="completed", at=self._calls.clock.now())
+                ending = Ending(status="completed", at=self._service.clock.now())
                 answered = turn.with_call_done(turn.usage + answer.usage)
                 documents = (ending.ended_message(answered, answer.message), answer.response)
                 drafts += ending.drafts(answered, answer.message)
@@ -218,7 +274,7 @@ class _Execution:
 
 
 def _has_nothing_left(state: SessionState, turn: ActiveTurn, agent: Agent) -> bool:
-    """Whether, after a step without tool calls, `run.complete` is all that the turn's end appends."""
+    """Whether the turn can end now: no message is unread or queued, and no project's change is to be reported."""
     return not (turn.unread or state.queue or agent.works_on_project)
 
 
@@ -229,3 +285,16 @@ def _recorded(agent: Agent, step: Step) -> ModelCallResult:
     if (problem := agent.output_problem(step.text)) is not None:
         return ModelCallResult("failed", failure=Failure(code="invalid_output", message=problem))
     return ModelCallResult("done")
+
+
+def _shortened(request: ModelRequest) -> ModelRequest:
+    """`request` with half of its conversation; itself if there is nothing to leave out."""
+    conversation = request.conversation.within(request.conversation.size // 2)
+    return request if conversation == request.conversation else replace(request, conversation=conversation)
+
+
+def _failure(error: ModelError) -> Failure:
+    seconds = None if error.retry_after is None else math.ceil(error.retry_after)
+    # The turn does not repeat a call that took too long. The client may.
+    retryable = error.transient or error.failure_code == "model_timeout"
+    return Failure(code=error.failure_code, message=str(error), retryable=retryable, retry_after=seconds)

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, repeat
 
-from shared.domain.values import size_of
+from shared.domain.values import Piece, size_of
 
 
 class Relay:
@@ -14,37 +15,41 @@ class Relay:
     Args:
         pauses_ms: the pauses between writes; the last one repeats.
         max_bytes: this much text ends a pause early.
+        only_text: relay neither reasoning nor the arguments of tool calls.
     """
 
-    def __init__(self, pauses_ms: Sequence[int], max_bytes: int) -> None:
+    def __init__(self, pauses_ms: Sequence[int], max_bytes: int, *, only_text: bool = False) -> None:
         self._pauses = chain(pauses_ms, repeat(pauses_ms[-1]))
         self._max_bytes = max_bytes
-        self._pieces: list[str] = []
+        self._only_text = only_text
+        self._pieces: list[Piece] = []
         self._size = 0
         self._is_over = False
         self._changed = asyncio.Event()
 
     def stop(self) -> None:
-        """Make `run` return soon, with the text that is collected."""
+        """Make `run` return soon, with the pieces that are collected."""
         self._is_over = True
         self._changed.set()
 
-    async def run(self, pieces: AsyncIterable[str], write: Callable[[str], Awaitable[bool]]) -> str:
+    async def run(
+        self, pieces: AsyncIterable[Piece], write: Callable[[Sequence[Piece]], Awaitable[bool]]
+    ) -> Sequence[Piece]:
         """Relay `pieces` to `write` until they end, `stop` is called, or `write` returns False.
 
-        Returns the text that was collected and not written: it is part of the answer's last batch.
-        Raises what reading `pieces` raises.
+        `write` gets one piece for each text that grew. Returns what was collected and not written: it is part of the
+        answer's last batch. Raises what reading `pieces` raises.
         """
         reading = asyncio.create_task(self._read(pieces))
         try:
-            while await self._wait_for_text():
-                text = self._take()
-                if not await write(text):
-                    self._pieces.insert(0, text)  # it is part of the answer, and is written with the rest
+            while await self._wait_for_pieces():
+                joined = self._take()
+                if not await write(joined):
+                    self._pieces[:0] = joined  # they are part of the answer, and are written with the rest
                     break
                 await self._pause(next(self._pauses) / 1000)
             if reading.done() and (error := reading.exception()) is not None:
-                if self._pieces:  # text that came before the error is part of the answer
+                if self._pieces:  # what came before the error is part of the answer
                     await write(self._take())
                 raise error
         finally:
@@ -52,17 +57,19 @@ class Relay:
             await asyncio.wait([reading])
         return self._take()
 
-    async def _read(self, pieces: AsyncIterable[str]) -> None:
+    async def _read(self, pieces: AsyncIterable[Piece]) -> None:
         try:
             async for piece in pieces:
+                if self._only_text and piece.kind != "text":
+                    continue
                 self._pieces.append(piece)
-                self._size += size_of(piece)
+                self._size += size_of(piece.text)
                 self._changed.set()
         finally:
             self.stop()
 
-    async def _wait_for_text(self) -> bool:
-        """Wait for text to write. False if the answer is over: its rest is part of the last batch."""
+    async def _wait_for_pieces(self) -> bool:
+        """Wait for pieces to write. False if the answer is over: its rest is part of the last batch."""
         while not self._pieces and not self._is_over:
             self._changed.clear()
             await self._changed.wait()
@@ -75,8 +82,16 @@ class Relay:
                     self._changed.clear()
                     await self._changed.wait()
 
-    def _take(self) -> str:
-        text = "".join(self._pieces)
+    def _take(self) -> Sequence[Piece]:
+        joined = _joined(self._pieces)
         self._pieces.clear()
         self._size = 0
-        return text
+        return joined
+
+
+def _joined(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """One piece for each text: the answer, the reasoning, and the arguments of each call, in the order they began."""
+    texts: dict[tuple[str, int | None], list[Piece]] = {}
+    for piece in pieces:
+        texts.setdefault((piece.kind, piece.call), []).append(piece)
+    return [replace(same[-1], text="".join(piece.text for piece in same)) for same in texts.values()]

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.agents.registry import require_agent
 from shared.domain.chunks import Draft
+from shared.domain.content import Content, bytes_of_parts, content_text
 from shared.domain.errors import (
     ModelNotAllowedError,
     QueueFullError,
@@ -15,7 +16,7 @@ from shared.domain.errors import (
 )
 from shared.domain.ids import MessageId, SessionId, new_message_id, turn_of
 from shared.domain.session import ActiveTurn, SessionState
-from shared.domain.stored_documents import Message
+from shared.domain.stored_documents import AnyDocument, Message, MessageParts
 from shared.domain.turn_events import cancel_drafts, queued_draft, start_drafts, user_message_draft
 from shared.domain.values import OnBusy
 from shared.ports import Clock, SessionLog, TurnScheduler
@@ -40,7 +41,7 @@ class MessageLimits:
 class NewMessage:
     """What a client posted, validated."""
 
-    content: str
+    content: Content
     trace_id: str
     agent: str | None = None
     model: str | None = None
@@ -107,17 +108,17 @@ class Turns:
         turn = state.active_turn
         if turn is None and not state.queue:
             message = self._message(state, new, sequence=state.head + 1)
-            return _decision(message, start_drafts(message), starts_instance=True)
+            return _decision(message, new.content, start_drafts(message), starts_instance=True)
         self._refuse_busy(state, new)
         if turn is not None and new.on_busy == "steer" and not turn.cancelling:
             message = self._message(state, new, sequence=state.head + 1)
             message = message.model_copy(update={"turn_id": turn.turn_id, "steers": turn.message_id})
-            return _decision(message, [user_message_draft(message)])
+            return _decision(message, new.content, [user_message_draft(message)])
         interruption = await self._interruption(state, new)
         message = self._message(state, new, sequence=state.head + len(interruption) + 1)
         message = message.model_copy(update={"status": "queued"})
         drafts = [*interruption, queued_draft(message, new.on_busy)]
-        return _decision(message, drafts, starts_instance=_resumes(turn, interruption))
+        return _decision(message, new.content, drafts, starts_instance=_resumes(turn, interruption))
 
     async def _interruption(self, state: SessionState, new: NewMessage) -> list[Draft]:
         """The events that stop the running turn, if the message interrupts it."""
@@ -150,7 +151,8 @@ class Turns:
             session_id=state.session_id,
             turn_id=turn_of(message_id),
             trace_id=new.trace_id,
-            content=new.content,
+            content=content_text(new.content),
+            parts_bytes=0 if isinstance(new.content, str) else bytes_of_parts(new.content),
             status="running",
             agent=agent.name,
             model=model,
@@ -159,8 +161,13 @@ class Turns:
         )
 
 
-def _decision(message: Message, drafts: Sequence[Draft], *, starts_instance: bool = False) -> Decision[Submission]:
-    return Decision(Submission(message, starts_instance), drafts, (message,), record=message.id)
+def _decision(
+    message: Message, content: Content, drafts: Sequence[Draft], *, starts_instance: bool = False
+) -> Decision[Submission]:
+    documents: list[AnyDocument] = [message]
+    if not isinstance(content, str):
+        documents.append(MessageParts(id=message.id, sequence=message.sequence, parts=content))
+    return Decision(Submission(message, starts_instance), drafts, documents, record=message.id)
 
 
 def _resumes(turn: ActiveTurn | None, interruption: Sequence[Draft]) -> bool:

@@ -19,6 +19,7 @@ from shared.domain.stored_documents import (
     IdempotencyRecord,
     Lease,
     Message,
+    MessageParts,
     ModelResponse,
     Producer,
     ToolResult,
@@ -29,6 +30,7 @@ STATE_ID = "state"
 _EVENTS = TypeAdapter(tuple[Event, ...])
 _PREFIXES: dict[type[Document], str] = {
     Message: "m",
+    MessageParts: "c",
     ToolResult: "t",
     ModelResponse: "r",
     IdempotencyRecord: "q",
@@ -50,7 +52,7 @@ def chunk_item(chunk: Chunk) -> dict[str, Any]:
 
     Each indexed value costs request units. There are many chunks of deltas, and no query needs them by their type.
     """
-    non_delta = {} if chunk.types == ("message.delta",) else {"last_non_delta": chunk.last, "types": chunk.types}
+    non_delta = {} if chunk.has_only_deltas else {"last_non_delta": chunk.last, "types": chunk.types}
     return {
         "id": chunk_id(chunk.first, chunk.epoch),
         "session_id": chunk.session_id,

@@ -16,7 +16,7 @@ from shared.domain.fold import fold, fold_without_deltas
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
-from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, ModelResponse
+from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, MessageParts, ModelResponse
 from shared.domain.values import size_of
 from shared.ports import D, Tail
 from shared.stores.cosmos import idempotency, queries
@@ -35,6 +35,9 @@ from shared.stores.cosmos.requests import Item, query_items, read_item, upsert_i
 from shared.stores.following import MAX_CHUNKS, Feeds, Polling
 
 _MAX_BATCHED_BYTES = 256 * 1024
+_WRITTEN_ONCE = (ModelResponse, MessageParts)
+"""A large one of these may come before its chunk: a batch holds 2 MB, and nothing reads it until its chunk is there."""
+
 _DELETE_BATCH = 100
 
 _log = logging.getLogger(__name__)
@@ -55,7 +58,7 @@ class CosmosSessionLog:
         upserted = [] if checkpoint is None else [state_item(checkpoint)]
         for document in documents:
             item = document_item(chunk.session_id, document)
-            if isinstance(document, ModelResponse) and size_of(item["body"]) > _MAX_BATCHED_BYTES:
+            if isinstance(document, _WRITTEN_ONCE) and size_of(item["body"]) > _MAX_BATCHED_BYTES:
                 await self._put_before(created, item)
             else:
                 upserted.append(item)

@@ -19,9 +19,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS chunks (
     session_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     epoch INTEGER NOT NULL, writer TEXT NOT NULL, recorded_at REAL NOT NULL, types TEXT NOT NULL,
-    events TEXT NOT NULL, PRIMARY KEY (session_id, first)
+    only_deltas INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (session_id, first)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS chunks_with_non_deltas ON chunks (session_id, first) WHERE types <> ' message.delta ';
+CREATE INDEX IF NOT EXISTS chunks_with_non_deltas ON chunks (session_id, first) WHERE only_deltas = 0;
 CREATE TABLE IF NOT EXISTS states (
     session_id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, status TEXT NOT NULL,
     agent_name TEXT, archived INTEGER NOT NULL, hidden INTEGER NOT NULL, repair_due REAL NOT NULL,

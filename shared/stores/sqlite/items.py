@@ -16,7 +16,7 @@ from shared.domain.stored_documents import AnyDocument, Document, IdempotencyRec
 MAX_SEQUENCE = 2**63 - 1
 """No sequence is as large."""
 
-SKIP_DELTAS = " AND types <> ' message.delta '"
+SKIP_DELTAS = " AND only_deltas = 0"
 """The condition of the index `chunks_with_non_deltas`. SQLite uses the index only if the text is the same."""
 
 _EVENTS = TypeAdapter(tuple[Event, ...])
@@ -34,9 +34,12 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
     events = _events_json(chunk)
     inserted = connection.execute(
         # The column `hidden` is not enough: a fork that is being copied is hidden as well.
-        "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"
+        "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
         " (SELECT 1 FROM states WHERE session_id = ?1 AND hidden = 1 AND body ->> '$.deleted') ON CONFLICT DO NOTHING",
-        (chunk.session_id, chunk.first, chunk.last, chunk.epoch, chunk.writer, time.time(), _types(chunk), events),
+        (
+            *(chunk.session_id, chunk.first, chunk.last, chunk.epoch, chunk.writer, time.time()),
+            *(_types(chunk), chunk.has_only_deltas, events),
+        ),
     ).rowcount
     if inserted:
         return True

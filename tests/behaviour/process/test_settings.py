@@ -2,6 +2,7 @@
 
 import json
 import sys
+import traceback
 from collections.abc import Generator
 from pathlib import Path
 
@@ -76,6 +77,28 @@ def test_lists_are_separated_by_commas(environment: pytest.MonkeyPatch) -> None:
     assert found.flush_ms == (10, 20)
 
 
+def test_options_and_headers_are_json_objects(environment: pytest.MonkeyPatch) -> None:
+    found = read(environment, MODEL_OPTIONS='{"temperature": 0, "stop": null}', MODEL_HEADERS='{"X-Title": "Turnlog"}')
+
+    assert found.model_options == {"temperature": 0, "stop": None}
+    assert found.model_headers == {"X-Title": "Turnlog"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"MODEL_HEADERS": "Bearer hidden"}, {"MODEL_HEADERS": '"hidden"'}, {"OPENAI_API_KEY": "hidden"}]
+)
+def test_an_error_shows_no_secret(environment: pytest.MonkeyPatch, wrong: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as refusal:  # a key without a model, or headers that are no object
+        read(environment, **wrong)
+
+    assert "hidden" not in "".join(traceback.format_exception(refusal.value, chain=True))
+
+
+def test_a_reserved_option_is_refused_by_its_name(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="MODEL_OPTIONS may not have messages, n: the app sets these itself"):
+        read(environment, MODEL_OPTIONS='{"n": 2, "messages": []}')
+
+
 def test_timings_follow_the_store(environment: pytest.MonkeyPatch) -> None:
     assert (read(environment).timings, settings().flush_ms) == (ONE_MACHINE, (15,))
     found = read(environment, COSMOS_ENDPOINT="https://x")
@@ -108,6 +131,16 @@ def test_a_working_attempt_renews_its_lease_before_it_counts_as_lost(timings: Ti
         ("APPLICATIONINSIGHTS_CONNECTION_STRING", "https://x"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
         ("MESSAGE_WAIT_SECONDS", "1000"),
+        ("MODEL_API", "completions"),
+        ("MODEL_OPTIONS", "temperature=0"),
+        ("MODEL_OPTIONS", "[1]"),
+        ("MODEL_OPTIONS", '{"temperature": NaN}'),
+        ("MODEL_OPTIONS", '{"n": 2, "model": "other"}'),
+        ("MODEL_HEADERS", '{"X-Count": 1}'),
+        ("MODEL_HEADERS", '{"X Title": "a"}'),
+        ("MODEL_HEADERS", '{"X-Title": "a\\nb"}'),
+        ("MODEL_MAX_SILENCE_SECONDS", "0"),
+        ("MODEL_MAX_CALL_SECONDS", "1501"),
         ("TASKHUB_NAME", "no-dashes"),
         ("SIGNALR_HUB", "no-dashes"),
         ("SIGNALR_ENDPOINT", "x.service.signalr.net"),

@@ -13,7 +13,6 @@ from shared.timings import (
     CLOUD,
     FUNCTION_TIMEOUT,
     MAX_WORK_TIME,
-    MODEL_CALL_TIMEOUT,
     NETWORK_IDLE_TIMEOUT,
     ONE_MACHINE,
     SHUTDOWN_MARGIN,
@@ -44,9 +43,8 @@ def read(environment: pytest.MonkeyPatch, **variables: str) -> Settings:
 def test_calls_end_before_their_turn_and_turns_before_the_function(environment: pytest.MonkeyPatch) -> None:
     turn = timedelta(seconds=read(environment).turn_timeout_seconds)
 
-    assert max(MODEL_CALL_TIMEOUT, TOOL_CALL_TIMEOUT) < turn <= MAX_WORK_TIME
-    # An activity that begins when its turn is over has time for one call, and time to write the outcome.
-    assert MODEL_CALL_TIMEOUT + SHUTDOWN_MARGIN < FUNCTION_TIMEOUT
+    assert read(environment).model_max_silence < read(environment).model_max_call < turn
+    assert TOOL_CALL_TIMEOUT < turn <= MAX_WORK_TIME == FUNCTION_TIMEOUT - SHUTDOWN_MARGIN
 
 
 @pytest.mark.parametrize("timings", [CLOUD, ONE_MACHINE])

@@ -135,7 +135,7 @@ async def test_a_fork_interrupted_at_any_write_is_completed_by_a_retry(app: Serv
     source = await _conversation(app)
     counting = _InterruptedLog(app.log)
     whole_fork, _ = await _forks(app, counting).fork(OWNER, source, REQUEST)
-    expected = await app.messages.list(OWNER, whole_fork.session_id, after=None, limit=10, newest=False)
+    expected = (await app.messages.list(OWNER, whole_fork.session_id, after=None, limit=10, newest=False)).messages
     end = whole_fork.head
     await run(await post_message(app, source, "the log goes on"), DurableClient())
     request = ForkRequest(TRACE, at_sequence=end)
@@ -150,7 +150,7 @@ async def test_a_fork_interrupted_at_any_write_is_completed_by_a_retry(app: Serv
         fork, replayed = await app.forks.fork(OWNER, source, request, key)
 
         assert (fork.head, fork.size_bytes, replayed) == (end, whole_fork.size_bytes, False)
-        messages = await app.messages.list(OWNER, fork.session_id, after=None, limit=10, newest=False)
+        messages = (await app.messages.list(OWNER, fork.session_id, after=None, limit=10, newest=False)).messages
         assert [(each.sequence, each.answer, each.status) for each in messages] == [
             (each.sequence, each.answer, each.status) for each in expected
         ]
@@ -180,8 +180,8 @@ async def test_a_late_request_that_dies_does_not_change_a_complete_fork(app: Ser
         with pytest.raises(StoreUnavailableError):
             await _forks(app, _InterruptedLog(cast("SessionLog", late), at + 1, _die)).fork(OWNER, source, REQUEST, key)
 
-        messages = await app.messages.list(OWNER, finished[0].session_id, after=None, limit=10, newest=False)
-        expected = await app.messages.list(OWNER, source, after=None, limit=10, newest=False)
+        messages = (await app.messages.list(OWNER, finished[0].session_id, after=None, limit=10, newest=False)).messages
+        expected = (await app.messages.list(OWNER, source, after=None, limit=10, newest=False)).messages
         assert [(each.sequence, each.answer, each.status) for each in messages] == [
             (each.sequence, each.answer, each.status) for each in expected
         ]

@@ -16,8 +16,10 @@ from shared.domain.events import (
     MessageDelta,
     MessageStart,
     Outside,
+    ReasoningDelta,
     RunComplete,
     RunStart,
+    ToolCallDelta,
     UserMessage,
 )
 from shared.domain.history import Entry
@@ -149,6 +151,48 @@ async def test_interrupted_deltas_are_joined_to_one(log: SessionLog) -> None:
         (9, 9, "c"),
     ]
     assert await list_entries(log, session, types=("message.delta",)) == [(5, 9, "abc")]
+
+
+async def test_reasoning_and_each_call_are_joined_apart_and_void_with_their_attempt(log: SessionLog) -> None:
+    def attempt(number: int) -> list[EventData]:
+        def thought(text: str) -> ReasoningDelta:
+            return ReasoningDelta(step=1, attempt=number, text=text)
+
+        def argued(call: str, arguments: str) -> ToolCallDelta:
+            return ToolCallDelta(id=call, step=1, attempt=number, name="t", arguments=arguments)
+
+        calls = [argued("a", "{"), argued("b", "["), argued("a", "}"), argued("b", "]")]
+        return [start(number), thought("Hm"), delta("x", number), thought("m"), *calls]
+
+    session = await new_log(log, *attempt(1), *attempt(2))
+
+    entries = [entry.event.data for (page,) in [await pages(log, session, after=4)] for entry in page.entries]
+
+    assert entries == [
+        start(2),
+        delta("x", 2),
+        ReasoningDelta(step=1, attempt=2, text="Hmm"),
+        ToolCallDelta(id="a", step=1, attempt=2, name="t", arguments="{}"),
+        ToolCallDelta(id="b", step=1, attempt=2, name="t", arguments="[]"),
+    ]
+
+
+@pytest.mark.parametrize("newest", [False, True])
+async def test_pages_that_end_because_of_large_parts_lose_and_repeat_nothing(log: SessionLog, newest: bool) -> None:
+    large = UserMessage(content="[picture]", parts_bytes=3_000_000)
+    session = await new_log(log, start(), *(each for number in range(7) for each in (delta(str(number)), large)))
+
+    found = await pages(log, session, after=4, newest=newest)
+
+    assert [sum(entry.event.type == "user_message" for entry in page.entries) for page in found] == [2, 2, 2, 1]
+    covered = sorted(
+        sequence
+        for page in found
+        for entry in page.entries
+        if entry.event.type == "message.delta"
+        for sequence in range(entry.first_sequence or entry.event.sequence, entry.event.sequence + 1, 2)
+    )
+    assert covered == list(range(5, 19, 2))
 
 
 async def test_the_next_page_continues_a_running_step_where_the_page_ended(log: SessionLog) -> None:

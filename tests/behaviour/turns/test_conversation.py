@@ -1,5 +1,6 @@
 """What a model reads of the conversation: every message, as a valid request."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,12 +9,15 @@ import pytest
 
 from shared.agents.assistant import ASSISTANT
 from shared.agents.declaration import Agent
+from shared.domain.content import bytes_of_parts, content_text
+from shared.domain.conversation import ConversationTurn
 from shared.domain.ids import MessageId, TurnId
-from shared.domain.stored_documents import Message, Step, ToolResult
+from shared.domain.stored_documents import Message, MessageParts, Step, ToolResult
 from shared.domain.values import MessageStatus, ToolCall, ToolOutcome
-from shared.services.turns.conversation import conversation, recent_messages
+from shared.services.turns.conversation import load_conversation, recent_messages
 from shared.wiring import Services
 from tests.domain.factories import SESSION, THEN
+from tests.domain.media import content_of, picture, picture_of, text
 
 pytestmark = pytest.mark.anyio
 
@@ -48,20 +52,29 @@ async def store_result(app: Services, number: int, call_id: str, response: Any) 
 
 
 async def entries_for(app: Services, current: Message, agent: Agent = ASSISTANT) -> list[Any]:
-    """The entries after the instructions, shortened to role and text; tool entries are whole."""
-    instructions, *entries = await conversation(app.log, agent, await recent_messages(app.log, SESSION, agent), current)
-    assert instructions == {"role": "system", "content": agent.instructions}
-    return [(entry["role"], entry["content"]) if set(entry) == {"role", "content"} else entry for entry in entries]
+    """What the model reads after the instructions: role and text, or a step with its calls and their results."""
+    newest = await recent_messages(app.log, SESSION, agent)
+    conversation = await load_conversation(app.log, agent, newest, current)
+    assert conversation.instructions == agent.instructions
+    return [entry for turn in conversation.turns for entry in _entries(turn)]
+
+
+def _entries(turn: ConversationTurn) -> Iterator[Any]:
+    yield ("user", turn.content)
+    for step in turn.steps:
+        yield from (("user", text) for text in step.read)
+        if step.calls:
+            yield called(*((answered.call.id, answered.result) for answered in step.calls), text=step.text)
+        else:
+            yield ("assistant", step.text)
 
 
 def calling(*call_ids: str, text: str = "") -> Step:
     return Step(text=text, tool_calls=tuple(ToolCall(id=each, name="t", arguments='{"x": 1}') for each in call_ids))
 
 
-def called(*call_ids: str, text: str = "") -> dict[str, Any]:
-    function = {"name": "t", "arguments": '{"x": 1}'}
-    calls = [{"id": each, "type": "function", "function": function} for each in call_ids]
-    return {"role": "assistant", "content": text, "tool_calls": calls}
+def called(*results: tuple[str, str | None], text: str = "") -> tuple[str, str, dict[str, str | None]]:
+    return ("assistant", text, dict(results))
 
 
 async def test_a_first_message_follows_the_agents_instructions(app: Services) -> None:
@@ -89,9 +102,7 @@ async def test_tool_calls_come_with_their_results_in_the_order_of_the_request(ap
 
     assert await entries_for(app, current) == [
         ("user", "Do it"),
-        called("a", "b", text="Wait."),
-        {"role": "tool", "tool_call_id": "a", "content": "text"},
-        {"role": "tool", "tool_call_id": "b", "content": '{"é": 1}'},
+        called(("a", "text"), ("b", '{"é": 1}'), text="Wait."),
     ]
 
 
@@ -100,19 +111,17 @@ async def test_results_of_earlier_messages_are_included(app: Services) -> None:
     await store_result(app, 1, "a", 7)
     current = await store_message(app, 3, "Two", status="running")
 
-    assert {"role": "tool", "tool_call_id": "a", "content": "7"} in await entries_for(app, current)
+    assert called(("a", "7")) in await entries_for(app, current)
 
 
-async def test_a_call_without_an_answer_gets_one_so_that_the_request_is_valid(app: Services) -> None:
+async def test_a_call_without_an_answer_is_read_as_such(app: Services) -> None:
     await store_message(app, 1, "One", calling("a", "b"), status="failed")
     await store_result(app, 1, "a", 7)
     current = await store_message(app, 3, "Two", status="running")
 
     assert await entries_for(app, current) == [
         ("user", "One"),
-        called("a", "b"),
-        {"role": "tool", "tool_call_id": "a", "content": "7"},
-        {"role": "tool", "tool_call_id": "b", "content": "The call was not answered."},
+        called(("a", "7"), ("b", None)),
         ("user", "Two"),
     ]
 
@@ -124,11 +133,28 @@ async def test_a_partial_answer_is_included(app: Services) -> None:
     assert ("assistant", "Half an") in await entries_for(app, current)
 
 
-async def test_a_step_without_text_and_calls_is_left_out(app: Services) -> None:
-    await store_message(app, 1, "One", Step(text=""), status="cancelled")
-    current = await store_message(app, 3, "Two", status="running")
+async def test_all_results_of_turns_with_many_calls_are_read(app: Services) -> None:
+    for number in range(1, 4):
+        calls = [f"call_{number}_{index:04}" for index in range(800)]
+        await store_message(app, number, "Go", calling(*calls))
+        for call in calls:
+            await store_result(app, number, call, 1)
+    current = await store_message(app, 9, "Now", status="running")
 
-    assert await entries_for(app, current) == [("user", "One"), ("user", "Two")]
+    entries = await entries_for(app, current, replace(ASSISTANT, memory_bytes=10_000_000))
+
+    assert [result for entry in entries if len(entry) == 3 for result in entry[2].values()] == ["1"] * 2400
+
+
+async def test_an_agent_reads_as_many_bytes_as_it_remembers(app: Services) -> None:
+    for number in range(1, 6):
+        await store_message(app, number, f"Message {number} {'x' * 1000}", Step(text="ok"))
+    current = await store_message(app, 6, "Now", status="running")
+    size = len(ASSISTANT.instructions.encode())
+
+    entries = await entries_for(app, current, replace(ASSISTANT, memory_bytes=size + 2500))
+
+    assert [text[:9] for role, text in entries if role == "user"] == ["Message 4", "Message 5", "Now"]
 
 
 @pytest.mark.parametrize("status", ["queued", "withdrawn"])
@@ -163,6 +189,59 @@ async def test_the_current_message_is_read_in_its_newest_form(app: Services) -> 
     assert await entries_for(app, current) == [("user", "Do it"), ("assistant", "Thinking.")]
 
 
+async def store_parts(app: Services, message: Message, *parts: dict[str, Any]) -> Message:
+    """Give a stored message the content `parts`."""
+    content = content_of(*parts)
+    assert not isinstance(content, str)
+    changes = {"content": content_text(content), "parts_bytes": bytes_of_parts(content)}
+    await app.log.put(SESSION, MessageParts(id=message.id, sequence=message.sequence, parts=content))
+    await app.log.put(SESSION, changed := message.model_copy(update=changes))
+    return changed
+
+
+async def test_pictures_of_earlier_and_of_the_current_message_are_read(app: Services) -> None:
+    earlier, now = [text("One"), picture()], [picture(), text("Two")]
+    await store_parts(app, await store_message(app, 1, "", Step(text="ok")), *earlier)
+    current = await store_parts(app, await store_message(app, 2, "", status="running"), *now)
+
+    assert await entries_for(app, current) == [
+        ("user", content_of(*earlier)),
+        ("assistant", "ok"),
+        ("user", content_of(*now)),
+    ]
+
+
+async def test_only_the_newest_pictures_are_read_and_older_ones_are_named(app: Services) -> None:
+    large = [picture_of(1_000_000), text("Look")]
+    for number in range(1, 6):
+        await store_parts(app, await store_message(app, number, "", Step(text="ok")), *large)
+    current = await store_message(app, 6, "Now", status="running")
+
+    users = [content for role, content in await entries_for(app, current) if role == "user"]
+
+    assert users == ["[picture]\nLook", *[content_of(*large)] * 4, "Now"]
+
+
+async def test_a_message_whose_parts_are_cleared_is_read_as_text(app: Services) -> None:
+    stored = await store_message(app, 1, "[picture]", status="running")
+    current = stored.model_copy(update={"parts_bytes": 100})
+
+    assert await entries_for(app, current) == [("user", "[picture]")]
+
+
+async def test_a_steering_message_is_read_with_its_pictures(app: Services) -> None:
+    read = await store_steering(app, 2, "", 1)
+    steering = await app.log.get(Message, SESSION, read)
+    assert steering is not None
+    await store_parts(app, steering, picture())
+    current = await store_message(app, 1, "One", Step(text="First"), status="running")
+
+    newest = await recent_messages(app.log, SESSION, ASSISTANT)
+    conversation = await load_conversation(app.log, ASSISTANT, newest, current, (read,))
+
+    assert conversation.reading == (content_of(picture()),)
+
+
 async def store_steering(app: Services, number: int, content: str, into: int) -> MessageId:
     """Store a message that was store_steering into the turn of the message with the sequence `into`."""
     message = await store_message(app, number, content, status="running")
@@ -179,8 +258,7 @@ async def test_a_steering_message_comes_before_the_step_that_first_read_it(app: 
 
     assert await entries_for(app, current) == [
         ("user", "One"),
-        called("a"),
-        {"role": "tool", "tool_call_id": "a", "content": "7"},
+        called(("a", "7")),
         ("user", "Shorter"),
         ("user", "In French"),
         ("assistant", "Un"),
@@ -194,9 +272,22 @@ async def test_messages_that_a_call_reads_first_come_last_and_later_ones_are_lef
     current = await store_message(app, 1, "One", Step(text="First"), status="running")
 
     newest = await recent_messages(app.log, SESSION, ASSISTANT)
-    messages = await conversation(app.log, ASSISTANT, newest, current, (read,))
+    conversation = await load_conversation(app.log, ASSISTANT, newest, current, (read,))
 
-    assert [entry["content"] for entry in messages[1:]] == ["One", "First", "Shorter"]
+    assert conversation.reading == ("Shorter",)
+
+
+async def test_a_message_that_a_call_reads_first_is_read_however_many_came_after_it(app: Services) -> None:
+    read = await store_steering(app, 2, "Shorter", 1)
+    current = await store_message(app, 1, "One", status="running")
+    for number in range(3, 9):
+        await store_message(app, number, "Waiting", status="queued")
+    agent = replace(ASSISTANT, memory_messages=3)
+
+    newest = await recent_messages(app.log, SESSION, agent)
+    conversation = await load_conversation(app.log, agent, newest, current, (read,))
+
+    assert conversation.reading == ("Shorter",)
 
 
 async def test_a_steering_message_that_no_step_read_is_left_out(app: Services) -> None:

@@ -234,18 +234,18 @@ async def test_a_model_that_refuses_fails_the_turn(app: Services, name: str, cod
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot answer is called again at once."""
-    monkeypatch.setattr("shared.services.turns.model_calls._RETRY_PAUSES", (0.0, 0.0, None))
+    monkeypatch.setattr("shared.services.turns.model_calls._RETRY_PAUSES", (0.0,))
 
 
 @with_model("fail-503")
 @pytest.mark.usefixtures("impatient")
-async def test_a_server_that_cannot_answer_three_times_fails_the_turn(app: Services, message: Message) -> None:
+async def test_a_server_that_cannot_answer_four_times_fails_the_turn(app: Services, message: Message) -> None:
     before = (await requests(app, "fail-503"))["requests"]
     reply = Reply[str].model_validate(await call_model(activity_input(message)))
 
     assert reply.failure is not None
     assert (reply.outcome, reply.failure.code, reply.failure.retryable) == ("failed", "model_unavailable", True)
-    assert (await requests(app, "fail-503"))["requests"] == before + 3
+    assert (await requests(app, "fail-503"))["requests"] == before + 4
 
 
 @with_model("flaky-1-here")

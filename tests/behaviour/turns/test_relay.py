@@ -5,12 +5,13 @@ Pauses here are zero or longer than any test: what has to happen at once happens
 
 import asyncio
 import selectors
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.domain.values import Piece
 from shared.services.turns.relay import Relay
 from shared.timings import CLOUD
 
@@ -28,9 +29,9 @@ class Log:
         self._refuses = refuses
         self._grown = asyncio.Condition()
 
-    async def write(self, text: str) -> bool:
+    async def write(self, pieces: Sequence[Piece]) -> bool:
         async with self._grown:
-            self.writes.append(text)
+            self.writes.append("".join(piece.text for piece in pieces))
             self._grown.notify_all()
         return not self._refuses
 
@@ -49,12 +50,12 @@ class Model:
         self.silent = asyncio.Event()
         self.over = asyncio.Event()
 
-    async def pieces(self) -> AsyncGenerator[str]:
+    async def pieces(self) -> AsyncGenerator[Piece]:
         try:
             for part in self._script:
                 match part:
                     case str():
-                        yield part
+                        yield Piece("text", part)
                     case int():
                         await self._log.has(part)
                     case _:
@@ -66,23 +67,28 @@ class Model:
             self.over.set()
 
 
+async def text_of(running: Awaitable[Sequence[Piece]]) -> str:
+    """The text that was not written."""
+    return "".join(piece.text for piece in await running)
+
+
 async def test_the_first_piece_is_written_at_once() -> None:
     log = Log()
-    rest = await Relay(NEVER, 1000).run(Model(log, "a", 1).pieces(), log.write)
+    rest = await text_of(Relay(NEVER, 1000).run(Model(log, "a", 1).pieces(), log.write))
 
     assert (log.writes, rest) == (["a"], "")
 
 
 async def test_pieces_that_arrive_during_a_pause_are_written_together_after_it() -> None:
     log = Log()
-    rest = await Relay(AT_ONCE, 1000).run(Model(log, "a", 1, "b", "c", 2, "d").pieces(), log.write)
+    rest = await text_of(Relay(AT_ONCE, 1000).run(Model(log, "a", 1, "b", "c", 2, "d").pieces(), log.write))
 
     assert (log.writes, rest) == (["a", "bc"], "d")
 
 
 async def test_text_after_the_last_write_is_returned() -> None:
     log = Log()
-    rest = await Relay(NEVER, 1000).run(Model(log, "a", 1, "b", "c").pieces(), log.write)
+    rest = await text_of(Relay(NEVER, 1000).run(Model(log, "a", 1, "b", "c").pieces(), log.write))
 
     assert (log.writes, rest) == (["a"], "bc")
 
@@ -90,7 +96,7 @@ async def test_text_after_the_last_write_is_returned() -> None:
 @pytest.mark.parametrize("text", ["bcde", "éé"])
 async def test_enough_bytes_are_written_before_the_pause_is_over(text: str) -> None:
     log = Log()
-    rest = await Relay(NEVER, 4).run(Model(log, "a", 1, *text, 2).pieces(), log.write)
+    rest = await text_of(Relay(NEVER, 4).run(Model(log, "a", 1, *text, 2).pieces(), log.write))
 
     assert (log.writes, rest) == (["a", text], "")
 
@@ -98,14 +104,14 @@ async def test_enough_bytes_are_written_before_the_pause_is_over(text: str) -> N
 async def test_no_answer_is_no_write() -> None:
     log = Log()
 
-    assert await Relay(AT_ONCE, 1).run(Model(log).pieces(), log.write) == ""
+    assert await text_of(Relay(AT_ONCE, 1).run(Model(log).pieces(), log.write)) == ""
     assert log.writes == []
 
 
 async def test_a_stop_ends_a_silent_model_and_returns_its_text() -> None:
     log, relay = Log(), Relay(NEVER, 1000)
     model = Model(log, "a", 1, "b", hangs=True)
-    running = asyncio.create_task(relay.run(model.pieces(), log.write))
+    running = asyncio.create_task(text_of(relay.run(model.pieces(), log.write)))
     await model.silent.wait()
     relay.stop()
 
@@ -116,7 +122,7 @@ async def test_a_stop_ends_a_silent_model_and_returns_its_text() -> None:
 async def test_a_stop_before_the_first_piece_ends_the_wait_for_it() -> None:
     log, relay = Log(), Relay(NEVER, 1000)
     model = Model(log, hangs=True)
-    running = asyncio.create_task(relay.run(model.pieces(), log.write))
+    running = asyncio.create_task(text_of(relay.run(model.pieces(), log.write)))
     await model.silent.wait()
     relay.stop()
 
@@ -128,7 +134,7 @@ async def test_a_refused_write_ends_the_model_and_its_text_is_returned() -> None
     log = Log(refuses=True)
     model = Model(log, "a", hangs=True)
 
-    assert await Relay(AT_ONCE, 1).run(model.pieces(), log.write) == "a"
+    assert await text_of(Relay(AT_ONCE, 1).run(model.pieces(), log.write)) == "a"
     assert log.writes == ["a"]
     assert model.over.is_set()
 
@@ -137,17 +143,17 @@ async def test_an_error_of_the_model_is_raised_after_its_text_is_written() -> No
     log = Log()
 
     with pytest.raises(LookupError):
-        await Relay(NEVER, 1000).run(Model(log, "a", 1, "b", "c", LookupError()).pieces(), log.write)
+        await text_of(Relay(NEVER, 1000).run(Model(log, "a", 1, "b", "c", LookupError()).pieces(), log.write))
     assert log.writes == ["a", "bc"]
 
 
 async def test_an_error_of_a_write_is_raised_and_ends_the_model() -> None:
-    async def write(text: str) -> bool:
-        raise LookupError(text)
+    async def write(_: Sequence[Piece]) -> bool:
+        raise LookupError
 
     model = Model(Log(), "a", hangs=True)
     with pytest.raises(LookupError):
-        await Relay(AT_ONCE, 1).run(model.pieces(), write)
+        await text_of(Relay(AT_ONCE, 1).run(model.pieces(), write))
 
     assert model.over.is_set()
 
@@ -155,7 +161,7 @@ async def test_an_error_of_a_write_is_raised_and_ends_the_model() -> None:
 async def test_a_cancelled_relay_ends_the_model() -> None:
     log = Log()
     model = Model(log, "a", hangs=True)
-    running = asyncio.create_task(Relay(NEVER, 1000).run(model.pieces(), log.write))
+    running = asyncio.create_task(text_of(Relay(NEVER, 1000).run(model.pieces(), log.write)))
     await log.has(1)
     running.cancel()
 
@@ -177,21 +183,21 @@ async def test_nothing_is_lost_or_repeated(
     expected = [part for part in parts if isinstance(part, str)]
     writes: list[str] = []
 
-    async def pieces() -> AsyncGenerator[str]:
+    async def pieces() -> AsyncGenerator[Piece]:
         for part in parts:
             if isinstance(part, str):
-                yield part
+                yield Piece("text", part)
             else:
                 for _ in range(part):
                     await asyncio.sleep(0)
 
-    async def write(text: str) -> bool:
+    async def write(pieces: Sequence[Piece]) -> bool:
         if slow:
             await asyncio.sleep(0)
-        writes.append(text)
+        writes.append("".join(piece.text for piece in pieces))
         return True
 
-    rest = await Relay(pauses, max_bytes).run(pieces(), write)
+    rest = await text_of(Relay(pauses, max_bytes).run(pieces(), write))
 
     assert "".join([*writes, rest]) == "".join(expected)
     assert all(writes)
@@ -223,17 +229,49 @@ class HurriedLoop(asyncio.SelectorEventLoop):
 def test_a_thousand_tokens_in_twenty_seconds_are_at_most_45_cloud_writes() -> None:
     writes: list[str] = []
 
-    async def answer() -> AsyncGenerator[str]:
+    async def answer() -> AsyncGenerator[Piece]:
         for _ in range(1000):
-            yield "token "
+            yield Piece("text", "token ")
             await asyncio.sleep(0.02)
 
-    async def write(text: str) -> bool:
-        writes.append(text)
+    async def write(pieces: Sequence[Piece]) -> bool:
+        writes.append("".join(piece.text for piece in pieces))
         return True
 
     with asyncio.Runner(loop_factory=HurriedLoop) as runner:
-        rest = runner.run(Relay(CLOUD.flush_ms, 4096).run(answer(), write))
+        rest = runner.run(text_of(Relay(CLOUD.flush_ms, 4096).run(answer(), write)))
 
     assert "".join([*writes, rest]) == "token " * 1000
     assert 40 <= len(writes) <= 45
+
+
+async def test_a_write_has_one_piece_for_each_text_in_the_order_in_which_they_began() -> None:
+    async def answer() -> AsyncGenerator[Piece]:
+        yield Piece("text", "Now")
+        yield Piece("reasoning", "Hm")
+        yield Piece("reasoning", "m")
+        for text in ('{"x"', ":1}"):
+            yield Piece("arguments", text, 0, "one")
+            yield Piece("arguments", text, 1, "two")
+        yield Piece("text", "Done")
+
+    log = Log(refuses=True)
+    rest = await Relay(NEVER, 1000).run(answer(), log.write)
+
+    assert rest == [
+        Piece("text", "NowDone"),
+        Piece("reasoning", "Hmm"),
+        Piece("arguments", '{"x":1}', 0, "one"),
+        Piece("arguments", '{"x":1}', 1, "two"),
+    ]
+
+
+async def test_details_can_be_left_out() -> None:
+    async def answer() -> AsyncGenerator[Piece]:
+        yield Piece("reasoning", "Hm")
+        yield Piece("arguments", "{}", 0, "one")
+        yield Piece("text", "Done")
+
+    rest = await Relay(NEVER, 1000, only_text=True).run(answer(), Log(refuses=True).write)
+
+    assert rest == [Piece("text", "Done")]

@@ -23,7 +23,7 @@ from shared.ports import ModelClient
 from shared.scheduler import TurnStart
 from shared.services.messages import EndOf
 from shared.services.turns.cancelling import CancelRequest
-from shared.services.turns.conversation import conversation, recent_messages
+from shared.services.turns.conversation import load_conversation, recent_messages
 from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
@@ -272,9 +272,9 @@ async def test_a_message_posted_while_tools_run_follows_their_results(app: Servi
     await call_model(activity_input(lead, step=2))
 
     newest = await recent_messages(app.log, lead.session_id, ASSISTANT)
-    entries = await conversation(app.log, ASSISTANT, newest, await load_message(app, lead))
-    assert [entry["role"] for entry in entries] == ["system", "user", "assistant", "tool", "user", "assistant"]
-    assert entries[4]["content"] == "Steer"
+    conversation = await load_conversation(app.log, ASSISTANT, newest, await load_message(app, lead))
+    (turn,) = conversation.turns
+    assert [(step.read, len(step.calls)) for step in turn.steps] == [((), 1), (("Steer",), 0)]
     assert later.status == "queued"
     assert (await load_message(app, lead)).steps[1].read == (message.id,)
 
@@ -317,7 +317,7 @@ async def test_a_withdrawal_is_one_event_and_leaves_the_rest(app: Services, lead
     assert (event.type, event.message_id, event.turn_id) == ("message.withdrawn", one.id, one.turn_id)
     assert await queue(app, lead) == ["Two"]
     assert (await current(app, one)).status == "withdrawn"
-    listed = await app.messages.list(OWNER, lead.session_id, after=None, limit=10, newest=True)
+    listed = (await app.messages.list(OWNER, lead.session_id, after=None, limit=10, newest=True)).messages
     assert [message.status for message in listed] == ["queued", "withdrawn", "running"]
 
 

@@ -9,10 +9,11 @@ from blockbuster import blockbuster_ctx
 from orchestrations.activities import call_model, finish_turn, run_tool
 from orchestrations.contracts import Reply
 from shared.domain.events import (
+    DELTA_TYPES,
     ToolCallComplete,
 )
 from shared.domain.stored_documents import Message
-from shared.models.openai import OpenAIModelClient
+from shared.models.openai import Endpoint, OpenAIModelClient
 from shared.ports import ModelClient
 from shared.wiring import Services
 from tests.behaviour.factories import (
@@ -48,7 +49,7 @@ async def test_a_turn_with_tools_is_answered_with_their_results(app: Services, m
     message = await post_message(app, await create_session(app), PROMPT)
     await run(message, DurableClient())
 
-    types = [event_type for event_type in await load_types(app, message.session_id) if event_type != "message.delta"]
+    types = [each for each in await load_types(app, message.session_id) if each not in DELTA_TYPES]
     step = ["message.start", "message.complete", "token_usage"]
     call = ["tool_call.start", "tool_call.complete"]
     assert types == ["session.created", "user_message", "run.start", *step, *call, *call, *step, "run.complete"]
@@ -86,9 +87,9 @@ async def test_the_model_client_is_created_on_a_thread_because_it_reads_certific
     threads: list[threading.Thread] = []
 
     class Noting(OpenAIModelClient):
-        def __init__(self, base_url: str | None, api_key: str | None) -> None:
+        def __init__(self, endpoint: Endpoint) -> None:
             threads.append(threading.current_thread())
-            super().__init__(base_url, api_key)
+            super().__init__(endpoint)
 
     monkeypatch.setattr("shared.models.openai.OpenAIModelClient", Noting)
     model = await app.model()

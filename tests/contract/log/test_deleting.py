@@ -5,7 +5,7 @@ import pytest
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import SessionDeleted, UserMessage
 from shared.domain.session import SessionState
-from shared.domain.stored_documents import IdempotencyRecord, Lease, Message
+from shared.domain.stored_documents import IdempotencyRecord, Lease, Message, MessageParts
 from shared.ports import SessionLog
 from tests.contract.factories import LATER, RUN, append_events, create_session, delta, message, read_all, sequences
 
@@ -50,6 +50,7 @@ async def test_the_id_of_a_deleted_session_cannot_be_used_again(log: SessionLog)
 async def test_clearing_leaves_only_the_mark(log: SessionLog) -> None:
     before, tombstone = await _delete_session(log)
     await log.put(tombstone.session_id, Lease(id="lease"))
+    await log.put(tombstone.session_id, MessageParts(id="parts", parts=()))
     await log.put(tombstone.session_id, IdempotencyRecord(id="key", body_hash="hash", result="msg_1"))
 
     await log.clear(tombstone.session_id)
@@ -58,6 +59,7 @@ async def test_clearing_leaves_only_the_mark(log: SessionLog) -> None:
     assert await log.find(Message, tombstone.session_id, limit=10) == []
     assert await log.get(Message, tombstone.session_id, message(before, 1, 2).id) is None
     assert await log.get(Lease, tombstone.session_id, "lease") is None
+    assert await log.get(MessageParts, tombstone.session_id, "parts") is None
     assert await log.get(IdempotencyRecord, tombstone.session_id, "key") is None
     assert await log.state(tombstone.session_id) == tombstone
 

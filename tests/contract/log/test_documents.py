@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
+from shared.domain.content import bytes_of_parts, content_text
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import MessageComplete
 from shared.domain.ids import new_writer_id
@@ -13,14 +14,17 @@ from shared.domain.stored_documents import (
     IdempotencyRecord,
     Lease,
     Message,
+    MessageParts,
     ModelResponse,
     Producer,
     Receipt,
     ToolResult,
 )
+from shared.domain.turn_events import queued_draft, start_drafts
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog
 from tests.contract.factories import MESSAGE, append_events, create_session, delta, message, session_id
+from tests.domain.media import content_of, picture_of, text
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +126,21 @@ async def test_a_large_response_is_written_with_its_chunk(log: SessionLog) -> No
     await append_events(log, state, MessageComplete(step=1, attempt=1, text="", overflow="large"), documents=[response])
 
     assert await log.get(ModelResponse, state.session_id, "large") == response
+
+
+async def test_a_content_of_the_largest_size_is_written_with_its_message(log: SessionLog) -> None:
+    state = await create_session(log)
+    content = content_of(text('"ü\n' * 60_000), picture_of(700_000))
+    assert not isinstance(content, str)
+    sent = message(state, 1, sequence=2, content=content_text(content), parts_bytes=bytes_of_parts(content))
+    parts = MessageParts(id=sent.id, sequence=2, parts=content)
+    drafts = [*start_drafts(sent), *(queued_draft(sent, "steer") for _ in range(20))]
+
+    await append_events(log, state, *(draft.data for draft in drafts), documents=[sent, parts])
+
+    assert await log.get(Message, state.session_id, sent.id) == sent
+    assert await log.get(MessageParts, state.session_id, sent.id) == parts
+    assert await log.find(Message, state.session_id, limit=5) == [sent]
 
 
 @pytest.mark.needs("expiry")

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from shared.domain.content import bytes_of_parts
 from shared.domain.errors import InvalidRequestError, SessionNotFoundError, TooLargeError
 from shared.domain.events import MessageComplete, RunComplete, ToolCallComplete, UserMessage
+from shared.domain.stored_documents import MessageParts
 from shared.ports import SessionLog
 from shared.services.memory import Memories
 from shared.wiring import SystemClock
-from tests.contract.factories import RUN, append_events, create_session, delta, session_id
+from tests.contract.factories import MESSAGE, RUN, append_events, create_session, delta, session_id
+from tests.domain.media import content_of, data_url, picture, text
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +82,26 @@ async def test_turns_that_have_ended_are_items_in_the_order_of_the_log(log: Sess
         {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c", "output": '{"sum": 3}'},
         *ITEMS,
+    ]
+
+
+async def test_a_message_with_a_picture_is_an_item_in_the_form_of_the_responses_api(
+    log: SessionLog, memories: Memories
+) -> None:
+    state = await create_session(log)
+    content = content_of(text("Look"), picture())
+    assert not isinstance(content, str)
+    sent = UserMessage(content="Look\n[picture]", parts_bytes=bytes_of_parts(content))
+    await append_events(log, state, sent, RUN, END, documents=[MessageParts(id=MESSAGE, parts=content)])
+
+    assert await memories.items(OWNER, state.session_id) == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "Look"},
+                {"type": "input_image", "image_url": data_url("image/png")},
+            ],
+        }
     ]
 
 

@@ -88,9 +88,9 @@ async def test_a_body_that_is_not_an_object_is_refused(api: Api, body: bytes) ->
     assert (await api.session(session_id))["head"] == 1
 
 
-async def test_a_body_beyond_1_mb_is_refused(api: Api) -> None:
+async def test_a_body_beyond_1280_kb_is_refused(api: Api) -> None:
     session_id = await api.new_session()
-    body = b'{"content": "' + b"x" * (1024 * 1024) + b'"}'
+    body = b'{"content": "' + b"x" * (1280 * 1024) + b'"}'
 
     for method, path in routes(session_id):
         refusal(await api.http.request(method, path, content=body, headers=JSON_HEADER), 413, "too_large")

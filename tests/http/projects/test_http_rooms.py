@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.domain.events import DELTA_TYPES
+from tests.domain.media import picture_of
 from tests.http.api_client import TIMEOUT_SECONDS, Api, api_client, new_id, ok, refusal, running_host
 from tests.http.sse_client import JSON, Frame, Stream, names
 
@@ -65,7 +67,7 @@ def _events(frames: list[Frame], session_id: str) -> list[JSON]:
 
 
 async def _visible_events(api: Api, session_id: str) -> list[JSON]:
-    return [event for event in await api.events(session_id) if event["type"] != "message.delta"]
+    return [event for event in await api.events(session_id) if event["type"] not in DELTA_TYPES]
 
 
 def _session_in(frame: Frame) -> str:
@@ -154,6 +156,22 @@ async def test_an_answer_too_large_for_its_event_is_sent_whole(api: Api) -> None
         complete = await _until(stream, lambda frame: frame.event == "message.complete")
     assert len(message["answer"]) > 32 * 1024
     assert complete.data["text"] == message["answer"]
+
+
+async def test_a_picture_too_large_for_its_event_is_sent_whole_to_the_room_of_its_owner(api: Api) -> None:
+    content = [picture_of(600_000)]
+    session_id = await api.new_session()
+
+    await api.run_turn(session_id, content, model="fake-1-0")
+
+    async with _open_room(api, query="after=0") as stream:
+        frame = await _until(stream, lambda frame: frame.data["type"] == "event" and _is_of(frame, session_id))
+    assert frame.data["data"]["data"]["content"] == content
+
+
+def _is_of(frame: Frame, session_id: str) -> bool:
+    event = frame.data["data"]
+    return (event["type"], event["session_id"]) == ("user_message", session_id)
 
 
 async def test_resuming_after_any_frame_loses_and_repeats_nothing(api: Api) -> None:

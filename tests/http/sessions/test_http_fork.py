@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from shared.domain.values import Usage
 from tests.http.api_client import JSON, Api, is_gapless, new_id, ok, refusal, types, wait_until
 from tests.http.sessions.test_http_export import assert_rebuilt
 
 pytestmark = pytest.mark.anyio
 
-NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+NOTHING = Usage().model_dump()
 
 
 async def fork(api: Api, session_id: str, key: str | None = None, **fields: Any) -> JSON:

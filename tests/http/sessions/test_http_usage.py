@@ -2,11 +2,12 @@
 
 import pytest
 
+from shared.domain.values import Usage
 from tests.http.api_client import JSON, Api, ok, refusal
 
 pytestmark = pytest.mark.anyio
 
-NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+NOTHING = Usage().model_dump()
 
 
 async def _new_project(api: Api) -> str:

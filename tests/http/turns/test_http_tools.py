@@ -37,7 +37,7 @@ async def test_the_events_of_a_turn_with_tools_come_in_order(api: Api) -> None:
     events = await api.events(session_id)
     assert is_gapless(events)
     assert list(dict.fromkeys((event["type"], event["data"].get("step")) for event in events))[3:] == [
-        ("message.start", 1), ("message.complete", 1), ("token_usage", None),
+        ("message.start", 1), ("tool_call.delta", 1), ("message.complete", 1), ("token_usage", None),
         ("tool_call.start", 1), ("tool_call.complete", 1),
         ("message.start", 2), ("message.delta", 2), ("message.complete", 2),
         ("run.complete", None),
