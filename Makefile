@@ -22,7 +22,7 @@ test-slow: install ## run the tests that take minutes: hundreds of kills, a thou
 	$(BIN)/python -m pytest -m slow
 
 test-cosmos: install ## run the HTTP tests on the Cosmos DB store, against a server that speaks its protocol
-	TURNLOG_TEST_STORE=cosmos $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile tests/http tests/e2e
+	TURNLOG_TEST_STORE=cosmos $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile tests/http tests/e2e tests/model_servers
 
 worker: $(VENV)/.dev ## test the app on the library of Azure's own worker (needs Python 3.13)
 	$(BIN)/python tests/worker/environment.py

@@ -1,0 +1,1 @@
+"""What habits a server's answers have."""

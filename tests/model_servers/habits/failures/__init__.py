@@ -1,0 +1,1 @@
+"""How servers fail, and what they ask for."""

@@ -1,0 +1,1 @@
+"""What servers demand of requests."""
