@@ -40,7 +40,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["1", "2", "3"])
+@pytest.fixture(params=["1", *(pytest.param(seed, marks=pytest.mark.slow) for seed in ("2", "3"))])
 async def store(request: pytest.FixtureRequest) -> AsyncGenerator[Database]:
     with wire_server("--faults", "0.3", "--stale", "1000", "--seed", request.param) as endpoint:
         async with cosmos_database(endpoint) as store:

@@ -1,5 +1,6 @@
 """Telemetry does not contain what people and models write, unless TELEMETRY_CONTENT is true."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ async def run_turns(api: Api, log: Path) -> Recorded:
     """Run turns with tools and with a model that fails in every way, and send requests that are refused."""
     session_id = await api.new_session(session_name="My secret name", metadata={"note": SECRET})
     await api.run_turn(session_id, PROMPT, model="fake-30-0", metadata={"note": SECRET})
-    for model in ("fail-400", "error-3", "garbage-3", "cut-3"):
-        await api.run_turn(session_id, SECRET, model=model)
+    # At the same time, since their retries have pauses.
+    await asyncio.gather(*(_fail(api, model) for model in ("fail-400", "error-3", "garbage-3", "cut-3")))
     await api.append(session_id, {"event_type": "note", "text": SECRET})
     ok(await api.http.patch(f"/sessions/{session_id}", json={"session_name": "My secret name"}))
     await api.http.get(f"/sessions/{session_id}/events?types={SECRET}")
@@ -32,6 +33,10 @@ async def run_turns(api: Api, log: Path) -> Recorded:
         return len(seen.named("invoke_agent assistant")) == 5 and seen.point("turnlog.turns") is not None
 
     return await wait_for_telemetry(log, complete)
+
+
+async def _fail(api: Api, model: str) -> None:
+    await api.run_turn(await api.new_session(), SECRET, model=model)
 
 
 async def test_written_text_is_not_recorded_by_default(tmp_path: Path) -> None:

@@ -95,12 +95,14 @@ async def _break_off(api: Api, model: str, code: str) -> None:
 async def test_a_session_continues_after_a_failed_turn(api: Api) -> None:
     session_id = await api.new_session()
     await api.run_turn(session_id, "one", model="fail-401")
-    await api.run_turn(session_id, "two", model="cut-9")
+    await api.start_turn(session_id, "two", model="hang-9")
+    await api.wait_for_event(session_id, "message.delta")
+    await api.cancel(session_id)
 
     message = await api.run_turn(session_id, "three", model="fake-40-0")
 
     assert message["status"] == "completed"
-    # "one" has no answer, which the request says. "two" has a partial one.
+    # "one" has no answer, which the request says. "two", which was cancelled, has a partial one.
     assert "given 5 messages" in message["answer"]
     session = await api.session(session_id)
     assert session["error_detail"] is None

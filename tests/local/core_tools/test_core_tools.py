@@ -99,6 +99,7 @@ def test_a_configured_storage_account_needs_no_azurite(app: Path, tools: Path, p
     assert run.events("start")[0]["environment"]["AzureWebJobsStorage"] == own
 
 
+@pytest.mark.slow
 def test_azurite_takes_free_ports_if_its_own_are_in_use(app: Path, tools: Path, port: int) -> None:
     with occupied_ports(0, 10000), running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         run.url()
@@ -155,7 +156,7 @@ def terminate(run: Run) -> None:
     ("stop", "wrapper"),
     [
         (interrupt, "none"),
-        (terminate, "npm"),
+        pytest.param(terminate, "npm", marks=pytest.mark.slow),
         pytest.param(interrupt, "npm", marks=pytest.mark.slow),
         pytest.param(terminate, "none", marks=pytest.mark.slow),
     ],
@@ -187,6 +188,7 @@ def test_a_wrapper_that_passes_no_signal_on_leaves_no_process(app: Path, tmp_pat
         assert run.left_running() == []
 
 
+@pytest.mark.slow
 def test_a_second_signal_cuts_open_streams(app: Path, tools: Path, port: int) -> None:
     with running(MAKE_RUN, app, tools, PORT=str(port)) as run, StreamReader(run.url(), "fake-9000-20") as reader:
         reader.wait_for("message.delta")
@@ -214,6 +216,7 @@ def test_a_killed_func_ends_its_worker_and_everything_else(app: Path, tools: Pat
         assert run.left_running() == []
 
 
+@pytest.mark.slow
 def test_the_end_of_azurite_stops_func(app: Path, tools: Path, port: int) -> None:
     with running(MAKE_RUN, app, tools, PORT=str(port)) as run:
         run.url()
