@@ -144,12 +144,19 @@ def run_turn(url: str) -> dict[str, Any]:
 
 @contextmanager
 def occupied_ports(count: int, *ports: int) -> Generator[list[int]]:
-    """Listen on `count` free ports, and on each named port that is free, while the body runs."""
+    """Listen on `count` free ports and on the named ports while the body runs.
+
+    A named port that is still in use after 10 s is left to the process that listens on it.
+    """
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         for port in ports:
-            with suppress(OSError):  # another process listens on it
-                sockets.append(stack.enter_context(socket.create_server(("127.0.0.1", port))))
+            until = time.monotonic() + 10
+            while time.monotonic() < until:
+                with suppress(OSError):
+                    sockets.append(stack.enter_context(socket.create_server(("127.0.0.1", port))))
+                    break
+                time.sleep(0.1)
         yield [each.getsockname()[1] for each in sockets]
 
 

@@ -6,7 +6,8 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -239,12 +240,21 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_works(app: Pat
         assert run_turn(again.url())["status"] == "completed"
 
 
+@contextmanager
+def func_start(app: Path, tools: Path, port: int) -> Generator[Run]:
+    """Run `func start` while the body runs, with something that listens where Azurite would."""
+    with occupied_ports(3) as ports:
+        storage = ",".join(map(str, ports))
+        with running(["func", "start", "--port", str(port)], app, tools, STAND_IN_STORAGE_PORTS=storage) as run:
+            yield run
+
+
 def test_plain_func_start_with_the_example_settings_names_the_missing_model(
     app: Path, tools: Path, tmp_path: Path, port: int
 ) -> None:
     shutil.copy(app / "local.settings.example.json", app / "local.settings.json")
     activate(tools)
-    with occupied_ports(0, 10000, 10001, 10002), running(["func", "start", "--port", str(port)], app, tools) as run:
+    with func_start(app, tools, port) as run:
         run.wait_for("get_health")
         ready = httpx2.get(f"http://127.0.0.1:{port}/ready", timeout=30)
         message = run_turn(f"http://127.0.0.1:{port}")
@@ -260,7 +270,7 @@ def test_plain_func_start_with_the_example_settings_names_the_missing_model(
 
 def test_the_stand_in_serves_nothing_with_a_python_that_lacks_the_packages(app: Path, tools: Path, port: int) -> None:
     shutil.copy(app / "local.settings.example.json", app / "local.settings.json")
-    with occupied_ports(0, 10000, 10001, 10002), running(["func", "start", "--port", str(port)], app, tools) as run:
+    with func_start(app, tools, port) as run:
         run.wait_for("No job functions found")
         status = httpx2.get(f"http://127.0.0.1:{port}/health").status_code
 

@@ -29,7 +29,7 @@ STORAGE_SECONDS = float(os.environ.get("STAND_IN_STORAGE_SECONDS", "26"))
 GRACE_SECONDS = 30.0
 STOP_SECONDS = 0.5
 _WORKER = Path(__file__).with_name("worker.py")
-_DEFAULT_PORTS = (10000, 10001, 10002)
+_DEFAULT_PORTS = "10000,10001,10002"
 
 
 def report(**what: Any) -> None:
@@ -84,7 +84,7 @@ def is_free(port: int) -> bool:
 def storage_ports() -> tuple[int, ...]:
     connection = os.environ["AzureWebJobsStorage"]
     if connection == "UseDevelopmentStorage=true":
-        return _DEFAULT_PORTS
+        return tuple(int(port) for port in os.environ.get("STAND_IN_STORAGE_PORTS", _DEFAULT_PORTS).split(","))
     parts = dict(part.split("=", 1) for part in connection.split(";") if part)
     endpoints = [parts[f"{service}Endpoint"] for service in ("Blob", "Queue", "Table")]
     return tuple(int(endpoint.split(":")[2].split("/")[0]) for endpoint in endpoints)
