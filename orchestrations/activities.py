@@ -1,12 +1,14 @@
 """The activities of a turn. Each calls one service and translates the result into a reply."""
 
 import logging
+from functools import wraps
 from typing import Any
 
 import azure.durable_functions as df
 
-from orchestrations.contracts import EndReply, LookInput, LookReply, ModelReply, ParkReply, ToolReply, Work
-from orchestrations.tracing import traced_activity, traced_tool
+from orchestrations.contracts import EndReply, ModelReply, ParkReply, Reply, ToolReply, Work
+from orchestrations.tracing import ActivityFunction, traced_activity, traced_tool
+from shared.domain.errors import StoreUnavailableError
 from shared.domain.faults import fault_domain
 from shared.scheduler import DurableTurnScheduler
 from shared.telemetry.turns import expect_first_text
@@ -15,6 +17,24 @@ from shared.wiring import services
 _log = logging.getLogger(__name__)
 
 
+def _reply_errors(activity: ActivityFunction) -> ActivityFunction:
+    """Translate the errors of `activity` into replies. The orchestrator then knows a lost process from an error."""
+
+    @wraps(activity)
+    async def run(work: Any, *clients: Any, **bindings: Any) -> dict[str, Any]:
+        try:
+            return await activity(work, *clients, **bindings)
+        except StoreUnavailableError as error:
+            _log.warning("%s is interrupted, and retried later: %s", activity.__name__, error)
+            return Reply[Any](outcome="unavailable").dump()
+        except Exception:  # noqa: BLE001  # any error is one of the program
+            _log.exception("%s failed", activity.__name__)
+            return Reply[Any](outcome="broken").dump()
+
+    return run  # pyright: ignore[reportReturnType]  # same signature, as @wraps says
+
+
+@_reply_errors
 @traced_activity
 async def call_model(work: Any) -> dict[str, Any]:
     """Make one attempt at a model call.
@@ -28,6 +48,7 @@ async def call_model(work: Any) -> dict[str, Any]:
     ).dump()
 
 
+@_reply_errors
 @traced_activity
 async def run_tool(work: Any) -> dict[str, Any]:
     """Make one attempt at a tool call.
@@ -38,6 +59,7 @@ async def run_tool(work: Any) -> dict[str, Any]:
     return ToolReply(outcome=result.outcome, failure=result.failure).dump()
 
 
+@_reply_errors
 @traced_activity
 async def park_turn(work: Any) -> dict[str, Any]:
     """Park the turn: it waits for approvals and client tools, and needs no instance until they come.
@@ -48,6 +70,7 @@ async def park_turn(work: Any) -> dict[str, Any]:
     return ParkReply(outcome=await services().approvals.park(request.session_id, request.fence)).dump()
 
 
+@_reply_errors
 @traced_activity
 async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[str, Any]:
     """End the turn and start the next one, or let the turn continue with a message that was put into it.
@@ -63,12 +86,3 @@ async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[
         code = request.failure.code
         _log.warning("turn %s failed: %s, a fault of %s", request.turn_id, code, fault_domain(code))
     return EndReply(outcome=outcome).dump()
-
-
-async def look(looks: Any) -> dict[str, Any]:
-    """Check which of a turn's running attempts are alive.
-
-    It only reads: if it runs twice, the second statuses are newer.
-    """
-    requests = [work.attempt_request for work in LookInput.model_validate(looks).work]
-    return LookReply(statuses=list(await services().liveness.check(requests))).dump()

@@ -3,9 +3,9 @@
 import azure.durable_functions as df
 import azure.functions as func
 
-from orchestrations.activities import call_model, finish_turn, look, park_turn, run_tool
+from orchestrations.activities import call_model, finish_turn, park_turn, run_tool
 from orchestrations.run_turn import run_turn
-from orchestrations.timers import purge, sweep
+from orchestrations.timers import clear, purge, sweep
 from shared.settings import settings
 
 bp = df.Blueprint()
@@ -17,14 +17,19 @@ bp.activity_trigger(input_name="work")(call_model)
 bp.activity_trigger(input_name="work")(run_tool)
 bp.activity_trigger(input_name="work")(park_turn)
 bp.activity_trigger(input_name="work")(bp.durable_client_input(client_name="client")(finish_turn))
-bp.activity_trigger(input_name="looks")(look)
 
 
-@bp.timer_trigger(arg_name="timer", schedule=settings().timings.sweep_schedule, run_on_startup=True)
+@bp.timer_trigger(arg_name="timer", schedule=settings().sweep_schedule, run_on_startup=True)
 @bp.durable_client_input(client_name="client")
 async def sweep_turns(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:  # noqa: ARG001
-    """Repair what was interrupted when a process died."""
+    """Repair what was interrupted when a process was killed."""
     await sweep(client)
+
+
+@bp.timer_trigger(arg_name="timer", schedule=settings().timings.clear_schedule)
+async def clear_deleted(timer: func.TimerRequest) -> None:  # noqa: ARG001
+    """Remove what is left of deleted sessions."""
+    await clear()
 
 
 @bp.timer_trigger(arg_name="timer", schedule="0 17 * * * *")

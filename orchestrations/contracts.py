@@ -5,7 +5,7 @@ Histories outlive deployments: add optional fields and outcomes, never rename or
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, auto
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
@@ -16,10 +16,11 @@ from shared.domain.turn import Fence
 from shared.domain.values import Failure, TurnOutcome
 from shared.scheduler import Payload, TurnStart
 from shared.services.turns.approvals import ParkOutcome
-from shared.services.turns.attempts import AttemptRequest, AttemptStatus
+from shared.services.turns.attempts import AttemptRequest
 from shared.services.turns.endings import EndOutcome, EndRequest
 from shared.services.turns.model_calls import ModelCallOutcome
 from shared.services.turns.tool_calls import ToolCallOutcome
+from shared.timings import SHUTDOWN_MARGIN
 
 Outcome = TypeVar("Outcome", bound=str)
 
@@ -104,26 +105,44 @@ class Next(IntEnum):
     COMPLETE_TURN = auto()
     RETRY = auto()
     """Make another attempt. The service replies this only as often as it may."""
+    RETRY_LATER = auto()
+    """The store was not available: make another attempt after a pause, however often."""
+    RETRY_AFTER_ERROR = auto()
+    """The program itself failed: make another attempt after a pause, but not often."""
     FAIL_INSTANCE = auto()
     """The sweep hands the turn over to another instance, or ends it at its deadline."""
 
 
 @dataclass(frozen=True)
 class Activity(Generic[Outcome]):
-    """An activity that `run_turn` supervises, and what is next after each of its outcomes."""
+    """An activity of `run_turn`, and what is next after each of its outcomes.
+
+    `grace` is how long after the turn's deadline an attempt may still begin.
+    """
 
     name: str
     reply: type[Reply[Outcome]]
     next: Mapping[Outcome, Next]
+    grace: timedelta = timedelta(0)
+
+    def next_after(self, outcome: Outcome) -> Next:
+        """What is next after `outcome`, which may be one that every activity has."""
+        return _NEXT_AFTER_INTERRUPTION.get(outcome) or self.next[outcome]
 
 
-Failed: TypeAlias = Literal["failed"]
-"""Supervision replies this for every activity whose attempts have failed too often."""
+Interrupted: TypeAlias = Literal["unavailable", "broken", "failed"]
+"""What can come of every activity. `unavailable`: the store was not available. `broken`: an unexpected error.
+`failed`: the orchestrator gave up, after too many such attempts."""
 
-ModelReply: TypeAlias = Reply[ModelCallOutcome]
-ToolReply: TypeAlias = Reply[ToolCallOutcome]
-ParkReply: TypeAlias = Reply[ParkOutcome | Failed]
-EndReply: TypeAlias = Reply[EndOutcome | Failed]
+_NEXT_AFTER_INTERRUPTION: Mapping[str, Next] = {
+    "unavailable": Next.RETRY_LATER,
+    "broken": Next.RETRY_AFTER_ERROR,
+}
+
+ModelReply: TypeAlias = Reply[ModelCallOutcome | Interrupted]
+ToolReply: TypeAlias = Reply[ToolCallOutcome | Interrupted]
+ParkReply: TypeAlias = Reply[ParkOutcome | Interrupted]
+EndReply: TypeAlias = Reply[EndOutcome | Interrupted]
 
 CALL_MODEL = Activity(
     "call_model",
@@ -168,16 +187,5 @@ FINISH_TURN = Activity(
         "failed": Next.FAIL_INSTANCE,
         "superseded": Next.END_INSTANCE,
     },
+    grace=SHUTDOWN_MARGIN,
 )
-
-
-class LookInput(Payload):
-    """The running attempts that `look` is to check."""
-
-    work: list[Work]
-
-
-class LookReply(Payload):
-    """The status of each attempt, in the same order."""
-
-    statuses: list[AttemptStatus]

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import azure.durable_functions as df
 
+from orchestrations.attempts import run_attempts
 from orchestrations.contracts import CALL_MODEL, FINISH_TURN, PARK_TURN, RUN_TOOL, Next, Reply, ToolReply, Work
-from orchestrations.supervise import run_supervised
 from shared.domain.values import Failure, TurnOutcome
 from shared.scheduler import TurnStart
 
@@ -41,7 +41,7 @@ def run_turn(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dic
         may_continue = then is Next.COMPLETE_TURN and step < turn.max_steps
         continues_after = step if may_continue else None
         ends = Work.of(turn, ends=_ENDS[then], failure=reply.failure, continues_after=continues_after)
-        (end,) = yield from run_supervised(context, turn, FINISH_TURN, [ends])
+        (end,) = yield from run_attempts(context, turn, FINISH_TURN, [ends])
         match FINISH_TURN.next[end.outcome]:
             case Next.NEXT_STEP:
                 continue
@@ -57,14 +57,14 @@ def _steps(context: df.DurableOrchestrationContext, turn: TurnStart, first: int)
         if context.current_utc_datetime >= turn.deadline:
             return _failed(step, "turn_timeout", "The turn exceeded its time limit.")
         call = Work.of(turn, step=step, attempt=turn.first_attempt, last_step=step == turn.max_steps)
-        (reply,) = yield from run_supervised(context, turn, CALL_MODEL, [call])
+        (reply,) = yield from run_attempts(context, turn, CALL_MODEL, [call])
         if (then := CALL_MODEL.next[reply.outcome]) is not Next.RUN_TOOLS:
             return _Stop(step, then, reply)
         calls = [Work.of(turn, step=step, attempt=turn.first_attempt, call_id=call_id) for call_id in reply.call_ids]
-        replies = yield from run_supervised(context, turn, RUN_TOOL, calls)
+        replies = yield from run_attempts(context, turn, RUN_TOOL, calls)
         then, decisive = _decisive(replies)
         if then is Next.PARK_TURN:
-            (parked,) = yield from run_supervised(context, turn, PARK_TURN, [Work.of(turn)])
+            (parked,) = yield from run_attempts(context, turn, PARK_TURN, [Work.of(turn)])
             return _Stop(step, PARK_TURN.next[parked.outcome], parked)
         if then is not Next.NEXT_STEP:
             return _Stop(step, then, decisive)

@@ -23,11 +23,17 @@ _log = logging.getLogger(__name__)
 
 @log_failures
 async def sweep(client: df.DurableOrchestrationClient) -> None:
-    """Repair every session that is due, and empty deleted projects. Two sweeps at once do no harm."""
+    """Repair every session that is due, and delete the sessions of deleted projects. Two sweeps at once do no harm."""
     app = services()
     await app.repair.sweep(DurableTurnScheduler(client, app.settings))
     await app.project_repair.sweep()
     await app.model()  # imported here, so that the first message does not wait for the import
+
+
+@log_failures
+async def clear() -> None:
+    """Clear deleted sessions. If it runs twice, the second run finds what the first has left."""
+    await services().clearing.run()
 
 
 @log_failures

@@ -34,8 +34,9 @@ class Payload(BaseModel):
 class TurnStart(Payload):
     """The input of `run_turn`. Everything that `run_turn` branches on is here or in an activity's reply.
 
-    `first_attempt` is higher than the number of every attempt that an earlier instance may have begun. `trace_id` is
-    the trace of the request that posted the turn's message.
+    `first_attempt` is higher than the number of every attempt that an earlier instance may have begun. `retry_seconds`
+    is the pause after an attempt that failed on the platform; it doubles up to `max_retry_seconds`. `trace_id` is the
+    trace of the request that posted the turn's message.
     """
 
     session_id: SessionId
@@ -43,7 +44,8 @@ class TurnStart(Payload):
     instance_id: InstanceId
     deadline: AwareDatetime
     max_steps: int
-    check_after_seconds: float
+    retry_seconds: float
+    max_retry_seconds: float
     first_attempt: int = 1
     trace_id: str | None = None
 
@@ -57,7 +59,8 @@ def turn_start(session_id: SessionId, turn: ActiveTurn, settings: Settings) -> T
         # Not since the turn's start: the time that it was parked does not count.
         deadline=turn.running_since + timedelta(seconds=settings.turn_timeout_seconds),
         max_steps=step_limit(turn.agent, settings.max_steps),
-        check_after_seconds=settings.timings.check_after.total_seconds(),
+        retry_seconds=settings.timings.retry_pause.total_seconds(),
+        max_retry_seconds=settings.timings.max_retry_pause.total_seconds(),
         first_attempt=turn.first_attempt,
         trace_id=turn.trace_id,
     )

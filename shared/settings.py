@@ -60,6 +60,10 @@ class Settings(ModelSettings):
         le=timedelta(days=365),
         description="how long a turn waits for an approval or a client's tool: seconds, or for example 30m, 12h, 7d",
     )
+    sweep_seconds: Literal[1, 2, 5, 10, 15, 20, 30, 60, 120, 300] | None = Field(
+        None,
+        description="seconds between sweeps, which repair interrupted turns: 1, 2, 5, 10, 15, 20, 30, 60, 120 or 300",
+    )
     queue_limit: int = Field(20, ge=0, description="maximum number of messages that wait in a session")
     taskhub_name: str = Field(
         "turnlog",
@@ -177,6 +181,12 @@ class Settings(ModelSettings):
     @property
     def flush_ms(self) -> tuple[int, ...]:
         return self.delta_flush_ms or self.timings.flush_ms
+
+    @property
+    def sweep_schedule(self) -> str:
+        """When the sweep runs: NCRONTAB, with seconds."""
+        seconds = self.sweep_seconds or self.timings.sweep_seconds
+        return f"*/{seconds} * * * * *" if seconds < 60 else f"0 */{seconds // 60} * * * *"
 
 
 def _has_otlp() -> bool:

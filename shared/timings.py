@@ -31,42 +31,49 @@ class Timings:
 
     Attributes:
         flush_ms: pauses between writes of an answer: the first piece is written at once, the last number repeats.
-        check_after: how long the orchestrator waits for an activity before it checks whether the activity is alive.
         renew_lease_after: how long a working activity may append nothing before it renews its lease.
-        lost_after: the silence after which an attempt is considered lost.
         start_grace: how old a claimed turn is before the sweep starts an instance for it.
-        handover_after: the silence after which the sweep gives a turn to another instance; doubles each time.
+        lost_after: the silence of an attempt that has begun after which the sweep gives its turn to another instance.
+        handover_after: the same, if no attempt runs: the next one may wait in a queue. Both double each time.
         clear_after: how long a deleted session keeps its log, so that appends of earlier writers are refused.
-        sweep_schedule: NCRONTAB, with seconds.
+        retry_pause: the pause after an attempt that failed on the platform. It doubles up to `max_retry_pause`.
+        sweep_seconds: the interval of the sweep.
+        clear_schedule: when deleted sessions are cleared: NCRONTAB, with seconds.
     """
 
     flush_ms: tuple[int, ...]
-    check_after: timedelta
     renew_lease_after: timedelta
-    lost_after: timedelta
     start_grace: timedelta
+    lost_after: timedelta
     handover_after: timedelta
     clear_after: timedelta
-    sweep_schedule: str
+    retry_pause: timedelta
+    max_retry_pause: timedelta
+    sweep_seconds: int
+    clear_schedule: str
 
 
 CLOUD = Timings(
     flush_ms=(100, 200, 400, 500),
-    check_after=timedelta(seconds=20),
     renew_lease_after=timedelta(seconds=10),
-    lost_after=timedelta(seconds=25),
     start_grace=timedelta(seconds=30),
+    lost_after=timedelta(seconds=30),
     handover_after=timedelta(seconds=60),
     clear_after=timedelta(minutes=35),  # above FUNCTION_TIMEOUT: no earlier writer is left
-    sweep_schedule="*/30 * * * * *",
+    retry_pause=timedelta(seconds=1),
+    max_retry_pause=timedelta(seconds=30),
+    sweep_seconds=15,
+    clear_schedule="0 */10 * * * *",
 )
 ONE_MACHINE = Timings(
     flush_ms=(15,),
-    check_after=timedelta(seconds=2),
     renew_lease_after=timedelta(seconds=1),
-    lost_after=timedelta(seconds=5),
     start_grace=timedelta(seconds=1),
+    lost_after=timedelta(seconds=5),
     handover_after=timedelta(seconds=10),
     clear_after=timedelta(0),
-    sweep_schedule="*/2 * * * * *",
+    retry_pause=timedelta(seconds=0.2),
+    max_retry_pause=timedelta(seconds=5),
+    sweep_seconds=1,
+    clear_schedule="*/2 * * * * *",
 )

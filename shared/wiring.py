@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from shared.domain.errors import NotSupportedError
 from shared.models.unconfigured import UnconfiguredModelClient
 from shared.ports import ModelClient, SignalR
+from shared.services.clearing import Clearing
 from shared.services.export import Exports
 from shared.services.fork import Forks
 from shared.services.history import History
@@ -20,7 +21,6 @@ from shared.services.projects.rooms import Rooms
 from shared.services.projects.sessions import ProjectSessions
 from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Approvals
-from shared.services.turns.attempts import Liveness
 from shared.services.turns.cancelling import Cancelling
 from shared.services.turns.endings import Endings
 from shared.services.turns.model_calls import CallSettings, ModelCalls
@@ -146,20 +146,19 @@ class Services:
         return ToolCalls(self.log, self.clock, self.project_patches, self.settings.timings.renew_lease_after)
 
     @cached_property
-    def liveness(self) -> Liveness:
-        return Liveness(self.log, self.settings.timings.lost_after)
-
-    @cached_property
     def repair(self) -> Repair:
         return Repair(
             log=self.log,
             clock=self.clock,
-            forks=self.forks,
             approvals=self.approvals,
             endings=self.endings,
             timings=self.settings.timings,
             turn_timeout=self.turn_timeout,
         )
+
+    @cached_property
+    def clearing(self) -> Clearing:
+        return Clearing(self.log, self.clock, self.forks, self.settings.timings.clear_after)
 
     @cached_property
     def project_repair(self) -> ProjectRepair:

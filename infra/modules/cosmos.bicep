@@ -34,6 +34,7 @@ var containers = [
         { path: '/types/[]/?' }
         { path: '/sort_key/?' }
         { path: '/repair_due/?' }
+        { path: '/clear_due/?' }
         { path: '/owner/?' }
         { path: '/listing_key/?' }
         { path: '/project_id/?' }

@@ -11,7 +11,7 @@ _MODEL = frozenset(
 )
 _NEVER_CALLED = frozenset({"model_not_allowed", "model_not_configured"})  # the app refused the call, not the model
 _STORE = frozenset({"store_unavailable", "sequence_taken", "revision_taken"})
-_PLATFORM = frozenset({"attempt_failed", "attempt_lost", "turn_lost", "identity_unavailable", "fanout_unavailable"})
+_PLATFORM = frozenset({"attempt_poisoned", "turn_lost", "identity_unavailable", "fanout_unavailable"})
 
 
 def fault_domain(code: str) -> FaultDomain:

@@ -9,6 +9,7 @@ from typing import Any, assert_never, cast
 from shared.domain.chunks import Chunk, Event
 from shared.domain.content import content_text
 from shared.domain.events import (
+    DELTA_TYPES,
     ErrorRaised,
     EventData,
     MessageComplete,
@@ -36,8 +37,8 @@ from shared.domain.events import (
 )
 from shared.domain.ids import WriterId
 from shared.domain.queue import joined, without
-from shared.domain.session import SessionState
-from shared.domain.turn_fold import started_turn, turn_changes, usage_of
+from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.turn_fold import silence_changes, started_turn, turn_changes, usage_of
 from shared.domain.values import MAX_ANSWER_BYTES, UsageRow, size_of
 
 UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
@@ -105,13 +106,22 @@ def _created(data: SessionCreated, event: Event, chunk: Chunk) -> SessionState:
 
 
 def _changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, Any]:
+    changes = _own_changes(state, event, writer)
+    if event.type in DELTA_TYPES:
+        return changes
+    turn: ActiveTurn | None = changes.get("active_turn", state.active_turn)
+    silence = silence_changes(turn, event)
+    return changes if turn is None or not silence else {**changes, "active_turn": turn.model_copy(update=silence)}
+
+
+def _own_changes(state: SessionState, event: Event, writer: WriterId) -> dict[str, Any]:
     match event.data:
         case SessionCreated() | SessionUpdated() | SessionDeleted() as data:
             return _session_changes(state, data)
         case UserMessage() | MessageQueued() | MessageWithdrawn():
             return _waiting_changes(state, event)
         case RunStart() as start:
-            return {"active_turn": started_turn(start, event)}
+            return {"active_turn": started_turn(start, event, writer)}
         case RunComplete() as end:
             return _end_changes(state, end)
         case ErrorRaised(message=text):

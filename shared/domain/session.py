@@ -20,11 +20,18 @@ _MAX_COPY_TIME = timedelta(hours=25)
 
 
 class Attempt(Frozen):
-    """The newest attempt at a step or a tool call in the log: its writer, and whether it is answered."""
+    """The newest attempt at a step or a tool call in the log: its writer, and whether it is answered.
+
+    `crashes` counts the attempts before it, one after the other, that began, wrote nothing, and never ended. It has
+    written nothing if the log has no gap for its deltas: `silent_to` is the last event of a row of others' events that
+    begins with its start.
+    """
 
     number: Ordinal
     writer: WriterId
     done: bool = False
+    crashes: Count = 0
+    silent_to: Count = 0
 
 
 class Action(Frozen):
@@ -44,13 +51,15 @@ class ActiveTurn(Frozen):
     messages that were put into the turn, `reading` are those that the newest step is the first to read, and `unread`
     those that came after its newest attempt started. A parked turn has no instance: it waits for `open_actions`, and
     another instance continues it. `running_since` and `running_generation` are the time and the generation of its last
-    start.
+    start. `writer` appended the turn's newest event that is not a delta, at `changed_at`.
     """
 
     turn_id: TurnId
     message_id: MessageId
     instance_id: InstanceId
     generation: Ordinal = 1
+    writer: WriterId
+    changed_at: AwareDatetime
     trace_id: str | None = None
     agent: str
     model: str
@@ -137,13 +146,20 @@ class SessionState(Frozen):
 
     @property
     def repair_due(self) -> datetime | None:
-        """When the sweep has to check the session. None if there is nothing to repair."""
-        if not self.is_complete and not self.deleted:
-            return created_at_of(self.session_id) + _MAX_COPY_TIME
+        """Since when the sweep has to check the session. None if there is nothing to repair."""
         turn = self.active_turn
-        if turn is not None and turn.parked and turn.open_actions:
+        if not self.is_complete or self.deleted or turn is None:
+            return None
+        if turn.parked and turn.open_actions:
             return min(action.expires_at for action in turn.open_actions.values())
-        return self.updated_at if self.deleted or turn is not None or self.queue else None
+        return turn.changed_at
+
+    @property
+    def clear_due(self) -> datetime | None:
+        """Since when the session is to be cleared: it was deleted, or is a copy that was never completed."""
+        if self.deleted:
+            return self.updated_at
+        return None if self.is_complete else created_at_of(self.session_id) + _MAX_COPY_TIME
 
     @property
     def is_complete(self) -> bool:

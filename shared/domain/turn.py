@@ -5,6 +5,10 @@ from enum import Enum, auto
 
 from shared.domain.ids import InstanceId, TurnId, WriterId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
+from shared.domain.turn_fold import call_crashes, tool_crashes
+
+MAX_CRASHES = 6
+"""After so many attempts that began and ended without a trace, one after the other, no other attempt begins."""
 
 
 class Permission(Enum):
@@ -20,6 +24,8 @@ class Permission(Enum):
     """The answer is recorded."""
     CANCELLED = auto()
     """The turn is asked to stop."""
+    POISONED = auto()
+    """The last attempts began and ended without a trace, so the next one would probably do the same."""
     SUPERSEDED = auto()
     """The turn has ended, or belongs to another instance, or a later attempt has begun."""
 
@@ -47,13 +53,20 @@ def permission_for_step(state: SessionState, fence: Fence, step: int, attempt: i
     if step <= turn.steps_done:
         return Permission.DONE
     begun = turn.call if turn.step == step else None
-    return _permission(turn, begun, attempt, writer)
+    permission = _permission(turn, begun, attempt, writer)
+    is_poisoned = permission is Permission.BEGIN and call_crashes(begun, state.head) >= MAX_CRASHES
+    return Permission.POISONED if is_poisoned else permission
 
 
 def permission_for_tool(state: SessionState, fence: Fence, call_id: str, attempt: int, writer: WriterId) -> Permission:
     """What an execution of `attempt` of a tool call of the newest step may do."""
     turn = fence.turn_in(state)
-    return Permission.SUPERSEDED if turn is None else _permission(turn, turn.tools.get(call_id), attempt, writer)
+    if turn is None:
+        return Permission.SUPERSEDED
+    begun = turn.tools.get(call_id)
+    permission = _permission(turn, begun, attempt, writer)
+    is_poisoned = permission is Permission.BEGIN and tool_crashes(begun) >= MAX_CRASHES
+    return Permission.POISONED if is_poisoned else permission
 
 
 def _permission(turn: ActiveTurn, begun: Attempt | None, attempt: int, writer: WriterId) -> Permission:

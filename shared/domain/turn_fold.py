@@ -21,14 +21,16 @@ from shared.domain.session import Action, ActiveTurn, Attempt
 from shared.domain.values import Usage
 
 
-def started_turn(start: RunStart, event: Event) -> ActiveTurn:
-    """The active turn after its `run.start`."""
+def started_turn(start: RunStart, event: Event, writer: WriterId) -> ActiveTurn:
+    """The active turn after its `run.start`, which `writer` appended."""
     if event.turn_id is None or event.message_id is None:
         raise ValueError("run.start without its turn")
     return ActiveTurn(
         turn_id=event.turn_id,
         message_id=event.message_id,
         instance_id=instance_of(event.turn_id, 1),
+        writer=writer,
+        changed_at=event.timestamp,
         trace_id=event.trace_id,
         agent=start.agent,
         model=start.model,
@@ -41,20 +43,29 @@ def turn_changes(turn: ActiveTurn | None, event: Event, writer: WriterId) -> dic
     """The fields of the active turn that `event`, which `writer` appended, changes."""
     if turn is None or event.turn_id != turn.turn_id:
         return {}
+    last_change = {"writer": writer, "changed_at": event.timestamp}
     match event.data:
         case MessageStart() | MessageComplete() | TokenUsage() as data:
-            changes = _step_changes(turn, data, writer)
+            changes = _step_changes(turn, data, event.sequence, writer)
         case ToolCallStart() | ToolCallComplete() | ToolCallActionRequired() | ToolCallAction() as data:
             changes = _tool_changes(turn, data, writer)
         case RunHandover(instance_id=instance_id):
-            return _handover_changes(turn, InstanceId(instance_id), event.timestamp)
+            return _handover_changes(turn, InstanceId(instance_id), event.timestamp) | last_change
         case Status(status="cancelling"):
-            return {"cancelling": True}
+            return {"cancelling": True, **last_change}
         case Status(status="stalled"):
-            return {"stalled": True}
+            return {"stalled": True, **last_change}
         case _:
             return {}
-    return {**changes, "stalled": False}
+    return {**changes, **last_change, "stalled": False}
+
+
+def silence_changes(turn: ActiveTurn | None, event: Event) -> dict[str, Any]:
+    """The changes of the active turn by `event`, which is not a delta, if its model call has written nothing."""
+    call = None if turn is None else turn.call
+    if call is None or call.done or call.silent_to != event.sequence - 1:
+        return {}
+    return {"call": call.model_copy(update={"silent_to": event.sequence})}
 
 
 def _handover_changes(turn: ActiveTurn, instance_id: InstanceId, at: datetime) -> dict[str, Any]:
@@ -66,14 +77,15 @@ def _handover_changes(turn: ActiveTurn, instance_id: InstanceId, at: datetime) -
 
 
 def _step_changes(
-    turn: ActiveTurn, data: MessageStart | MessageComplete | TokenUsage, writer: WriterId
+    turn: ActiveTurn, data: MessageStart | MessageComplete | TokenUsage, sequence: int, writer: WriterId
 ) -> dict[str, Any]:
     match data:
         case MessageStart(step=step, attempt=number):
             is_retry = step == turn.step
             read = turn.reading if is_retry else ()
             cleared: dict[str, Any] = {} if is_retry else {"tools": {}, "actions": {}}
-            call = Attempt(number=number, writer=writer)
+            crashes = call_crashes(turn.call, sequence - 1) if is_retry else 0
+            call = Attempt(number=number, writer=writer, crashes=crashes, silent_to=sequence)
             return {"step": step, "call": call, **cleared, "reading": (*read, *turn.unread), "unread": ()}
         case MessageComplete():
             return {} if turn.call is None else {"call": turn.call.model_copy(update={"done": True})}
@@ -88,7 +100,8 @@ def _tool_changes(
 ) -> dict[str, Any]:
     match data:
         case ToolCallStart(id=call_id, attempt=number):
-            return {"tools": {**turn.tools, call_id: Attempt(number=number, writer=writer)}}
+            crashes = tool_crashes(turn.tools.get(call_id))
+            return {"tools": {**turn.tools, call_id: Attempt(number=number, writer=writer, crashes=crashes)}}
         case ToolCallComplete(id=call_id):
             attempt = turn.tools.get(call_id, Attempt(number=1, writer=writer))
             return {"tools": {**turn.tools, call_id: attempt.model_copy(update={"done": True})}}
@@ -100,6 +113,16 @@ def _tool_changes(
                 return {}
             decided = turn.actions[call_id].model_copy(update={"decision": decision})
             return {"actions": {**turn.actions, call_id: decided}}
+
+
+def call_crashes(call: Attempt | None, head: int) -> int:
+    """The attempts at a model call, up to the newest, that began and ended without a trace. `head`: the last event."""
+    return 0 if call is None or call.done or call.silent_to != head else call.crashes + 1
+
+
+def tool_crashes(attempt: Attempt | None) -> int:
+    """The attempts at a tool call, up to the newest one, that began and ended without a trace."""
+    return 0 if attempt is None or attempt.done else attempt.crashes + 1
 
 
 def usage_of(used: TokenUsage) -> Usage:

@@ -3,7 +3,7 @@
 Every method raises StoreUnavailableError when the store doesn't answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -110,8 +110,15 @@ class SessionIndex(Protocol):
         """Stored states, newest first. `before` is the `listing_key` of the last one on the previous page."""
         ...
 
-    async def due_for_repair(self, now: datetime, limit: int) -> Sequence[SessionState]:
-        """Sessions that the sweep has to check by `now` (see `SessionState.repair_due`), the longest due first."""
+    def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
+        """All stored states whose `repair_due` is not after `by`, the longest due first.
+
+        They are read page by page. A state that cannot be read is logged and left out.
+        """
+        ...
+
+    def due_for_clearing(self, by: datetime) -> AsyncGenerator[SessionState]:
+        """The same for `clear_due`: deleted sessions, and copies that were never completed."""
         ...
 
 

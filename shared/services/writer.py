@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -14,6 +15,7 @@ from shared.domain.ids import SessionId, new_writer_id
 from shared.domain.session import SessionState, require_owned
 from shared.domain.stored_documents import AnyDocument
 from shared.ports import Clock, SessionLog
+from shared.services.holding import hold
 from shared.services.idempotency import IdempotencyKey, find_result
 
 R = TypeVar("R")
@@ -95,13 +97,19 @@ Replay: TypeAlias = Callable[[SessionState, str], Awaitable[R]]
 
 
 class SessionWriter:
-    """Appends to one session under one random writer id, by which its chunks are recognised."""
+    """Appends to one session under one random writer id, by which its chunks are recognised.
 
-    def __init__(self, log: SessionLog, clock: Clock, session_id: SessionId) -> None:
+    While the store is unavailable, it raises at once, or it waits until `hold_until`.
+    """
+
+    def __init__(
+        self, log: SessionLog, clock: Clock, session_id: SessionId, hold_until: datetime | None = None
+    ) -> None:
         self.id = new_writer_id()
         self.session_id = session_id
         self._log = log
         self._clock = clock
+        self._hold_until = hold_until
         self._state: SessionState | None = None
         self.appended_at = clock.now()
         """When this writer last appended; at first, when it was created."""
@@ -115,8 +123,12 @@ class SessionWriter:
 
     async def load(self) -> SessionState | None:
         """Read the session's state from the log; None if there is no session."""
-        self._state = await self._log.state(self.session_id)
+        self._state = await self.hold(lambda: self._log.state(self.session_id))
         return self._state
+
+    async def hold(self, call: Callable[[], Awaitable[R]]) -> R:
+        """The result of `call`, which is safe to repeat. If the store is unavailable, it waits like this writer."""
+        return await (call() if self._hold_until is None else hold(self._clock, self._hold_until, call))
 
     async def append(self, drafts: Sequence[Draft], documents: Sequence[AnyDocument] = ()) -> Sequence[Event]:
         """Append directly after the state that this writer knows.
@@ -128,7 +140,9 @@ class SessionWriter:
         events = sequenced(drafts, 0 if known is None else known.head, self._clock.now())
         chunk = Chunk(session_id=self.session_id, epoch=1, writer=self.id, events=events)
         after = fold(known, (chunk,))
-        await self._log.append(chunk, after if needs_checkpoint(chunk) else None, documents)
+        # Always the same chunk: if only the reply of the first call was lost, the log recognises it.
+        checkpoint = after if needs_checkpoint(chunk) else None
+        await self.hold(lambda: self._log.append(chunk, checkpoint, documents))
         self._state = after
         self.appended_at = chunk.events[-1].timestamp
         return events
@@ -184,7 +198,7 @@ class SessionWriter:
     async def _read_on(self) -> None:
         """Read what other writers appended after the state that this writer knows."""
         head = self.state.head
-        chunks = await self._log.read(self.session_id, head, _PAGE)
+        chunks = await self.hold(lambda: self._log.read(self.session_id, head, _PAGE))
         if [chunk.first for chunk in chunks] == [head + 1, *(chunk.last + 1 for chunk in chunks[:-1])]:
             self._state = fold(self.state, chunks)
         else:  # there are no chunks, or the log is being cleared: read the state itself

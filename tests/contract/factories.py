@@ -1,6 +1,6 @@
 """Sessions, chunks and documents for the suite's tests, and functions that append them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -79,6 +79,10 @@ async def append_at_end(log: SessionLog, session: SessionId, *data: EventData) -
 
 async def read_all(log: SessionLog, session: SessionId, after: int = 0, limit: int = 1000) -> Sequence[Chunk]:
     return await log.read(session, after, limit)
+
+
+async def collect(states: AsyncGenerator[SessionState]) -> list[SessionState]:
+    return [state async for state in states]
 
 
 def sequences(chunks: Sequence[Chunk]) -> list[int]:

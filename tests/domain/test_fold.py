@@ -33,6 +33,7 @@ from shared.domain.events import (
 from shared.domain.fold import fold, fold_without_deltas, needs_checkpoint, text_of
 from shared.domain.ids import MessageId, TurnId, WriterId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
+from shared.domain.turn_fold import call_crashes
 from shared.domain.values import Usage
 from tests.domain.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
 
@@ -165,7 +166,9 @@ def test_a_step_belongs_to_the_writer_of_its_newest_attempt() -> None:
     state = fold_events(running(), call(), writer="w1")
     state = fold_events(state, call(attempt=2), writer="w2")
 
-    assert turn_of(state).call == Attempt(number=2, writer=WriterId("w2"))
+    call_of_turn = turn_of(state).call
+    assert call_of_turn is not None
+    assert (call_of_turn.number, call_of_turn.writer, call_of_turn.done) == (2, "w2", False)
     assert (turn_of(state).step, turn_of(state).steps_done) == (1, 0)
 
 
@@ -173,13 +176,47 @@ def test_an_answered_step_is_done_and_its_text_is_the_diagnosis() -> None:
     state = fold_events(running(), call(), MessageDelta(step=1, attempt=1, text="Hi"), answer("Hi"), USED)
     turn = turn_of(state)
 
-    assert turn.call == Attempt(number=1, writer=WriterId("w1"), done=True)
+    assert turn.call is not None
+    assert (turn.call.number, turn.call.writer, turn.call.done) == (1, "w1", True)
     assert (turn.steps_done, turn.model_calls, turn.usage) == (
         1,
         1,
         Usage(prompt_tokens=2, completion_tokens=3, total_tokens=5),
     )
     assert (state.diagnosis, state.usage) == ("Hi", turn.usage)
+
+
+def crashes(*data: EventData) -> int:
+    """The crashes that the next attempt at the model call would count."""
+    state = fold_events(running(), *data)
+    return call_crashes(turn_of(state).call, state.head)
+
+
+def test_attempts_that_end_without_a_trace_are_counted() -> None:
+    assert crashes(call()) == 1
+    assert crashes(call(), call(attempt=2), call(attempt=3)) == 3
+
+
+def test_events_of_others_are_no_trace_of_an_attempt() -> None:
+    assert crashes(call(), *STALLED, Outside(event_type="x"), call(attempt=2), CANCEL) == 2
+
+
+def test_a_delta_or_an_answer_ends_the_row_of_crashes() -> None:
+    delta = MessageDelta(step=1, attempt=2, text="x")
+
+    assert crashes(call(), call(attempt=2), delta) == 0
+    assert crashes(call(), call(attempt=2), delta, *STALLED, call(attempt=3)) == 1
+    assert crashes(call(), call(attempt=2), answer()) == 0
+    assert crashes(call(), call(attempt=2), answer(), call(2)) == 1
+
+
+def test_crashes_are_the_same_if_chunks_of_deltas_are_not_read() -> None:
+    began = fold_events(running(), call(), call(attempt=2))
+    drafts = [Draft(data=MessageDelta(step=1, attempt=2, text="x"), turn_id=TURN)]
+    deltas = Chunk(session_id=began.session_id, writer=WriterId("w1"), events=sequenced(drafts, began.head, THEN))
+    for skipped in (fold_without_deltas(began, (), began.head + 1), fold(began, (deltas,))):
+        assert skipped is not None
+        assert call_crashes(turn_of(skipped).call, skipped.head) == 0
 
 
 def test_usage_adds_up_over_the_turns() -> None:
@@ -203,7 +240,7 @@ def test_tool_calls_are_known_until_the_next_step_begins() -> None:
     state = fold_events(state, tool("call_b", attempt=2), tool_answer("call_a"), writer="w2")
     assert turn_of(state).tools == {
         "call_a": Attempt(number=1, writer=WriterId("w1"), done=True),
-        "call_b": Attempt(number=2, writer=WriterId("w2")),
+        "call_b": Attempt(number=2, writer=WriterId("w2"), crashes=1),
     }
 
     state = fold_events(state, call(2))
@@ -260,7 +297,7 @@ def test_a_parked_turn_requires_action() -> None:
 
 @pytest.mark.parametrize("late", [call(3), answer(step=3), tool(), tool_answer(), CANCEL, RunHandover(instance_id="x")])
 def test_events_of_another_turn_do_not_touch_the_active_one(late: EventData) -> None:
-    state = fold_events(running(), call())
+    state = fold_events(running(), call(), MessageDelta(step=1, attempt=1, text="x"))
 
     assert turn_of(fold_events(state, late, turn=OTHER)) == turn_of(state)
 

@@ -1,16 +1,19 @@
 """A host that is killed again and again, and one scripted model server that is not."""
 
 import asyncio
+import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.durable.history import Kind
 from tests.http.api_client import ROOT
 
 TIMEOUT = 90.0
@@ -93,6 +96,18 @@ class KillableHost:
         """Wait until it serves; its URL."""
         await self._up.wait()
         return self.url
+
+    def break_instances(self) -> None:
+        """While it does not run: let every instance fail when it continues."""
+        (hub,) = self.data_dir.glob("*.taskhub.db")
+        with closing(sqlite3.connect(hub)) as connection, connection:
+            for instance, episode, text in connection.execute("SELECT instance, episode, events FROM history"):
+                events = json.loads(text)
+                for event in events:
+                    if event["EventType"] == Kind.EXECUTION_STARTED:
+                        event["Name"] = "unknown"
+                key = (json.dumps(events), instance, episode)
+                connection.execute("UPDATE history SET events = ? WHERE instance = ? AND episode = ?", key)
 
     async def kill(self) -> None:
         """Kill it as a crash would."""

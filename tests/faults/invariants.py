@@ -12,7 +12,6 @@ from tests.faults.readers import Reader, Seen, shown
 from tests.http.api_client import ok
 from tests.http.sse_client import JSON
 
-_LOST = {"attempt_failed", "attempt_lost"}
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
@@ -122,14 +121,14 @@ def _check_turn(turn: Turn, kill_times: Sequence[float]) -> None:
 
 
 def _check_ending(turn: Turn, kill_times: Sequence[float]) -> None:
-    """Cancelled if it was asked to stop; failed only after three kills in the same step; otherwise completed."""
+    """Cancelled if it was asked to stop; failed only after six kills in the same step; otherwise completed."""
     if turn.is_cancelled:
         assert turn.end["status"] == "cancelled", turn.events
     elif turn.end["status"] == "failed":
-        assert turn.end["error"]["code"] in _LOST, turn.end
-        # If the third kill came after the step was recorded and before its reply, `progress` has the failed step too.
+        assert turn.end["error"]["code"] == "attempt_poisoned", turn.end
+        # If the last kill came after the step was recorded and before its reply, `progress` has the failed step too.
         begun, ended = _timestamp(turn.progress[-2:][0]), _timestamp(turn.events[-1])
-        assert sum(begun < kill < ended for kill in kill_times) >= 3, (turn.events, kill_times)
+        assert sum(begun < kill < ended for kill in kill_times) >= 6, (turn.events, kill_times)
         assert any(_timestamp(turn.progress[-1]) < kill < ended for kill in kill_times), (turn.events, kill_times)
     else:
         assert turn.end["status"] == "completed", turn.end

@@ -16,7 +16,7 @@ import azure.durable_functions as df
 from azure.functions import OrchestrationContext
 
 from local.durable.history import Event, Kind, format_timestamp, parse_timestamp
-from orchestrations.contracts import LookReply, Reply
+from orchestrations.contracts import Reply
 from orchestrations.run_turn import run_turn
 from shared.domain.ids import InstanceId, SessionId, TurnId
 from shared.scheduler import TurnStart
@@ -107,16 +107,15 @@ def _flat(actions: list[Any]) -> Generator[Action]:
 class Turn:
     """An instance of `run_turn` from its start. Each method that says what happens is one episode."""
 
-    def __init__(
-        self, *, max_steps: int = 5, timeout: float = 900, check_after: float = 20, first_attempt: int = 1
-    ) -> None:
+    def __init__(self, *, max_steps: int = 5, timeout: float = 900, first_attempt: int = 1) -> None:
         turn = TurnStart(
             session_id=SessionId("ses_1"),
             turn_id=TurnId("turn_1"),
             instance_id=InstanceId("turn_1"),
             deadline=THEN + timedelta(seconds=timeout),
             max_steps=max_steps,
-            check_after_seconds=check_after,
+            retry_seconds=1,
+            max_retry_seconds=30,
             first_attempt=first_attempt,
         )
         self.payload = turn.dump()
@@ -144,24 +143,25 @@ class Turn:
         """The activity replies. Of several open activities of that name, the newest is meant."""
         self.complete(self._find(name, attempt, call), Reply[Any](outcome=outcome, **fields).dump())
 
-    def look(self, *statuses: Any) -> None:
-        """The newest look replies these statuses."""
-        self.complete(self._find("look"), LookReply(statuses=list(statuses)).dump())
-
     def complete(self, task: Task, result: dict[str, Any]) -> None:
         self._happens(Kind.TASK_COMPLETED, TaskScheduledId=task.id, Result=json.dumps(result))
 
     def fail(self, name: str, *, attempt: int | None = None, call: str | None = None) -> None:
-        """The activity raises, or its worker process dies."""
+        """The activity's worker process is killed."""
         self.fail_task(self._find(name, attempt, call))
+
+    def interrupt(self, name: str, *, call: str | None = None) -> None:
+        """The activity's worker process is killed, and the pause before the next attempt passes."""
+        self.fail(name, call=call)
+        self.fire()
 
     def fail_task(self, task: Task) -> None:
         reason = f"Activity function '{task.name}' failed: WorkerProcessExitException"
         self._happens(Kind.TASK_FAILED, TaskScheduledId=task.id, Reason=reason, Details="")
 
-    def fire(self) -> None:
-        """Nothing happens until the timer fires."""
-        (timer,) = self.timers
+    def fire(self, timer: Task | None = None) -> None:
+        """Nothing happens until `timer`, or the next one, fires."""
+        timer = timer or min(self.timers, key=lambda timer: timer.fire_at)
         self.now = max(self.now, timer.fire_at)
         self._happens(Kind.TIMER_FIRED, TimerId=timer.id, FireAt=format_timestamp(timer.fire_at))
 
@@ -276,11 +276,7 @@ class Turn:
 
 
 def _text(task: Task) -> str:
-    match task.name:
-        case "look":
-            return f"look at {', '.join(_attempt(work) for work in task.payload['work'])}"
-        case _:
-            return f"{task.name} {_attempt(task.payload)}"
+    return f"{task.name} {_attempt(task.payload)}"
 
 
 def _attempt(work: dict[str, Any]) -> str:

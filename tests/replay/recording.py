@@ -25,18 +25,16 @@ def answered() -> Turn:
 
 
 def tools() -> Turn:
-    """Two steps with several tools: one fails and is retried, one is lost, one is issued twice."""
+    """Two steps with several tools: one is killed, and the store interrupts another."""
     turn = Turn()
     turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
     turn.fail("run_tool", call="b")
+    turn.reply("run_tool", "unavailable", call="c")
     turn.fire()
-    turn.look("not_begun", "alive", "lost")
+    turn.reply("run_tool", "done", call="a")
+    turn.fire()
     turn.reply("run_tool", "done", call="b")
-    turn.fire()
-    turn.look("not_begun", "alive")
-    turn.reply("run_tool", "done", call="c", attempt=2)
-    turn.reply("run_tool", "superseded", call="c", attempt=1)
-    turn.reply("run_tool", "done", call="a", attempt=2)
+    turn.reply("run_tool", "done", call="c")
     turn.reply("call_model", "tools", call_ids=["d"])
     turn.reply("run_tool", "done")
     turn.reply("call_model", "done")
@@ -45,18 +43,14 @@ def tools() -> Turn:
 
 
 def broken_off() -> Turn:
-    """The model breaks off, one look is lost, another fails, and the third attempt answers."""
+    """The model breaks off, an attempt is killed, another has an error, and the fourth answers."""
     turn = Turn()
     turn.reply("call_model", "retry", failure=_CUT)
+    turn.interrupt("call_model")
+    turn.reply("call_model", "broken")
     turn.fire()
-    turn.fire()
-    turn.fail("look")
-    turn.fire()
-    turn.look("lost")
-    with turn.at_once():
-        turn.fire()
-        turn.reply("call_model", "done", attempt=3)
-    turn.fail("finish_turn")
+    turn.reply("call_model", "done", attempt=4)
+    turn.interrupt("finish_turn")
     turn.reply("finish_turn", "done")
     return turn
 
@@ -72,10 +66,8 @@ def cancelled() -> Turn:
 
 def timed_out() -> Turn:
     turn = Turn(timeout=30)
-    for _ in range(2):
-        turn.fire()
-        turn.look("alive")
-    turn.fire()
+    turn.later(31)
+    turn.reply("call_model", "unavailable")
     turn.reply("finish_turn", "done")
     return turn
 
@@ -86,10 +78,8 @@ def steered() -> Turn:
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "done")
     turn.reply("call_model", "done")
-    turn.fail("finish_turn")
+    turn.interrupt("finish_turn")
     turn.reply("finish_turn", "continues")
-    turn.fire()
-    turn.look("alive")
     turn.reply("call_model", "done")
     turn.reply("finish_turn", "continues")
     turn.reply("call_model", "tools", call_ids=["b"])
@@ -109,8 +99,6 @@ def step_limit() -> Turn:
 
 def superseded() -> Turn:
     turn = Turn(first_attempt=3)
-    turn.fire()
-    turn.look("alive")
     turn.reply("call_model", "superseded")
     return turn
 
@@ -120,8 +108,10 @@ def failed() -> Turn:
     turn.reply("call_model", "retry", failure=_CUT, calls=1)
     turn.reply("call_model", "retry", failure=_CUT, calls=2)
     turn.reply("call_model", "failed", failure=_CUT, calls=1)
-    for _ in range(3):
-        turn.fail("finish_turn")
+    for _ in range(2):
+        turn.reply("finish_turn", "broken")
+        turn.fire()
+    turn.reply("finish_turn", "broken")
     return turn
 
 
@@ -132,7 +122,7 @@ def parked() -> Turn:
     turn.reply("run_tool", "waits", call="a")
     turn.reply("run_tool", "done", call="b")
     turn.reply("run_tool", "waits", call="c")
-    turn.fail("park_turn")
+    turn.interrupt("park_turn")
     turn.reply("park_turn", "parked")
     return turn
 
@@ -152,8 +142,6 @@ def cancelled_while_parking() -> Turn:
     turn = Turn()
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "waits")
-    turn.fire()
-    turn.look("not_begun")
     turn.reply("park_turn", "cancelled")
     turn.reply("finish_turn", "done")
     return turn

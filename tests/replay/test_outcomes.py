@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from orchestrations import activities
-from orchestrations.contracts import CALL_MODEL, FINISH_TURN, PARK_TURN, RUN_TOOL, Activity
+from orchestrations.contracts import CALL_MODEL, FINISH_TURN, PARK_TURN, RUN_TOOL, Activity, Next
 
 ACTIVITIES: list[Activity[Any]] = [CALL_MODEL, RUN_TOOL, PARK_TURN, FINISH_TURN]
 
@@ -17,7 +17,11 @@ def outcomes(annotation: Any) -> set[str]:
 
 @pytest.mark.parametrize("activity", ACTIVITIES, ids=lambda activity: activity.name)
 def test_every_outcome_of_an_activity_has_an_entry_and_nothing_else_has(activity: Activity[Any]) -> None:
-    assert set(activity.next) == outcomes(activity.reply.model_fields["outcome"].annotation)
+    known = outcomes(activity.reply.model_fields["outcome"].annotation)
+
+    assert set(activity.next) == known - {"unavailable", "broken"}
+    assert activity.next_after("unavailable") is Next.RETRY_LATER
+    assert activity.next_after("broken") is Next.RETRY_AFTER_ERROR
 
 
 @pytest.mark.parametrize("activity", ACTIVITIES, ids=lambda activity: activity.name)

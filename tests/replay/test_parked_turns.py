@@ -59,18 +59,20 @@ def test_parking_that_breaks_off_is_retried(begin: Begin) -> None:
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "waits")
     for _ in range(2):
-        turn.fail("park_turn")
+        turn.interrupt("park_turn")
     turn.reply("park_turn", "parked")
 
     assert turn.requested[-3:] == ["park_turn 0#1", "park_turn 0#2", "park_turn 0#3"]
     assert turn.ended == "parked"
 
 
-def test_parking_that_breaks_off_three_times_fails_the_turn(begin: Begin) -> None:
+def test_three_errors_while_parking_fail_the_turn(begin: Begin) -> None:
     turn = begin()
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "waits")
-    for _ in range(3):
-        turn.fail("park_turn")
+    for number in range(3):
+        turn.reply("park_turn", "broken")
+        if number < 2:
+            turn.fire()
 
     assert turn.requested[-1] == "finish_turn failed#1"

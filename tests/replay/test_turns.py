@@ -47,7 +47,7 @@ def test_tools_requested_together_are_started_together(begin: Begin) -> None:
     turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
 
     assert turn.requested == ["call_model 1#1", "run_tool a#1", "run_tool b#1", "run_tool c#1"]
-    assert len(turn.timers) == 1
+    assert turn.timers == []
 
 
 def test_the_model_is_called_again_after_all_tools_have_answered(begin: Begin) -> None:
@@ -60,18 +60,6 @@ def test_the_model_is_called_again_after_all_tools_have_answered(begin: Begin) -
     turn.reply("finish_turn", "done")
 
     assert turn.requested[-2:] == ["call_model 2#1", "finish_turn completed#1"]
-
-
-def test_a_tool_that_fails_three_times_fails_the_turn_after_the_others(begin: Begin) -> None:
-    turn = begin()
-    turn.reply("call_model", "tools", call_ids=["a", "b"])
-    for _ in range(3):
-        turn.fail("run_tool", call="a")
-    assert turn.requested[1:] == ["run_tool a#1", "run_tool b#1", "run_tool a#2", "run_tool a#3"]
-    turn.reply("run_tool", "done", call="b")
-
-    assert turn.requested[-1] == "finish_turn failed#1"
-    assert failure_of(turn) == "attempt_failed"
 
 
 def test_a_cancelled_tool_cancels_the_turn_whatever_the_others_reply(begin: Begin) -> None:
@@ -114,8 +102,6 @@ def test_a_turn_cancelled_during_a_later_call_ends_as_cancelled(begin: Begin) ->
     turn = begin()
     turn.reply("call_model", "tools", call_ids=["a"])
     turn.reply("run_tool", "done")
-    turn.fire()
-    turn.look("alive")
     turn.reply("call_model", "cancelled")
     turn.reply("finish_turn", "done")
 
@@ -123,24 +109,12 @@ def test_a_turn_cancelled_during_a_later_call_ends_as_cancelled(begin: Begin) ->
 
 
 def test_a_deadline_that_passes_between_steps_ends_the_turn_before_the_next_call(begin: Begin) -> None:
-    turn = begin(timeout=30, check_after=20)
+    turn = begin(timeout=30)
     turn.reply("call_model", "tools", call_ids=["a"])
-    turn.fire()
-    turn.later(11)
+    turn.later(31)
     turn.reply("run_tool", "done")
 
     assert turn.requested[-1] == "finish_turn failed#1"
-    assert failure_of(turn) == "turn_timeout"
-
-
-def test_a_call_that_outlives_the_deadline_is_abandoned_after_one_more_look(begin: Begin) -> None:
-    turn = begin(timeout=30, check_after=20)
-    for _ in range(2):
-        turn.fire()
-        turn.look("alive")
-    turn.fire()
-
-    assert turn.requested == ["call_model 1#1", "look at 1#1", "look at 1#1", "finish_turn failed#1"]
     assert failure_of(turn) == "turn_timeout"
 
 
@@ -153,13 +127,130 @@ def test_a_model_that_is_down_fails_the_turn_at_once(begin: Begin) -> None:
     assert turn.finish_input["failure"] == DOWN.model_dump(exclude_none=True)
 
 
-def test_an_attempt_that_raises_is_followed_by_the_next(begin: Begin) -> None:
+def test_a_plain_turn_needs_no_timer(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "ended")
+
+    assert turn.latest.kinds == ["call_model"]
+
+
+def test_an_attempt_whose_process_is_killed_is_followed_by_the_next_after_a_pause(begin: Begin) -> None:
     turn = begin()
     turn.fail("call_model")
+    assert turn.requested == ["call_model 1#1"]
+    turn.fire()
     turn.reply("call_model", "done")
     turn.reply("finish_turn", "done")
 
     assert turn.requested == ["call_model 1#1", "call_model 1#2", "finish_turn completed#1"]
+    assert [payload.get("after") for _, payload in turn.scheduled] == [None, "attempt_lost", None]
+
+
+def test_kills_do_not_count_however_many_there_are(begin: Begin) -> None:
+    turn = begin()
+    for _ in range(20):
+        turn.interrupt("call_model")
+    turn.reply("call_model", "done")
+
+    assert turn.requested[-2:] == ["call_model 1#21", "finish_turn completed#1"]
+
+
+def test_the_pauses_between_attempts_double_up_to_their_maximum(begin: Begin) -> None:
+    turn = begin()
+    pauses: list[float] = []
+    for _ in range(8):
+        turn.fail("call_model")
+        (timer,) = turn.timers
+        pauses.append((timer.fire_at - turn.now).total_seconds())
+        turn.fire()
+
+    longest = [1, 2, 4, 8, 16, 30, 30, 30]
+    assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
+    assert len({round(pause / most, 6) for pause, most in zip(pauses, longest, strict=True)}) == 8
+
+
+def test_an_attempt_that_the_store_interrupted_is_retried_until_the_deadline(begin: Begin) -> None:
+    turn = begin(timeout=300)
+    while not turn.requested[-1].startswith("finish_turn"):
+        turn.reply("call_model", "unavailable")
+        if turn.timers:
+            turn.fire()
+
+    assert len(turn.requested) > 10
+    assert failure_of(turn) == "turn_lost"
+
+
+def test_three_errors_of_the_program_fail_the_turn(begin: Begin) -> None:
+    turn = begin()
+    for _ in range(2):
+        turn.reply("call_model", "broken")
+        turn.fire()
+    turn.reply("call_model", "broken")
+
+    assert turn.requested == ["call_model 1#1", "call_model 1#2", "call_model 1#3", "finish_turn failed#1"]
+    assert failure_of(turn) == "attempt_failed"
+
+
+def test_each_step_has_its_own_errors(begin: Begin) -> None:
+    turn = begin()
+    for outcome in ("tools", "done"):
+        for _ in range(2):
+            turn.reply("call_model", "broken")
+            turn.fire()
+        turn.reply("call_model", outcome, call_ids=["a"] if outcome == "tools" else [])
+        if outcome == "tools":
+            turn.reply("run_tool", "done")
+
+    assert turn.requested[-1] == "finish_turn completed#1"
+
+
+def test_of_several_tools_only_the_killed_one_is_retried(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
+    turn.reply("run_tool", "done", call="b")
+    turn.fail("run_tool", call="c")
+    turn.reply("run_tool", "done", call="a")
+    turn.fire()
+    turn.reply("run_tool", "done", call="c")
+
+    assert turn.requested[-2:] == ["run_tool c#2", "call_model 2#1"]
+
+
+def test_tools_that_are_killed_together_are_retried_at_different_times(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "tools", call_ids=["a", "b"])
+    with turn.at_once():
+        turn.fail("run_tool", call="a")
+        turn.fail("run_tool", call="b")
+    first, second = turn.timers
+    assert first.fire_at != second.fire_at
+    turn.fire()
+    turn.fire()
+
+    assert turn.requested[-2:] in (["run_tool a#2", "run_tool b#2"], ["run_tool b#2", "run_tool a#2"])
+
+
+def test_an_end_may_still_be_retried_after_the_deadline(begin: Begin) -> None:
+    turn = begin(timeout=30)
+    turn.later(31)
+    turn.reply("call_model", "done")
+    turn.interrupt("finish_turn")
+    turn.reply("finish_turn", "done")
+
+    assert turn.requested[-1] == "finish_turn completed#2"
+    assert turn.ended == "done"
+
+
+def test_an_end_that_cannot_be_written_fails_the_instance(begin: Begin) -> None:
+    turn = begin()
+    turn.reply("call_model", "done")
+    while turn.ended is None:
+        turn.reply("finish_turn", "unavailable")
+        if turn.timers:
+            turn.fire()
+
+    assert turn.ended == "raised"
+    assert turn.open == {}
 
 
 def test_attempts_know_how_often_the_model_was_called_until_one_fails_the_turn(begin: Begin) -> None:
@@ -173,178 +264,9 @@ def test_attempts_know_how_often_the_model_was_called_until_one_fails_the_turn(b
     assert turn.finish_input["failure"] == CUT.model_dump(exclude_none=True)
 
 
-def test_each_step_has_its_own_three_attempts(begin: Begin) -> None:
-    turn = begin()
-    for _ in range(2):
-        turn.fail("call_model")
-    turn.reply("call_model", "tools", call_ids=["a"])
-    for _ in range(2):
-        turn.fail("run_tool")
-    turn.reply("run_tool", "done")
-    for _ in range(2):
-        turn.fail("call_model")
-    turn.reply("call_model", "done")
-
-    assert turn.requested[-1] == "finish_turn completed#1"
-
-
-def test_a_lost_attempt_is_followed_by_the_next(begin: Begin) -> None:
-    turn = begin()
-    turn.fire()
-    turn.look("lost")
-
-    assert turn.requested == ["call_model 1#1", "look at 1#1", "call_model 1#2"]
-
-
-def test_three_lost_attempts_fail_the_turn(begin: Begin) -> None:
-    turn = begin()
-    for _ in range(3):
-        turn.fire()
-        turn.look("lost")
-
-    assert turn.requested[-1] == "finish_turn failed#1"
-    assert failure_of(turn) == "attempt_lost"
-
-
-def test_an_attempt_that_is_alive_continues_however_long_it_takes(begin: Begin) -> None:
-    turn = begin()
-    for _ in range(10):
-        turn.fire()
-        turn.look("alive")
-    turn.reply("call_model", "done")
-
-    assert turn.requested == ["call_model 1#1", *["look at 1#1"] * 10, "finish_turn completed#1"]
-
-
-def test_an_attempt_twice_found_not_begun_is_repeated_without_a_failure(begin: Begin) -> None:
-    turn = begin()
-    for _ in range(4):
-        for _ in range(2):
-            turn.fire()
-            turn.look("not_begun")
-    turn.reply("call_model", "done")
-
-    assert [name for name in turn.requested if "look" not in name] == [
-        "call_model 1#1",
-        "call_model 1#2",
-        "call_model 1#3",
-        "call_model 1#4",
-        "call_model 1#5",
-        "finish_turn completed#1",
-    ]
-
-
-def test_an_attempt_that_was_not_begun_once_and_then_alive_continues(begin: Begin) -> None:
-    turn = begin()
-    for status in ("not_begun", "alive", "not_begun", "alive"):
-        turn.fire()
-        turn.look(status)
-
-    assert turn.requested == ["call_model 1#1", *["look at 1#1"] * 4]
-
-
-def test_of_several_tools_only_the_lost_one_is_retried(begin: Begin) -> None:
-    turn = begin()
-    turn.reply("call_model", "tools", call_ids=["a", "b", "c"])
-    turn.reply("run_tool", "done", call="b")
-    turn.fire()
-    turn.look("alive", "lost")
-
-    assert turn.requested[-2:] == ["look at a#1, c#1", "run_tool c#2"]
-
-
-def test_a_look_that_never_returns_is_replaced_when_the_timer_fires_again(begin: Begin) -> None:
-    turn = begin()
-    turn.fire()
-    turn.fire()
-    turn.look("lost")
-
-    assert turn.requested == ["call_model 1#1", "look at 1#1", "look at 1#1", "call_model 1#2"]
-
-
-def test_the_statuses_of_a_replaced_look_are_ignored(begin: Begin) -> None:
-    turn = begin()
-    turn.fire()
-    (lost,) = [task for task in turn.activities if task.name == "look"]
-    turn.fire()
-    turn.complete(lost, {"statuses": ["lost"]})
-
-    assert turn.requested == ["call_model 1#1", "look at 1#1", "look at 1#1"]
-
-
-def test_a_look_that_fails_changes_nothing(begin: Begin) -> None:
-    turn = begin()
-    turn.fire()
-    turn.fail("look")
-    turn.reply("call_model", "done")
-
-    assert turn.requested == ["call_model 1#1", "look at 1#1", "finish_turn completed#1"]
-
-
-def test_a_status_of_a_failed_attempt_does_not_concern_the_next(begin: Begin) -> None:
-    turn = begin()
-    turn.fire()
-    turn.fail("call_model")
-    turn.look("lost")
-
-    assert turn.requested == ["call_model 1#1", "look at 1#1", "call_model 1#2"]
-
-
-def test_a_reply_and_a_status_in_one_episode_start_no_other_attempt(begin: Begin) -> None:
-    for answered_first in (True, False):
-        turn = begin()
-        turn.fire()
-        with turn.at_once():
-            if answered_first:
-                turn.reply("call_model", "done")
-            turn.look("alive")
-            if not answered_first:
-                turn.reply("call_model", "done")
-
-        assert turn.requested == ["call_model 1#1", "look at 1#1", "finish_turn completed#1"]
-
-
-@pytest.mark.parametrize("fired_first", [True, False])
-def test_a_reply_and_the_timer_in_one_episode_end_the_call(begin: Begin, fired_first: bool) -> None:
-    turn = begin()
-    with turn.at_once():
-        if fired_first:
-            turn.fire()
-        turn.reply("call_model", "done")
-        if not fired_first:
-            turn.fire()
-    turn.reply("finish_turn", "done")
-
-    assert turn.requested[-1] == "finish_turn completed#1"
-    assert turn.timers == []
-
-
-def test_a_late_reply_of_an_abandoned_attempt_changes_nothing(begin: Begin) -> None:
-    turn = begin()
-    turn.fire()
-    turn.look("lost")
-    turn.reply("call_model", "failed", attempt=1, failure=DOWN)
-    assert turn.requested == ["call_model 1#1", "look at 1#1", "call_model 1#2"]
-    turn.reply("call_model", "done", attempt=2)
-
-    assert turn.requested[-1] == "finish_turn completed#1"
-
-
-def test_a_late_failure_of_an_abandoned_attempt_does_not_count(begin: Begin) -> None:
-    turn = begin()
-    for attempt in (1, 2):
-        turn.fire()
-        turn.look("lost")
-        turn.fail("call_model", attempt=attempt)
-    turn.reply("call_model", "done")
-
-    assert turn.requested[-1] == "finish_turn completed#1"
-
-
 def test_no_timer_is_left_when_everything_is_answered(begin: Begin) -> None:
     turn = begin()
-    turn.fire()
-    turn.look("alive")
+    turn.interrupt("call_model")
     turn.reply("call_model", "tools", call_ids=["a", "b"])
     turn.reply("run_tool", "done", call="a")
     turn.reply("run_tool", "done", call="b")
@@ -382,23 +304,12 @@ def test_a_turn_superseded_at_its_end_ends(begin: Begin) -> None:
     assert turn.ended == "superseded"
 
 
-def test_an_end_that_fails_three_times_fails_the_instance(begin: Begin) -> None:
-    turn = begin()
-    turn.reply("call_model", "done")
-    for _ in range(3):
-        turn.fail("finish_turn")
-
-    assert turn.requested[1:] == ["finish_turn completed#1", "finish_turn completed#2", "finish_turn completed#3"]
-    assert turn.ended == "raised"
-    assert turn.open == {}
-
-
 def test_the_next_instance_continues_to_number_the_attempts(begin: Begin) -> None:
     turn = begin(first_attempt=4)
     turn.reply("call_model", "tools", call_ids=["a"])
-    turn.fail("run_tool")
+    turn.interrupt("run_tool")
     turn.reply("run_tool", "done")
-    turn.fail("call_model")
+    turn.interrupt("call_model")
     turn.reply("call_model", "done")
 
     assert turn.requested == [
@@ -462,7 +373,7 @@ def test_a_turn_that_continues_is_cancelled_and_superseded_like_any_other(begin:
 
 
 def test_a_deadline_that_passes_before_a_turn_continues_ends_it(begin: Begin) -> None:
-    turn = begin(timeout=30, check_after=60)
+    turn = begin(timeout=30)
     turn.reply("call_model", "done")
     turn.later(31)
     turn.reply("finish_turn", "continues")

@@ -156,7 +156,7 @@ async def test_an_attempt_after_a_killed_one_stays_in_the_trace(tmp_path: Path) 
     (attempt,) = [span for span in seen if span.name == "call_model"]
     assert turn.parent == posting.id
     assert (attempt.parent, attempt.attributes["turnlog.attempt"]) == (turn.id, 2)
-    assert (attempt.attributes["turnlog.outcome"], attempt.attributes["turnlog.after"]) == ("ended", "attempt_failed")
+    assert (attempt.attributes["turnlog.outcome"], attempt.attributes["turnlog.after"]) == ("ended", "attempt_lost")
 
 
 async def test_every_attempt_at_a_step_is_a_span_with_its_outcome(api: Api, log: Path) -> None:

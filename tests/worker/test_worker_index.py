@@ -13,9 +13,8 @@ _DURABLE = {
     "run_tool": [("activityTrigger", "work")],
     "park_turn": [("activityTrigger", "work")],
     "finish_turn": [("activityTrigger", "work"), ("durableClient", "client")],
-    "look": [("activityTrigger", "looks")],
 }
-_TIMERS = {"sweep_turns", "purge_instances"}
+_TIMERS = {"sweep_turns", "clear_deleted", "purge_instances"}
 _ROUTES = {
     "GET health",
     "GET ready",

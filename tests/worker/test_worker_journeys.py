@@ -11,7 +11,7 @@ from tests.worker.host.driver import Worker
 pytestmark = pytest.mark.anyio
 
 # Called only after some time: test_worker_timers.py and test_worker_turn.py call them.
-_CALLED_BY_TIME = {"sweep_turns", "purge_instances", "look"}
+_CALLED_BY_TIME = {"sweep_turns", "clear_deleted", "purge_instances"}
 
 
 @pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journey.__name__)

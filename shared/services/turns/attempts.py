@@ -1,20 +1,21 @@
-"""Attempts at a step or a tool call: which execution may begin one, how long it may continue, whether it is alive."""
+"""Attempts at a step or a tool call: which execution may begin one, and how long it may continue."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from shared.domain.chunks import Chunk, Event
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import Delta, EventData, Outside, TokenUsage, ToolCallComplete, ToolCallStart
 from shared.domain.ids import SessionId
-from shared.domain.session import ActiveTurn, Attempt, SessionState
+from shared.domain.session import SessionState
 from shared.domain.stored_documents import Lease, Message
-from shared.domain.turn import Fence, Permission
+from shared.domain.turn import MAX_CRASHES, Fence, Permission
 from shared.domain.turn_events import turn_drafts
+from shared.domain.values import Failure
 from shared.ports import Clock, SessionLog
 from shared.services.stream import follow_events
 from shared.services.writer import Decision, SessionWriter
@@ -24,8 +25,11 @@ _FIRST_CHECK = timedelta(seconds=1)
 _PAGE = 20
 
 PermissionOf: TypeAlias = Callable[[SessionState], Permission]
-AttemptStatus: TypeAlias = Literal["alive", "lost", "not_begun"]
-"""`lost`: silent for too long, or superseded. `not_begun`: its activity is still queued, or was lost in the queue."""
+
+POISONED = Failure(
+    code="attempt_poisoned",
+    message=f"The last {MAX_CRASHES} attempts ended their process, without a trace of an answer.",
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class AttemptRequest:
     last_step: bool = False
     call_id: str | None = None
     calls_before: int = 0
+
+    def new_writer(self, log: SessionLog, clock: Clock) -> SessionWriter:
+        """The writer of an execution of this attempt. It waits for the store as long as the turn may take."""
+        return SessionWriter(log, clock, self.session_id, hold_until=self.deadline)
 
     def seconds_left(self, now: datetime) -> float:
         """Seconds until the turn's deadline; never negative."""
@@ -64,7 +72,7 @@ async def claim_attempt(
         return Decision(Permission.ACT, turn_drafts(state.active_turn, start))
 
     while (permission := await writer.transact(decide)) is Permission.FOLLOW:
-        await _wait_for_events(log, writer)
+        await writer.hold(lambda: _wait_for_events(log, writer))
     return permission
 
 
@@ -83,35 +91,6 @@ async def load_active_message(log: SessionLog, state: SessionState, fence: Fence
     if message is None:
         raise ValueError(f"session {state.session_id}: the message of turn {fence.turn_id} is missing")
     return message
-
-
-class Liveness:
-    """Checks whether attempts are alive, by the log and the store's clock."""
-
-    def __init__(self, log: SessionLog, lost_after: timedelta) -> None:
-        self._log = log
-        self._lost_after = lost_after
-
-    async def check(self, requests: Sequence[AttemptRequest]) -> Sequence[AttemptStatus]:
-        """The status of each attempt, all of one session. It only reads. A second run returns newer statuses."""
-        state = await self._log.outline(requests[0].session_id)
-        return [await self._status(state, request) for request in requests]
-
-    async def _status(self, state: SessionState | None, request: AttemptRequest) -> AttemptStatus:
-        turn = None if state is None else request.fence.turn_in(state)
-        if turn is None:
-            return "lost"  # the next attempt finds at once that it is superseded
-        begun = _begun(turn, request)
-        if begun is None or begun.number < request.attempt:
-            return "not_begun"
-        silence = await self._log.silence(request.session_id, begun.writer)
-        return "alive" if silence is not None and silence < self._lost_after else "lost"
-
-
-def _begun(turn: ActiveTurn, request: AttemptRequest) -> Attempt | None:
-    if request.call_id is not None:
-        return turn.tools.get(request.call_id)
-    return turn.call if turn.step == request.step else None
 
 
 class Guard:
@@ -139,7 +118,7 @@ class Guard:
 
     async def _follow(self, may_continue: Callable[[SessionState], bool], stop: Callable[[], object]) -> None:
         while True:
-            # If the store stays unavailable, the work fails when it appends. Until then, continue to follow.
+            # While the store is unavailable, the work continues, and so does this.
             with suppress(StoreUnavailableError):
                 await self._wait_for_stop(may_continue)
                 stop()

@@ -20,10 +20,10 @@ from shared.domain.values import Failure, Piece
 from shared.ports import Clock, ModelClient, ModelRequest, ModelStream, SessionLog
 from shared.services.projects.patches import ProjectPatches
 from shared.services.turns.answers import Answer, delta_of
-from shared.services.turns.attempts import AttemptRequest, Guard, claim_attempt, load_active_message
+from shared.services.turns.attempts import POISONED, AttemptRequest, Guard, claim_attempt, load_active_message
 from shared.services.turns.conversation import load_conversation, recent_messages
 from shared.services.turns.relay import Relay
-from shared.services.writer import Decision, SessionWriter
+from shared.services.writer import Decision
 
 MAX_CALLS = 4
 """How often the model is called for one step, in all its attempts together."""
@@ -99,7 +99,7 @@ class _Execution:
         self._service = calls
         self._request = request
         self._on_first_text_awaited = on_first_text_awaited
-        self._writer = SessionWriter(calls.log, calls.clock, request.session_id)
+        self._writer = request.new_writer(calls.log, calls.clock)
         self._relay = calls.new_relay()
         self._stream: ModelStream | None = None
         self._has_begun = False
@@ -116,6 +116,8 @@ class _Execution:
                 return _recorded(require_agent(message.agent), message.steps[self._request.step - 1])
             case Permission.CANCELLED:
                 return ModelCallResult("cancelled")
+            case Permission.POISONED:
+                return ModelCallResult("failed", failure=POISONED)
             case _:
                 return ModelCallResult("superseded")
 
@@ -146,12 +148,12 @@ class _Execution:
         return self._request.seconds_left(self._service.clock.now())
 
     async def _answer(self) -> ModelCallResult:
-        newest, message = await self._load_messages()
+        newest, message = await self._writer.hold(self._load_messages)
         turn = self._turn
         # Readers still wait if no earlier attempt or step can have given them text.
         if turn is not None and self._request.attempt == 1 and not any(step.text for step in message.steps):
             self._on_first_text_awaited(turn.running_since)
-        request = await self._model_request(newest, message)
+        request = await self._writer.hold(lambda: self._model_request(newest, message))
         guard = Guard(self._service.log, self._service.clock, self._writer, self._service.renew_lease_after)
         async with guard.watch(self._may_continue, self._relay.stop):
             rest = await self._relay.run(self._pieces(request), self._write)

@@ -1,88 +1,132 @@
-"""Repair: finishes what was interrupted when a process died, and clears what was deleted."""
+"""Repair: finishes what was interrupted when a process was killed."""
 
+import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shared.domain.errors import StoreUnavailableError
 from shared.domain.faults import fault_domain
-from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.ids import SessionId
+from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.turn import Fence
 from shared.domain.turn_events import handover_event, stall_drafts
 from shared.domain.values import Failure
 from shared.ports import Clock, ProjectStore, SessionLog, TurnScheduler
-from shared.services.fork import Forks
+from shared.services.backoff import Backoff
 from shared.services.projects.projects import Projects
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.endings import Endings, EndRequest
 from shared.services.writer import Decision, SessionWriter
 from shared.timings import Timings
 
-_MAX_SESSIONS = 500
+_MAX_DURATION = timedelta(minutes=5)
+"""A sweep ends after this. The next one begins with the sessions that are due the longest."""
+
+_AT_ONCE = 8
 _MAX_PROJECTS = 50
 _LOST = Failure(code="turn_lost", message="The turn made no progress until its deadline was over.", retryable=True)
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Repair:
-    """Repairs sessions. Two repairs at once do no harm."""
+    """Repairs sessions. Two repairs at once do no harm. There is one for each process."""
 
     log: SessionLog
     clock: Clock
-    forks: Forks
     approvals: Approvals
     endings: Endings
     timings: Timings
     turn_timeout: timedelta
+    backoff: Backoff[SessionId] = field(default_factory=Backoff[SessionId])
+    _unavailable_at: datetime | None = None
 
     async def sweep(self, scheduler: TurnScheduler) -> None:
-        """Repair every session that is due."""
-        now = self.clock.now()
-        for state in await self.log.due_for_repair(now, _MAX_SESSIONS):
-            try:
-                await self._repair(state, now, scheduler)
-            except Exception:  # noqa: BLE001  # a session that cannot be repaired must not keep the others waiting
-                _log.exception("session %s could not be repaired; the next sweep tries again", state.session_id)
+        """Repair every session that is due, several at once.
 
-    async def _repair(self, stored: SessionState, now: datetime, scheduler: TurnScheduler) -> None:
-        if stored.deleted:
-            if now - stored.updated_at >= self.timings.clear_after:
-                await self.log.clear(stored.session_id)
-            return
-        if not stored.is_complete:
-            await self.forks.abandon(stored.session_id)
-            return
+        A session that could not be repaired is tried again after a pause that doubles, and keeps no other waiting.
+
+        Raises:
+            StoreUnavailableError: the due sessions cannot be read.
+        """
+        began = self.clock.now()
+        try:
+            async with aclosing(self.log.due_for_repair(began - self.timings.start_grace)) as due:
+                await self._repair_all(due, began, scheduler)
+        except StoreUnavailableError:
+            self._unavailable_at = self.clock.now()
+            raise
+
+    async def _repair_all(self, due: AsyncGenerator[SessionState], began: datetime, scheduler: TurnScheduler) -> None:
+        running = set[asyncio.Task[None]]()
+        try:
+            async for state in due:
+                if self.clock.now() - began >= _MAX_DURATION:
+                    _log.warning("the sweep did not get through all sessions that are due; the next one continues")
+                    break
+                if self.backoff.is_waiting(state.session_id, self.clock.now()):
+                    continue
+                running.add(asyncio.create_task(self._try(state, scheduler)))
+                if len(running) >= _AT_ONCE:
+                    _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if running:
+                await asyncio.wait(running)
+
+    async def _try(self, state: SessionState, scheduler: TurnScheduler) -> None:
+        try:
+            await self._repair(state, scheduler)
+        except StoreUnavailableError as error:
+            self._unavailable_at = self.clock.now()
+            _log.warning("session %s is repaired by a later sweep: %s", state.session_id, error)
+        except Exception:  # noqa: BLE001  # a session that cannot be repaired must not keep the others waiting
+            pause = self.backoff.failed(state.session_id, self.clock.now())
+            _log.exception("session %s could not be repaired; tried again in %s", state.session_id, pause)
+        else:
+            self.backoff.succeeded(state.session_id)
+
+    async def _repair(self, stored: SessionState, scheduler: TurnScheduler) -> None:
         turn = stored.active_turn
-        if turn is not None and turn.parked:
+        if turn is None:
+            return
+        if turn.parked:
             await self.approvals.expire(stored.session_id, turn.turn_id, scheduler)
-        elif turn is not None and now - stored.updated_at >= self.timings.start_grace:
-            state = await self.log.state(stored.session_id)
-            if state is not None and state.active_turn is not None and state.active_turn.turn_id == turn.turn_id:
-                await self._repair_turn(state, state.active_turn, now, scheduler)
+            return
+        state = await self.log.state(stored.session_id)
+        if state is not None and state.active_turn is not None and state.active_turn.turn_id == turn.turn_id:
+            await self._repair_turn(state, state.active_turn, scheduler)
 
-    async def _repair_turn(
-        self, state: SessionState, turn: ActiveTurn, now: datetime, scheduler: TurnScheduler
-    ) -> None:
-        silence = await self._silence(state, turn, now)
-        max_silence = self.timings.handover_after * 2 ** (turn.generation - turn.running_generation)
-        deadline = turn.running_since + self.turn_timeout
-        if now > deadline + max_silence and silence >= self.timings.lost_after:
+    async def _repair_turn(self, state: SessionState, turn: ActiveTurn, scheduler: TurnScheduler) -> None:
+        now = self.clock.now()
+        open_attempts = _open_attempts(turn)
+        silence = await self._silence(state, turn, open_attempts)
+        limit = self.timings.lost_after if open_attempts else self.timings.handover_after
+        max_silence = limit * 2 ** (turn.generation - turn.running_generation)
+        if silence >= self.timings.lost_after and now > turn.running_since + self.turn_timeout + max_silence:
             await self._lose(state, turn, scheduler)
-        elif silence >= max_silence:
+        elif silence >= max_silence and not self._was_unavailable(now):
             await self._hand_over(state, turn, scheduler)
         elif silence >= self.timings.start_grace and not await scheduler.exists(turn.instance_id):
             _log.warning("turn %s: instance %s was never started; starting it", turn.turn_id, turn.instance_id)
             await scheduler.start(state)
 
-    async def _silence(self, state: SessionState, turn: ActiveTurn, now: datetime) -> timedelta:
-        """How long the turn has appended no chunk and renewed no lease."""
-        silences = [now - state.updated_at]
-        attempts = [*turn.tools.values(), *([] if turn.call is None else [turn.call])]
-        for writer in {attempt.writer for attempt in attempts}:
-            silence = await self.log.silence(state.session_id, writer)
-            silences += [] if silence is None else [silence]
-        return min(silences)
+    async def _silence(self, state: SessionState, turn: ActiveTurn, attempts: list[Attempt]) -> timedelta:
+        """How long, by the store's clock, no writer of the turn has appended a chunk or renewed its lease."""
+        writers = {turn.writer, *(attempt.writer for attempt in attempts)}
+        silences = [await self.log.silence(state.session_id, writer) for writer in writers]
+        known = [silence for silence in silences if silence is not None]
+        return min(known, default=self.clock.now() - turn.changed_at)
+
+    def _was_unavailable(self, now: datetime) -> bool:
+        """Whether the store was unavailable a short time ago.
+
+        Attempts that wait for the store are silent, although they are alive: they write as soon as it is available.
+        """
+        return self._unavailable_at is not None and now - self._unavailable_at < self.timings.lost_after
 
     async def _hand_over(self, state: SessionState, turn: ActiveTurn, scheduler: TurnScheduler) -> None:
         """Give the turn to another instance. If the old instance continues later, it finds itself superseded."""
@@ -106,6 +150,12 @@ class Repair:
         _log.error("turn %s of session %s is lost, a fault of %s", turn.turn_id, state.session_id, domain)
         fence = Fence(turn.turn_id, turn.instance_id)
         await self.endings.end(state.session_id, fence, EndRequest("failed", _LOST), scheduler)
+
+
+def _open_attempts(turn: ActiveTurn) -> list[Attempt]:
+    """The attempts of the newest step that have begun and are not answered."""
+    attempts = [*turn.tools.values(), *([] if turn.call is None else [turn.call])]
+    return [attempt for attempt in attempts if not attempt.done]
 
 
 @dataclass(frozen=True)

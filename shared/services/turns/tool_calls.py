@@ -21,8 +21,8 @@ from shared.domain.turn_events import cancelled_call, tool_completion, turn_draf
 from shared.domain.values import Failure, ToolCall, ToolOutcome
 from shared.ports import Clock, SessionLog
 from shared.services.projects.patches import ProjectPatches
-from shared.services.turns.attempts import AttemptRequest, Guard, claim_attempt, load_active_message
-from shared.services.writer import Decision, SessionWriter
+from shared.services.turns.attempts import POISONED, AttemptRequest, Guard, claim_attempt, load_active_message
+from shared.services.writer import Decision
 from shared.timings import TOOL_CALL_TIMEOUT
 
 _TOOL_SECONDS = TOOL_CALL_TIMEOUT.total_seconds()
@@ -75,14 +75,14 @@ class _Execution:
         self._request = request
         self._trace = trace
         self._call_id = request.call_id or ""
-        self._writer = SessionWriter(calls.log, calls.clock, request.session_id)
+        self._writer = request.new_writer(calls.log, calls.clock)
         self._began_before = False
 
     async def run(self) -> ToolCallResult:
         await self._writer.load()
         if self._request.fence.turn_in(self._writer.state) is None:
             return ToolCallResult("superseded")
-        message = await load_active_message(self._calls.log, self._writer.state, self._request.fence)
+        message = await self._writer.hold(self._load_message)
         call = next(call for call in message.steps[self._request.step - 1].tool_calls if call.id == self._call_id)
         if self._waits(message, call):
             return ToolCallResult("waits")
@@ -90,11 +90,16 @@ class _Execution:
             case Permission.ACT:
                 return await self._act(message, call)
             case Permission.DONE:
-                return _result(await self._fatal(message, call))
+                return _result(await self._writer.hold(lambda: self._fatal(message, call)))
             case Permission.CANCELLED:
                 return ToolCallResult("cancelled")
+            case Permission.POISONED:
+                return ToolCallResult("failed", POISONED)
             case _:
                 return ToolCallResult("superseded")
+
+    async def _load_message(self) -> Message:
+        return await load_active_message(self._calls.log, self._writer.state, self._request.fence)
 
     def _waits(self, message: Message, call: ToolCall) -> bool:
         """Whether only an action from outside lets the call begin."""
@@ -135,7 +140,8 @@ class _Execution:
         if not running.cancelled():
             duration = int((time.monotonic() - began) * 1000)
             result = result.model_copy(update={"outcome": running.result(), "duration_ms": duration})
-        return await self._record(message, call, result.model_copy(update={"sequence": message.sequence}))
+        result = result.model_copy(update={"sequence": message.sequence})
+        return await self._writer.hold(lambda: self._record(message, call, result))
 
     async def _run_tool(self, message: Message, call: ToolCall) -> ToolOutcome:
         found = require_agent(message.agent).find_tool(call.name)

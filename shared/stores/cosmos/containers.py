@@ -57,6 +57,7 @@ PROVISIONED = (
             "/types/[]/?",
             "/sort_key/?",
             "/repair_due/?",
+            "/clear_due/?",
             "/owner/?",
             "/listing_key/?",
             "/project_id/?",

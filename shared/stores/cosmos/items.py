@@ -79,7 +79,7 @@ def state_item(state: SessionState) -> dict[str, Any]:
     """The checkpoint, with the fields that lists are filtered and ordered by.
 
     `hidden` from lists are deleted sessions and forks that are not complete. `repair_due` is when the sweep has to
-    check the session; without such a time the field is missing.
+    check the session, `clear_due` when it is to be cleared; without such a time the field is missing.
     """
     return {
         "id": STATE_ID,
@@ -96,6 +96,7 @@ def state_item(state: SessionState) -> dict[str, Any]:
         "hidden": state.deleted or not state.is_complete,
         "labels": [label(key, value) for key, value in state.metadata.items() if isinstance(value, str)],
         **({} if state.repair_due is None else {"repair_due": state.repair_due.timestamp()}),
+        **({} if state.clear_due is None else {"clear_due": state.clear_due.timestamp()}),
         "body": state.model_dump_json(exclude_none=True),
     }
 

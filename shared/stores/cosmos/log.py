@@ -1,7 +1,7 @@
 """The session log in Cosmos DB; see `shared.ports.SessionLog` for what each method promises."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -31,14 +31,16 @@ from shared.stores.cosmos.items import (
     state_item,
     state_of,
 )
-from shared.stores.cosmos.requests import Item, query_items, read_item, upsert_item, with_retries
+from shared.stores.cosmos.requests import Item, iterate_items, query_items, read_item, upsert_item, with_retries
 from shared.stores.following import MAX_CHUNKS, Feeds, Polling
+from shared.stores.reading import state_or_none
 
 _MAX_BATCHED_BYTES = 256 * 1024
 _WRITTEN_ONCE = (ModelResponse, MessageParts)
 """A large one of these may come before its chunk: a batch holds 2 MB, and nothing reads it until its chunk is there."""
 
 _DELETE_BATCH = 100
+_DUE_PAGE = 100
 
 _log = logging.getLogger(__name__)
 
@@ -144,15 +146,23 @@ class CosmosSessionLog:
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
         return [state_of(item) for item in await self._query(queries.sessions(wanted, before), limit)]
 
-    async def due_for_repair(self, now: datetime, limit: int) -> Sequence[SessionState]:
-        return [state_of(item) for item in await self._query(queries.due_for_repair(now), limit)]
+    def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
+        return self._due(queries.due("repair_due", by))
+
+    def due_for_clearing(self, by: datetime) -> AsyncGenerator[SessionState]:
+        return self._due(queries.due("clear_due", by))
+
+    async def _due(self, query: queries.Query) -> AsyncGenerator[SessionState]:
+        async for item in iterate_items(await self._database.sessions(), query, _DUE_PAGE):
+            if (state := state_or_none(item["session_id"], item["body"])) is not None:
+                yield state
 
     async def clear(self, session_id: SessionId) -> None:
         while items := await self._query(queries.all_except(session_id, STATE_ID), _DELETE_BATCH):
             await self._delete(session_id, [str(item["id"]) for item in items])
         tombstone = await self._item(session_id, STATE_ID)
         if tombstone is not None and tombstone["hidden"]:
-            await self._upsert({name: value for name, value in tombstone.items() if name != "repair_due"})
+            await self._upsert({name: value for name, value in tombstone.items() if name != "clear_due"})
 
     async def check(self) -> None:
         await self._database.check()

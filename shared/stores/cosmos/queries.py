@@ -5,7 +5,7 @@ query to the partition.
 """
 
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
@@ -86,10 +86,10 @@ def sessions(wanted: SessionFilter, before: str | None) -> Query:
     return _query(text, **values)
 
 
-def due_for_repair(now: datetime) -> Query:
-    """States that the sweep has to check by `now`, the longest due first."""
-    text = "SELECT c.body FROM c WHERE c.repair_due <= @now ORDER BY c.repair_due"
-    return _query(text, now=now.timestamp())
+def due(field: Literal["repair_due", "clear_due"], by: datetime) -> Query:
+    """States whose `field` is not after `by`, the longest due first."""
+    text = " ".join(("SELECT c.session_id, c.body FROM c WHERE", f"c.{field} <= @by ORDER BY c.{field}"))
+    return _query(text, by=by.timestamp())
 
 
 def projects(owner: str, before: str | None) -> Query:

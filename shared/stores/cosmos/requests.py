@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 
@@ -78,6 +78,22 @@ async def query_items(container: ContainerProxy, query: Query, limit: int | None
         return found
 
     return await with_retries(call)
+
+
+async def iterate_items(container: ContainerProxy, query: Query, page: int) -> AsyncGenerator[Item]:
+    """All results of a query, which are read `page` at a time.
+
+    Raises:
+        StoreUnavailableError: as `with_retries`, at any page.
+    """
+    pages = container.query_items(**query, max_item_count=page).by_page()
+    while True:
+        try:
+            items = [item async for item in await with_retries(lambda: anext(pages))]
+        except StopAsyncIteration:
+            return
+        for item in items:
+            yield item
 
 
 async def create_item(container: ContainerProxy, item: Item) -> bool:

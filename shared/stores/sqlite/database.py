@@ -14,7 +14,7 @@ _ROOMS_TTL = 7 * 24 * 60 * 60  # seconds
 T = TypeVar("T")
 
 # States: `hidden` from lists are deleted sessions and forks that are not complete. `repair_due` is when the sweep has
-# to check a session; 0 means never.
+# to check a session, `clear_due` when it is to be cleared; 0 means never.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS chunks (
     session_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -25,12 +25,13 @@ CREATE INDEX IF NOT EXISTS chunks_with_non_deltas ON chunks (session_id, first) 
 CREATE TABLE IF NOT EXISTS states (
     session_id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, status TEXT NOT NULL,
     agent_name TEXT, archived INTEGER NOT NULL, hidden INTEGER NOT NULL, repair_due REAL NOT NULL,
-    updated_at REAL NOT NULL, body TEXT NOT NULL
+    clear_due REAL NOT NULL, updated_at REAL NOT NULL, body TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE hidden = 0;
 CREATE INDEX IF NOT EXISTS states_of_projects ON states (owner, project_id, listing_key DESC)
     WHERE project_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS states_repair_due ON states (repair_due) WHERE repair_due > 0;
+CREATE INDEX IF NOT EXISTS states_repair_due ON states (repair_due, session_id) WHERE repair_due > 0;
+CREATE INDEX IF NOT EXISTS states_clear_due ON states (clear_due, session_id) WHERE clear_due > 0;
 CREATE TABLE IF NOT EXISTS documents (
     session_id TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL,
     recorded_at REAL NOT NULL, expires_at REAL, body TEXT NOT NULL,

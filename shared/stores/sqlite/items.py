@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -56,9 +57,8 @@ def _events_json(chunk: Chunk) -> str:
 
 
 def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
-    repair_due = 0.0 if state.repair_due is None else state.repair_due.timestamp()
     connection.execute(
-        "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             state.session_id,
             listing_key(state),
@@ -68,11 +68,16 @@ def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
             state.agent_name,
             state.archived,
             state.deleted or not state.is_complete,
-            repair_due,
+            _timestamp(state.repair_due),
+            _timestamp(state.clear_due),
             state.updated_at.timestamp(),
             state.model_dump_json(exclude_none=True),
         ),
     )
+
+
+def _timestamp(time: datetime | None) -> float:
+    return 0.0 if time is None else time.timestamp()
 
 
 def upsert_document(connection: sqlite3.Connection, session_id: SessionId, document: AnyDocument) -> None:

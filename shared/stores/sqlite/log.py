@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
 from shared.ports import D, Tail
 from shared.stores.following import MAX_CHUNKS, Feeds
+from shared.stores.reading import state_or_none
 from shared.stores.sqlite.database import Database, shielded
 from shared.stores.sqlite.items import (
     MAX_SEQUENCE,
@@ -31,6 +32,7 @@ from shared.stores.sqlite.items import (
 from shared.stores.sqlite.rooms import RecordedChunk, SqliteRooms, record_chunk
 
 _CLEAR_BATCH = 1000  # rows
+_DUE_PAGE = 100
 
 
 class SqliteSessionLog:
@@ -172,11 +174,27 @@ class SqliteSessionLog:
         rows = await self._database.read(lambda connection: connection.execute(query, (*values, limit)).fetchall())
         return [SessionState.model_validate_json(row["body"]) for row in rows]
 
-    async def due_for_repair(self, now: datetime, limit: int) -> Sequence[SessionState]:
-        query = "SELECT body FROM states WHERE repair_due > 0 AND repair_due <= ? ORDER BY repair_due LIMIT ?"
-        values = (now.timestamp(), limit)
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [SessionState.model_validate_json(row["body"]) for row in rows]
+    def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
+        return self._due("repair_due", by)
+
+    def due_for_clearing(self, by: datetime) -> AsyncGenerator[SessionState]:
+        return self._due("clear_due", by)
+
+    async def _due(self, column: str, by: datetime) -> AsyncGenerator[SessionState]:
+        query = (
+            f"SELECT {column} AS due, session_id, body FROM states WHERE {column} > 0 AND {column} <= ?"
+            f" AND ({column}, session_id) > (?, ?) ORDER BY {column}, session_id LIMIT {_DUE_PAGE}"
+        )
+        last: tuple[float, str] = (0.0, "")
+        while True:
+            values = (by.timestamp(), *last)
+            rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())  # noqa: B023
+            for row in rows:
+                if (state := state_or_none(row["session_id"], row["body"])) is not None:
+                    yield state
+            if len(rows) < _DUE_PAGE:
+                return
+            last = (rows[-1]["due"], rows[-1]["session_id"])
 
     async def clear(self, session_id: SessionId) -> None:
         def work(connection: sqlite3.Connection) -> int:
@@ -188,9 +206,7 @@ class SqliteSessionLog:
                     (session_id, session_id),
                 ).rowcount
             if not cleared:
-                connection.execute(
-                    "UPDATE states SET repair_due = 0 WHERE session_id = ? AND hidden = 1", (session_id,)
-                )
+                connection.execute("UPDATE states SET clear_due = 0 WHERE session_id = ? AND hidden = 1", (session_id,))
             return cleared
 
         while await self._database.write(work):

@@ -1,6 +1,7 @@
 """A failing timer or reader of the change feed logs its failure, and the failure is raised."""
 
 import logging
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ pytestmark = pytest.mark.anyio
 async def test_a_sweep_that_cannot_read_the_store_logs_its_fault_domain(
     app: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def unavailable(*arguments: Any) -> None:
+    async def unavailable(*arguments: Any) -> AsyncGenerator[None]:
         raise StoreUnavailableError("The store is away.")
+        yield
 
     monkeypatch.setattr(app.log, "due_for_repair", unavailable)
     with pytest.raises(StoreUnavailableError):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrations.timers import sweep
+from orchestrations.timers import clear
 from shared.domain.chunks import Chunk
 from shared.domain.errors import (
     IdempotencyKeyReusedError,
@@ -215,7 +215,7 @@ async def test_a_source_that_is_deleted_during_the_copy_leaves_no_fork(app: Serv
         with pytest.raises(SessionNotFoundError):
             await _forks(app, log).fork(OWNER, source, REQUEST)
         assert len(await app.log.sessions(SessionFilter(), before=None, limit=100)) == count - 1
-        await sweep(DurableClient())  # pyright: ignore[reportArgumentType]
+        await clear()
         assert [await read_all(app.log, copy) for copy in log.copies] == [[]] * len(log.copies)
 
 
@@ -246,15 +246,15 @@ async def test_an_incomplete_fork_is_ended_by_the_sweep_and_never_was_a_session(
     assert await seen() == only_the_source
 
     clock.move(timedelta(hours=24))
-    await sweep(DurableClient())  # pyright: ignore[reportArgumentType]
+    await clear()
     assert await read_all(app.log, copy)
     clock.move(timedelta(hours=2))
     for _ in range(2):
-        await sweep(DurableClient())  # pyright: ignore[reportArgumentType]
+        await clear()
 
     assert await read_all(app.log, copy) == []
     assert await seen() == only_the_source
-    assert await app.log.due_for_repair(clock.now(), 10) == []
+    assert [each async for each in app.log.due_for_clearing(clock.now())] == []
 
 
 async def test_a_request_that_continues_after_the_sweep_finds_its_sequence_taken(

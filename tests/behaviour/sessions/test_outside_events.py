@@ -7,6 +7,7 @@ import pytest
 from shared.api.shapes.events import OutsideEvent
 from shared.domain.events import (
     EventData,
+    MessageDelta,
     MessageStart,
     Outside,
     RunStart,
@@ -68,7 +69,7 @@ def running() -> SessionState:
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_a_running_turn_stays_as_it_is(event_type: str) -> None:
-    state = running()
+    state = fold_events(running(), MessageDelta(step=1, attempt=1, text="x"))
 
     after_event = fold_events(
         state, Outside(event_type=event_type, fields=FIELDS), message=None, turn=None, writer="w9"

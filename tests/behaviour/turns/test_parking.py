@@ -124,7 +124,7 @@ async def test_an_expired_call_is_denied_and_the_turn_resumes(
 ) -> None:
     message, calls = await parked(app, client, f"{DRAW} and {DRAW}")
     await decide(app, message, calls[0])
-    clock.move(app.settings.approval_timeout)
+    clock.move(app.settings.approval_timeout + ONE_MACHINE.start_grace)
     await asyncio.gather(*(swept(client) for _ in range(3)))
 
     assert (await load_types(app, message.session_id))[-3:] == [

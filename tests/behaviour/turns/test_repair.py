@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations.timers import sweep
+from orchestrations.timers import clear, sweep
 from shared.domain.chunks import (
     Chunk,
     Draft,
@@ -81,7 +81,8 @@ async def test_a_turn_that_was_claimed_but_never_started_is_started(
         instance_id=instance_of(message.turn_id, 1),
         deadline=message.created_at + app.turn_timeout,
         max_steps=app.settings.max_steps,
-        check_after_seconds=ONE_MACHINE.check_after.total_seconds(),
+        retry_seconds=ONE_MACHINE.retry_pause.total_seconds(),
+        max_retry_seconds=ONE_MACHINE.max_retry_pause.total_seconds(),
         trace_id=message.trace_id,
     )
     assert [TurnStart.model_validate(started) for started in client.started] == [start]
@@ -262,12 +263,12 @@ async def test_an_overdue_turn_that_is_alive_is_left_to_end_itself(
 async def test_a_deleted_session_is_cleared_except_for_its_mark(app: Services, client: DurableClient) -> None:
     message = await running(app, client)
     await app.sessions.delete(OWNER, message.session_id, TRACE)
-    await swept(client)
+    await clear()
 
     assert await app.log.read(message.session_id, 0, 10) == []
     assert await app.log.get(Message, message.session_id, message.id) is None
     assert (await load_state(app, message.session_id)).deleted
-    assert await app.log.due_for_repair(app.clock.now(), 10) == []
+    assert [each async for each in app.log.due_for_clearing(app.clock.now())] == []
 
 
 async def test_sessions_in_which_nothing_runs_are_left_alone(

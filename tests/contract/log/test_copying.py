@@ -10,7 +10,7 @@ from shared.domain.ids import SessionId, new_session_id, new_writer_id
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.factories import RUN, THEN, append_events, create_session, delta
+from tests.contract.factories import RUN, THEN, append_events, collect, create_session, delta
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ async def _listed(log: SessionLog, state: SessionState) -> list[SessionId]:
 
 
 async def _due(log: SessionLog, state: SessionState, after: timedelta) -> bool:
-    return state.session_id in {each.session_id for each in await log.due_for_repair(THEN + after, 1000)}
+    return state.session_id in {each.session_id for each in await collect(log.due_for_clearing(THEN + after))}
 
 
 async def test_a_fork_is_listed_once_its_copy_is_complete(log: SessionLog, elsewhere: SessionLog) -> None:
@@ -44,7 +44,7 @@ async def test_a_fork_is_listed_once_its_copy_is_complete(log: SessionLog, elsew
     assert await elsewhere.state(state.session_id) == state
 
 
-async def test_a_fork_that_stays_incomplete_is_due_for_repair_after_a_day(log: SessionLog) -> None:
+async def test_a_fork_that_stays_incomplete_is_due_for_clearing_after_a_day(log: SessionLog) -> None:
     state = await _create_fork(log)
 
     assert not await _due(log, state, timedelta(hours=24))

@@ -7,7 +7,17 @@ from shared.domain.events import SessionDeleted, UserMessage
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import IdempotencyRecord, Lease, Message, MessageParts
 from shared.ports import SessionLog
-from tests.contract.factories import LATER, RUN, append_events, create_session, delta, message, read_all, sequences
+from tests.contract.factories import (
+    LATER,
+    RUN,
+    append_events,
+    collect,
+    create_session,
+    delta,
+    message,
+    read_all,
+    sequences,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -64,13 +74,13 @@ async def test_clearing_leaves_only_the_mark(log: SessionLog) -> None:
     assert await log.state(tombstone.session_id) == tombstone
 
 
-async def test_a_cleared_session_is_no_longer_due_for_repair(log: SessionLog) -> None:
+async def test_a_cleared_session_is_no_longer_due_for_clearing(log: SessionLog) -> None:
     _, tombstone = await _delete_session(log)
-    assert tombstone in await log.due_for_repair(LATER, 1000)
+    assert tombstone in await collect(log.due_for_clearing(LATER))
 
     await log.clear(tombstone.session_id)
 
-    assert tombstone not in await log.due_for_repair(LATER, 1000)
+    assert tombstone not in await collect(log.due_for_clearing(LATER))
 
 
 async def test_clearing_may_be_repeated_and_changes_no_other_session(log: SessionLog, elsewhere: SessionLog) -> None:
@@ -93,7 +103,7 @@ async def test_a_long_log_is_cleared(log: SessionLog) -> None:
     await log.clear(tombstone.session_id)
 
     assert await read_all(log, tombstone.session_id) == []
-    assert tombstone not in await log.due_for_repair(LATER, 1000)
+    assert tombstone not in await collect(log.due_for_clearing(LATER))
 
 
 @pytest.mark.needs("a tombstone that refuses writers")

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from shared.domain.events import (
-    MessageQueued,
+    Outside,
     RunComplete,
     SessionDeleted,
     SessionUpdated,
@@ -20,7 +20,7 @@ from shared.domain.ids import SessionId
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from tests.contract.factories import LATER, RUN, THEN, append_events, create_session, session_id
+from tests.contract.factories import LATER, RUN, THEN, append_events, collect, create_session, session_id
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +129,7 @@ async def test_a_deleted_session_is_not_listed(log: SessionLog, owner: str) -> N
 
 
 async def _due(log: SessionLog, *among: SessionId) -> list[str]:
-    return [each for each in ids(await log.due_for_repair(LATER, 1000)) if each in among]
+    return [each for each in ids(await collect(log.due_for_repair(LATER))) if each in among]
 
 
 async def test_a_session_is_due_for_repair_while_a_turn_is_active(log: SessionLog) -> None:
@@ -138,19 +138,37 @@ async def test_a_session_is_due_for_repair_while_a_turn_is_active(log: SessionLo
 
     state = await append_events(log, state, UserMessage(content="Hello"), RUN)
     assert await _due(log, state.session_id) == [state.session_id]
-    assert state in await log.due_for_repair(LATER, 1000)
+    assert state in await collect(log.due_for_repair(LATER))
 
     state = await append_events(log, state, END)
     assert await _due(log, state.session_id) == []
 
 
-async def test_a_session_is_due_while_messages_wait_and_once_it_is_deleted(log: SessionLog) -> None:
-    queued, deleted = await create_session(log), await create_session(log)
+async def test_a_deleted_session_is_due_for_clearing_and_not_for_repair(log: SessionLog) -> None:
+    live = await append_events(log, await create_session(log), UserMessage(content="Hello"), RUN)
+    deleted = await append_events(log, live, SessionDeleted())
 
-    await append_events(log, queued, MessageQueued(content="later"))
-    await append_events(log, deleted, SessionDeleted())
+    assert await _due(log, live.session_id) == []
+    assert deleted in await collect(log.due_for_clearing(LATER))
+    assert deleted not in await collect(log.due_for_clearing(deleted.updated_at - timedelta(milliseconds=1)))
 
-    assert sorted(await _due(log, queued.session_id, deleted.session_id)) == sorted(ids([queued, deleted]))
+
+async def test_events_from_outside_do_not_delay_the_repair_of_a_turn(log: SessionLog) -> None:
+    state = await append_events(log, await create_session(log), UserMessage(content="Hello"), RUN)
+    await append_events(log, state, Outside(event_type="x"), at=THEN + timedelta(hours=1))
+
+    assert state.session_id in ids(await collect(log.due_for_repair(THEN)))
+
+
+async def test_more_sessions_than_a_page_are_all_due_once(log: SessionLog) -> None:
+    early = THEN - timedelta(days=500)  # before all others in this store
+    states = [await create_session(log, at=early) for _ in range(205)]
+    for state in states:
+        await append_events(log, state, UserMessage(content="Hello"), RUN, at=early)
+
+    assert sorted(ids(await collect(log.due_for_repair(early)))) == sorted(ids(states))
+    for state in states:
+        await append_events(log, await log.state(state.session_id) or state, END, at=early)
 
 
 async def test_the_session_that_is_due_for_longest_comes_first(log: SessionLog) -> None:
@@ -168,7 +186,7 @@ async def test_a_parked_turn_is_due_when_its_action_expires(log: SessionLog) -> 
     state = await append_events(log, state, asked)
 
     async def is_due(at: datetime) -> bool:
-        return state.session_id in ids(await log.due_for_repair(at, 1000))
+        return state.session_id in ids(await collect(log.due_for_repair(at)))
 
     assert not await is_due(expires_at - timedelta(milliseconds=1))
     assert await is_due(expires_at)
@@ -191,15 +209,14 @@ async def test_parked_turns_do_not_displace_others_that_are_due(log: SessionLog)
         await append_events(log, state, asked, at=early)
     running = await append_events(log, await create_session(log, at=early), UserMessage(content="Hello"), RUN, at=early)
 
-    assert ids(await log.due_for_repair(THEN, 1)) == [running.session_id]
+    assert ids(await collect(log.due_for_repair(early))) == [running.session_id]
     await append_events(log, running, END, at=early)
 
 
-async def test_lists_keep_their_limit(log: SessionLog, owner: str) -> None:
+async def test_a_list_keeps_its_limit(log: SessionLog, owner: str) -> None:
     for _ in range(3):
         await append_events(log, await create_session(log, owner=owner), UserMessage(content="Hello"), RUN)
 
-    assert len(await log.due_for_repair(LATER, 2)) == 2
     assert len(await log.sessions(SessionFilter(owner=owner), before=None, limit=2)) == 2
 
 
