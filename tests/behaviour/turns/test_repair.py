@@ -1,7 +1,9 @@
 """What a dead process left is repaired, and what is alive is left alone."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,14 +12,18 @@ from shared.domain.chunks import (
     Chunk,
     Draft,
 )
+from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import (
     MessageComplete,
     MessageDelta,
     MessageStart,
     RunStart,
+    ToolCallComplete,
+    ToolCallStart,
     UserMessage,
 )
-from shared.domain.ids import MessageId, TurnId, instance_of
+from shared.domain.ids import MessageId, SessionId, TurnId, instance_of
+from shared.domain.session import SessionState
 from shared.domain.stored_documents import Lease, Message
 from shared.domain.turn_events import turn_drafts
 from shared.scheduler import TurnStart
@@ -150,6 +156,87 @@ async def test_a_turn_whose_attempt_renews_its_lease_is_alive(
     await swept(client)
 
     assert await load_events(app, message.session_id, "run.handover") == []
+
+
+async def test_a_silent_attempt_is_handed_over_sooner_than_a_turn_that_waits_in_a_queue(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    attempted, waiting = await running(app, client), await running(app, client)
+    await append_events(app, attempted.session_id, START)
+    clock.move(ONE_MACHINE.lost_after)
+    await swept(client)
+
+    assert instances(client) == [f"{attempted.turn_id}~2"]
+    assert await load_events(app, waiting.session_id, "run.handover") == []
+
+
+async def test_a_tool_that_answers_does_not_keep_a_silent_one_alive_and_a_living_one_does(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    await append_events(app, message.session_id, START, MessageComplete(step=1, attempt=1, text=""))
+    first = await append_events(app, message.session_id, tool_start("a"))
+    second = await append_events(app, message.session_id, tool_start("b"))
+    clock.move(ONE_MACHINE.lost_after)
+    await app.log.put(message.session_id, Lease(id=first.id))
+    await swept(client)
+    assert client.started == []
+    answer = ToolCallComplete(id="a", step=1, name="t", arguments="{}", status="completed", duration_ms=1)
+    await first.load()
+    await first.append(turn_drafts(active_turn(first.state), answer))
+    clock.move(ONE_MACHINE.lost_after)
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]
+    assert second.id != first.id
+
+
+async def test_events_from_outside_do_not_keep_a_silent_attempt_alive(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message = await running(app, client)
+    await append_events(app, message.session_id, START)
+    clock.move(ONE_MACHINE.lost_after)
+    await app.outside_events.append(OWNER, message.session_id, [("x", {})], TRACE)
+    await post_message(app, message.session_id, "Next")
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]
+
+
+async def test_after_an_outage_attempts_get_time_to_write_before_they_are_lost(
+    app: Services, client: DurableClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = await running(app, client)
+    await append_events(app, message.session_id, START)
+    clock.move(3 * ONE_MACHINE.lost_after)
+
+    async def unavailable(*_: Any) -> AsyncGenerator[None]:
+        raise StoreUnavailableError("The store is away.")
+        yield
+
+    with monkeypatch.context() as outage:
+        outage.setattr(app.log, "due_for_repair", unavailable)
+        with pytest.raises(StoreUnavailableError):
+            await swept(client)
+    await swept(client)
+    assert client.started == []
+    clock.move(ONE_MACHINE.lost_after)
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]
+
+
+async def test_a_clock_that_is_wrong_makes_no_turn_silent(
+    app: Services, client: DurableClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = await running(app, client)
+    await append_events(app, message.session_id, START)
+    late = clock.now() + timedelta(minutes=10)
+    monkeypatch.setattr(app.repair.clock, "now", lambda: late)
+    await swept(client)
+
+    assert (client.started, await load_events(app, message.session_id, "run.handover")) == ([], [])
 
 
 async def test_a_silent_turn_is_handed_to_another_instance(app: Services, client: DurableClient, clock: Clock) -> None:
@@ -311,7 +398,7 @@ async def test_a_turn_that_answers_during_the_sweep_is_not_handed_over(
 ) -> None:
     message = await running(app, client)
     await append_events(app, message.session_id, START)
-    clock.move(SILENCE)
+    clock.move(ONE_MACHINE.lost_after)
     append = app.log.append
 
     async def answered_first(chunk: Chunk, *rest: object) -> None:
@@ -341,3 +428,41 @@ async def test_a_session_that_cannot_be_repaired_does_not_block_the_others(
     await swept(client)
 
     assert instances(client) == [f"{message.turn_id}~2"]
+
+
+async def test_many_sessions_that_cannot_be_repaired_keep_none_waiting_and_are_tried_less_often(
+    app: Services, client: DurableClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = [await running(app, client) for _ in range(510)]
+    clock.move(SILENCE)
+    message = await running(app, client)
+    ids, tried = {each.session_id for each in broken}, list[str]()
+    state = app.log.state
+
+    async def failing(session_id: SessionId) -> SessionState | None:
+        tried.append(session_id)
+        if session_id in ids:
+            raise ValueError("It cannot be repaired.")
+        return await state(session_id)
+
+    monkeypatch.setattr(app.log, "state", failing)
+    clock.move(SILENCE)
+    await swept(client)
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]
+    assert [tried.count(each) for each in ids] == [1] * len(ids)
+
+
+async def test_deleted_sessions_keep_no_turn_waiting(app: Services, client: DurableClient, clock: Clock) -> None:
+    for _ in range(3):
+        await app.sessions.delete(OWNER, await create_session(app), TRACE)
+    message = await running(app, client)
+    clock.move(SILENCE)
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]
+
+
+def tool_start(call_id: str) -> ToolCallStart:
+    return ToolCallStart(id=call_id, step=1, attempt=1, name="t", arguments="{}")
