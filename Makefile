@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 COSMOS := tests/cosmos_server
 
 .DEFAULT_GOAL := help
+# Each run of the tests uses what the one before compiled, and so do the processes that tests start.
+test test-slow test-cosmos: export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help install run test test-slow test-cosmos worker memory check bench cost docs lock clean
 
 help: ## list the targets
@@ -16,13 +18,13 @@ run: $(VENV)/.run ## serve the app on 127.0.0.1:7071 (PORT, HOST, HOST_MODE=func
 	@exec $(BIN)/python -m local.run
 
 test: install ## run the tests: everything that needs no cloud
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: install ## run the tests that take minutes: hundreds of kills, a thousand reconnections
 	$(BIN)/python -m pytest -m slow
 
 test-cosmos: install ## run the HTTP tests on the Cosmos DB store, against a server that speaks its protocol
-	TURNLOG_TEST_STORE=cosmos $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile tests/http tests/e2e tests/model_servers
+	TURNLOG_TEST_STORE=cosmos $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder tests/http tests/e2e tests/model_servers
 
 worker: $(VENV)/.dev ## test the app on the library of Azure's own worker (needs Python 3.13)
 	$(BIN)/python tests/worker/environment.py

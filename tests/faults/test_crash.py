@@ -26,7 +26,7 @@ async def another_client(tmp_path_factory: pytest.TempPathFactory, model_url: st
 
 
 async def test_kills_at_random_points_lose_and_repeat_nothing(client: Client) -> None:
-    sessions = await _round(client, "quick", kills=8)
+    sessions = await _round(client, "quick", kills=5)
 
     await _check_it_works(client, sessions)
 

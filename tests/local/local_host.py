@@ -55,7 +55,7 @@ class Host:
 
 async def wait_until(read: Callable[[], Awaitable[Any]], condition: Callable[[Any], bool] = bool) -> Any:
     """Read again and again until the value fulfils the condition; return the value."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition(value := await read()):  # noqa: ASYNC110 - a host sends no notice of a change
             await asyncio.sleep(0.005)
         return value
@@ -67,7 +67,7 @@ async def running_host(app: App, data_dir: Path, **options: Any) -> AsyncGenerat
     settings = replace(Options(data_dir=data_dir, port=0, route_prefix="", grace=0.05), **options)
     async with (
         serve(app, settings) as running,
-        httpx2.AsyncClient(base_url=running.url, verify=False) as http,
+        httpx2.AsyncClient(base_url=running.url, timeout=60, verify=False) as http,
     ):
         await http.post(f"/{settings.route_prefix}/client".replace("//", "/"))
         yield Host(http, app.clients[-1])

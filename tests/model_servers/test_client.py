@@ -57,7 +57,7 @@ async def call(client: OpenAIModelClient, wanted: ModelRequest) -> OpenAIStream:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the server is on another thread
             await asyncio.sleep(0.01)
 

@@ -18,7 +18,7 @@ from tests.model_servers.turns import ask
 
 pytestmark = pytest.mark.anyio
 
-_AT_ONCE = 8
+_AT_ONCE = 16
 """Many habits make a turn wait, so several turns run at the same time."""
 
 

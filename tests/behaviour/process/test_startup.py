@@ -16,12 +16,6 @@ def load(**env: str) -> str:
     return done.stderr
 
 
-def test_the_data_folder_exists_as_soon_as_the_app_is_loaded(tmp_path: Path) -> None:
-    load(DATA_DIR=str(tmp_path / "deep" / "data"))
-
-    assert (tmp_path / "deep" / "data").is_dir()
-
-
 def test_an_app_on_cosmos_db_creates_no_folder(tmp_path: Path) -> None:
     load(DATA_DIR=str(tmp_path / "data"), COSMOS_ENDPOINT="https://x")
 
@@ -29,10 +23,14 @@ def test_an_app_on_cosmos_db_creates_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_missing_model_is_reported_at_the_start(tmp_path: Path) -> None:
+    assert "set OPENAI_BASE_URL, OPENAI_API_KEY and MODEL" in load(DATA_DIR=str(tmp_path))
+
+
+def test_the_data_folder_exists_as_soon_as_the_app_is_loaded_and_nothing_else_is_printed(tmp_path: Path) -> None:
     endpoint = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "k", "MODEL": "m"}
 
-    assert "set OPENAI_BASE_URL, OPENAI_API_KEY and MODEL" in load(DATA_DIR=str(tmp_path))
-    assert load(DATA_DIR=str(tmp_path), **endpoint) == ""
+    assert load(DATA_DIR=str(tmp_path / "deep" / "data"), **endpoint) == ""
+    assert (tmp_path / "deep" / "data").is_dir()
 
 
 def test_the_workers_address_is_hidden_but_not_other_lines(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ async def test_a_known_key_is_available_during_a_slow_fetch() -> None:
     asking = asyncio.create_task(issuer.has("one"))
     await asyncio.sleep(0)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await issuer.has("one")
 
     assert not asking.done()

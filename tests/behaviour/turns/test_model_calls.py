@@ -62,13 +62,13 @@ async def completion(app: Services, message: Message) -> MessageComplete:
 
 async def requests(app: Services, model: str) -> dict[str, int]:
     """What the model's server counted for `model`."""
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         stats = (await http.get(str(app.settings.openai_base_url).removesuffix("/v1") + "/stats")).json()
     return stats["models"].get(model, {"requests": 0, "aborted": 0, "active": 0})
 
 
 async def until(read: Callable[[], Any], is_good: Callable[[Any], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not is_good(await read()):  # noqa: ASYNC110 - the change sets no event
             await asyncio.sleep(0.005)
 

@@ -36,7 +36,7 @@ class Log:
         return not self._refuses
 
     async def has(self, writes: int) -> None:
-        async with self._grown, asyncio.timeout(10):
+        async with self._grown, asyncio.timeout(60):
             await self._grown.wait_for(lambda: len(self.writes) >= writes)
 
 

@@ -89,8 +89,8 @@ class Run:
         return [each for each in reports if each["event"] == kind]
 
     def left_running(self) -> list[str]:
-        """Return the command lines of the run's processes that do not end within 10 s."""
-        until = time.monotonic() + 10
+        """Return the command lines of the run's processes that do not end in time."""
+        until = time.monotonic() + _WAIT_SECONDS
         while (found := self._processes()) and time.monotonic() < until:
             time.sleep(0.05)
         return list(found.values())

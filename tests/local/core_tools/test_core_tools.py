@@ -272,7 +272,7 @@ def test_the_stand_in_serves_nothing_with_a_python_that_lacks_the_packages(app: 
     shutil.copy(app / "local.settings.example.json", app / "local.settings.json")
     with func_start(app, tools, port) as run:
         run.wait_for("No job functions found")
-        status = httpx2.get(f"http://127.0.0.1:{port}/health").status_code
+        status = httpx2.get(f"http://127.0.0.1:{port}/health", timeout=60).status_code
 
         assert status == 404
         assert "No module named 'azure'" in run.output

@@ -113,7 +113,7 @@ class Caller:
 @asynccontextmanager
 async def host_in(folder: Path) -> AsyncGenerator[tuple[HostProcess, Caller]]:
     with running_process(folder) as process:
-        async with httpx2.AsyncClient(base_url=process.url) as http:
+        async with httpx2.AsyncClient(base_url=process.url, timeout=60) as http:
             yield process, Caller(http)
 
 

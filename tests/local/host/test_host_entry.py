@@ -104,7 +104,7 @@ def test_settings_come_from_the_file_unless_they_are_set(folder: Path) -> None:
     (folder / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
 
     with running_process(folder, environment(KEPT="from outside")) as host:
-        seen = httpx2.get(f"{host.url}/api/seen").json()
+        seen = httpx2.get(f"{host.url}/api/seen", timeout=60).json()
 
     assert (seen["GIVEN"], seen["KEPT"]) == ("from the file", "from outside")
     assert (seen["cwd"], seen["PYTHON_ENABLE_INIT_INDEXING"]) == (str(folder), "1")
@@ -116,7 +116,7 @@ def test_host_json_names_prefix_and_task_hub(folder: Path) -> None:
     (folder / "host.json").write_text(json.dumps({"extensions": {"http": {"routePrefix": ""}, "durableTask": durable}}))
 
     with running_process(folder, environment(TASKHUB_NAME="mine")) as host:
-        status = httpx2.get(f"{host.url}/seen").status_code
+        status = httpx2.get(f"{host.url}/seen", timeout=60).status_code
 
     assert status == 200
     assert (folder / ".data" / "mine.taskhub.db").exists()
@@ -127,8 +127,8 @@ def test_without_a_model_endpoint_the_scripted_model_runs_as_long_as_the_host(fo
     del env["OPENAI_BASE_URL"]
 
     with running_process(folder, env) as host:
-        seen = httpx2.get(f"{host.url}/api/seen").json()
-        models = httpx2.get(f"{seen['OPENAI_BASE_URL']}/models")
+        seen = httpx2.get(f"{host.url}/api/seen", timeout=60).json()
+        models = httpx2.get(f"{seen['OPENAI_BASE_URL']}/models", timeout=60)
         host.kill()
 
     assert models.status_code == 200
@@ -162,7 +162,7 @@ def test_it_stops_in_order_while_streams_and_activities_run(
         httpx2.stream("GET", f"{host.url}/api/stream") as stream,
     ):
         next(stream.iter_raw())
-        httpx2.get(f"{host.url}/api/busy").raise_for_status()
+        httpx2.get(f"{host.url}/api/busy", timeout=60).raise_for_status()
         for number, each in enumerate(sent):
             if number:
                 wait_until_port_is_free(int(host.url.rpartition(":")[2]))

@@ -60,7 +60,7 @@ class Follower:
             raise ValueError("not yet")
 
     async def wait_for(self, *names: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while set(names) - {name for batch in self.batches for name in batch}:
                 self._has_batch.clear()
                 await self._has_batch.wait()

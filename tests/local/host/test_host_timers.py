@@ -38,7 +38,7 @@ async def test_a_timer_runs_on_startup_with_the_durable_client(tmp_path: Path) -
         ran.set()
 
     async with running_host(app, tmp_path):
-        await asyncio.wait_for(ran.wait(), 5)
+        await asyncio.wait_for(ran.wait(), 60)
 
     assert runs == [(False, False)]
 
@@ -58,7 +58,7 @@ async def test_a_timer_continues_after_a_failure_and_its_runs_never_overlap(tmp_
 
     async with running_host(app, tmp_path):
         for _ in range(2):
-            await asyncio.wait_for(runs.acquire(), 5)
+            await asyncio.wait_for(runs.acquire(), 60)
 
     assert not overlapped
 

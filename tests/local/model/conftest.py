@@ -18,12 +18,12 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 async def http(url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=url.removesuffix("/v1")) as http:
+    async with httpx2.AsyncClient(base_url=url.removesuffix("/v1"), timeout=60) as http:
         await http.post("/stats/reset")
         yield http
 
 
 @pytest.fixture
 async def model(url: str, http: httpx2.AsyncClient) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=url, api_key="sk-anything", max_retries=0, timeout=5) as client:
+    async with AsyncOpenAI(base_url=url, api_key="sk-anything", max_retries=0, timeout=60) as client:
         yield client

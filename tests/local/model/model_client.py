@@ -41,7 +41,7 @@ def stop(process: subprocess.Popen[str]) -> int:
     with process:
         assert process.stdin is not None
         process.stdin.close()
-        return process.wait(5)
+        return process.wait(60)
 
 
 async def begin(model: AsyncOpenAI, name: str, *messages: Any, **options: Any) -> Any:
@@ -129,7 +129,7 @@ async def stats(http: httpx2.AsyncClient) -> dict[str, Any]:
 
 async def wait_for_stats(http: httpx2.AsyncClient, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Return the stats, as soon as they fulfil the condition."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while not condition(now := await stats(http)):  # noqa: ASYNC110 - another process has no event to wait for
             await anyio.sleep(0.002)
     return now
