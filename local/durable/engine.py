@@ -75,11 +75,30 @@ class Engine:
         self._activities = Activities(index.activities, slots)
         self._live: dict[str, _Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._is_draining = False
+        self._holds_back = False
+        self._is_drained = asyncio.Event()
+        self._is_idle = asyncio.Event()
 
     async def recover(self) -> None:
         """Continue every instance that a former process left unfinished."""
         for unfinished in await self._hub.unfinished():
             self._resume(unfinished)
+
+    async def drain(self) -> None:
+        """Begin no activity any more: the next host does. Return once that keeps an instance from continuing.
+
+        Activities that run continue to their end, or until `close`.
+        """
+        self._is_draining = True
+        await self._is_drained.wait()
+
+    async def finish(self) -> None:
+        """Begin no activity any more, and return once none runs."""
+        self._is_draining = True
+        if self._running:
+            await self._is_idle.wait()
 
     async def close(self) -> None:
         """Interrupt everything, as a crash would."""
@@ -211,8 +230,16 @@ class Engine:
         async with self._activities.slots:
             if execution.is_over:
                 return
+            if self._is_draining:
+                self._holds_back = True
+                self._check_drained()
+                return
             self._hub.mark_started(execution.instance.id, task.id)
-            ended = await self._activities.run(task)
+            self._running += 1
+            try:
+                ended = await self._activities.run(task)
+            finally:
+                self._running -= 1
             await asyncio.sleep(0)  # first let readers run that the activity's events woke: an episode is slow
         execution.pending_activities -= 1
         if execution.is_over:
@@ -222,6 +249,13 @@ class Engine:
             asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._wake, execution)
         else:
             await self._run_episodes(execution)
+        self._check_drained()
+
+    def _check_drained(self) -> None:
+        if self._is_draining and not self._running:
+            self._is_idle.set()
+            if self._holds_back:
+                self._is_drained.set()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from local.host.functions import Index
 
+_LAST_FRAMES_SECONDS = 0.5
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -137,6 +138,10 @@ async def _run(app: "FunctionRegister", options: Options, notes: list[str], bega
         print(f"listening on {running.url}", flush=True)
         await stop.wait()
         print("stopping", flush=True)
+        if not stop_now.is_set():
+            draining = asyncio.create_task(running.drain())
+            # Readers of a turn that the next host continues have nothing to wait for.
+            draining.add_done_callback(lambda _: loop.call_later(_LAST_FRAMES_SECONDS, stop_now.set))
 
 
 def _banner(index: "Index", options: Options) -> list[str]:

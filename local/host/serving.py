@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure.durable_functions.models.utils import http_utils
 from azure.functions import FunctionRegister
@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Running:
-    """A host that serves at `url`."""
+    """A host that serves at `url`.
+
+    `drain` lets no activity begin any more. It returns once a turn waits for the next host because of that.
+    """
 
     url: str
     index: Index
+    drain: Callable[[], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
@@ -60,12 +64,22 @@ async def serve(
         await stack.enter_async_context(serve_asgi(DurableRpc(engine, hub, sorted(index.orchestrators)), rpc, grace=0))
         stack.push_async_callback(engine.close)
         await engine.recover()
+        stack.push_async_callback(_finish, engine, options.grace, stop_now)
         http = HttpFunctions(index.routes, options.cors)
         await stack.enter_async_context(serve_asgi(http, web, options.grace, stop_now))
         for each in triggers:
             stack.push_async_callback(each.stop)
             each.start()
-        yield Running(url_of(web), index)
+        yield Running(url_of(web), index, engine.drain)
+
+
+async def _finish(engine: Engine, grace: float, stop_now: asyncio.Event | None) -> None:
+    """Let activities that run end, for the grace period, or until `stop_now` is set."""
+    ended = asyncio.create_task(engine.finish())
+    cut = asyncio.create_task((stop_now or asyncio.Event()).wait())
+    await asyncio.wait([ended, cut], timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    cut.cancel()
 
 
 def _feeds(feeds: Sequence[FeedFunction]) -> list["Feeds"]:

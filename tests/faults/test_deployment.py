@@ -40,6 +40,21 @@ async def test_a_turn_that_ends_within_the_grace_is_read_to_its_end_and_not_repe
     assert len(turn.of("message.start")) == 1
 
 
+async def test_a_turn_is_handed_to_the_next_host_between_its_steps(patient: Client) -> None:
+    session = await patient.new_session("steps")
+    reader = Reader(patient, session, once=True)
+    await patient.post(patient.new_message(session, TOOLS, model="fake-000100-10"))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(reader.run())
+        await reader.wait_until(lambda: any(seen.type == "message.start" for seen in reader.seen))
+
+        await patient.host.replace()
+
+    (turn,) = (await check(patient, session)).turns
+    assert turn.end["status"] == "completed"
+    assert {len(begun) for begun in turn.attempts().values()} == {1}
+
+
 async def test_turns_and_readers_continue_across_a_deployment(client: Client) -> None:
     await _deployed(client, sessions=4, readers=3, times=2)
 

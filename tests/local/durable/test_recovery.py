@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
@@ -47,14 +48,20 @@ async def status(req: Request, client: df.DurableOrchestrationClient) -> Respons
 async def work(given: str) -> str:
     with LOG.open("a") as log:
         log.write(given + "\\n")
-    if not Path("go").exists():
-        await asyncio.Event().wait()
+    while not Path("go").exists():
+        await asyncio.sleep(0.01)
     return given
 
 
 @app.orchestration_trigger(context_name="context")
 def one(context: df.DurableOrchestrationContext):
     return (yield context.call_activity("work", "one"))
+
+
+@app.orchestration_trigger(context_name="context")
+def row(context: df.DurableOrchestrationContext):
+    first = yield context.call_activity("work", "first")
+    return [first, (yield context.call_activity("work", "second"))]
 
 
 @app.orchestration_trigger(context_name="context")
@@ -199,3 +206,20 @@ async def test_no_acknowledged_start_is_lost(folder: Path) -> None:
 
     assert len(ended) >= 25
     assert {status for status, _ in ended} <= {"Completed", "Failed"}
+
+
+async def test_a_host_that_is_terminated_ends_its_activity_and_begins_no_other(folder: Path) -> None:
+    async with host_in(folder) as (host, caller):
+        await caller.start("row", "a")
+        await wait_for_rows(folder, "running")
+        await wait_for_log(folder, "first")
+        host.process.send_signal(signal.SIGTERM)
+        assert host.process.stdout is not None
+        assert await asyncio.to_thread(host.process.stdout.readline) == "stopping\n"
+        (folder / "go").touch()
+        assert await asyncio.to_thread(host.process.wait) == 0
+    await wait_for_log(folder, "first")
+
+    async with host_in(folder) as (_, caller):
+        assert await caller.wait_for_end("a") == ["Completed", ["first", "second"]]
+    await wait_for_log(folder, "first", "second")
