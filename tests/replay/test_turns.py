@@ -165,8 +165,8 @@ def test_the_pauses_between_attempts_double_up_to_their_maximum(begin: Begin) ->
         turn.fire()
 
     longest = [1, 2, 4, 8, 16, 30, 30, 30]
-    assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
-    assert len({round(pause / most, 6) for pause, most in zip(pauses, longest, strict=True)}) == 8
+    assert all(limit / 2 <= pause <= limit for pause, limit in zip(pauses, longest, strict=True))
+    assert len({round(pause / limit, 6) for pause, limit in zip(pauses, longest, strict=True)}) == 8
 
 
 def test_an_attempt_that_the_store_interrupted_is_retried_until_the_deadline(begin: Begin) -> None:
