@@ -28,6 +28,10 @@ class Settings(ModelSettings):
     )
     signalr_hub: str = Field("turnlog", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$", description="hub of that service")
     data_dir: Path = Field(Path(".data"), description="folder of the SQLite files")
+    sqlite_synchronous: Literal["full", "normal"] = Field(
+        "full",
+        description="`full`: what is acknowledged survives a loss of power; `normal`: only a crash of the process",
+    )
     auth_mode: Literal["none", "easyauth", "jwt"] = Field(
         "none",
         description="how callers are identified: `none` (one machine only), `easyauth` or `jwt` (bearer tokens)",

@@ -218,4 +218,4 @@ def _open_stores(current: Settings) -> tuple[Stores, str]:
     """The stores on one database, and the name of its kind in telemetry."""
     if current.cosmos_endpoint is not None:
         return cosmos.open_stores(current.cosmos_endpoint, current.cosmos_database), "azure.cosmosdb"
-    return sqlite.open_stores(current.data_dir / "sessions.db"), "sqlite"
+    return sqlite.open_stores(current.data_dir / "sessions.db", current.sqlite_synchronous), "sqlite"

@@ -5,9 +5,13 @@ import sqlite3
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from shared.domain.errors import StoreUnavailableError
+from shared.stores.sqlite.group_commit import GroupCommit
+
+Synchronous: TypeAlias = Literal["full", "normal"]
+"""What a commit survives: a loss of power, or only a crash of the process."""
 
 _ROOMS_TTL = 7 * 24 * 60 * 60  # seconds
 
@@ -57,26 +61,27 @@ CREATE INDEX IF NOT EXISTS rooms_of_projects ON rooms (owner, project_id, cursor
 class Database:
     """Runs functions on the file's two connections, which all stores on it share. The code that opens it closes it.
 
-    `synchronous=NORMAL`: in WAL mode an acknowledged commit survives a crash of the process at any point. Only a loss
-    of power can lose the last ones (sqlite.org/wal.html).
+    `synchronous=FULL`: an acknowledged commit is on the disk, so it survives a loss of power. With NORMAL it survives
+    a crash of the process, but a loss of power can lose the last ones (sqlite.org/wal.html).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, synchronous: Synchronous = "full") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._not_started: dict[Hashable, asyncio.Future[Any]] = {}
-        self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+        self._synchronous = synchronous
+        self._writer, self._reader = self._connect(), self._connect()
+        self._commits = GroupCommit(self._writer)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
-        self._writer = self._write_thread.submit(self._connect).result()
-        self._reader = self._read_thread.submit(self._connect).result()
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in one transaction: all of it or nothing."""
-        return await self._run(self._write_thread, lambda: _transaction(self._writer, work, "BEGIN IMMEDIATE"))
+        """Run `work` in one transaction: all of it or nothing. Writes that wait together share a commit."""
+        return await self._finish(self._commits.submit(work))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one snapshot, which holds every acknowledged write."""
-        return await self._run(self._read_thread, lambda: _transaction(self._reader, work, "BEGIN"))
+        loop = asyncio.get_running_loop()
+        return await self._finish(loop.run_in_executor(self._read_thread, _snapshot, self._reader, work))
 
     async def read_together(self, key: Hashable, work: Callable[[sqlite3.Connection], T]) -> T:
         """Like `read`, except that callers with the same `key` share one read until it starts."""
@@ -97,14 +102,16 @@ class Database:
         return await shielded(shared)
 
     async def close(self) -> None:
-        await self._run(self._write_thread, self._writer.close)
-        await self._run(self._read_thread, self._reader.close)
-        self._write_thread.shutdown()
-        self._read_thread.shutdown()
+        await asyncio.to_thread(self._close)
 
-    async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    def _close(self) -> None:
+        self._commits.close()
+        self._read_thread.shutdown()
+        self._reader.close()
+        self._writer.close()
+
+    async def _finish(self, running: "asyncio.Future[T]") -> T:
         # Shielded: if the caller is cancelled, work that has started is not abandoned.
-        running = asyncio.get_running_loop().run_in_executor(thread, work)
         try:
             return await shielded(running)
         except sqlite3.OperationalError as error:
@@ -115,7 +122,7 @@ class Database:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.executescript(_SCHEMA)
         delete_expired(connection)
         return connection
@@ -140,12 +147,9 @@ def delete_expired(connection: sqlite3.Connection) -> None:
     connection.execute(f"DELETE FROM rooms WHERE cursor < coalesce(({oldest}), ?)", (_ROOMS_TTL, 2**63 - 1))
 
 
-def _transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
-    connection.execute(begin)
+def _snapshot(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN")
     try:
-        result = work(connection)
-    except BaseException:
+        return work(connection)
+    finally:
         connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-    return result
