@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from shared.domain.chunks import Chunk, Event
 from shared.domain.errors import SequenceTakenError
+from shared.domain.events import DELTA_TYPES
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
@@ -122,6 +123,25 @@ def read_chunks(
         (session_id, after, before, limit),
     ).fetchall()
     return [chunk_of(session_id, row) for row in (reversed(rows) if newest else rows)]
+
+
+def newest_chunks(connection: sqlite3.Connection, session_id: SessionId, event_type: str, limit: int) -> list[Chunk]:
+    """The newest `limit` chunks that hold an event of this type, oldest first."""
+    is_delta = event_type in DELTA_TYPES
+    source, skip = ("chunks", "") if is_delta else ("chunks INDEXED BY chunks_with_non_deltas", SKIP_DELTAS)
+    rows = connection.execute(
+        f"SELECT epoch, writer, events FROM {source} WHERE session_id = ? AND instr(types, ?){skip}"
+        " ORDER BY first DESC LIMIT ?",
+        (session_id, f" {event_type} ", limit),
+    ).fetchall()
+    return [chunk_of(session_id, row) for row in reversed(rows)]
+
+
+def last_sequence(connection: sqlite3.Connection, session_id: SessionId) -> int:
+    """The last sequence in the log; 0 if the log is empty."""
+    query = "SELECT last FROM chunks WHERE session_id = ? ORDER BY first DESC LIMIT 1"
+    row = connection.execute(query, (session_id,)).fetchone()
+    return 0 if row is None else int(row["last"])
 
 
 def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:

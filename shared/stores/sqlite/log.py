@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from shared.domain.chunks import Chunk
-from shared.domain.fold import fold
+from shared.domain.fold import fold_without_deltas
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
@@ -18,11 +18,12 @@ from shared.stores.following import MAX_CHUNKS, Feeds
 from shared.stores.sqlite.database import Database, shielded
 from shared.stores.sqlite.items import (
     MAX_SEQUENCE,
-    chunk_of,
     claim,
     filter_conditions,
     insert_chunk,
     kind_name,
+    last_sequence,
+    newest_chunks,
     read_chunks,
     release,
     upsert_document,
@@ -68,8 +69,11 @@ class SqliteSessionLog:
             if row is None:
                 return None
             checkpoint = SessionState.model_validate_json(row["body"])
-            rest = read_chunks(connection, session_id, checkpoint.head, -1)
-            return fold(checkpoint, () if checkpoint.deleted else rest)
+            if checkpoint.deleted:
+                return checkpoint
+            # An answer that is being written may be thousands of chunks of deltas. They change only the head.
+            rest = read_chunks(connection, session_id, checkpoint.head, -1, skip_deltas=True)
+            return fold_without_deltas(checkpoint, rest, last_sequence(connection, session_id))
 
         return await self._database.read_together(session_id, work)
 
@@ -95,13 +99,7 @@ class SqliteSessionLog:
         )
 
     async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
-        query = (
-            "SELECT epoch, writer, events FROM chunks WHERE session_id = ? AND instr(types, ?)"
-            " ORDER BY first DESC LIMIT ?"
-        )
-        values = (session_id, f" {event_type} ", limit)
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [chunk_of(session_id, row) for row in reversed(rows)]
+        return await self._database.read(lambda connection: newest_chunks(connection, session_id, event_type, limit))
 
     def watch(self, session_id: SessionId, /, *, polls: bool = True) -> AbstractContextManager[Tail[Chunk]]:
         return self._feeds.watch(session_id, polls=polls)
