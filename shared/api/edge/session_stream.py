@@ -1,6 +1,6 @@
 """A session's log as a stream of server-sent events, and when that stream ends."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ from shared.domain.history import matches
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.large_texts import load_texts
+from shared.services.large_texts import load_text_of
 from shared.services.stream import follow_events
 
 EXAMPLE = """: open
@@ -104,14 +104,15 @@ class _Delivery:
         # Whether an event since the last check may have been the session's last one.
         self._may_have_ended = True
 
-    async def deliver(self, events: Sequence[Event]) -> bytes:
+    async def deliver(self, events: Sequence[Event], /) -> AsyncGenerator[bytes]:
         wanted = events[: self._count_wanted(events)]
         self._after = wanted[-1].sequence
         self._may_have_ended |= any(not isinstance(event.data, _WITHIN_TURN) for event in events)
-        frames = self._frames(await load_texts(self._log, self._session_id, wanted))
-        if not self.is_over:
-            return frames
-        return frames + self._end("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
+        for event in wanted:
+            if matches(event, self._options.types):
+                yield await self._frame(event)
+        if self.is_over:
+            yield self._end("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
 
     async def catch_up(self) -> bytes:
         if not self._may_have_ended:
@@ -135,9 +136,10 @@ class _Delivery:
                     return count
         return len(events)
 
-    def _frames(self, events: Sequence[Event]) -> bytes:
-        wanted = (event for event in events if matches(event, self._options.types))
-        return b"".join(event_frame(self._session_id, event, whole=self._options.envelope) for event in wanted)
+    async def _frame(self, event: Event) -> bytes:
+        # Only the frame has the large text, not what this reader holds while it is slow.
+        whole = await load_text_of(self._log, self._session_id, event)
+        return event_frame(self._session_id, whole, whole=self._options.envelope)
 
     def _end(self, reason: str) -> bytes:
         self.is_over = True

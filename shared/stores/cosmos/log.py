@@ -1,7 +1,7 @@
 """The session log in Cosmos DB; see `shared.ports.SessionLog` for what each method promises."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -15,6 +15,7 @@ from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.fold import fold, fold_without_deltas
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
+from shared.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, MessageParts, ModelResponse
 from shared.domain.values import size_of
@@ -23,15 +24,17 @@ from shared.stores.cosmos import idempotency, queries
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import (
     STATE_ID,
+    body_size,
     chunk_id,
     chunk_item,
     chunk_of,
+    chunk_size,
     document_item,
     item_id,
     state_item,
     state_of,
 )
-from shared.stores.cosmos.requests import Item, query_items, read_item, upsert_item, with_retries
+from shared.stores.cosmos.requests import Item, query_items, query_page, read_item, upsert_item, with_retries
 from shared.stores.following import MAX_CHUNKS, Feeds, Polling
 
 _MAX_BATCHED_BYTES = 256 * 1024
@@ -90,14 +93,13 @@ class CosmosSessionLog:
         before: int | None = None,
         newest: bool = False,
         skip_deltas: bool = False,
-    ) -> Sequence[Chunk]:
+    ) -> Page[Chunk]:
         query = queries.chunks(session_id, after, before, newest=newest, skip_deltas=skip_deltas)
-        items = await self._query(query, limit)
-        return [chunk_of(item) for item in (reversed(items) if newest else items)]
+        return (await self._page(query, limit, MAX_PAGE_BYTES, chunk_size)).map(chunk_of).in_order(newest=newest)
 
-    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
-        items = await self._query(queries.chunks_with(session_id, event_type), limit)
-        return [chunk_of(item) for item in reversed(items)]
+    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Page[Chunk]:
+        query = queries.chunks_with(session_id, event_type)
+        return (await self._page(query, limit, MAX_RESPONSE_BYTES, chunk_size)).map(chunk_of).in_order(newest=True)
 
     def watch(self, session_id: SessionId, /, *, polls: bool = True) -> AbstractContextManager[Tail[Chunk]]:
         return self._feeds.watch(session_id, polls=polls)
@@ -115,9 +117,11 @@ class CosmosSessionLog:
         before: int | None = None,
         limit: int,
         newest: bool = False,
-    ) -> Sequence[D]:
-        items = await self._query(queries.documents(session_id, kind, after, before, newest=newest), limit)
-        return [kind.model_validate_json(item["body"]) for item in (reversed(items) if newest else items)]
+        max_bytes: int | None = None,
+    ) -> Page[D]:
+        query = queries.documents(session_id, kind, after, before, newest=newest)
+        found = await self._page(query, limit, max_bytes, body_size)
+        return found.map(lambda item: kind.model_validate_json(item["body"])).in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         await self._upsert(document_item(session_id, document))
@@ -141,8 +145,8 @@ class CosmosSessionLog:
 
         return await with_retries(call)
 
-    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
-        return [state_of(item) for item in await self._query(queries.sessions(wanted, before), limit)]
+    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Page[SessionState]:
+        return (await self._page(queries.sessions(wanted, before), limit, MAX_RESPONSE_BYTES, body_size)).map(state_of)
 
     async def due_for_repair(self, now: datetime, limit: int) -> Sequence[SessionState]:
         return [state_of(item) for item in await self._query(queries.due_for_repair(now), limit)]
@@ -223,6 +227,11 @@ class CosmosSessionLog:
 
     async def _query(self, query: queries.Query, limit: int | None = None) -> list[Item]:
         return await query_items(await self._database.sessions(), query, limit)
+
+    async def _page(
+        self, query: queries.Query, limit: int, max_bytes: int | None, size_of: Callable[[Item], int]
+    ) -> Page[Item]:
+        return await query_page(await self._database.sessions(), query, limit, max_bytes, size_of)
 
     async def _upsert(self, item: Item) -> None:
         await upsert_item(await self._database.sessions(), item)

@@ -84,7 +84,7 @@ async def read_stream(app: Services, room: Room, *, is_named: bool) -> list[tupl
     frames = RoomFrames(RoomRenderer(app.log, app.sessions, is_named=is_named))
     received: list[tuple[str | None, JSON]] = []
     async for entries in app.rooms.follow(room, FIRST_CURSOR, timedelta(0)):
-        for frame in [frame for entry in entries for frame in await frames.of_entry(entry)]:
+        for frame in [frame for entry in entries async for frame in frames.of_entry(entry)]:
             lines = dict(line.split(": ", 1) for line in frame.decode().strip().splitlines())
             received.append((lines.get("event"), json.loads(lines["data"])))
         if not entries:
