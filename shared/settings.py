@@ -22,6 +22,11 @@ class Settings(ModelSettings):
 
     cosmos_endpoint: str | None = Field(None, description="Cosmos DB account; without it sessions are stored in SQLite")
     cosmos_database: str = Field("turnlog", description="database that holds the containers")
+    cosmos_incarnation: str = Field(
+        "1",
+        pattern=r"^[A-Za-z0-9]{1,16}$",
+        description="part of every cursor; change it after a restore of the database, so that old cursors are refused",
+    )
     signalr_endpoint: str | None = Field(
         None,
         description="Azure SignalR Service for thousands of watchers; needs Cosmos DB (docs/use/signalr.md)",

@@ -217,5 +217,6 @@ def services() -> Services:
 def _open_stores(current: Settings) -> tuple[Stores, str]:
     """The stores on one database, and the name of its kind in telemetry."""
     if current.cosmos_endpoint is not None:
-        return cosmos.open_stores(current.cosmos_endpoint, current.cosmos_database), "azure.cosmosdb"
+        database, incarnation = current.cosmos_database, current.cosmos_incarnation
+        return cosmos.open_stores(current.cosmos_endpoint, database, incarnation), "azure.cosmosdb"
     return sqlite.open_stores(current.data_dir / "sessions.db", current.sqlite_synchronous), "sqlite"

@@ -127,6 +127,14 @@ class SessionIndex(Protocol):
 class Storage(Protocol):
     """The store as a whole."""
 
+    @property
+    def incarnation(self) -> str:
+        """Which life of the logs this is: letters and digits.
+
+        A restore begins another one, where a sequence may hold another event.
+        """
+        ...
+
     async def clear(self, session_id: SessionId) -> None:
         """Remove all of a deleted session except its tombstone. Safe to repeat, also by two processes at once."""
         ...

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
+from shared.api.edge.parameters import cursor_text
 from shared.api.edge.sse import frame, stream_frames, stream_response
 from shared.api.shapes.common import as_json
 from shared.api.shapes.rooms import FrameBody, RoomRenderer
@@ -22,8 +23,9 @@ Entries = AsyncGenerator[Sequence[RoomEntry], None]
 class RoomFrames:
     """The frames of a kind of room. An entry is encoded once, for all watchers of this process."""
 
-    def __init__(self, renderer: RoomRenderer) -> None:
+    def __init__(self, renderer: RoomRenderer, incarnation: str) -> None:
         self._renderer = renderer
+        self._incarnation = incarnation
         self._encoded: WeakKeyDictionary[RoomEntry, Sequence[bytes]] = WeakKeyDictionary()
 
     async def of_entry(self, entry: RoomEntry, skipped: int = 0) -> AsyncGenerator[bytes]:
@@ -38,9 +40,9 @@ class RoomFrames:
             ids = [f"{entry.before}~{number}" for number in range(1, len(parts))] + [str(entry.cursor)]
             if entry.size > _MAX_SHARED_BYTES:
                 for frame_id, part in list(zip(ids, parts, strict=False))[_start(len(parts), skipped) :]:
-                    yield _frame(frame_id, await part())
+                    yield self._frame(frame_id, await part())
                 return
-            encoded = [_frame(frame_id, await part()) for frame_id, part in zip(ids, parts, strict=False)]
+            encoded = [self._frame(frame_id, await part()) for frame_id, part in zip(ids, parts, strict=False)]
             if sum(map(len, encoded)) <= _MAX_SHARED_BYTES:
                 self._encoded[entry] = encoded
         for each in encoded[_start(len(encoded), skipped) :]:
@@ -48,7 +50,12 @@ class RoomFrames:
 
     async def of_init(self, cursor: int, sessions: Sequence[SessionState]) -> bytes:
         """The first frame of a stream without a cursor."""
-        return _frame(str(cursor), await self._renderer.render_init(str(cursor), sessions))
+        shown = cursor_text(cursor, self._incarnation)
+        return self._frame(str(cursor), await self._renderer.render_init(shown, sessions))
+
+    def _frame(self, position: str, body: FrameBody) -> bytes:
+        name = None if body.name is None else body.name.encode()
+        return frame(cursor_text(position, self._incarnation).encode(), as_json(body.data), name)
 
 
 def room_stream(
@@ -89,8 +96,3 @@ class _Delivery:
 def _start(count: int, skipped: int) -> int:
     """How many of `count` frames are left out."""
     return min(skipped, max(count - 1, 0))
-
-
-def _frame(frame_id: str, body: FrameBody) -> bytes:
-    name = None if body.name is None else body.name.encode()
-    return frame(frame_id.encode(), as_json(body.data), name)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
+from shared.api.edge.parameters import cursor_text
 from shared.api.edge.sse import HEARTBEAT, frame, stream_frames, stream_response
 from shared.api.shapes.common import as_json
 from shared.api.shapes.events import envelope, event_data
@@ -32,17 +33,17 @@ from shared.services.stream import follow_events
 
 EXAMPLE = """: open
 
-id: 3
+id: 3-8f14e45f
 event: message.start
 data: {"step":1,"attempt":1,"session_id":"demo","turn_id":"turn_01","message_id":"msg_01_demo"}
 
-id: 4
+id: 4-8f14e45f
 event: message.delta
 data: {"step":1,"attempt":1,"text":"Once upon","session_id":"demo","turn_id":"turn_01","message_id":"msg_01_demo"}
 
-id: 7
+id: 7-8f14e45f
 event: done
-data: {"session_id":"demo","head":7,"reason":"finished"}
+data: {"session_id":"demo","head":7,"incarnation":"8f14e45f","reason":"finished"}
 """
 # After these events the turn continues, so the session can't have finished.
 _WITHIN_TURN = (
@@ -139,16 +140,20 @@ class _Delivery:
     async def _frame(self, event: Event) -> bytes:
         # Only the frame has the large text, not what this reader holds while it is slow.
         whole = await load_text_of(self._log, self._session_id, event)
-        return event_frame(self._session_id, whole, whole=self._options.envelope)
+        return event_frame(self._session_id, whole, self._id_of(event.sequence), whole=self._options.envelope)
 
     def _end(self, reason: str) -> bytes:
         self.is_over = True
-        data = as_json({"session_id": self._session_id, "head": self._after, "reason": reason})
-        return frame(b"%d" % self._after, data, b"done")
+        incarnation = self._log.incarnation
+        data = {"session_id": self._session_id, "head": self._after, "incarnation": incarnation, "reason": reason}
+        return frame(self._id_of(self._after), as_json(data), b"done")
+
+    def _id_of(self, sequence: int) -> bytes:
+        return cursor_text(sequence, self._log.incarnation).encode()
 
 
-def event_frame(session_id: SessionId, event: Event, *, whole: bool) -> bytes:
+def event_frame(session_id: SessionId, event: Event, frame_id: bytes, *, whole: bool) -> bytes:
     """One event as a frame: named by its type, or `whole` and unnamed for clients that read only `data`."""
     if whole:
-        return frame(b"%d" % event.sequence, as_json(envelope(session_id, event)))
-    return frame(b"%d" % event.sequence, as_json(event_data(session_id, event)), event.type.encode())
+        return frame(frame_id, as_json(envelope(session_id, event)))
+    return frame(frame_id, as_json(event_data(session_id, event)), event.type.encode())

@@ -74,10 +74,14 @@ async def _packets(frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     waiting = bytearray()
     async with aclosing(frames):
         async for each in frames:
-            waiting += each
-            while len(waiting) >= _PACKET_BYTES:
-                yield bytes(waiting[:_PACKET_BYTES])
-                del waiting[:_PACKET_BYTES]
+            if waiting and len(waiting) + len(each) > _PACKET_BYTES:
+                yield bytes(waiting)
+                waiting.clear()
+            if len(each) <= _PACKET_BYTES:
+                waiting += each
+                continue
+            for start in range(0, len(each), _PACKET_BYTES):
+                yield each[start : start + _PACKET_BYTES]
     if waiting:
         yield bytes(waiting)
 

@@ -49,7 +49,8 @@ _log = logging.getLogger(__name__)
 class CosmosSessionLog:
     """The chunks, the state and the documents of a session are in one partition."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, incarnation: str) -> None:
+        self.incarnation = incarnation
         self._database = database
         polling = Polling[SessionId, Chunk](self._poll, min_pause=0.05, max_pause=1.0, polls_per_entry=3)
         self._feeds = Feeds[SessionId, Chunk](MAX_CHUNKS, polling)

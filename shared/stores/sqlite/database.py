@@ -1,61 +1,22 @@
 """A SQLite file in WAL mode. One thread writes and one reads, so that nothing blocks the event loop."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from shared.domain.errors import StoreUnavailableError
+from shared.stores.sqlite.file import Synchronous, connect, incarnation_of
 from shared.stores.sqlite.group_commit import GroupCommit
 
-Synchronous: TypeAlias = Literal["full", "normal"]
-"""What a commit survives: a loss of power, or only a crash of the process."""
-
+_MISTAKES = (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.NotSupportedError)
+_log = logging.getLogger(__name__)
 _ROOMS_TTL = 7 * 24 * 60 * 60  # seconds
 
 T = TypeVar("T")
-
-# States: `hidden` from lists are deleted sessions and forks that are not complete. `repair_due` is when the sweep has
-# to check a session; 0 means never.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS chunks (
-    session_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    epoch INTEGER NOT NULL, writer TEXT NOT NULL, recorded_at REAL NOT NULL, types TEXT NOT NULL,
-    only_deltas INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (session_id, first)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS chunks_with_non_deltas ON chunks (session_id, first) WHERE only_deltas = 0;
-CREATE TABLE IF NOT EXISTS states (
-    session_id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, status TEXT NOT NULL,
-    agent_name TEXT, archived INTEGER NOT NULL, hidden INTEGER NOT NULL, repair_due REAL NOT NULL,
-    updated_at REAL NOT NULL, body TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE hidden = 0;
-CREATE INDEX IF NOT EXISTS states_of_projects ON states (owner, project_id, listing_key DESC)
-    WHERE project_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS states_repair_due ON states (repair_due) WHERE repair_due > 0;
-CREATE TABLE IF NOT EXISTS documents (
-    session_id TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL,
-    recorded_at REAL NOT NULL, expires_at REAL, body TEXT NOT NULL,
-    PRIMARY KEY (session_id, kind, id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS documents_listed ON documents (session_id, kind, sequence);
-CREATE INDEX IF NOT EXISTS documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
-CREATE TABLE IF NOT EXISTS projects (
-    id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, revision INTEGER NOT NULL,
-    changed_by TEXT NOT NULL, deleted INTEGER NOT NULL, closing INTEGER NOT NULL, updated_at REAL NOT NULL,
-    body TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS projects_listed ON projects (owner, listing_key DESC) WHERE deleted = 0;
-CREATE INDEX IF NOT EXISTS projects_closing ON projects (updated_at) WHERE closing = 1;
-CREATE TABLE IF NOT EXISTS rooms (
-    cursor INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, project_id TEXT, session_id TEXT NOT NULL,
-    first INTEGER NOT NULL, deletes INTEGER NOT NULL, recorded_at REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS rooms_of_owners ON rooms (owner, cursor);
-CREATE INDEX IF NOT EXISTS rooms_of_projects ON rooms (owner, project_id, cursor) WHERE project_id IS NOT NULL;
-"""
 
 
 class Database:
@@ -63,14 +24,17 @@ class Database:
 
     `synchronous=FULL`: an acknowledged commit is on the disk, so it survives a loss of power. With NORMAL it survives
     a crash of the process, but a loss of power can lose the last ones (sqlite.org/wal.html).
+
+    Raises:
+        BrokenFileError: the file can't be used.
     """
 
     def __init__(self, path: Path, synchronous: Synchronous = "full") -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._not_started: dict[Hashable, asyncio.Future[Any]] = {}
-        self._synchronous = synchronous
-        self._writer, self._reader = self._connect(), self._connect()
+        self._writer, self._reader = connect(path, synchronous), connect(path)
+        delete_expired(self._writer)
+        self.incarnation = incarnation_of(self._writer)
         self._commits = GroupCommit(self._writer)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
 
@@ -114,18 +78,12 @@ class Database:
         # Shielded: if the caller is cancelled, work that has started is not abandoned.
         try:
             return await shielded(running)
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailableError(f"The SQLite file {self._path} can't be used: {error}.") from error
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA busy_timeout = 5000")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        connection.executescript(_SCHEMA)
-        delete_expired(connection)
-        return connection
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, _MISTAKES):
+                raise
+            # A busy or full disk, or a damaged file. The path and SQLite's text are for the operator, not for callers.
+            _log.error("%s can't be used: %s", self._path, error)  # one line: the same may fail every second
+            raise StoreUnavailableError("The sessions can't be read or written at the moment.") from error
 
 
 async def shielded(running: "asyncio.Future[T]") -> T:

@@ -44,6 +44,10 @@ class SqliteSessionLog:
         self._rooms = rooms
         self._feeds = Feeds[SessionId, Chunk](MAX_CHUNKS)
 
+    @property
+    def incarnation(self) -> str:
+        return self._database.incarnation
+
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
