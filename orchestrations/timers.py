@@ -34,7 +34,8 @@ async def sweep(client: df.DurableOrchestrationClient) -> None:
 async def purge(client: df.DurableOrchestrationClient) -> None:
     """Purge instances that have ended and are more than a day old: nothing else deletes them.
 
-    The log keeps the turns. If it runs twice, the second run finds nothing.
+    The log keeps the turns. Then delete idle sessions, if SESSION_TTL_DAYS is set. If it runs twice, the second run
+    finds nothing.
     """
     now = services().clock.now()
     purged = await client.purge_instance_history_by(
@@ -42,3 +43,4 @@ async def purge(client: df.DurableOrchestrationClient) -> None:
     )
     if purged.instances_deleted:
         _log.info("purged %s ended instances", purged.instances_deleted)
+    await services().retention.sweep()

@@ -69,6 +69,9 @@ class Settings(ModelSettings):
         le=timedelta(days=365),
         description="how long a turn waits for an approval or a client's tool: seconds, or for example 30m, 12h, 7d",
     )
+    session_ttl_days: int | None = Field(
+        None, ge=1, le=36_500, description="sessions in which nothing happens for so long are deleted; empty: never"
+    )
     queue_limit: int = Field(20, ge=0, description="maximum number of messages that wait in a session")
     taskhub_name: str = Field(
         "turnlog",

@@ -18,6 +18,7 @@ from shared.services.projects.patches import ProjectPatches
 from shared.services.projects.projects import Projects
 from shared.services.projects.rooms import Rooms
 from shared.services.projects.sessions import ProjectSessions
+from shared.services.retention import Retention
 from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.attempts import Liveness
@@ -160,6 +161,11 @@ class Services:
             timings=self.settings.timings,
             turn_timeout=self.turn_timeout,
         )
+
+    @cached_property
+    def retention(self) -> Retention:
+        days = self.settings.session_ttl_days
+        return Retention(self.log, self.sessions, self.clock, None if days is None else timedelta(days=days))
 
     @cached_property
     def project_repair(self) -> ProjectRepair:

@@ -123,6 +123,10 @@ class SessionIndex(Protocol):
         """Sessions that the sweep has to check by `now` (see `SessionState.repair_due`), the longest due first."""
         ...
 
+    async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
+        """Sessions that are not deleted and whose stored state was last changed before `before`, the oldest first."""
+        ...
+
 
 class Storage(Protocol):
     """The store as a whole."""

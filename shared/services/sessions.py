@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -177,12 +178,26 @@ class Sessions:
         """End the running turn and the session. From now on the session is not found, and the sweep clears its data."""
 
         async def decide(state: SessionState) -> Decision[None]:
-            turn = state.active_turn
-            stop = Status(status="cancelling", reason="session deleted")
-            drafts = [] if turn is None else turn_drafts(turn, stop, trace_id=trace_id)
-            return Decision(None, [*drafts, Draft(data=SessionDeleted(), trace_id=trace_id)])
+            return Decision(None, _deletion(state, trace_id))
 
         await SessionWriter(self._log, self._clock, session_id).transact(decide, owner=owner)
+
+    async def delete_idle(self, found: SessionState, before: datetime) -> bool:
+        """Delete a session like `delete`, unless something has happened in it since `before`. True if deleted."""
+
+        async def decide(state: SessionState) -> Decision[bool]:
+            if state.deleted or state.updated_at >= before:
+                return Decision(result=False)
+            return Decision(True, _deletion(state, None))  # noqa: FBT003
+
+        return await SessionWriter(self._log, self._clock, found.session_id).transact(decide)
+
+
+def _deletion(state: SessionState, trace_id: str | None) -> Sequence[Draft]:
+    turn = state.active_turn
+    stop = Status(status="cancelling", reason="session deleted")
+    drafts = [] if turn is None else turn_drafts(turn, stop, trace_id=trace_id)
+    return [*drafts, Draft(data=SessionDeleted(), trace_id=trace_id)]
 
 
 def _view_size(state: SessionState) -> int:

@@ -152,6 +152,9 @@ class CosmosSessionLog:
     async def due_for_repair(self, now: datetime, limit: int) -> Sequence[SessionState]:
         return [state_of(item) for item in await self._query(queries.due_for_repair(now), limit)]
 
+    async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
+        return [state_of(item) for item in await self._query(queries.idle_since(before), limit)]
+
     async def clear(self, session_id: SessionId) -> None:
         while items := await self._query(queries.all_except(session_id, STATE_ID), _DELETE_BATCH):
             await self._delete(session_id, [str(item["id"]) for item in items])

@@ -14,6 +14,7 @@ from shared.stores.sqlite.group_commit import GroupCommit
 
 _MISTAKES = (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.NotSupportedError)
 _log = logging.getLogger(__name__)
+_SHRINK_BY = 1000  # pages: other writes wait for them
 _ROOMS_TTL = 7 * 24 * 60 * 60  # seconds
 
 T = TypeVar("T")
@@ -103,6 +104,12 @@ def delete_expired(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM documents WHERE expires_at < unixepoch()")
     oldest = "SELECT cursor FROM rooms WHERE recorded_at >= unixepoch() - ? ORDER BY cursor LIMIT 1"
     connection.execute(f"DELETE FROM rooms WHERE cursor < coalesce(({oldest}), ?)", (_ROOMS_TTL, 2**63 - 1))
+
+
+def shrink(connection: sqlite3.Connection) -> bool:
+    """Give some of the file's unused pages back to the system. False if there are none."""
+    connection.execute(f"PRAGMA incremental_vacuum({_SHRINK_BY})").fetchall()
+    return connection.execute("PRAGMA freelist_count").fetchone()[0] > 0
 
 
 def _snapshot(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

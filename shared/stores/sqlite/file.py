@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS states (
 CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE hidden = 0;
 CREATE INDEX IF NOT EXISTS states_of_projects ON states (owner, project_id, listing_key DESC)
     WHERE project_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS states_idle ON states (updated_at) WHERE hidden = 0;
 CREATE INDEX IF NOT EXISTS states_repair_due ON states (repair_due) WHERE repair_due > 0;
 CREATE TABLE IF NOT EXISTS documents (
     session_id TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL,

@@ -17,7 +17,7 @@ from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
 from shared.ports import D, Tail
 from shared.stores.following import MAX_CHUNKS, Feeds
-from shared.stores.sqlite.database import Database, shielded
+from shared.stores.sqlite.database import Database, shielded, shrink
 from shared.stores.sqlite.items import (
     MAX_SEQUENCE,
     claim,
@@ -194,6 +194,10 @@ class SqliteSessionLog:
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [SessionState.model_validate_json(row["body"]) for row in rows]
 
+    async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
+        query = "SELECT body FROM states WHERE hidden = 0 AND updated_at < ? ORDER BY updated_at"
+        return (await self._bodies(query, (before.timestamp(),), limit, None)).map(SessionState.model_validate_json)
+
     async def clear(self, session_id: SessionId) -> None:
         def work(connection: sqlite3.Connection) -> int:
             cleared = 0
@@ -210,6 +214,8 @@ class SqliteSessionLog:
             return cleared
 
         while await self._database.write(work):
+            pass
+        while await self._database.write(shrink):
             pass
 
     async def check(self) -> None:
