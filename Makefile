@@ -7,7 +7,7 @@ COSMOS := tests/cosmos_server
 .DEFAULT_GOAL := help
 # Each run of the tests uses what the one before compiled, and so do the processes that tests start.
 test test-slow test-cosmos: export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help install run test test-slow test-cosmos worker memory check bench cost docs lock clean
+.PHONY: help install run test test-slow test-cosmos worker memory check backup restore bench cost docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,12 @@ check: $(VENV)/.dev ## format, lint, types, layers, generated docs, words
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.docs --check
 	$(BIN)/python -m tools.words
+
+backup: $(VENV)/.run ## copy the sessions in SQLite to a file, while the app runs (TO=file)
+	@$(BIN)/python -m local.backups backup $(TO)
+
+restore: $(VENV)/.run ## replace the sessions by a copy, while the app is stopped (FROM=file)
+	@$(BIN)/python -m local.backups restore $(FROM)
 
 bench: $(VENV)/.dev ## measure the figures of docs/run/performance.md
 	$(BIN)/python -m bench

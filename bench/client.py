@@ -69,7 +69,7 @@ class Connection:
             for text in piece.decode().split("\n\n"):
                 fields = dict(line.split(": ", 1) for line in text.split("\n") if not line.startswith(":") and line)
                 if "id" in fields:
-                    yield Frame(int(fields["id"]), fields.get("event", ""), fields["data"])
+                    yield Frame(int(fields["id"].partition("-")[0]), fields.get("event", ""), fields["data"])
 
     async def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, expect: int = 200

@@ -10,8 +10,7 @@ from shared.scheduler import DurableTurnScheduler
 from shared.telemetry.logs import log_failures
 from shared.wiring import services
 
-_RETENTION = timedelta(days=1)
-_MAX_AGE = timedelta(days=30)
+_MAX_AGE_DAYS = 30
 _ENDED = [
     OrchestrationRuntimeStatus.Completed,
     OrchestrationRuntimeStatus.Failed,
@@ -38,13 +37,18 @@ async def clear() -> None:
 
 @log_failures
 async def purge(client: df.DurableOrchestrationClient) -> None:
-    """Purge instances that have ended and are more than a day old: nothing else deletes them.
+    """Purge instances that have ended and are more than a day old, day by day: nothing else deletes them.
 
-    The log keeps the turns. If it runs twice, the second run finds nothing.
+    The log keeps the turns. Then delete idle sessions, if SESSION_TTL_DAYS is set. If it runs twice, the second run
+    finds nothing.
     """
     now = services().clock.now()
-    purged = await client.purge_instance_history_by(
-        created_time_from=now - _MAX_AGE, created_time_to=now - _RETENTION, runtime_status=_ENDED
-    )
-    if purged.instances_deleted:
-        _log.info("purged %s ended instances", purged.instances_deleted)
+    for age in range(1, _MAX_AGE_DAYS):
+        purged = await client.purge_instance_history_by(
+            created_time_from=now - timedelta(days=age + 1),
+            created_time_to=now - timedelta(days=age),
+            runtime_status=_ENDED,
+        )
+        if purged.instances_deleted:
+            _log.info("purged %s ended instances of one day", purged.instances_deleted)
+    await services().retention.sweep()

@@ -22,12 +22,21 @@ class Settings(ModelSettings):
 
     cosmos_endpoint: str | None = Field(None, description="Cosmos DB account; without it sessions are stored in SQLite")
     cosmos_database: str = Field("turnlog", description="database that holds the containers")
+    cosmos_incarnation: str = Field(
+        "1",
+        pattern=r"^[A-Za-z0-9]{1,16}$",
+        description="part of every cursor; change it after a restore of the database, so that old cursors are refused",
+    )
     signalr_endpoint: str | None = Field(
         None,
         description="Azure SignalR Service for thousands of watchers; needs Cosmos DB (docs/use/signalr.md)",
     )
     signalr_hub: str = Field("turnlog", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$", description="hub of that service")
     data_dir: Path = Field(Path(".data"), description="folder of the SQLite files")
+    sqlite_synchronous: Literal["full", "normal"] = Field(
+        "full",
+        description="`full`: what is acknowledged survives a loss of power; `normal`: only a crash of the process",
+    )
     auth_mode: Literal["none", "easyauth", "jwt"] = Field(
         "none",
         description="how callers are identified: `none` (one machine only), `easyauth` or `jwt` (bearer tokens)",
@@ -63,6 +72,9 @@ class Settings(ModelSettings):
     sweep_seconds: Literal[1, 2, 5, 10, 15, 20, 30, 60, 120, 300] | None = Field(
         None,
         description="seconds between sweeps, which repair interrupted turns: 1, 2, 5, 10, 15, 20, 30, 60, 120 or 300",
+    )
+    session_ttl_days: int | None = Field(
+        None, ge=1, le=36_500, description="sessions in which nothing happens for so long are deleted; empty: never"
     )
     queue_limit: int = Field(20, ge=0, description="maximum number of messages that wait in a session")
     taskhub_name: str = Field(

@@ -3,9 +3,10 @@
 import importlib
 import logging
 import threading
+from pathlib import Path
 
 from shared.models.unconfigured import NO_MODEL
-from shared.settings import runs_durable_alone, settings
+from shared.settings import SettingsError, runs_durable_alone, settings
 
 _log = logging.getLogger(__name__)
 
@@ -15,12 +16,26 @@ def start_up() -> None:
     current = settings()
     if current.cosmos_endpoint is None:
         # Before the host lists the folders in the app's root, because a folder that appears later restarts it.
-        current.data_dir.mkdir(parents=True, exist_ok=True)
+        _check_file(current.data_dir / "sessions.db")
     if not current.has_model:
         _log.warning(NO_MODEL)
     _hide_the_workers_web_server()
     if runs_durable_alone():
         _warm_up()
+
+
+def _check_file(path: Path) -> None:
+    """Create the data folder and the file of the sessions, or check them.
+
+    Raises:
+        SettingsError: the app would start and then refuse every request.
+    """
+    from shared.stores.sqlite.file import BrokenFileError, check_file  # noqa: PLC0415  # only where it is used
+
+    try:
+        check_file(path)
+    except BrokenFileError as error:
+        raise SettingsError(f"DATA_DIR: {error}") from None
 
 
 def _hide_the_workers_web_server() -> None:

@@ -19,6 +19,7 @@ from shared.services.projects.patches import ProjectPatches
 from shared.services.projects.projects import Projects
 from shared.services.projects.rooms import Rooms
 from shared.services.projects.sessions import ProjectSessions
+from shared.services.retention import Retention
 from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.cancelling import Cancelling
@@ -161,6 +162,11 @@ class Services:
         return Clearing(self.log, self.clock, self.forks, self.settings.timings.clear_after)
 
     @cached_property
+    def retention(self) -> Retention:
+        days = self.settings.session_ttl_days
+        return Retention(self.log, self.sessions, self.clock, None if days is None else timedelta(days=days))
+
+    @cached_property
     def project_repair(self) -> ProjectRepair:
         return ProjectRepair(self.project_store, self.projects, self.settings.timings.clear_after)
 
@@ -216,5 +222,6 @@ def services() -> Services:
 def _open_stores(current: Settings) -> tuple[Stores, str]:
     """The stores on one database, and the name of its kind in telemetry."""
     if current.cosmos_endpoint is not None:
-        return cosmos.open_stores(current.cosmos_endpoint, current.cosmos_database), "azure.cosmosdb"
-    return sqlite.open_stores(current.data_dir / "sessions.db"), "sqlite"
+        database, incarnation = current.cosmos_database, current.cosmos_incarnation
+        return cosmos.open_stores(current.cosmos_endpoint, database, incarnation), "azure.cosmosdb"
+    return sqlite.open_stores(current.data_dir / "sessions.db", current.sqlite_synchronous), "sqlite"

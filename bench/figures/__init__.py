@@ -2,7 +2,19 @@
 
 from collections.abc import Awaitable, Callable
 
-from bench.figures import cancelling, history, load, recovering, resuming, rooms, starting, tools, turns, watching
+from bench.figures import (
+    cancelling,
+    history,
+    load,
+    recovering,
+    resuming,
+    rooms,
+    stalling,
+    starting,
+    tools,
+    turns,
+    watching,
+)
 from bench.load_driver import Bench
 from bench.report import Figure
 
@@ -13,6 +25,7 @@ SUBJECTS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "cancelling": cancelling.measure,
     "resuming": resuming.measure,
     "watching": watching.measure,
+    "stalling": stalling.measure,
     "rooms": rooms.measure,
     "history": history.measure,
     "recovering": recovering.measure,

@@ -11,8 +11,8 @@ from shared.api.description.describes import EVENT_STREAM, Answer, describes
 from shared.api.edge.endpoint import endpoint
 from shared.api.edge.parameters import (
     AFTER,
+    BEFORE,
     LAST_EVENT_ID,
-    MAX_SEQUENCE,
     REPLAYED,
     Choice,
     CommaList,
@@ -25,7 +25,7 @@ from shared.api.edge.requests import parse_events, read_bytes, session_id_of
 from shared.api.edge.responses import NDJSON, export_response, no_content, ok, replay_header
 from shared.api.edge.session_stream import EXAMPLE, StreamOptions, end_reason, session_stream
 from shared.api.shapes.events import MAX_EVENTS, AppendReceipt, EventPage, OutsideEvent, entry_view
-from shared.domain.errors import SessionArchivedError, SessionNotFoundError
+from shared.domain.errors import CursorGoneError, SessionArchivedError, SessionNotFoundError
 from shared.domain.session import SessionState
 from shared.services.history import PageQuery
 from shared.wiring import services
@@ -33,7 +33,6 @@ from shared.wiring import services
 bp = df.Blueprint()
 
 _LIMIT = Integer("limit", "the maximum number of entries", default=100, minimum=1, maximum=1000)
-_BEFORE = Integer("before", "only events before this sequence", default=MAX_SEQUENCE, maximum=MAX_SEQUENCE)
 _ORDER = Choice("order", "`desc`: newest first", allowed=("asc", "desc"), default="asc")
 _COALESCE = Flag(
     "coalesce", "join the deltas of each attempt, and leave out attempts that a later one replaced", default=True
@@ -56,7 +55,7 @@ _STREAM = describes(
     Answer(200, "Frames, up to `done` or a planned end", media_type=EVENT_STREAM, example=EXAMPLE),
     Answer(204, "Nothing more will come; an `EventSource` stops reconnecting"),
     reads=(AFTER, _FROM, _FOLLOW, _FORMAT, _TYPES, LAST_EVENT_ID),
-    refuses=(SessionNotFoundError,),
+    refuses=(SessionNotFoundError, CursorGoneError),
 )
 
 
@@ -64,8 +63,8 @@ _STREAM = describes(
 @endpoint
 @describes(
     Answer(200, "A page of events", EventPage),
-    reads=(AFTER, _BEFORE, _LIMIT, _TYPES, _ORDER, _COALESCE),
-    refuses=(SessionNotFoundError,),
+    reads=(AFTER, BEFORE, _LIMIT, _TYPES, _ORDER, _COALESCE),
+    refuses=(SessionNotFoundError, CursorGoneError),
 )
 async def list_events(req: Request) -> Response:
     """Read a page of the log from either end. A joined delta has its last `sequence`, and its first `first_sequence`.
@@ -75,8 +74,8 @@ async def list_events(req: Request) -> Response:
     """
     query, caller, session_id = req.query_params, caller_of(req), session_id_of(req)
     wanted = PageQuery(
-        after=AFTER.read(query),
-        before=_BEFORE.read(query),
+        after=AFTER.read(query, services().log.incarnation),
+        before=BEFORE.read(query, services().log.incarnation),
         limit=_LIMIT.read(query),
         newest=_ORDER.read(query) == "desc",
         types=_TYPES.read(query),
@@ -184,7 +183,8 @@ async def _stream(req: Request) -> Response:
 async def _start(req: Request, state: SessionState) -> int | None:
     """The sequence after which to stream; None if the active turn was asked for and there is none."""
     query = req.query_params
-    after, last_seen, start = AFTER.read(query), LAST_EVENT_ID.read(req.headers), _FROM.read(query)
+    incarnation, start = services().log.incarnation, _FROM.read(query)
+    after, last_seen = AFTER.read(query, incarnation), LAST_EVENT_ID.read(req.headers, incarnation)
     if "last-event-id" in req.headers:
         after = last_seen
     elif start == "turn" and "after" not in query:

@@ -10,46 +10,46 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.api.description.describes import EVENT_STREAM, Answer, describes
 from shared.api.edge.endpoint import endpoint
-from shared.api.edge.parameters import Text
+from shared.api.edge.parameters import INCARNATION, Text, require_current
 from shared.api.edge.principal import caller_of
 from shared.api.edge.requests import project_id_of
 from shared.api.edge.room_stream import RoomFrames, room_stream
 from shared.api.edge.sse import HEARTBEAT
 from shared.api.shapes.rooms import RoomFrame, RoomRenderer
-from shared.domain.errors import ProjectNotFoundError
+from shared.domain.errors import CursorGoneError, ProjectNotFoundError
 from shared.domain.rooms import Room
 from shared.wiring import services
 
 bp = df.Blueprint()
 
-_CURSOR = r"^[0-9]{1,18}(~[0-9]{1,4})?$"
+_CURSOR = rf"^[0-9]{{1,20}}(~[0-9]{{1,4}})?({INCARNATION})?$"
 _AFTER = Text("after", "cursor: the `id:` of a frame, or 0 for everything that the room keeps", pattern=_CURSOR)
 _LAST_EVENT_ID = Text(
     "last-event-id", "the last `id:` you received; overrides `after`", location="header", pattern=_CURSOR
 )
 _PROJECT_EXAMPLE = """: open
 
-id: 41
+id: 41-8f14e45f
 event: init
-data: {"sessions":[],"cursor":"41"}
+data: {"sessions":[],"cursor":"41-8f14e45f"}
 
-id: 42
+id: 42-8f14e45f
 event: session_created
 data: {"session":{"session_id":"demo","status":"running"}}
 
-id: 47
+id: 47-8f14e45f
 event: token_usage
 data: {"prompt_tokens":9,"completion_tokens":20,"total_tokens":29,"session_id":"demo","sequence":14}
 """
 _EXAMPLE = """: open
 
-id: 41
-data: {"type":"init","sessions":[],"cursor":"41"}
+id: 41-8f14e45f
+data: {"type":"init","sessions":[],"cursor":"41-8f14e45f"}
 
-id: 42~1
+id: 42~1-8f14e45f
 data: {"type":"session_created","session":{"session_id":"demo","status":"running"}}
 
-id: 42
+id: 42-8f14e45f
 data: {"type":"event","data":{"sequence":1,"type":"session.created","session_id":"demo"}}
 """
 
@@ -59,7 +59,7 @@ data: {"type":"event","data":{"sequence":1,"type":"session.created","session_id"
 @describes(
     Answer(200, "Frames, up to a planned end", RoomFrame, media_type=EVENT_STREAM, example=_PROJECT_EXAMPLE),
     reads=(_AFTER, _LAST_EVENT_ID),
-    refuses=(ProjectNotFoundError,),
+    refuses=(ProjectNotFoundError, CursorGoneError),
 )
 async def stream_project(req: Request) -> Response:
     """Stream what happens in all sessions of the project: new, changed and deleted sessions, answers, usage, errors.
@@ -78,6 +78,7 @@ async def stream_project(req: Request) -> Response:
 @describes(
     Answer(200, "Frames, up to a planned end", RoomFrame, media_type=EVENT_STREAM, example=_EXAMPLE),
     reads=(_AFTER, _LAST_EVENT_ID),
+    refuses=(CursorGoneError,),
 )
 async def stream_all(req: Request) -> Response:
     """Stream what happens in all your sessions: every event except deltas, in unnamed frames that have a `type`.
@@ -106,10 +107,11 @@ def _read_cursor(req: Request) -> tuple[int | None, int]:
     """The cursor that was sent, and how many frames after it the client has seen.
 
     Raises:
-        InvalidRequestError: the text is not a cursor of a room.
+        InvalidRequestError: the text is not a cursor of a room. CursorGoneError: it is from before a restore.
     """
     after, last_seen = _checked(_AFTER, req.query_params), _checked(_LAST_EVENT_ID, req.headers)
-    cursor, _, skipped = (last_seen or after or "").partition("~")
+    current = require_current(last_seen or after or "", services().log.incarnation)
+    cursor, _, skipped = current.partition("~")
     return int(cursor) if cursor else None, int(skipped or 0)
 
 
@@ -122,4 +124,5 @@ def _checked(parameter: Text, values: Mapping[str, str]) -> str | None:
 
 @cache
 def _frames(*, is_named: bool) -> RoomFrames:
-    return RoomFrames(RoomRenderer(services().log, services().sessions, is_named=is_named))
+    log = services().log
+    return RoomFrames(RoomRenderer(log, services().sessions, is_named=is_named), log.incarnation)

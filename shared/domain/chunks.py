@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from shared.domain.events import DELTA_TYPES, EventData, Outside
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
+from shared.domain.pages import EVENT_OVERHEAD_BYTES
 from shared.domain.values import Frozen, Ordinal
 
 
@@ -58,6 +59,11 @@ class Chunk(Frozen):
     def cursor(self) -> int:
         """Where a reader resumes after this chunk."""
         return self.last
+
+    @property
+    def size(self) -> int:
+        """What it takes in memory, in bytes."""
+        return sum(EVENT_OVERHEAD_BYTES + len(event.model_dump_json()) for event in self.events)
 
     @property
     def types(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ TurnlogError
 │   ├── RevisionTakenError       revision_taken       another request changed the project: read it and decide again
 │   ├── PreconditionFailedError  precondition_failed  it is not at the revision that the change was meant for
 │   └── ProducerGapError         producer_gap         a request before this one is missing
+├── CursorGoneError              cursor_gone          the cursor is from before a restore of the log
 ├── AgentNotFoundError           agent_not_found
 ├── ModelNotAllowedError         model_not_allowed
 ├── TooLargeError                too_large
@@ -197,6 +198,15 @@ class PreconditionFailedError(ConflictError):
 
 class ProducerGapError(ConflictError):
     code = "producer_gap"
+
+
+class CursorGoneError(TurnlogError):
+    """The cursor belongs to a log that a restore has replaced: the same sequences may hold other events now."""
+
+    code = "cursor_gone"
+
+    def __init__(self) -> None:
+        super().__init__("This cursor is from before a restore of the sessions: read again from the beginning.")
 
 
 class AgentNotFoundError(TurnlogError):

@@ -18,6 +18,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.ids import SessionId
+from shared.domain.pages import EVENT_OVERHEAD_BYTES
 from shared.domain.session import SessionState
 
 FIRST_CURSOR = 0
@@ -71,6 +72,12 @@ class RoomEntry:
     session: SessionState | None = None
     is_deletion: bool = False
     is_new: bool = False
+
+    @property
+    def size(self) -> int:
+        """What it takes in memory, in bytes."""
+        events = sum(EVENT_OVERHEAD_BYTES + len(event.model_dump_json()) for event in self.events)
+        return events + (0 if self.session is None else len(self.session.model_dump_json()))
 
     def continues(self, after: int) -> bool:  # noqa: ARG002  # cursors of a room need not be consecutive
         return True

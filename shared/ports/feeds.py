@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
+from shared.domain.pages import Page
+
 
 class Entry(Protocol):
     """What a feed holds."""
@@ -12,6 +14,11 @@ class Entry(Protocol):
     @property
     def cursor(self) -> int:
         """Where a reader resumes after this entry."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """What it takes in memory, in bytes."""
         ...
 
     def continues(self, after: int) -> bool:
@@ -36,14 +43,14 @@ class Tail(Protocol[E_co]):
         ...
 
 
-class Feed(Protocol[K_contra, E_co]):
+class Feed(Protocol[K_contra, E]):
     """The feeds of one kind, each with its key."""
 
-    async def read(self, key: K_contra, after: int, limit: int, /) -> Sequence[E_co]:
-        """At most `limit` entries that are later than `after`, oldest first."""
+    async def read(self, key: K_contra, after: int, limit: int, /) -> Page[E]:
+        """The first entries that are later than `after`, oldest first: at most `limit` and `MAX_PAGE_BYTES`."""
         ...
 
-    def watch(self, key: K_contra, /, *, polls: bool = True) -> AbstractContextManager[Tail[E_co]]:
+    def watch(self, key: K_contra, /, *, polls: bool = True) -> AbstractContextManager[Tail[E]]:
         """Watch from now on: `Tail.wait` misses nothing that is appended after this call.
 
         `polls=False`: the reader never polls. It may learn late of what other processes append, and costs nothing.

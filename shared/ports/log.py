@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from shared.domain.chunks import Chunk
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
+from shared.domain.pages import Page
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Document, IdempotencyRecord
 from shared.ports.feeds import Feed
@@ -48,16 +49,19 @@ class EventLog(Feed[SessionId, Chunk], Protocol):
         before: int | None = None,
         newest: bool = False,
         skip_deltas: bool = False,
-    ) -> Sequence[Chunk]:
-        """At most `limit` chunks that hold events between `after` and `before`, both excluded, oldest first.
+    ) -> Page[Chunk]:
+        """Chunks that hold events between `after` and `before`, both excluded, oldest first.
 
-        Read strongly. `newest`: the last chunks instead of the first. `skip_deltas`: only chunks that hold an event
-        other than a delta; the others are not read.
+        At most `limit` of them, and `MAX_PAGE_BYTES`; one chunk at least. Read strongly. `newest`: the last chunks
+        instead of the first. `skip_deltas`: only chunks that hold an event other than a delta; the others are not read.
         """
         ...
 
-    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
-        """The newest `limit` chunks that hold an event of this type, oldest first."""
+    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Page[Chunk]:
+        """The newest chunks that hold an event of this type, oldest first.
+
+        At most `limit` of them, and `MAX_RESPONSE_BYTES`; one chunk at least.
+        """
         ...
 
     async def silence(self, session_id: SessionId, writer: WriterId) -> timedelta | None:
@@ -79,10 +83,12 @@ class Documents(Protocol):
         before: int | None = None,
         limit: int,
         newest: bool = False,
-    ) -> Sequence[D]:
+        max_bytes: int | None = None,
+    ) -> Page[D]:
         """At most `limit` documents of a kind whose sequence is between `after` and `before`, both excluded, in order.
 
-        `newest`: the last of them instead of the first.
+        `newest`: the last of them instead of the first. `max_bytes`: the page ends before it is larger; it has one
+        document at least.
         """
         ...
 
@@ -106,8 +112,11 @@ class Claims(Protocol):
 class SessionIndex(Protocol):
     """Which sessions there are."""
 
-    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
-        """Stored states, newest first. `before` is the `listing_key` of the last one on the previous page."""
+    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Page[SessionState]:
+        """Stored states, newest first: at most `limit`, and `MAX_RESPONSE_BYTES`; one at least.
+
+        `before` is the `listing_key` of the last one on the previous page.
+        """
         ...
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
@@ -121,9 +130,21 @@ class SessionIndex(Protocol):
         """The same for `clear_due`: deleted sessions, and copies that were never completed."""
         ...
 
+    async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
+        """Sessions that are not deleted and whose stored state was last changed before `before`, the oldest first."""
+        ...
+
 
 class Storage(Protocol):
     """The store as a whole."""
+
+    @property
+    def incarnation(self) -> str:
+        """Which life of the logs this is: letters and digits.
+
+        A restore begins another one, where a sequence may hold another event.
+        """
+        ...
 
     async def clear(self, session_id: SessionId) -> None:
         """Remove all of a deleted session except its tombstone. Safe to repeat, also by two processes at once."""

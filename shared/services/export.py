@@ -12,7 +12,7 @@ from shared.domain.ids import SessionId
 from shared.domain.session import SessionState, require_owned
 from shared.domain.stored_documents import Message, ToolResult
 from shared.ports import Clock, SessionLog
-from shared.services.large_texts import load_texts
+from shared.services.large_texts import load_text_of
 from shared.services.stream import follow
 
 
@@ -40,7 +40,8 @@ class Exports:
                 if not chunks:
                     raise StoreUnavailableError(f"The session {header.session_id!r} is deleted: its export breaks off.")
                 for chunk in chunks:
-                    for event in await load_texts(self._log, header.session_id, chunk.events):
+                    for stored in chunk.events:
+                        event = await load_text_of(self._log, header.session_id, stored)
                         yield await self._render_line(chunk, event)
                         if event.sequence == header.head:
                             return

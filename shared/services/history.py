@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, repeat
 
 from shared.domain.chunks import Event
 from shared.domain.events import DELTA_TYPES, MessageStart
 from shared.domain.history import Entry, PageBuilder, StepAttempt, attempt_of, matches, matches_any, settles_attempt
 from shared.domain.ids import SessionId
+from shared.domain.pages import MAX_RESPONSE_BYTES
 from shared.domain.session import SessionState, require_owned
 from shared.ports import SessionLog
-from shared.services.large_texts import MAX_PAGE_BYTES, bytes_of_parts_in, load_texts
+from shared.services.large_texts import event_size, load_text_of
 
 _CHUNKS_PER_READ = (8, 32, 64)
 """The sizes of the first, the second and all later reads: a chunk may hold one event or a hundred."""
@@ -61,20 +62,16 @@ class History:
         before = state.head + 1 if query.before is None else min(query.before, state.head + 1)
         builder = PageBuilder(query.limit, query.types, coalesce=query.coalesce, newest=query.newest)
         cursor = await self._fill(builder, state, query, before)
-        entries = builder.entries
-        events = await load_texts(self._log, session_id, [entry.event for entry in entries])
-        listed = [replace(entry, event=event) for entry, event in zip(entries, events, strict=True)]
-        return EventPage(listed, cursor, state.head)
+        return EventPage(builder.entries, cursor, state.head)
 
     async def _fill(self, builder: PageBuilder, state: SessionState, query: PageQuery, before: int) -> int | None:
         """Add the page's events. Returns the cursor of the next page, or None if there is none."""
         step, last = (-1, query.after + 1) if query.newest else (1, before - 1)
         count, max_count = 0, max(query.limit, _MAX_EVENTS_READ)
-        bytes_left = MAX_PAGE_BYTES
-        async with aclosing(self._events(state.session_id, query, before)) as events:
-            async for event in events:
+        bytes_left = MAX_RESPONSE_BYTES
+        async with aclosing(self._sized_events(state.session_id, query, before)) as events:
+            async for event, size in events:
                 known = before - 1 if query.newest else event.sequence - 1
-                size = bytes_of_parts_in(event) if matches(event, query.types) else 0
                 if size > bytes_left and builder.entries:
                     await self._drop_void(builder, state, known)
                     return event.sequence - step
@@ -89,6 +86,18 @@ class History:
         await self._drop_void(builder, state, before - 1)
         return None
 
+    async def _sized_events(
+        self, session_id: SessionId, query: PageQuery, before: int
+    ) -> AsyncGenerator[tuple[Event, int]]:
+        """The events with the sizes that they add to the page. Those that match have their large texts."""
+        async with aclosing(self._events(session_id, query, before)) as events:
+            async for event in events:
+                if matches(event, query.types):
+                    whole = await load_text_of(self._log, session_id, event)
+                    yield whole, event_size(whole)
+                else:
+                    yield event, 0
+
     async def _events(self, session_id: SessionId, query: PageQuery, before: int) -> AsyncGenerator[Event]:
         """The events between the query's cursors that may match, from the requested end."""
         after, newest = query.after, query.newest
@@ -100,7 +109,7 @@ class History:
             events = [event for chunk in chunks for event in chunk.events if after < event.sequence < before]
             for event in reversed(events) if newest else events:
                 yield event
-            if len(chunks) < limit:
+            if not chunks.has_more:
                 return
             after, before = (after, chunks[0].first) if newest else (chunks[-1].last, before)
 

@@ -1,41 +1,38 @@
 """Texts that are too large for an event, and parts of contents: each is stored in a document that the event names."""
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, takewhile
-from typing import TypeVar
+from collections.abc import Sequence
 
 from shared.domain.chunks import Event
 from shared.domain.content import Content
-from shared.domain.events import MessageComplete, MessageQueued, UserMessage
+from shared.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageQueued,
+    ReasoningDelta,
+    ToolCallDelta,
+    UserMessage,
+)
 from shared.domain.ids import MessageId, SessionId
 from shared.domain.stored_documents import Message, MessageParts, ModelResponse
 from shared.ports import Documents
 
-T = TypeVar("T")
-
-MAX_PAGE_BYTES = 8 * 1024 * 1024
-"""A page ends before its parts are larger than this together. It has one entry at least."""
-
 
 async def load_texts(documents: Documents, session_id: SessionId, events: Sequence[Event]) -> Sequence[Event]:
     """`events` with their large texts and parts filled in. Tool responses over 64 KB stay links."""
-    if not any(getattr(event.data, "overflow", None) or bytes_of_parts_in(event) for event in events):
-        return events
-    return [await _filled(documents, session_id, event) for event in events]
+    return [await load_text_of(documents, session_id, event) for event in events]
 
 
-def bytes_of_parts_in(event: Event) -> int:
-    """The size of the parts that are filled into `event`."""
-    return event.data.parts_bytes or 0 if isinstance(event.data, UserMessage | MessageQueued) else 0
+def event_size(event: Event) -> int:
+    """About how many bytes a response has for `event`."""
+    match event.data:
+        case MessageDelta(text=text) | ReasoningDelta(text=text) | ToolCallDelta(arguments=text):
+            return len(text)  # the deltas of a page are joined
+        case _:
+            return len(event.model_dump_json())
 
 
-def within_page(entries: Sequence[T], sizes: Iterable[int]) -> Sequence[T]:
-    """The first of `entries` whose `sizes` fit on a page together."""
-    fitting = sum(1 for _ in takewhile(lambda total: total <= MAX_PAGE_BYTES, accumulate(sizes)))
-    return entries[: max(1, fitting)]
-
-
-async def _filled(documents: Documents, session_id: SessionId, event: Event) -> Event:
+async def load_text_of(documents: Documents, session_id: SessionId, event: Event) -> Event:
+    """`event` with its large text or its parts filled in."""
     data = event.data
     if isinstance(data, UserMessage | MessageQueued) and data.parts_bytes and event.message_id is not None:
         parts = await load_parts(documents, session_id, event.message_id)

@@ -19,10 +19,11 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, SessionId, session_of
 from shared.domain.message_status import with_current_status
+from shared.domain.pages import MAX_RESPONSE_BYTES, fill
 from shared.domain.session import SessionState, require_owned
 from shared.domain.stored_documents import Message, ModelResponse, ToolResult, response_id
 from shared.ports import SessionLog
-from shared.services.large_texts import load_content, within_page
+from shared.services.large_texts import load_content
 from shared.services.stream import follow_events
 
 _MAX_STEPS = 100
@@ -64,24 +65,30 @@ class Messages:
     ) -> MessagePage:
         """At most `limit` messages after `after`, oldest first. With `newest`: before `after`, newest first.
 
-        It has fewer if their pictures and files are large. Raises SessionNotFoundError, MessageNotFoundError.
+        It has fewer if they are larger than `MAX_RESPONSE_BYTES` together.
+
+        Raises:
+            SessionNotFoundError, MessageNotFoundError
         """
         state = require_owned(await self._log.state(session_id), owner, session_id)
         sequence = None if after is None else (await self.load(state, after)).sequence
         if newest:
-            found = await self._log.find(Message, session_id, before=sequence, limit=limit, newest=True)
-            found = list(reversed(found))
+            stored = await self._log.find(
+                Message, session_id, before=sequence, limit=limit, newest=True, max_bytes=MAX_RESPONSE_BYTES
+            )
+            stored.reverse()
         else:
-            found = await self._log.find(Message, session_id, after=sequence or 0, limit=limit)
-        is_full = len(found) == limit
-        listed = within_page(found, [message.parts_bytes for message in found])
-        has_more, found = is_full or len(listed) < len(found), listed
+            stored = await self._log.find(
+                Message, session_id, after=sequence or 0, limit=limit, max_bytes=MAX_RESPONSE_BYTES
+            )
+        sized = ((message, message.parts_bytes + len(message.model_dump_json())) for message in stored)
+        found = fill(sized, None, MAX_RESPONSE_BYTES)
         steered = {message.steers for message in found if message.steers is not None}
         leads = {lead.message_id: lead for lead in await load_messages(self._log, session_id, steered)}
         current = [
             with_current_status(message, state, leads.get(message.steers or message.message_id)) for message in found
         ]
-        return MessagePage(current, has_more)
+        return MessagePage(current, stored.has_more or found.has_more)
 
     async def list_queued(self, owner: str, session_id: SessionId) -> Sequence[Message]:
         """The messages that wait for their turns, in the order in which they will run."""

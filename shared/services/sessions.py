@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -27,13 +28,16 @@ from shared.domain.events import (
 from shared.domain.fold import text_of
 from shared.domain.ids import SessionId, is_session_id, new_session_id
 from shared.domain.listing import SessionFilter, decode_cursor, encode_cursor, listing_key
+from shared.domain.pages import MAX_RESPONSE_BYTES, PageFiller, fill
 from shared.domain.session import MAX_METADATA_BYTES, SessionState, require_owned
 from shared.domain.turn_events import turn_drafts
+from shared.domain.values import MAX_ANSWER_BYTES, size_of
 from shared.ports import Clock, SessionLog
 from shared.services.idempotency import IdempotencyKey, claimed, find_result
-from shared.services.large_texts import load_text, load_texts
+from shared.services.large_texts import event_size, load_text, load_text_of, load_texts
 from shared.services.writer import Decision, SessionWriter
 
+_VIEW_BYTES = 2048  # a session without its diagnosis and its metadata
 _EMPTY: dict[str, Any] = {"metadata": {}, "archived": False}
 
 
@@ -134,11 +138,16 @@ class Sessions:
         return [event for chunk in chunks for event in chunk.events if event.type == event_type][-limit:]
 
     async def tail(self, state: SessionState, limit: int) -> Sequence[Event]:
-        """The newest `limit` events, oldest first. The log has no gaps, so their sequences are known."""
-        after = max(0, state.head - limit)
-        chunks = await self._log.read(state.session_id, after, limit)
-        events = [event for chunk in chunks for event in chunk.events if event.sequence > after]
-        return await load_texts(self._log, state.session_id, events)
+        """The newest `limit` events, oldest first; fewer if they are larger than `MAX_RESPONSE_BYTES` together."""
+        filler, before = PageFiller[Event](limit, MAX_RESPONSE_BYTES), state.head + 1
+        while chunks := await self._log.read(state.session_id, 0, limit, before=before, newest=True):
+            for event in reversed([event for chunk in chunks for event in chunk.events if event.sequence < before]):
+                whole = await load_text_of(self._log, state.session_id, event)
+                if not filler.has_room(size := event_size(whole)):
+                    return filler.page()[::-1]
+                filler.add(whole, size)
+            before = chunks[0].first
+        return filler.page()[::-1]
 
     async def list(self, wanted: SessionFilter, cursor: str | None, limit: int) -> Page:
         """A page of sessions, newest first.
@@ -148,9 +157,10 @@ class Sessions:
         """
         before = None if cursor is None else decode_cursor(cursor)
         sessions = await self._log.sessions(wanted, before=before, limit=limit + 1)
-        page = sessions[:limit]
-        next_cursor = encode_cursor(listing_key(page[-1])) if len(sessions) > limit else None
-        return Page(page, next_cursor)
+        sized = ((state, _view_size(state)) for state in sessions)
+        page = fill(sized, limit, MAX_RESPONSE_BYTES)
+        has_more = page.has_more or (sessions.has_more and len(page) == len(sessions))
+        return Page(page, encode_cursor(listing_key(page[-1])) if has_more else None)
 
     async def update(self, owner: str, session_id: SessionId, patch: dict[str, Any], trace_id: str) -> SessionState:
         """Change the fields of `patch` (RFC 7396: null clears, objects merge)."""
@@ -168,12 +178,32 @@ class Sessions:
         """End the running turn and the session. From now on the session is not found, and the sweep clears its data."""
 
         async def decide(state: SessionState) -> Decision[None]:
-            turn = state.active_turn
-            stop = Status(status="cancelling", reason="session deleted")
-            drafts = [] if turn is None else turn_drafts(turn, stop, trace_id=trace_id)
-            return Decision(None, [*drafts, Draft(data=SessionDeleted(), trace_id=trace_id)])
+            return Decision(None, _deletion(state, trace_id))
 
         await SessionWriter(self._log, self._clock, session_id).transact(decide, owner=owner)
+
+    async def delete_idle(self, found: SessionState, before: datetime) -> bool:
+        """Delete a session like `delete`, unless something has happened in it since `before`. True if deleted."""
+
+        async def decide(state: SessionState) -> Decision[bool]:
+            if state.deleted or state.updated_at >= before:
+                return Decision(result=False)
+            return Decision(True, _deletion(state, None))  # noqa: FBT003
+
+        return await SessionWriter(self._log, self._clock, found.session_id).transact(decide)
+
+
+def _deletion(state: SessionState, trace_id: str | None) -> Sequence[Draft]:
+    turn = state.active_turn
+    stop = Status(status="cancelling", reason="session deleted")
+    drafts = [] if turn is None else turn_drafts(turn, stop, trace_id=trace_id)
+    return [*drafts, Draft(data=SessionDeleted(), trace_id=trace_id)]
+
+
+def _view_size(state: SessionState) -> int:
+    """About how many bytes a response has for `state`. A large `diagnosis` is counted with the size it may have."""
+    diagnosis = MAX_ANSWER_BYTES if state.diagnosis_overflow is not None else size_of(state.diagnosis or "")
+    return _VIEW_BYTES + diagnosis + len(to_json(state.metadata))
 
 
 def _changed(state: SessionState, patch: dict[str, Any]) -> dict[str, Any]:

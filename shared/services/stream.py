@@ -9,9 +9,10 @@ from datetime import timedelta
 
 from shared.domain.chunks import Chunk, Event
 from shared.domain.ids import SessionId
+from shared.domain.pages import EVENT_OVERHEAD_BYTES, MAX_PAGE_BYTES, Page, fill
 from shared.ports.feeds import E, Feed, K
 
-_PAGE = 20  # entries, each as large as a posted body: what a reader that never reads may hold in memory
+_MAX_ENTRIES = 20
 
 
 async def follow(feed: Feed[K, E], key: K, after: int, timeout: timedelta) -> AsyncGenerator[Sequence[E]]:
@@ -20,27 +21,45 @@ async def follow(feed: Feed[K, E], key: K, after: int, timeout: timedelta) -> As
     An empty list means that the reader has caught up. The next list comes at most `timeout` later.
     """
     with feed.watch(key) as tail:
-        entries: Sequence[E] = ()
+        page = Page[E]()
         while True:
-            entries = entries or await feed.read(key, after, _PAGE)
-            while following := _without_gap(entries, after):
+            page = page or await feed.read(key, after, _MAX_ENTRIES)
+            while following := _without_gap(page, after):
                 after = following[-1].cursor
                 yield following
-                entries = await feed.read(key, after, _PAGE) if len(entries) == _PAGE else ()
+                del following  # while the next page is read, this one is not kept
+                page = await feed.read(key, after, _MAX_ENTRIES) if page.has_more else Page[E]()
             yield ()
-            entries = await tail.wait(after, timeout)
+            page = Page(await tail.wait(after, timeout), has_more=True)
 
 
 async def follow_events(
     log: Feed[SessionId, Chunk], session_id: SessionId, after: int, timeout: timedelta
 ) -> AsyncGenerator[Sequence[Event]]:
-    """`follow` for one session: the events of one chunk at a time."""
-    async with aclosing(follow(log, session_id, after, timeout)) as batches:
+    """`follow` for one session: the events of one chunk, or of a part of a large one, at a time."""
+    async with aclosing(follow(_CutChunks(log), session_id, after, timeout)) as batches:
         async for chunks in batches:
             for chunk in chunks:
                 yield chunk.events[max(0, after + 1 - chunk.first) :]
             if not chunks:
                 yield ()
+
+
+class _CutChunks:
+    """The log, except that a page is small even if its only chunk is large: the rest of that chunk is read later."""
+
+    def __init__(self, log: Feed[SessionId, Chunk]) -> None:
+        self._log = log
+        self.watch = log.watch
+
+    async def read(self, session_id: SessionId, after: int, limit: int, /) -> Page[Chunk]:
+        page = await self._log.read(session_id, after, limit)
+        if len(page) != 1 or page.size <= MAX_PAGE_BYTES:
+            return page
+        later = (event for event in page[0].events if event.sequence > after)
+        sized = ((event, EVENT_OVERHEAD_BYTES + len(event.model_dump_json())) for event in later)
+        events = fill(sized, None, MAX_PAGE_BYTES)
+        return Page([page[0].model_copy(update={"events": tuple(events)})], has_more=True, size=events.size)
 
 
 def _without_gap(entries: Sequence[E], after: int) -> Sequence[E]:

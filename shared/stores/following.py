@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic
 
+from shared.domain.pages import MAX_PAGE_BYTES
 from shared.ports.feeds import E, K
 
 MAX_CHUNKS = 32
-"""How many of its newest chunks the readers of a session share."""
+"""How many of its newest chunks the readers of a session share, at most `MAX_PAGE_BYTES` together."""
 MAX_ROOM_ENTRIES = 64
-"""How many of its newest entries the readers of a room share."""
+"""How many of its newest entries the readers of a room share, at most `MAX_PAGE_BYTES` together."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class _Feed(Generic[K, E]):
         self._key = key
         self._begins_after = 0
         self._read_to = 0
-        self._entries: deque[E] = deque()
+        self._entries: deque[tuple[E, int]] = deque()
+        self._size = 0
         self._max_entries = max_entries
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._is_polled = False
@@ -121,21 +123,28 @@ class _Feed(Generic[K, E]):
             return
         if after != self._read_to:
             self._entries.clear()
-            self._begins_after = after
+            self._begins_after, self._size = after, 0
         self._read_to = read_to
         for entry in entries:
-            self._entries.append(entry)
-            if len(self._entries) > self._max_entries:
-                self._begins_after = self._entries.popleft().cursor
+            self._keep(entry)
         if entries:
             self.head = entries[-1].cursor
             now = asyncio.get_running_loop().time()
             self._interval, self._changed_at = now - self._changed_at, now
             self._wake()
 
+    def _keep(self, entry: E) -> None:
+        """Keep the newest entries that fit. One that is larger than all of them may be is left to the store."""
+        self._entries.append((entry, size := entry.size))
+        self._size += size
+        while self._entries and (len(self._entries) > self._max_entries or self._size > MAX_PAGE_BYTES):
+            oldest, size = self._entries.popleft()
+            self._begins_after = oldest.cursor
+            self._size -= size
+
     def later_than(self, after: int) -> Sequence[E]:
         """All entries later than `after`; none if the feed does not hold all of them."""
-        return [entry for entry in self._entries if entry.cursor > after] if after >= self._begins_after else ()
+        return [entry for entry, _ in self._entries if entry.cursor > after] if after >= self._begins_after else ()
 
     async def wait_for_later(self, after: int, polling: Polling[K, E] | None) -> None:
         """Wait until the feed knows an entry later than `after`."""

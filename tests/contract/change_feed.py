@@ -17,6 +17,7 @@ from changes.rooms import write_rooms
 from local.host.feeds import ChangeFeed
 from shared import wiring
 from shared.domain.errors import StoreUnavailableError
+from shared.domain.pages import Page
 from shared.domain.rooms import Room, RoomEntry
 from shared.ports import RoomFeed, Tail
 from shared.settings import settings
@@ -40,7 +41,7 @@ class UpToDateRooms:
         await self.update()
         return await self._feed.newest_cursor(room)
 
-    async def read(self, room: Room, after: int, limit: int, /) -> Sequence[RoomEntry]:
+    async def read(self, room: Room, after: int, limit: int, /) -> Page[RoomEntry]:
         await self.update()
         return await self._feed.read(room, after, limit)
 

@@ -12,12 +12,13 @@ JSON = dict[str, Any]
 
 @dataclass
 class Frame:
-    """One frame. `text` is its `data` as it was sent, `cursor` its id. In a session's stream the id is a sequence."""
+    """One frame. `text` is its `data` as it was sent, `cursor` its id. Of a session's stream, `id` is the sequence."""
 
     id: int | None = None
     event: str | None = None
     text: str = ""
     cursor: str = field(default="", compare=False)
+    incarnation: str = field(default="", compare=False)
 
     @property
     def data(self) -> JSON:
@@ -41,7 +42,8 @@ async def frames_of(lines: AsyncIterator[str]) -> AsyncGenerator[Frame]:
         match name:
             case "id":
                 frame.cursor = value
-                frame.id = int(value) if value.isdigit() else None
+                position, _, frame.incarnation = value.partition("-")
+                frame.id = int(position) if position.isdigit() else None
             case "event":
                 frame.event = value
             case "data":

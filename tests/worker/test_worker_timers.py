@@ -56,6 +56,7 @@ async def test_the_sweep_clears_deleted_sessions(worker: Worker, service: Servic
 async def test_finished_instances_are_purged(worker: Worker, durable: Endpoint) -> None:
     await worker.invoke("purge_instances", _DUE)
 
-    (purge,) = durable.purges
-    assert purge["createdTimeFrom"] < purge["createdTimeTo"]
-    assert set(purge["runtimeStatus"].split(",")) >= {"Completed", "Failed"}
+    days = durable.purges
+    assert all(day["createdTimeFrom"] < day["createdTimeTo"] for day in days)
+    assert [day["createdTimeFrom"] for day in days[:-1]] == [day["createdTimeTo"] for day in days[1:]]
+    assert set(days[0]["runtimeStatus"].split(",")) >= {"Completed", "Failed"}

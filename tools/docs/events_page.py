@@ -24,8 +24,8 @@ The fields below are always sent. A field without a value is `null`, if its type
 
 | on a stream | `id:` | `event:` | `data:` |
 | --- | --- | --- | --- |
-| by default | the sequence | the type | the event's `data`, as one line of JSON |
-| with `?format=envelope` | the sequence | no such line | the whole event |
+| by default | the cursor | the type | the event's `data`, as one line of JSON |
+| with `?format=envelope` | the cursor | no such line | the whole event |
 
 A reader shows every word once if it clears a step's text on `message.start`: see [start](start.md#read-a-stream).
 """
@@ -35,9 +35,11 @@ _FOOT = """
 
 | frame | data |
 | --- | --- |
-| `done` | `session_id`, `head`, `reason` (`finished`, `deleted`): nothing more will come |
+| `done` | `session_id`, `head`, `incarnation`, `reason` (`finished`, `deleted`): nothing more will come |
 
-Resume each stream that ends without `done`.
+Resume each stream that ends without `done`. A cursor is the event's sequence and the log's incarnation, as in
+`42-8f14e45f`; a sequence alone is taken as well. A restore of the sessions changes the incarnation. A cursor from
+before it is refused with 410 `cursor_gone`, because its sequence may hold another event now: read from the beginning.
 """
 
 

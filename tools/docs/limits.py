@@ -8,11 +8,11 @@ from shared.api.resources import document
 from shared.api.shapes.events import EVENT_BYTES, MAX_EVENTS
 from shared.domain.content import MAX_CONTENT_BYTES, MAX_PARTS, MAX_TEXT_BYTES
 from shared.domain.ids import SESSION_ID_PATTERN
+from shared.domain.pages import MAX_RESPONSE_BYTES
 from shared.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES
 from shared.domain.project_document import MAX_DOCUMENT_BYTES
 from shared.domain.session import MAX_METADATA_BYTES
 from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES
-from shared.services.large_texts import MAX_PAGE_BYTES
 from shared.services.projects.rooms import MAX_SESSIONS
 from shared.services.turns.submit import FULL_AT_BYTES
 from shared.settings import Settings
@@ -72,7 +72,7 @@ def _pages() -> list[str]:
         if "get" in methods
     ]
     head = ["", "| pages of | entries by default | maximum |", "| --- | --- | --- |"]
-    sizes = f"\nA page of messages or events ends early if its pictures and files exceed {_size(MAX_PAGE_BYTES)}."
+    sizes = f"\nEvery page ends before it is larger than {_size(MAX_RESPONSE_BYTES)}. It has one entry at least."
     return [*head, *lists, f"| the `init` of a room | {MAX_SESSIONS} | {MAX_SESSIONS} |", sizes]
 
 

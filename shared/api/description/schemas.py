@@ -7,6 +7,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
+from shared.api.edge.parameters import INCARNATION
 from shared.api.shapes.events import PRIVATE_FIELDS
 from shared.domain.content import SentPart
 from shared.domain.events import EventData, MessageQueued, Outside, SessionUpdated, UserMessage
@@ -134,7 +135,7 @@ def _frame(kinds: Sequence[type[BaseModel]]) -> Schema:
     """A frame of an event stream in the form that `event_frame` returns."""
     data = {"anyOf": [*(reference(kind.__name__) for kind in kinds), reference("Event"), {"type": "object"}]}
     fields: Schema = {
-        "id": {"type": "string", "pattern": "^[0-9]+$", "description": "the event's sequence"},
+        "id": {"type": "string", "pattern": rf"^[0-9]+{INCARNATION}$", "description": "the cursor after the event"},
         "event": {"type": "string", "description": "the event's type, or `done`; absent with `format=envelope`"},
         "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
     }

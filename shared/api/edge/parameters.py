@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
-from shared.domain.errors import FieldProblem, InvalidRequestError
+from shared.domain.errors import CursorGoneError, FieldProblem, InvalidRequestError
 from shared.timings import MAX_WAIT
+
+INCARNATION = r"-[A-Za-z0-9]{1,16}"
+"""The end of a cursor that names its incarnation."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,49 @@ class Integer(Parameter):
 
 
 @dataclass(frozen=True)
+class Cursor(Parameter):
+    """A sequence, alone or as the `id:` of a frame, which also names the incarnation of the log."""
+
+    _: KW_ONLY
+    default: int
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": rf"^[0-9]{{1,15}}({INCARNATION})?$", "default": str(self.default)}
+
+    def read(self, values: Mapping[str, str], incarnation: str) -> int:
+        """The sequence.
+
+        Raises:
+            InvalidRequestError: the value is not a cursor.
+            CursorGoneError: it is from another incarnation of the log than the current one.
+        """
+        text = values.get(self.name)
+        if text is None:
+            return self.default
+        if not re.fullmatch(self.schema["pattern"], text):
+            raise self.error("a sequence from 0 to 999999999999999, or the `id:` of a frame")
+        return int(require_current(text, incarnation))
+
+
+def require_current(cursor: str, incarnation: str) -> str:
+    """`cursor` without its incarnation. One that names none is taken for a cursor of the current log.
+
+    Raises:
+        CursorGoneError: it is from another incarnation.
+    """
+    position, _, named = cursor.partition("-")
+    if named and named != incarnation:
+        raise CursorGoneError
+    return position
+
+
+def cursor_text(position: int | str, incarnation: str) -> str:
+    """The cursor for a client: it is refused once a restore has begun another incarnation of the log."""
+    return f"{position}-{incarnation}"
+
+
+@dataclass(frozen=True)
 class Choice(Parameter):
     _: KW_ONLY
     allowed: tuple[str, ...]
@@ -119,16 +165,9 @@ MAX_SEQUENCE = 10**15 - 1
 MAX_WAIT_SECONDS = int(MAX_WAIT.total_seconds())
 MAX_KEY_LENGTH = 256
 
-AFTER = Integer(
-    "after", "cursor: read the events after this sequence; 0 is the beginning", default=0, maximum=MAX_SEQUENCE
-)
-LAST_EVENT_ID = Integer(
-    "last-event-id",
-    "the last `id:` you received; overrides `after`",
-    location="header",
-    default=0,
-    maximum=MAX_SEQUENCE,
-)
+AFTER = Cursor("after", "cursor: read the events after this sequence or `id:`; 0 is the beginning", default=0)
+BEFORE = Cursor("before", "only events before this sequence or `id:`", default=MAX_SEQUENCE)
+LAST_EVENT_ID = Cursor("last-event-id", "the last `id:` you received; overrides `after`", location="header", default=0)
 PAGE_LIMIT = Integer("limit", "the maximum number of entries", default=50, minimum=1, maximum=200)
 PAGE_CURSOR = Text("cursor", "the `next_cursor` of the previous page")
 

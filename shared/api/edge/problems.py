@@ -10,6 +10,7 @@ from shared.api.shapes.common import FieldError, Problem, as_json
 from shared.domain.errors import (
     AgentNotFoundError,
     ConflictError,
+    CursorGoneError,
     ForbiddenError,
     IdentityUnavailableError,
     InvalidRequestError,
@@ -36,6 +37,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (ModelNotAllowedError, 422),
     (NotFoundError, 404),
     (ConflictError, 409),
+    (CursorGoneError, 410),
     (TooLargeError, 413),
     (QueueFullError, 429),
     (UnauthenticatedError, 401),

@@ -7,11 +7,15 @@ from weakref import WeakKeyDictionary
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
+from shared.api.edge.parameters import cursor_text
 from shared.api.edge.sse import frame, stream_frames, stream_response
 from shared.api.shapes.common import as_json
 from shared.api.shapes.rooms import FrameBody, RoomRenderer
 from shared.domain.rooms import RoomEntry
 from shared.domain.session import SessionState
+
+_MAX_SHARED_BYTES = 64 * 1024
+"""The frames of an entry are kept for other watchers if they are not larger than this together."""
 
 Entries = AsyncGenerator[Sequence[RoomEntry], None]
 
@@ -19,23 +23,39 @@ Entries = AsyncGenerator[Sequence[RoomEntry], None]
 class RoomFrames:
     """The frames of a kind of room. An entry is encoded once, for all watchers of this process."""
 
-    def __init__(self, renderer: RoomRenderer) -> None:
+    def __init__(self, renderer: RoomRenderer, incarnation: str) -> None:
         self._renderer = renderer
+        self._incarnation = incarnation
         self._encoded: WeakKeyDictionary[RoomEntry, Sequence[bytes]] = WeakKeyDictionary()
 
-    async def of_entry(self, entry: RoomEntry) -> Sequence[bytes]:
-        """The entry's frames. The last one's id is the entry's cursor; the others are numbered from the one before."""
+    async def of_entry(self, entry: RoomEntry, skipped: int = 0) -> AsyncGenerator[bytes]:
+        """The entry's frames after the first `skipped`, each rendered when it is needed.
+
+        The last one's id is the entry's cursor; the others are numbered from the one before. The last one always
+        follows what was skipped, even if the entry has lost frames since.
+        """
         encoded = self._encoded.get(entry)
         if encoded is None:
-            bodies = await self._renderer.render(entry)
-            ids = [f"{entry.before}~{number}" for number in range(1, len(bodies))] + [str(entry.cursor)]
-            encoded = [_frame(frame_id, body) for frame_id, body in zip(ids, bodies, strict=False)]
-            self._encoded[entry] = encoded
-        return encoded
+            parts = self._renderer.parts(entry)
+            ids = [f"{entry.before}~{number}" for number in range(1, len(parts))] + [str(entry.cursor)]
+            if entry.size > _MAX_SHARED_BYTES:
+                for frame_id, part in list(zip(ids, parts, strict=False))[_start(len(parts), skipped) :]:
+                    yield self._frame(frame_id, await part())
+                return
+            encoded = [self._frame(frame_id, await part()) for frame_id, part in zip(ids, parts, strict=False)]
+            if sum(map(len, encoded)) <= _MAX_SHARED_BYTES:
+                self._encoded[entry] = encoded
+        for each in encoded[_start(len(encoded), skipped) :]:
+            yield each
 
     async def of_init(self, cursor: int, sessions: Sequence[SessionState]) -> bytes:
         """The first frame of a stream without a cursor."""
-        return _frame(str(cursor), await self._renderer.render_init(str(cursor), sessions))
+        shown = cursor_text(cursor, self._incarnation)
+        return self._frame(str(cursor), await self._renderer.render_init(shown, sessions))
+
+    def _frame(self, position: str, body: FrameBody) -> bytes:
+        name = None if body.name is None else body.name.encode()
+        return frame(cursor_text(position, self._incarnation).encode(), as_json(body.data), name)
 
 
 def room_stream(
@@ -62,18 +82,17 @@ class _Delivery:
         self._frames = frames
         self._skipped = skipped
 
-    async def deliver(self, entries: Sequence[RoomEntry], /) -> bytes:
-        delivered: list[bytes] = []
+    async def deliver(self, entries: Sequence[RoomEntry], /) -> AsyncGenerator[bytes]:
         for entry in entries:
-            frames, self._skipped, skipped = await self._frames.of_entry(entry), 0, self._skipped
-            # At least one frame followed those that were seen, even if the entry has lost some since.
-            delivered += frames[min(skipped, max(len(frames) - 1, 0)) :]
-        return b"".join(delivered)
+            skipped, self._skipped = self._skipped, 0
+            async with aclosing(self._frames.of_entry(entry, skipped)) as frames:
+                async for each in frames:
+                    yield each
 
     async def catch_up(self) -> bytes:
         return b""
 
 
-def _frame(frame_id: str, body: FrameBody) -> bytes:
-    name = None if body.name is None else body.name.encode()
-    return frame(frame_id.encode(), as_json(body.data), name)
+def _start(count: int, skipped: int) -> int:
+    """How many of `count` frames are left out."""
+    return min(skipped, max(count - 1, 0))

@@ -1,11 +1,12 @@
 """A session's log as a stream of server-sent events, and when that stream ends."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
+from shared.api.edge.parameters import cursor_text
 from shared.api.edge.sse import HEARTBEAT, frame, stream_frames, stream_response
 from shared.api.shapes.common import as_json
 from shared.api.shapes.events import envelope, event_data
@@ -27,22 +28,22 @@ from shared.domain.history import matches
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.large_texts import load_texts
+from shared.services.large_texts import load_text_of
 from shared.services.stream import follow_events
 
 EXAMPLE = """: open
 
-id: 3
+id: 3-8f14e45f
 event: message.start
 data: {"step":1,"attempt":1,"session_id":"demo","turn_id":"turn_01","message_id":"msg_01_demo"}
 
-id: 4
+id: 4-8f14e45f
 event: message.delta
 data: {"step":1,"attempt":1,"text":"Once upon","session_id":"demo","turn_id":"turn_01","message_id":"msg_01_demo"}
 
-id: 7
+id: 7-8f14e45f
 event: done
-data: {"session_id":"demo","head":7,"reason":"finished"}
+data: {"session_id":"demo","head":7,"incarnation":"8f14e45f","reason":"finished"}
 """
 # After these events the turn continues, so the session can't have finished.
 _WITHIN_TURN = (
@@ -104,14 +105,15 @@ class _Delivery:
         # Whether an event since the last check may have been the session's last one.
         self._may_have_ended = True
 
-    async def deliver(self, events: Sequence[Event]) -> bytes:
+    async def deliver(self, events: Sequence[Event], /) -> AsyncGenerator[bytes]:
         wanted = events[: self._count_wanted(events)]
         self._after = wanted[-1].sequence
         self._may_have_ended |= any(not isinstance(event.data, _WITHIN_TURN) for event in events)
-        frames = self._frames(await load_texts(self._log, self._session_id, wanted))
-        if not self.is_over:
-            return frames
-        return frames + self._end("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
+        for event in wanted:
+            if matches(event, self._options.types):
+                yield await self._frame(event)
+        if self.is_over:
+            yield self._end("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
 
     async def catch_up(self) -> bytes:
         if not self._may_have_ended:
@@ -135,18 +137,23 @@ class _Delivery:
                     return count
         return len(events)
 
-    def _frames(self, events: Sequence[Event]) -> bytes:
-        wanted = (event for event in events if matches(event, self._options.types))
-        return b"".join(event_frame(self._session_id, event, whole=self._options.envelope) for event in wanted)
+    async def _frame(self, event: Event) -> bytes:
+        # Only the frame has the large text, not what this reader holds while it is slow.
+        whole = await load_text_of(self._log, self._session_id, event)
+        return event_frame(self._session_id, whole, self._id_of(event.sequence), whole=self._options.envelope)
 
     def _end(self, reason: str) -> bytes:
         self.is_over = True
-        data = as_json({"session_id": self._session_id, "head": self._after, "reason": reason})
-        return frame(b"%d" % self._after, data, b"done")
+        incarnation = self._log.incarnation
+        data = {"session_id": self._session_id, "head": self._after, "incarnation": incarnation, "reason": reason}
+        return frame(self._id_of(self._after), as_json(data), b"done")
+
+    def _id_of(self, sequence: int) -> bytes:
+        return cursor_text(sequence, self._log.incarnation).encode()
 
 
-def event_frame(session_id: SessionId, event: Event, *, whole: bool) -> bytes:
+def event_frame(session_id: SessionId, event: Event, frame_id: bytes, *, whole: bool) -> bytes:
     """One event as a frame: named by its type, or `whole` and unnamed for clients that read only `data`."""
     if whole:
-        return frame(b"%d" % event.sequence, as_json(envelope(session_id, event)))
-    return frame(b"%d" % event.sequence, as_json(event_data(session_id, event)), event.type.encode())
+        return frame(frame_id, as_json(envelope(session_id, event)))
+    return frame(frame_id, as_json(event_data(session_id, event)), event.type.encode())

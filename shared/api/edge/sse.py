@@ -17,6 +17,7 @@ _HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"
 _OPEN = b": open\n\n"
 _HEARTBEAT_FRAME = b": still here\n\n"
 _RESUME = b"retry: 500\n\n"
+_PACKET_BYTES = 64 * 1024
 _LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
 
@@ -25,8 +26,8 @@ class Delivery(Protocol[B_contra]):
 
     is_over: bool
 
-    async def deliver(self, batch: Sequence[B_contra], /) -> bytes:
-        """Return the frames of what was read."""
+    def deliver(self, batch: Sequence[B_contra], /) -> AsyncGenerator[bytes]:
+        """Yield the frames of what was read, each when it is needed: a reader that never reads holds one at most."""
         ...
 
     async def catch_up(self) -> bytes:
@@ -50,19 +51,39 @@ async def stream_frames(
     is_silent = False
     async with aclosing(batches):
         async for batch in batches:
-            frames = await (delivery.deliver(batch) if batch else delivery.catch_up())
-            # The first empty batch comes at once. Only a second one in a row means that a heartbeat is due.
-            if is_silent and not batch:
-                frames = frames or _HEARTBEAT_FRAME
+            if batch:
+                async with aclosing(_packets(delivery.deliver(batch))) as packets:
+                    async for packet in packets:
+                        yield packet
+            else:
+                # The first empty batch comes at once. Only a second one in a row means that a heartbeat is due.
+                frames = await delivery.catch_up() or (_HEARTBEAT_FRAME if is_silent else b"")
+                if frames:
+                    yield frames
             is_silent = not batch
-            if frames:
-                yield frames
             if delivery.is_over:
                 return
             if time.monotonic() >= closes_at:
                 # A planned end: without `done` the client resumes from its cursor.
                 yield _RESUME
                 return
+
+
+async def _packets(frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """`frames`, small ones together and large ones in parts, since servers copy what they send."""
+    waiting = bytearray()
+    async with aclosing(frames):
+        async for each in frames:
+            if waiting and len(waiting) + len(each) > _PACKET_BYTES:
+                yield bytes(waiting)
+                waiting.clear()
+            if len(each) <= _PACKET_BYTES:
+                waiting += each
+                continue
+            for start in range(0, len(each), _PACKET_BYTES):
+                yield each[start : start + _PACKET_BYTES]
+    if waiting:
+        yield bytes(waiting)
 
 
 def frame(frame_id: bytes, data: bytes, name: bytes | None = None) -> bytes:

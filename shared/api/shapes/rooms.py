@@ -1,6 +1,7 @@
 """Rooms: what a client reads of many sessions at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from typing_extensions import TypedDict
@@ -12,7 +13,7 @@ from shared.domain.ids import SessionId
 from shared.domain.rooms import PROJECT_EVENTS, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
-from shared.services.large_texts import load_texts
+from shared.services.large_texts import load_text_of
 from shared.services.sessions import Sessions
 
 
@@ -44,13 +45,16 @@ class RoomRenderer:
 
     async def render(self, entry: RoomEntry) -> list[FrameBody]:
         """The bodies of the entry's frames, in order."""
-        session_id = entry.session_id
+        return [await part() for part in self.parts(entry)]
+
+    def parts(self, entry: RoomEntry) -> list[Callable[[], Awaitable[FrameBody]]]:
+        """Functions that render the bodies of the entry's frames, in order: together they may be large."""
+        session_id, state = entry.session_id, entry.session
         wanted = [event for event in entry.events if not self._is_named or event.type in PROJECT_EVENTS]
-        events = [self._of_event(session_id, event) for event in await load_texts(self._log, session_id, wanted)]
-        session = None if entry.session is None else {"session": await view_session(self._sessions, entry.session)}
-        created = [self._of_session("session_created", session)] if session and entry.is_new else []
-        updated = [self._of_session("session_updated", session)] if session and not entry.is_new else []
-        deleted = [self._of_session("session_deleted", {"session_id": session_id})] if entry.is_deletion else []
+        events = [partial(self._of_event, session_id, event) for event in wanted]
+        created = [partial(self._of_state, "session_created", state)] if state and entry.is_new else []
+        updated = [partial(self._of_state, "session_updated", state)] if state and not entry.is_new else []
+        deleted = [partial(self._of_deletion, session_id)] if entry.is_deletion else []
         return [*created, *events, *updated, *deleted]
 
     async def render_init(self, cursor: str, sessions: Sequence[SessionState]) -> FrameBody:
@@ -61,7 +65,14 @@ class RoomRenderer:
     def _of_session(self, name: str, data: Mapping[str, Any]) -> FrameBody:
         return FrameBody(name, data) if self._is_named else FrameBody(None, {"type": name, **data})
 
-    def _of_event(self, session_id: SessionId, event: Event) -> FrameBody:
+    async def _of_state(self, name: str, state: SessionState) -> FrameBody:
+        return self._of_session(name, {"session": await view_session(self._sessions, state)})
+
+    async def _of_deletion(self, session_id: SessionId) -> FrameBody:
+        return self._of_session("session_deleted", {"session_id": session_id})
+
+    async def _of_event(self, session_id: SessionId, event: Event) -> FrameBody:
+        event = await load_text_of(self._log, session_id, event)
         if self._is_named:
             return FrameBody(event.type, {**event_data(session_id, event), "sequence": event.sequence})
         return FrameBody(None, {"type": "event", "data": envelope(session_id, event)})

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from shared.domain.chunks import Chunk, Event
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import listing_key
+from shared.domain.pages import EVENT_OVERHEAD_BYTES
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import (
     AnyDocument,
@@ -73,6 +74,15 @@ def chunk_of(item: dict[str, Any]) -> Chunk:
         writer=WriterId(item["writer"]),
         events=_EVENTS.validate_json(item["events"]),
     )
+
+
+def chunk_size(item: dict[str, Any]) -> int:
+    """What a chunk takes in memory."""
+    return len(item["events"]) + EVENT_OVERHEAD_BYTES * (item["last"] - item["first"] + 1)
+
+
+def body_size(item: dict[str, Any]) -> int:
+    return len(item["body"])
 
 
 def state_item(state: SessionState) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The session log in Cosmos DB; see `shared.ports.SessionLog` for what each method promises."""
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -15,6 +15,7 @@ from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.fold import fold, fold_without_deltas
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
+from shared.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, MessageParts, ModelResponse
 from shared.domain.values import size_of
@@ -23,15 +24,25 @@ from shared.stores.cosmos import idempotency, queries
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import (
     STATE_ID,
+    body_size,
     chunk_id,
     chunk_item,
     chunk_of,
+    chunk_size,
     document_item,
     item_id,
     state_item,
     state_of,
 )
-from shared.stores.cosmos.requests import Item, iterate_items, query_items, read_item, upsert_item, with_retries
+from shared.stores.cosmos.requests import (
+    Item,
+    iterate_items,
+    query_items,
+    query_page,
+    read_item,
+    upsert_item,
+    with_retries,
+)
 from shared.stores.following import MAX_CHUNKS, Feeds, Polling
 from shared.stores.reading import state_or_none
 
@@ -48,7 +59,8 @@ _log = logging.getLogger(__name__)
 class CosmosSessionLog:
     """The chunks, the state and the documents of a session are in one partition."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, incarnation: str) -> None:
+        self.incarnation = incarnation
         self._database = database
         polling = Polling[SessionId, Chunk](self._poll, min_pause=0.05, max_pause=1.0, polls_per_entry=3)
         self._feeds = Feeds[SessionId, Chunk](MAX_CHUNKS, polling)
@@ -92,14 +104,13 @@ class CosmosSessionLog:
         before: int | None = None,
         newest: bool = False,
         skip_deltas: bool = False,
-    ) -> Sequence[Chunk]:
+    ) -> Page[Chunk]:
         query = queries.chunks(session_id, after, before, newest=newest, skip_deltas=skip_deltas)
-        items = await self._query(query, limit)
-        return [chunk_of(item) for item in (reversed(items) if newest else items)]
+        return (await self._page(query, limit, MAX_PAGE_BYTES, chunk_size)).map(chunk_of).in_order(newest=newest)
 
-    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
-        items = await self._query(queries.chunks_with(session_id, event_type), limit)
-        return [chunk_of(item) for item in reversed(items)]
+    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Page[Chunk]:
+        query = queries.chunks_with(session_id, event_type)
+        return (await self._page(query, limit, MAX_RESPONSE_BYTES, chunk_size)).map(chunk_of).in_order(newest=True)
 
     def watch(self, session_id: SessionId, /, *, polls: bool = True) -> AbstractContextManager[Tail[Chunk]]:
         return self._feeds.watch(session_id, polls=polls)
@@ -117,9 +128,11 @@ class CosmosSessionLog:
         before: int | None = None,
         limit: int,
         newest: bool = False,
-    ) -> Sequence[D]:
-        items = await self._query(queries.documents(session_id, kind, after, before, newest=newest), limit)
-        return [kind.model_validate_json(item["body"]) for item in (reversed(items) if newest else items)]
+        max_bytes: int | None = None,
+    ) -> Page[D]:
+        query = queries.documents(session_id, kind, after, before, newest=newest)
+        found = await self._page(query, limit, max_bytes, body_size)
+        return found.map(lambda item: kind.model_validate_json(item["body"])).in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         await self._upsert(document_item(session_id, document))
@@ -143,8 +156,8 @@ class CosmosSessionLog:
 
         return await with_retries(call)
 
-    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
-        return [state_of(item) for item in await self._query(queries.sessions(wanted, before), limit)]
+    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Page[SessionState]:
+        return (await self._page(queries.sessions(wanted, before), limit, MAX_RESPONSE_BYTES, body_size)).map(state_of)
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
         return self._due(queries.due("repair_due", by))
@@ -156,6 +169,9 @@ class CosmosSessionLog:
         async for item in iterate_items(await self._database.sessions(), query, _DUE_PAGE):
             if (state := state_or_none(item["session_id"], item["body"])) is not None:
                 yield state
+
+    async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
+        return [state_of(item) for item in await self._query(queries.idle_since(before), limit)]
 
     async def clear(self, session_id: SessionId) -> None:
         while items := await self._query(queries.all_except(session_id, STATE_ID), _DELETE_BATCH):
@@ -233,6 +249,11 @@ class CosmosSessionLog:
 
     async def _query(self, query: queries.Query, limit: int | None = None) -> list[Item]:
         return await query_items(await self._database.sessions(), query, limit)
+
+    async def _page(
+        self, query: queries.Query, limit: int, max_bytes: int | None, size_of: Callable[[Item], int]
+    ) -> Page[Item]:
+        return await query_page(await self._database.sessions(), query, limit, max_bytes, size_of)
 
     async def _upsert(self, item: Item) -> None:
         await upsert_item(await self._database.sessions(), item)

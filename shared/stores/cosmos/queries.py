@@ -92,6 +92,12 @@ def due(field: Literal["repair_due", "clear_due"], by: datetime) -> Query:
     return _query(text, by=by.timestamp())
 
 
+def idle_since(before: datetime) -> Query:
+    """States that are not hidden and were last written before `before`. Cosmos DB always indexes `_ts`."""
+    text = "SELECT c.body FROM c WHERE c.hidden = false AND c._ts < @before ORDER BY c._ts"
+    return _query(text, before=int(before.timestamp()))
+
+
 def projects(owner: str, before: str | None) -> Query:
     """An owner's projects, newest first. The composite index serves this as it does for sessions."""
     text = (

@@ -12,6 +12,7 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError, CosmosResourceNotFoundError
 
 from shared.domain.errors import StoreUnavailableError
+from shared.domain.pages import Page, PageFiller
 from shared.stores.charges import add
 from shared.stores.cosmos.queries import Query
 
@@ -94,6 +95,25 @@ async def iterate_items(container: ContainerProxy, query: Query, page: int) -> A
             return
         for item in items:
             yield item
+
+
+async def query_page(
+    container: ContainerProxy, query: Query, limit: int, max_bytes: int | None, size_of: Callable[[Item], int]
+) -> Page[Item]:
+    """The first items that `query` finds and that fit on a page; the rest is not requested."""
+
+    async def call() -> Page[Item]:
+        filler = PageFiller[Item](limit, max_bytes)
+        async for item in container.query_items(**query, max_item_count=limit):
+            if not filler.has_room(size := size_of(item)):
+                break
+            filler.add(item, size)
+            if len(filler.page()) == limit:  # without asking whether there is another one
+                filler.page().has_more = True
+                break
+        return filler.page()
+
+    return await with_retries(call)
 
 
 async def create_item(container: ContainerProxy, item: Item) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from shared.domain.chunks import Event
 from shared.domain.ids import SessionId
+from shared.domain.pages import EVENT_OVERHEAD_BYTES
 from shared.domain.rooms import Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.domain.values import Frozen
@@ -45,6 +46,11 @@ def blank_item(room: Room, session_id: SessionId, item_id: str) -> dict[str, Any
 def entry_item(room: Room, item_id: str, entry: RoomEntry) -> dict[str, Any]:
     stored = _StoredEntry(events=entry.events, session=entry.session, deletes=entry.is_deletion, is_new=entry.is_new)
     return {**blank_item(room, entry.session_id, item_id), "entry": stored.model_dump_json(exclude_none=True)}
+
+
+def entry_size(item: dict[str, Any], entry: RoomEntry) -> int:
+    """What an entry takes in memory."""
+    return len(item["entry"]) + EVENT_OVERHEAD_BYTES * len(entry.events)
 
 
 def entry_of(item: dict[str, Any]) -> RoomEntry | None:

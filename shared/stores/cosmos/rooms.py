@@ -15,11 +15,12 @@ from typing import Any
 from azure.core.exceptions import AzureError
 
 from shared.domain.errors import StoreUnavailableError
+from shared.domain.pages import MAX_PAGE_BYTES, Page, PageFiller
 from shared.domain.rooms import Room, RoomEntry
 from shared.ports import Tail
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.requests import Item, with_retries
-from shared.stores.cosmos.room_items import entry_of, room_key
+from shared.stores.cosmos.room_items import entry_of, entry_size, room_key
 from shared.stores.following import MAX_ROOM_ENTRIES, Feeds, Polling
 
 _POLL_PAGE = 100
@@ -39,15 +40,18 @@ class CosmosRooms:
         _, cursor = await with_retries(lambda: self._page(room, 1, start_time="Now"))
         return cursor
 
-    async def read(self, room: Room, after: int, limit: int, /) -> Sequence[RoomEntry]:
-        found: list[RoomEntry] = []
-        while len(found) < limit:
-            items, read_to = await with_retries(partial(self._page_after, room, after, limit))
+    async def read(self, room: Room, after: int, limit: int, /) -> Page[RoomEntry]:
+        filler = PageFiller[RoomEntry](limit, MAX_PAGE_BYTES)
+        while True:
+            items, after = await with_retries(partial(self._page_after, room, after, limit))
+            for item in items:
+                if (entry := entry_of(item)) is None:
+                    continue
+                if not filler.has_room(size := entry_size(item, entry)):
+                    return filler.page()
+                filler.add(entry, size)
             if not items:
-                break
-            found += _entries(items)
-            after = read_to
-        return found[:limit]
+                return filler.page()
 
     def watch(self, room: Room, /, *, polls: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
         return self._feeds.watch(room, polls=polls)

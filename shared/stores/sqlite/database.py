@@ -1,6 +1,7 @@
 """A SQLite file in WAL mode. One thread writes and one reads, so that nothing blocks the event loop."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,76 +9,44 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.domain.errors import StoreUnavailableError
+from shared.stores.sqlite.file import Synchronous, connect, incarnation_of
+from shared.stores.sqlite.group_commit import GroupCommit
 
+_MISTAKES = (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.NotSupportedError)
+_log = logging.getLogger(__name__)
+_SHRINK_BY = 1000  # pages: other writes wait for them
 _ROOMS_TTL = 7 * 24 * 60 * 60  # seconds
 
 T = TypeVar("T")
-
-# States: `hidden` from lists are deleted sessions and forks that are not complete. `repair_due` is when the sweep has
-# to check a session, `clear_due` when it is to be cleared; 0 means never.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS chunks (
-    session_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    epoch INTEGER NOT NULL, writer TEXT NOT NULL, recorded_at REAL NOT NULL, types TEXT NOT NULL,
-    only_deltas INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (session_id, first)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS chunks_with_non_deltas ON chunks (session_id, first) WHERE only_deltas = 0;
-CREATE TABLE IF NOT EXISTS states (
-    session_id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, status TEXT NOT NULL,
-    agent_name TEXT, archived INTEGER NOT NULL, hidden INTEGER NOT NULL, repair_due REAL NOT NULL,
-    clear_due REAL NOT NULL, updated_at REAL NOT NULL, body TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS states_listed ON states (owner, listing_key DESC) WHERE hidden = 0;
-CREATE INDEX IF NOT EXISTS states_of_projects ON states (owner, project_id, listing_key DESC)
-    WHERE project_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS states_repair_due ON states (repair_due, session_id) WHERE repair_due > 0;
-CREATE INDEX IF NOT EXISTS states_clear_due ON states (clear_due, session_id) WHERE clear_due > 0;
-CREATE TABLE IF NOT EXISTS documents (
-    session_id TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL,
-    recorded_at REAL NOT NULL, expires_at REAL, body TEXT NOT NULL,
-    PRIMARY KEY (session_id, kind, id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS documents_listed ON documents (session_id, kind, sequence);
-CREATE INDEX IF NOT EXISTS documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
-CREATE TABLE IF NOT EXISTS projects (
-    id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, revision INTEGER NOT NULL,
-    changed_by TEXT NOT NULL, deleted INTEGER NOT NULL, closing INTEGER NOT NULL, updated_at REAL NOT NULL,
-    body TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS projects_listed ON projects (owner, listing_key DESC) WHERE deleted = 0;
-CREATE INDEX IF NOT EXISTS projects_closing ON projects (updated_at) WHERE closing = 1;
-CREATE TABLE IF NOT EXISTS rooms (
-    cursor INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, project_id TEXT, session_id TEXT NOT NULL,
-    first INTEGER NOT NULL, deletes INTEGER NOT NULL, recorded_at REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS rooms_of_owners ON rooms (owner, cursor);
-CREATE INDEX IF NOT EXISTS rooms_of_projects ON rooms (owner, project_id, cursor) WHERE project_id IS NOT NULL;
-"""
 
 
 class Database:
     """Runs functions on the file's two connections, which all stores on it share. The code that opens it closes it.
 
-    `synchronous=NORMAL`: in WAL mode an acknowledged commit survives a crash of the process at any point. Only a loss
-    of power can lose the last ones (sqlite.org/wal.html).
+    `synchronous=FULL`: an acknowledged commit is on the disk, so it survives a loss of power. With NORMAL it survives
+    a crash of the process, but a loss of power can lose the last ones (sqlite.org/wal.html).
+
+    Raises:
+        BrokenFileError: the file can't be used.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, synchronous: Synchronous = "full") -> None:
         self._path = path
         self._not_started: dict[Hashable, asyncio.Future[Any]] = {}
-        self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+        self._writer, self._reader = connect(path, synchronous), connect(path)
+        delete_expired(self._writer)
+        self.incarnation = incarnation_of(self._writer)
+        self._commits = GroupCommit(self._writer)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
-        self._writer = self._write_thread.submit(self._connect).result()
-        self._reader = self._read_thread.submit(self._connect).result()
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in one transaction: all of it or nothing."""
-        return await self._run(self._write_thread, lambda: _transaction(self._writer, work, "BEGIN IMMEDIATE"))
+        """Run `work` in one transaction: all of it or nothing. Writes that wait together share a commit."""
+        return await self._finish(self._commits.submit(work))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one snapshot, which holds every acknowledged write."""
-        return await self._run(self._read_thread, lambda: _transaction(self._reader, work, "BEGIN"))
+        loop = asyncio.get_running_loop()
+        return await self._finish(loop.run_in_executor(self._read_thread, _snapshot, self._reader, work))
 
     async def read_together(self, key: Hashable, work: Callable[[sqlite3.Connection], T]) -> T:
         """Like `read`, except that callers with the same `key` share one read until it starts."""
@@ -98,28 +67,24 @@ class Database:
         return await shielded(shared)
 
     async def close(self) -> None:
-        await self._run(self._write_thread, self._writer.close)
-        await self._run(self._read_thread, self._reader.close)
-        self._write_thread.shutdown()
-        self._read_thread.shutdown()
+        await asyncio.to_thread(self._close)
 
-    async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    def _close(self) -> None:
+        self._commits.close()
+        self._read_thread.shutdown()
+        self._reader.close()
+        self._writer.close()
+
+    async def _finish(self, running: "asyncio.Future[T]") -> T:
         # Shielded: if the caller is cancelled, work that has started is not abandoned.
-        running = asyncio.get_running_loop().run_in_executor(thread, work)
         try:
             return await shielded(running)
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailableError(f"The SQLite file {self._path} can't be used: {error}.") from error
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA busy_timeout = 5000")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(_SCHEMA)
-        delete_expired(connection)
-        return connection
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, _MISTAKES):
+                raise
+            # A busy or full disk, or a damaged file. The path and SQLite's text are for the operator, not for callers.
+            _log.error("%s can't be used: %s", self._path, error)  # one line: the same may fail every second
+            raise StoreUnavailableError("The sessions can't be read or written at the moment.") from error
 
 
 async def shielded(running: "asyncio.Future[T]") -> T:
@@ -141,12 +106,15 @@ def delete_expired(connection: sqlite3.Connection) -> None:
     connection.execute(f"DELETE FROM rooms WHERE cursor < coalesce(({oldest}), ?)", (_ROOMS_TTL, 2**63 - 1))
 
 
-def _transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
-    connection.execute(begin)
+def shrink(connection: sqlite3.Connection) -> bool:
+    """Give some of the file's unused pages back to the system. False if there are none."""
+    connection.execute(f"PRAGMA incremental_vacuum({_SHRINK_BY})").fetchall()
+    return connection.execute("PRAGMA freelist_count").fetchone()[0] > 0
+
+
+def _snapshot(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN")
     try:
-        result = work(connection)
-    except BaseException:
+        return work(connection)
+    finally:
         connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-    return result

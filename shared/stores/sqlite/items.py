@@ -9,8 +9,10 @@ from pydantic import TypeAdapter
 
 from shared.domain.chunks import Chunk, Event
 from shared.domain.errors import SequenceTakenError
+from shared.domain.events import DELTA_TYPES
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter, listing_key
+from shared.domain.pages import EVENT_OVERHEAD_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Document, IdempotencyRecord, claim_partition
 
@@ -20,6 +22,7 @@ MAX_SEQUENCE = 2**63 - 1
 SKIP_DELTAS = " AND only_deltas = 0"
 """The condition of the index `chunks_with_non_deltas`. SQLite uses the index only if the text is the same."""
 
+_CHUNK = "first, last, epoch, writer, events"
 _EVENTS = TypeAdapter(tuple[Event, ...])
 _FILTERED_COLUMNS = ("owner", "project_id", "status", "agent_name", "archived")
 
@@ -112,21 +115,49 @@ def read_chunks(
     connection: sqlite3.Connection,
     session_id: SessionId,
     after: int,
-    limit: int,
+    filler: PageFiller[Chunk],
     before: int = MAX_SEQUENCE,
     *,
     newest: bool = False,
     skip_deltas: bool = False,
-) -> list[Chunk]:
+) -> Page[Chunk]:
+    """The chunks that fit into `filler`, oldest first. Rows are read one by one, so none is read that does not fit."""
     # The index has the first sequences. So start at the chunk that holds `after`, and skip it if it ends there.
     source = "chunks INDEXED BY chunks_with_non_deltas" if skip_deltas else "chunks"
     rows = connection.execute(
-        f"SELECT epoch, writer, events FROM {source} WHERE session_id = ?1 AND last > ?2 AND first < ?3 AND first >="
+        f"SELECT {_CHUNK} FROM {source} WHERE session_id = ?1 AND last > ?2 AND first < ?3 AND first >="
         " coalesce((SELECT max(first) FROM chunks WHERE session_id = ?1 AND first <= ?2), 0)"
-        f"{SKIP_DELTAS if skip_deltas else ''} ORDER BY first{' DESC' if newest else ''} LIMIT ?4",
-        (session_id, after, before, limit),
-    ).fetchall()
-    return [chunk_of(session_id, row) for row in (reversed(rows) if newest else rows)]
+        f"{SKIP_DELTAS if skip_deltas else ''} ORDER BY first{' DESC' if newest else ''}",
+        (session_id, after, before),
+    )
+    return _fill(filler, session_id, rows).in_order(newest=newest)
+
+
+def _fill(filler: PageFiller[Chunk], session_id: SessionId, rows: sqlite3.Cursor) -> Page[Chunk]:
+    for row in rows:
+        size = len(row["events"]) + EVENT_OVERHEAD_BYTES * (row["last"] - row["first"] + 1)
+        if not filler.has_room(size):
+            break
+        filler.add(chunk_of(session_id, row), size)
+    return filler.page()
+
+
+def newest_chunks(connection: sqlite3.Connection, session_id: SessionId, event_type: str, limit: int) -> Page[Chunk]:
+    """The newest chunks that hold an event of this type, oldest first."""
+    is_delta = event_type in DELTA_TYPES
+    source, skip = ("chunks", "") if is_delta else ("chunks INDEXED BY chunks_with_non_deltas", SKIP_DELTAS)
+    rows = connection.execute(
+        f"SELECT {_CHUNK} FROM {source} WHERE session_id = ? AND instr(types, ?){skip} ORDER BY first DESC",
+        (session_id, f" {event_type} "),
+    )
+    return _fill(PageFiller(limit, MAX_RESPONSE_BYTES), session_id, rows).in_order(newest=True)
+
+
+def last_sequence(connection: sqlite3.Connection, session_id: SessionId) -> int:
+    """The last sequence in the log; 0 if the log is empty."""
+    query = "SELECT last FROM chunks WHERE session_id = ? ORDER BY first DESC LIMIT 1"
+    row = connection.execute(query, (session_id,)).fetchone()
+    return 0 if row is None else int(row["last"])
 
 
 def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:

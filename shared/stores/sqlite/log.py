@@ -6,24 +6,27 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared.domain.chunks import Chunk
-from shared.domain.fold import fold
+from shared.domain.fold import fold_without_deltas
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
+from shared.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller, fill
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
 from shared.ports import D, Tail
 from shared.stores.following import MAX_CHUNKS, Feeds
 from shared.stores.reading import state_or_none
-from shared.stores.sqlite.database import Database, shielded
+from shared.stores.sqlite.database import Database, shielded, shrink
 from shared.stores.sqlite.items import (
     MAX_SEQUENCE,
-    chunk_of,
     claim,
     filter_conditions,
     insert_chunk,
     kind_name,
+    last_sequence,
+    newest_chunks,
     read_chunks,
     release,
     upsert_document,
@@ -42,6 +45,10 @@ class SqliteSessionLog:
         self._database = database
         self._rooms = rooms
         self._feeds = Feeds[SessionId, Chunk](MAX_CHUNKS)
+
+    @property
+    def incarnation(self) -> str:
+        return self._database.incarnation
 
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
@@ -70,8 +77,12 @@ class SqliteSessionLog:
             if row is None:
                 return None
             checkpoint = SessionState.model_validate_json(row["body"])
-            rest = read_chunks(connection, session_id, checkpoint.head, -1)
-            return fold(checkpoint, () if checkpoint.deleted else rest)
+            if checkpoint.deleted:
+                return checkpoint
+            # An answer that is being written may be thousands of chunks of deltas. They change only the head.
+            everything = PageFiller[Chunk](None, None)
+            rest = read_chunks(connection, session_id, checkpoint.head, everything, skip_deltas=True)
+            return fold_without_deltas(checkpoint, rest, last_sequence(connection, session_id))
 
         return await self._database.read_together(session_id, work)
 
@@ -88,22 +99,17 @@ class SqliteSessionLog:
         before: int | None = None,
         newest: bool = False,
         skip_deltas: bool = False,
-    ) -> Sequence[Chunk]:
+    ) -> Page[Chunk]:
         end = MAX_SEQUENCE if before is None else before
+        filler = PageFiller[Chunk](limit, MAX_PAGE_BYTES)
         return await self._database.read(
             lambda connection: read_chunks(
-                connection, session_id, after, limit, end, newest=newest, skip_deltas=skip_deltas
+                connection, session_id, after, filler, end, newest=newest, skip_deltas=skip_deltas
             )
         )
 
-    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Chunk]:
-        query = (
-            "SELECT epoch, writer, events FROM chunks WHERE session_id = ? AND instr(types, ?)"
-            " ORDER BY first DESC LIMIT ?"
-        )
-        values = (session_id, f" {event_type} ", limit)
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [chunk_of(session_id, row) for row in reversed(rows)]
+    async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Page[Chunk]:
+        return await self._database.read(lambda connection: newest_chunks(connection, session_id, event_type, limit))
 
     def watch(self, session_id: SessionId, /, *, polls: bool = True) -> AbstractContextManager[Tail[Chunk]]:
         return self._feeds.watch(session_id, polls=polls)
@@ -130,15 +136,16 @@ class SqliteSessionLog:
         before: int | None = None,
         limit: int,
         newest: bool = False,
-    ) -> Sequence[D]:
+        max_bytes: int | None = None,
+    ) -> Page[D]:
         direction = "DESC" if newest else "ASC"
         query = (
             "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND sequence > ? AND sequence < ?"
-            f" ORDER BY sequence {direction}, id {direction} LIMIT ?"
+            f" ORDER BY sequence {direction}, id {direction}"
         )
-        values = (session_id, kind_name(kind), after, MAX_SEQUENCE if before is None else before, limit)
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [kind.model_validate_json(row["body"]) for row in (reversed(rows) if newest else rows)]
+        values = (session_id, kind_name(kind), after, MAX_SEQUENCE if before is None else before)
+        found = await self._bodies(query, values, limit, max_bytes)
+        return found.map(kind.model_validate_json).in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         await self._database.write(lambda connection: upsert_document(connection, session_id, document))
@@ -164,15 +171,24 @@ class SqliteSessionLog:
         written = await self._database.read(work)
         return None if written is None else timedelta(seconds=max(0.0, time.time() - written))
 
-    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
+    async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Page[SessionState]:
         where, values = filter_conditions(wanted)
         if before is not None:
             where.append("listing_key < ?")
             values.append(before)
         # The text is built of constants of this package only; every value is bound.
-        query = f"SELECT body FROM states WHERE {' AND '.join(where)} ORDER BY listing_key DESC LIMIT ?"
-        rows = await self._database.read(lambda connection: connection.execute(query, (*values, limit)).fetchall())
-        return [SessionState.model_validate_json(row["body"]) for row in rows]
+        query = f"SELECT body FROM states WHERE {' AND '.join(where)} ORDER BY listing_key DESC"
+        found = await self._bodies(query, values, limit, MAX_RESPONSE_BYTES)
+        return found.map(SessionState.model_validate_json)
+
+    async def _bodies(self, query: str, values: Sequence[Any], limit: int, max_bytes: int | None) -> Page[str]:
+        """The first bodies that `query` finds and that fit on a page. No other row is read."""
+
+        def work(connection: sqlite3.Connection) -> Page[str]:
+            bodies = (row["body"] for row in connection.execute(query, values))
+            return fill(((body, len(body)) for body in bodies), limit, max_bytes)
+
+        return await self._database.read(work)
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
         return self._due("repair_due", by)
@@ -196,6 +212,10 @@ class SqliteSessionLog:
                 return
             last = (rows[-1]["due"], rows[-1]["session_id"])
 
+    async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
+        query = "SELECT body FROM states WHERE hidden = 0 AND updated_at < ? ORDER BY updated_at"
+        return (await self._bodies(query, (before.timestamp(),), limit, None)).map(SessionState.model_validate_json)
+
     async def clear(self, session_id: SessionId) -> None:
         def work(connection: sqlite3.Connection) -> int:
             cleared = 0
@@ -210,6 +230,8 @@ class SqliteSessionLog:
             return cleared
 
         while await self._database.write(work):
+            pass
+        while await self._database.write(shrink):
             pass
 
     async def check(self) -> None:

@@ -2,13 +2,13 @@
 
 import sqlite3
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from shared.domain.chunks import Chunk
 from shared.domain.events import SessionDeleted
 from shared.domain.ids import SessionId
+from shared.domain.pages import EVENT_OVERHEAD_BYTES, MAX_PAGE_BYTES, Page, fill
 from shared.domain.rooms import Room, RoomEntry, has_room_events, room_entry
 from shared.domain.session import SessionState
 from shared.ports import Tail
@@ -68,7 +68,7 @@ class SqliteRooms:
         query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rooms'"
         return await self._database.read(lambda connection: connection.execute(query).fetchone()[0])
 
-    async def read(self, room: Room, after: int, limit: int, /) -> Sequence[RoomEntry]:
+    async def read(self, room: Room, after: int, limit: int, /) -> Page[RoomEntry]:
         return await self._database.read(lambda connection: _entries(connection, room, after, limit))
 
     def watch(self, room: Room, /, *, polls: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
@@ -95,16 +95,26 @@ def _newest_in(connection: sqlite3.Connection, room: Room) -> int:
     return connection.execute(f"SELECT coalesce(max(cursor), 0) FROM rooms WHERE {where}", values).fetchone()[0]
 
 
-def _entries(connection: sqlite3.Connection, room: Room, after: int, limit: int) -> list[RoomEntry]:
+def _entries(connection: sqlite3.Connection, room: Room, after: int, limit: int) -> Page[RoomEntry]:
     where, values = _in_room(room)
     rows = connection.execute(
-        "SELECT r.cursor, r.session_id, r.deletes, c.epoch, c.writer, c.events, s.body"
+        "SELECT r.cursor, r.session_id, r.deletes, c.first, c.last, c.epoch, c.writer, c.events, s.body"
         f" FROM (SELECT * FROM rooms WHERE {where} AND cursor > ? ORDER BY cursor LIMIT ?) r"
         " LEFT JOIN chunks c ON c.session_id = r.session_id AND c.first = r.first"
         " LEFT JOIN states s ON s.session_id = r.session_id ORDER BY r.cursor",
         (*values, after, limit),
-    ).fetchall()
-    return [_entry(row) for row in rows]
+    )
+    page = fill(((row, _size(row)) for row in rows), limit, MAX_PAGE_BYTES).map(_entry)
+    page.has_more |= len(page) == limit
+    return page
+
+
+def _size(row: sqlite3.Row) -> int:
+    """What an entry takes in memory, with the session's state."""
+    events = (
+        0 if row["events"] is None else len(row["events"]) + EVENT_OVERHEAD_BYTES * (row["last"] - row["first"] + 1)
+    )
+    return events + len(row["body"] or "")
 
 
 def _entry(row: sqlite3.Row) -> RoomEntry:

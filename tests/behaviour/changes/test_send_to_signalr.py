@@ -81,10 +81,10 @@ async def feed_of(app: Services, *sessions: SessionId) -> list[JSON]:
 
 async def read_stream(app: Services, room: Room, *, is_named: bool) -> list[tuple[str | None, JSON]]:
     """What a watcher of the room's stream receives."""
-    frames = RoomFrames(RoomRenderer(app.log, app.sessions, is_named=is_named))
+    frames = RoomFrames(RoomRenderer(app.log, app.sessions, is_named=is_named), app.log.incarnation)
     received: list[tuple[str | None, JSON]] = []
     async for entries in app.rooms.follow(room, FIRST_CURSOR, timedelta(0)):
-        for frame in [frame for entry in entries for frame in await frames.of_entry(entry)]:
+        for frame in [frame for entry in entries async for frame in frames.of_entry(entry)]:
             lines = dict(line.split(": ", 1) for line in frame.decode().strip().splitlines())
             received.append((lines.get("event"), json.loads(lines["data"])))
         if not entries:

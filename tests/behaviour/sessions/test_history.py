@@ -178,8 +178,8 @@ async def test_reasoning_and_each_call_are_joined_apart_and_void_with_their_atte
 
 
 @pytest.mark.parametrize("newest", [False, True])
-async def test_pages_that_end_because_of_large_parts_lose_and_repeat_nothing(log: SessionLog, newest: bool) -> None:
-    large = UserMessage(content="[picture]", parts_bytes=3_000_000)
+async def test_pages_that_end_because_of_large_texts_lose_and_repeat_nothing(log: SessionLog, newest: bool) -> None:
+    large = UserMessage(content="p" * 400_000)
     session = await new_log(log, start(), *(each for number in range(7) for each in (delta(str(number)), large)))
 
     found = await pages(log, session, after=4, newest=newest)

@@ -18,6 +18,7 @@ KEY = "key"
 @dataclass(frozen=True)
 class Entry:
     cursor: int
+    size: int = 1
 
     def continues(self, after: int) -> bool:
         return after == self.cursor - 1

@@ -1,14 +1,20 @@
-"""Reads of the SQLite file that are asked for together are done once, and never too early."""
+"""Reads of the SQLite file: equal ones are done once, and their work does not grow with the log."""
 
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared.domain.events import MessageStart, UserMessage
 from shared.stores.sqlite.database import Database
+from shared.stores.sqlite.items import insert_chunk
+from shared.stores.sqlite.log import SqliteSessionLog
+from shared.stores.sqlite.rooms import SqliteRooms
+from tests.contract.factories import RUN, append_events, chunk, create_session, delta
 
 pytestmark = pytest.mark.anyio
 
@@ -79,3 +85,42 @@ async def test_who_is_cancelled_takes_the_answer_from_nobody(database: Database)
     reading.may_end.set()
 
     assert await staying in {1, 2}
+
+
+async def test_the_work_of_a_read_does_not_grow_with_the_deltas_of_an_answer(database: Database) -> None:
+    log = SqliteSessionLog(database, SqliteRooms(database))
+    state = await append_events(log, await create_session(log), UserMessage(content="hi"), RUN)
+    state = await append_events(log, state, MessageStart(step=1, attempt=1))
+    session_id, steps = state.session_id, 0
+
+    def count_step() -> None:
+        nonlocal steps
+        steps += 1
+
+    async def work_of(read: Callable[[], Awaitable[Any]]) -> int:
+        nonlocal steps
+        steps = 0
+        await read()
+        return steps
+
+    async def measure() -> list[int]:
+        reads = (
+            lambda: log.state(session_id),
+            lambda: log.newest_of_type(session_id, "tool_call.complete", 1000),
+        )
+        return [await work_of(read) for read in reads]
+
+    await database.read(lambda connection: connection.set_progress_handler(count_step, 1))
+    measured: list[list[int]] = []
+    for count in (10, 10_000):
+
+        def insert(connection: sqlite3.Connection, head: int = state.head, count: int = count) -> None:
+            for number in range(count):
+                insert_chunk(connection, chunk(session_id, head + number, delta()))
+
+        await database.write(insert)
+        state = state.model_copy(update={"head": state.head + count})
+        measured.append(await measure())
+    after_10, after_10_000 = measured
+
+    assert all(few > 0 and many < 1.5 * few for few, many in zip(after_10, after_10_000, strict=True))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.chunks import Chunk
 from shared.domain.events import MessageStart, Outside, SessionUpdated, UserMessage
 from shared.ports import SessionLog
 from tests.contract.factories import RUN, append_events, create_session, delta, read_all, sequences
@@ -138,3 +139,29 @@ async def test_another_process_reads_what_was_appended(log: SessionLog, elsewher
 
 async def test_a_store_that_answers_passes_its_check(log: SessionLog) -> None:
     await log.check()
+
+
+async def test_the_state_reads_the_same_chunks_however_long_the_answer_is(
+    log: SessionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = await append_events(log, await create_session(log), UserMessage(content="hi"), RUN)
+    state = await append_events(log, state, MessageStart(step=1, attempt=1))
+    read = 0
+    construct = Chunk.model_construct
+
+    def count(**fields: Any) -> Chunk:
+        nonlocal read
+        read += 1
+        return construct(**fields)
+
+    counts: list[int] = []
+    for chunks in (10, 90):
+        for _ in range(chunks):
+            state = await append_events(log, state, delta(), delta())
+        monkeypatch.setattr(Chunk, "model_construct", count)
+        read = 0
+        assert await log.state(state.session_id) == state
+        counts.append(read)
+        monkeypatch.undo()
+
+    assert counts[0] == counts[1] <= 2

@@ -114,7 +114,8 @@ async def test_done_ends_a_stream_and_has_the_head(api: Api) -> None:
     frames = await api.read(session_id, "types=run.complete")
 
     assert frames[-1] == Frame(head, "done", frames[-1].text)
-    assert frames[-1].data == {"session_id": session_id, "head": head, "reason": "finished"}
+    end = {"session_id": session_id, "head": head, "incarnation": frames[-1].incarnation, "reason": "finished"}
+    assert frames[-1].data == end
 
 
 @pytest.mark.parametrize("beyond", [0, 1, 10**9])
@@ -281,7 +282,7 @@ def complete_frames(received: bytes) -> list[Frame]:
         parts = [line.partition(": ") for line in block.split("\n") if not line.startswith(":")]
         fields = {name: value for name, _, value in parts}
         if "data" in fields:
-            frames.append(Frame(int(fields["id"]), fields.get("event"), fields["data"]))
+            frames.append(Frame(int(fields["id"].partition("-")[0]), fields.get("event"), fields["data"]))
     return frames
 
 
@@ -307,6 +308,30 @@ async def test_a_stream_of_a_deleted_session_ends_with_the_deletion(api: Api) ->
         frames = await stream.read_to_end()
 
     assert names(frames) == ["session.created", "session.deleted", "done"]
-    assert frames[-1].data == {"session_id": session_id, "head": 2, "reason": "deleted"}
+    assert (frames[-1].data["head"], frames[-1].data["reason"]) == (2, "deleted")
     refusal(await api.http.get(f"/sessions/{session_id}/stream"), 404, "session_not_found")
     assert ok(await api.http.get(f"/sessions/{session_id}/status"))["status"] == "not_existent"
+
+
+@pytest.mark.parametrize("path", ["stream?after={}", "events?after={}", "events?before={}"])
+async def test_a_cursor_of_another_incarnation_is_gone(api: Api, path: str) -> None:
+    session_id = await api.new_session()
+    await api.append(session_id, {"event_type": "session_stop"})
+    frames = await api.read(session_id)
+    current = frames[-1].cursor
+    assert current == f"2-{frames[-1].incarnation}"
+
+    for cursor, status in ((current, {200, 204}), ("1", {200, 204}), ("1-before", {410}), ("1-", {422}), ("-1", {422})):
+        response = await api.http.get(f"/sessions/{session_id}/{path.format(cursor)}")
+        assert response.status_code in status, cursor
+    refusal(await api.http.get(f"/sessions/{session_id}/{path.format('1-before')}"), 410, "cursor_gone")
+
+
+async def test_a_reader_from_before_a_restore_is_refused(api: Api) -> None:
+    session_id = await api.new_session()
+
+    response = await api.http.get(f"/sessions/{session_id}/stream", headers={"last-event-id": "1-before"})
+    rooms = await api.http.get("/stream?after=1-before")
+
+    refusal(response, 410, "cursor_gone")
+    refusal(rooms, 410, "cursor_gone")
