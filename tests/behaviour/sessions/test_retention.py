@@ -1,5 +1,6 @@
 """Sessions that nobody uses are deleted after a time, and their space is given back."""
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -68,8 +69,11 @@ async def test_one_that_cannot_be_deleted_keeps_no_other(app: Services, monkeypa
 async def test_a_cleared_session_gives_its_space_back(app: Services) -> None:
     database: Any = app.log._database  # type: ignore[attr-defined]
 
+    def count(connection: sqlite3.Connection) -> int:
+        return connection.execute("PRAGMA page_count").fetchone()[0]
+
     async def pages() -> int:
-        return await database.read(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+        return await database.read(count)
 
     before = await pages()
     state = await idle_session(app, 31)
