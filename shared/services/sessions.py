@@ -157,7 +157,7 @@ class Sessions:
         """
         before = None if cursor is None else decode_cursor(cursor)
         sessions = await self._log.sessions(wanted, before=before, limit=limit + 1)
-        sized = ((state, _view_size(state)) for state in sessions)
+        sized = ((state, view_size(state)) for state in sessions)
         page = fill(sized, limit, MAX_RESPONSE_BYTES)
         has_more = page.has_more or (sessions.has_more and len(page) == len(sessions))
         return Page(page, encode_cursor(listing_key(page[-1])) if has_more else None)
@@ -200,7 +200,7 @@ def _deletion(state: SessionState, trace_id: str | None) -> Sequence[Draft]:
     return [*drafts, Draft(data=SessionDeleted(), trace_id=trace_id)]
 
 
-def _view_size(state: SessionState) -> int:
+def view_size(state: SessionState) -> int:
     """About how many bytes a response has for `state`. A large `diagnosis` is counted with the size it may have."""
     diagnosis = MAX_ANSWER_BYTES if state.diagnosis_overflow is not None else size_of(state.diagnosis or "")
     return _VIEW_BYTES + diagnosis + len(to_json(state.metadata))

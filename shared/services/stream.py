@@ -30,7 +30,7 @@ async def follow(feed: Feed[K, E], key: K, after: int, timeout: timedelta) -> As
                 del following  # while the next page is read, this one is not kept
                 page = await feed.read(key, after, _MAX_ENTRIES) if page.has_more else Page[E]()
             yield ()
-            page = Page(await tail.wait(after, timeout), has_more=True)
+            page = Page(await tail.wait(after, timeout))
 
 
 async def follow_events(

@@ -3,6 +3,7 @@
 // --faults 0.3   that share of calls on documents is throttled, refused, timed out or cut off, before or after it was done
 // --stale 1000   reads at Eventual may miss documents written in the last so many milliseconds
 // --seed 1       the faults' sequence
+// --full owner:x entries of rooms whose key contains this are refused, as in a partition that holds 20 GB (403, 1014)
 // --throttle 60  so many writes to the container of rooms are throttled before the first one is done
 
 const { parseArgs } = require("node:util");
@@ -20,6 +21,7 @@ const { values: options } = parseArgs({
     stale: { type: "string", default: "0" },
     seed: { type: "string", default: "1" },
     throttle: { type: "string", default: "0" },
+    full: { type: "string", default: "" },
   },
 });
 const random = mulberry32(Number(options.seed));
@@ -46,6 +48,10 @@ server.on("request", (req, res) => {
   const end = res.end.bind(res);
   let answer = end;
   if (req.method === "POST" && req.url.includes("/colls/rooms/docs") && throttled-- > 0) return refuse(end, res, 429);
+  if (options.full && req.method === "POST" && req.url.includes("/colls/rooms/docs") && writesTo(req, options.full)) {
+    res.setHeader("x-ms-substatus", "1014");
+    return refuse(end, res, 403);
+  }
   if (Number(req.headers["content-length"]) > MAX_BYTES) return refuse(end, res, 413);
   if (req.url.includes("/docs") && random() < Number(options.faults)) {
     const fault = Math.floor(random() * 6);
@@ -125,6 +131,12 @@ function answerBatch(res, batch, results) {
   res.statusCode = MULTI_STATUS;
   const status = (index) => (index === failed ? results[failed].statusCode : FAILED_DEPENDENCY);
   return batch.map((_, index) => ({ statusCode: status(index), requestCharge: 0 }));
+}
+
+// Whether a request writes to a partition whose key contains `text`. A query is a POST too, and a change feed a GET.
+function writesTo(req, text) {
+  const isQuery = req.headers["x-ms-documentdb-isquery"] || req.headers["content-type"] === "application/query+json";
+  return !isQuery && decodeURIComponent(req.headers["x-ms-documentdb-partitionkey"] || "").includes(text);
 }
 
 function refuse(end, res, status) {

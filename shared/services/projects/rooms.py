@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.domain.listing import SessionFilter
+from shared.domain.pages import MAX_RESPONSE_BYTES, fill
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import RoomFeed, SessionIndex
+from shared.services.sessions import view_size
 from shared.services.stream import follow
 
 MAX_SESSIONS = 200
@@ -27,10 +29,14 @@ class Rooms:
         self._index = index
 
     async def snapshot(self, room: Room) -> RoomSnapshot:
-        """The newest sessions that are not archived. The cursor is taken before they are read."""
+        """The newest sessions that are not archived, at most `MAX_RESPONSE_BYTES` of them.
+
+        The cursor is taken before they are read.
+        """
         cursor = await self._feed.newest_cursor(room)
         wanted = SessionFilter(owner=room.owner, project_id=room.project_id, archived=False)
-        return RoomSnapshot(cursor, await self._index.sessions(wanted, before=None, limit=MAX_SESSIONS))
+        sessions = await self._index.sessions(wanted, before=None, limit=MAX_SESSIONS)
+        return RoomSnapshot(cursor, fill(((state, view_size(state)) for state in sessions), None, MAX_RESPONSE_BYTES))
 
     async def existing_cursor(self, room: Room, cursor: int) -> int:
         """`cursor`, or the newest one if it is beyond the end of the room."""

@@ -38,6 +38,15 @@ _REMEDIES = {
 }
 
 
+_PARTITION_FULL = 1014  # sub-status
+
+
+class PartitionFullError(StoreUnavailableError):
+    """A logical partition holds 20 GB, and takes no more. Everything else of the account still works."""
+
+    retryable = False
+
+
 async def with_retries(call: Callable[[], Awaitable[T]]) -> T:
     """The result of `call`, which is called up to seven times within about three seconds.
 
@@ -161,6 +170,8 @@ def _status(error: AzureError) -> int | None:
 
 def _translated(error: AzureError) -> Exception:
     status = _status(error)
+    if status == HTTPStatus.FORBIDDEN and getattr(error, "sub_status", None) == _PARTITION_FULL:
+        return PartitionFullError("A partition of Cosmos DB is full: it holds 20 GB.")
     if status in _REMEDIES:
         return StoreUnavailableError(f"Cosmos DB answers {status:d}: {_REMEDIES[HTTPStatus(status)]}.")
     if _is_transient(error):

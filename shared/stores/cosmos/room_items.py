@@ -1,4 +1,7 @@
-"""The stored form of rooms: a partition per room, and in it a document for each chunk that the room shows."""
+"""The stored form of rooms: a partition per room and day, and in it a document for each chunk that the room shows.
+
+A partition holds 20 GB at most. A busy owner writes so much in a week, so each day has its own partition.
+"""
 
 from typing import Any
 
@@ -10,6 +13,8 @@ from shared.domain.session import SessionState
 from shared.domain.values import Frozen
 
 SEQUENCE_DIGITS = 12
+SECONDS_PER_DAY = 24 * 60 * 60
+_NUMBER_BITS = 40
 
 
 class _StoredEntry(Frozen):
@@ -21,11 +26,29 @@ class _StoredEntry(Frozen):
     is_new: bool = False
 
 
-def room_key(room: Room) -> str:
-    """The partition of a room. Owners and project ids may be any text: with the length, no two rooms share a key."""
+def day_of(seconds: float) -> int:
+    """The day, counted from 1970, of a time in seconds (UTC)."""
+    return int(seconds // SECONDS_PER_DAY)
+
+
+def cursor_of(day: int, number: int) -> int:
+    """The cursor after the change `number` of a day's partition. Cursors of later days are larger."""
+    return day << _NUMBER_BITS | number
+
+
+def position_of(cursor: int) -> tuple[int, int]:
+    """The day and the number of the change in it, of a cursor."""
+    return cursor >> _NUMBER_BITS, cursor & ((1 << _NUMBER_BITS) - 1)
+
+
+def room_key(room: Room, day: int) -> str:
+    """The partition of what is written to a room on `day`.
+
+    Owners and project ids may be any text: with the length, no two rooms share a key.
+    """
     if room.project_id is None:
-        return f"owner:{room.owner}"
-    return f"project:{len(room.owner)}:{room.owner}:{room.project_id}"
+        return f"{day}:owner:{room.owner}"
+    return f"{day}:project:{len(room.owner)}:{room.owner}:{room.project_id}"
 
 
 def rooms_of(state: SessionState) -> list[Room]:
@@ -38,14 +61,14 @@ def entry_id(session_id: SessionId, epoch: int, sequence: int) -> str:
     return f"{session_id}:{epoch}:{sequence:0{SEQUENCE_DIGITS}}"
 
 
-def blank_item(room: Room, session_id: SessionId, item_id: str) -> dict[str, Any]:
+def blank_item(room: Room, day: int, session_id: SessionId, item_id: str) -> dict[str, Any]:
     """What remains of an entry of a deleted session: its id, which stays taken."""
-    return {"id": item_id, "room": room_key(room), "session_id": session_id}
+    return {"id": item_id, "room": room_key(room, day), "session_id": session_id}
 
 
-def entry_item(room: Room, item_id: str, entry: RoomEntry) -> dict[str, Any]:
+def entry_item(room: Room, day: int, item_id: str, entry: RoomEntry) -> dict[str, Any]:
     stored = _StoredEntry(events=entry.events, session=entry.session, deletes=entry.is_deletion, is_new=entry.is_new)
-    return {**blank_item(room, entry.session_id, item_id), "entry": stored.model_dump_json(exclude_none=True)}
+    return {**blank_item(room, day, entry.session_id, item_id), "entry": stored.model_dump_json(exclude_none=True)}
 
 
 def entry_size(item: dict[str, Any], entry: RoomEntry) -> int:
@@ -53,15 +76,15 @@ def entry_size(item: dict[str, Any], entry: RoomEntry) -> int:
     return len(item["entry"]) + EVENT_OVERHEAD_BYTES * len(entry.events)
 
 
-def entry_of(item: dict[str, Any]) -> RoomEntry | None:
-    """The entry in a document that a change feed returned; None if it is blank.
+def entry_of(item: dict[str, Any], day: int) -> RoomEntry | None:
+    """The entry in a document that the change feed of a day's partition returned; None if it is blank.
 
-    Its cursor is the feed's number of the change. The numbers rise with every write to the room, and the feed can be
+    Its cursor has the feed's number of the change. The numbers rise with every write to the room, and the feed can be
     read from any of them.
     """
     if "entry" not in item:
         return None
-    cursor, stored = int(item["_lsn"]), _StoredEntry.model_validate_json(item["entry"])
+    cursor, stored = cursor_of(day, int(item["_lsn"])), _StoredEntry.model_validate_json(item["entry"])
     return RoomEntry(
         before=cursor - 1,
         cursor=cursor,

@@ -69,11 +69,11 @@ async def test_one_that_cannot_be_deleted_keeps_no_other(app: Services, monkeypa
 async def test_a_cleared_session_gives_its_space_back(app: Services) -> None:
     database: Any = app.log._database  # type: ignore[attr-defined]
 
-    async def pages() -> int:
-        def count(connection: sqlite3.Connection) -> int:
-            return int(connection.execute("PRAGMA page_count").fetchone()[0])
+    def count(connection: sqlite3.Connection) -> int:
+        return connection.execute("PRAGMA page_count").fetchone()[0]
 
-        return int(await database.read(count))
+    async def pages() -> int:
+        return await database.read(count)
 
     before = await pages()
     state = await idle_session(app, 31)

@@ -152,3 +152,31 @@ async def test_a_list_of_messages_is_bounded_with_the_parts_that_are_sent(app: S
 
     assert ([each.sequence for each in first.messages], first.has_more) == ([1, 2], True)
     assert ([each.sequence for each in rest.messages], rest.has_more) == ([3, 4], True)
+
+
+async def test_a_live_reader_does_not_read_what_it_was_woken_with(
+    app: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await session_with(app)
+    state = await app.log.state(session_id)
+    assert state is not None
+    reads = 0
+    read = app.log.read
+
+    async def count(*position: Any, **window: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read(*position, **window)
+
+    monkeypatch.setattr(app.log, "read", count)
+    received: list[int] = []
+    async with aclosing(follow_events(app.log, session_id, state.head, timedelta(seconds=20))) as batches:
+        assert await anext(batches) == ()
+        reads = 0
+        for _ in range(3):
+            state = await append_events(app.log, state, Outside(event_type="x"))
+            received += [event.sequence for event in await anext(batches)]
+            assert await anext(batches) == ()
+
+    assert received == [state.head - 2, state.head - 1, state.head]
+    assert reads == 0

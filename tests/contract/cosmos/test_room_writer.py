@@ -20,16 +20,19 @@ from shared.ports import SessionLog
 from shared.services.fork import ForkRequest, Forks
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import STATE_ID, chunk_item
+from shared.stores.cosmos.room_items import SECONDS_PER_DAY
+from shared.stores.cosmos.room_writer import CosmosRoomWriter
 from shared.stores.cosmos.rooms import CosmosRooms
 from shared.wiring import Services, SystemClock
 from tests.contract.change_feed import cosmos_services, document_list
-from tests.contract.factories import RUN, append_events, chunk, create_session, delta, session_id
+from tests.contract.factories import RUN, THEN, append_events, chunk, create_session, delta, session_id
 from tests.contract.stores import CosmosDatabase, cosmos_database, wire_server
 
 pytestmark = pytest.mark.anyio
 
 ROOM = Room("owner")
 EIGHT_DAYS = 8 * 24 * 60 * 60
+MIDNIGHT = (THEN.timestamp() // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
 PROGRESS = Outside(event_type="progress")
 END = RunComplete(status="completed", steps=1, usage={}, duration_ms=1, model="fake")
 
@@ -42,26 +45,26 @@ class Process:
     def __init__(self, app: Services, database: Database) -> None:
         self.app = app
         self.log: SessionLog = app.log
-        self._database = database
+        self.database = database
 
     async def changes(self) -> list[Item]:
         """All changes of the sessions, in the order of the feed."""
-        feed, found = ChangeFeed(await self._database.sessions(), 1000), list[Item]()
+        feed, found = ChangeFeed(await self.database.sessions(), 1000), list[Item]()
         while batch := await feed.batch():
             found += batch
         return found
 
     async def break_state(self, session: SessionId) -> None:
         """Replace the stored state of a session by something that can't be read."""
-        container = await self._database.sessions()
+        container = await self.database.sessions()
         await container.upsert_item({"id": STATE_ID, "session_id": session, "body": "{}"})
 
     async def entries(self, room: Room = ROOM) -> Sequence[RoomEntry]:
-        return await CosmosRooms(self._database).read(room, FIRST_CURSOR, 1000)
+        return await CosmosRooms(self.database).read(room, FIRST_CURSOR, 1000)
 
     async def pages(self, after: int, limit: int) -> list[int]:
         """The cursors of all entries after `after`, read `limit` at a time."""
-        rooms, cursors = CosmosRooms(self._database), [after]
+        rooms, cursors = CosmosRooms(self.database), [after]
         while entries := await rooms.read(ROOM, cursors[-1], limit):
             cursors += [entry.cursor for entry in entries]
         return cursors[1:]
@@ -188,7 +191,7 @@ async def test_an_entry_that_cosmos_db_refuses_is_logged_and_skipped(
     )
 
     assert _sequences(await process.entries()) == {state.session_id: [1]}
-    assert f"gets no entry {state.session_id}:1:{state.head + 1:012}" in caplog.text
+    assert "could not get 1 entries" in caplog.text
 
 
 async def test_a_batch_fails_while_the_store_throttles_and_completes_later() -> None:
@@ -308,3 +311,114 @@ async def test_entries_that_have_expired_are_not_written_again(process: Process)
     await write_rooms(document_list(changes))
 
     assert set(_sequences(await process.entries())) == {new.session_id}
+
+
+async def test_a_full_room_is_counted_and_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    with wire_server("--full", ":owner:owner") as endpoint:
+        async with _process(endpoint) as process:
+            for owner in ("owner", "neighbour"):
+                state = await create_session(process.log, owner=owner)
+                for _ in range(3):
+                    state = await append_events(process.log, state, PROGRESS)
+            changes = await process.changes()
+
+            for _ in range(2):  # it would be delivered again if it had failed
+                await write_rooms(document_list(changes))
+
+            writer: Any = process.app.room_writer
+            assert list(await process.entries()) == []
+            assert list(_sequences(await process.entries(Room("neighbour"))).values()) == [[1, 2, 3, 4]]
+            assert list(writer.unwritable.values()) == [8]
+    assert caplog.text.count("could not get") == 4  # at 1, 2, 4 and 8
+    assert "20 GB" in caplog.text
+
+
+class Days:
+    """A room on a clock that a test moves: its writer and its readers."""
+
+    def __init__(self, database: Database, now: float) -> None:
+        self.now = now
+        self.writer = CosmosRoomWriter(database, lambda: self.now)
+        self.rooms = CosmosRooms(database, lambda: self.now)
+
+    async def write(self, process: Process, changes: Sequence[Item]) -> None:
+        await self.writer.write(chunks_in(changes), states_in(changes))
+
+    async def read(self, after: int = FIRST_CURSOR) -> list[RoomEntry]:
+        found: list[RoomEntry] = []
+        while page := await self.rooms.read(ROOM, after, 2):
+            found += page
+            after = page[-1].cursor
+        return found
+
+
+@pytest.fixture
+async def days(process: Process) -> Days:
+    return Days(process.database, MIDNIGHT - 60)
+
+
+async def append_progress(process: Process, state: SessionState, seen: list[Item]) -> tuple[SessionState, list[Item]]:
+    """Append an event; returns the state after it, and the changes that are not in `seen`."""
+    state = await append_events(process.log, state, PROGRESS)
+    known = {item["id"] for item in seen if item["id"] != STATE_ID}
+    return state, [item for item in await process.changes() if item["id"] not in known]
+
+
+async def test_a_room_continues_from_one_days_partition_to_the_next(process: Process, days: Days) -> None:
+    state, seen = await create_session(process.log), list[Item]()
+    for wait in (0, 20, 70, SECONDS_PER_DAY, 3 * SECONDS_PER_DAY):  # the second and the third around midnight
+        days.now += wait
+        state, new = await append_progress(process, state, seen)
+        seen += new
+        await days.write(process, new)
+    days.now += 60
+
+    entries = await days.read()
+
+    assert _sequences(entries) == {state.session_id: [1, 2, 3, 4, 5, 6]}
+    cursors = [entry.cursor for entry in entries]
+    assert cursors == sorted(set(cursors))
+    assert [_sequences(await days.read(cursor)).get(state.session_id, []) for cursor in cursors] == [
+        list(range(number, 7)) for number in range(2, 8)
+    ]
+    newest = await days.rooms.newest_cursor(ROOM)
+    assert await days.read(newest) == []
+
+
+async def test_a_write_that_is_late_at_midnight_is_not_missed(process: Process, days: Days) -> None:
+    state, seen = await append_progress(process, await create_session(process.log), [])
+    await days.write(process, seen)
+    cursor = (await days.read())[-1].cursor
+    days.now = MIDNIGHT + 10
+    assert await days.read(cursor) == []
+
+    state, late = await append_progress(process, state, seen)
+    days.now = MIDNIGHT - 1  # the writer's clock is slow
+    await days.write(process, late)
+    days.now = MIDNIGHT + 12
+    state, new = await append_progress(process, state, [*seen, *late])
+    await days.write(process, new)
+    days.now = MIDNIGHT + 60
+
+    assert _sequences(await days.read(cursor)) == {state.session_id: [3, 4]}
+
+
+async def test_a_deletion_blanks_the_entries_of_earlier_days(process: Process, days: Days) -> None:
+    state, seen = await append_progress(process, await create_session(process.log), [])
+    await days.write(process, seen)
+    days.now += 2 * SECONDS_PER_DAY
+    await append_events(process.log, state, SessionDeleted())
+    await days.write(process, await process.changes())
+
+    entries = await days.read()
+
+    assert [(entry.is_deletion, len(entry.events)) for entry in entries] == [(True, 1)]
+
+
+async def test_a_batch_delivered_again_after_midnight_gives_each_entry_once(process: Process, days: Days) -> None:
+    state, changes = await append_progress(process, await create_session(process.log), [])
+    await days.write(process, changes)
+    days.now = MIDNIGHT + 40
+    await days.write(process, changes)
+
+    assert _sequences(await days.read()) == {state.session_id: [1, 2]}
