@@ -1,8 +1,10 @@
 """The oracles of attempts: who writes, who calls the model and tools, and what is billed."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from shared.agents.raffle import RAFFLE
+from shared.agents.tools import Tool
 from shared.domain.events import (
     EventData,
     MessageComplete,
@@ -22,7 +24,9 @@ ONE_STREAM = "a turn has one live stream"
 BILLED = "no more calls are billed than attempts began"
 STRICT_OUTAGES = "an outage bills nothing twice"
 TEXT = "the pieces are the text"
+ONCE = "what may not be repeated runs once"
 
+_NOT_REPEATED = {tool.name for tool in RAFFLE.tools if isinstance(tool, Tool) and not tool.idempotent}
 _GRACE_SECONDS = 20.0
 """How long an execution may need to notice that it is superseded, while it runs and the store answers."""
 
@@ -141,13 +145,18 @@ def _check_step(world: World, turn: TurnRecord, step: int, calls: list[ModelCall
 
 def _check_tools(world: World, record: SessionRecord) -> None:
     runs: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+    once = Counter[str]()
     for run in world.observations.tool_runs:
         turn, call_id = record.turns.get(run.execution.turn_id), run.execution.call_id  # pyright: ignore[reportArgumentType]
         if turn is None or call_id is None:
             continue
         runs[call_id, run.execution.attempt].add(run.execution.number)
+        if run.tool in _NOT_REPEATED:
+            once[call_id] += 1
         if run.execution.attempt not in {number for number, _, _ in turn.tool_starts(call_id)}:
             world.report(SUPERSEDED, f"{call_id} attempt {run.execution.attempt} ran without a start in the log")
+    for call_id in (call_id for call_id, count in once.items() if count > 1):
+        world.report(ONCE, f"{call_id} ran {once[call_id]} times")
     for (call_id, attempt), numbers in runs.items():
         if len(numbers) > 1:
             world.report(SUPERSEDED, f"{call_id} attempt {attempt}: {len(numbers)} executions ran the tool")

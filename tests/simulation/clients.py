@@ -91,22 +91,31 @@ class User:
             if loop.time() >= until or self.session in self.ledger.deleted:
                 return
             chance = self.rng.random()
-            try:
-                if number == 0 or chance < 0.6:
-                    await self._post()
-                elif chance < 0.75:
-                    await self._cancel()
-                elif chance < 0.94:
-                    await self._decide()
-                elif chance < 0.97:
-                    await self._fork()
-                elif self.may_delete:
-                    await self._delete()
-            except TurnlogError:
-                pass  # refused: that is an answer
-            except Exception as error:  # noqa: BLE001 - an oracle reports it
-                self.ledger.errors.append(f"{type(error).__name__}: {error}")
+            if number == 0 or chance < 0.6:
+                await self._attempt(self._post)
+            elif chance < 0.75:
+                await self._attempt(self._cancel)
+            elif chance < 0.94:
+                await self._attempt(self._decide)
+            elif chance < 0.97:
+                await self._attempt(self._fork)
+            elif self.may_delete:
+                await self._attempt(self._delete)
             await asyncio.sleep(self.rng.expovariate(1 / self.pause))
+
+    async def decide_all(self) -> None:
+        """Decide everything that waits for a decision, until cancelled."""
+        while self.session not in self.ledger.deleted:
+            await asyncio.sleep(self.rng.uniform(1, 15))
+            await self._attempt(self._decide)
+
+    async def _attempt(self, request: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await request()
+        except TurnlogError:
+            pass  # refused: that is an answer
+        except Exception as error:  # noqa: BLE001 - an oracle reports it
+            self.ledger.errors.append(f"{type(error).__name__}: {error}")
 
     async def _post(self) -> None:
         content = f"message {len(self.ledger.contents)}"
@@ -136,7 +145,8 @@ class User:
             if action.kind == "client_tool":
                 resolution = Resolution("result", OWNER, outcome=completed_outcome("Ada"))
             else:
-                resolution = self.rng.choice((Resolution("approve", OWNER), denial(OWNER, "no")))
+                approves = self.rng.random() < 0.8
+                resolution = Resolution("approve", OWNER) if approves else denial(OWNER, "no")
             request = DecisionRequest(call_id, resolution, TRACE)
             await self.front.request(
                 lambda app, scheduler, request=request: app.approvals.decide(OWNER, self.session, request, scheduler)

@@ -82,11 +82,11 @@ class SimulatedModel:
 
     def _calls(self, request: ModelRequest) -> list[ToolCall]:
         rng = self._rng
-        if not request.may_call_tools or rng.random() < 0.45:
+        if not request.may_call_tools or rng.random() < 0.35:
             return []
         count = rng.choice((1, 1, 2, 3))
         if rng.random() < self._habits.is_large:
-            count = rng.choice((3, 120))
+            count = rng.choice((3, 120, 250))
         names = [str(tool["function"]["name"]) for tool in request.tools]
         return [self._call(index, rng.choice((*names, *names, "unknown"))) for index in range(count)]
 
@@ -107,7 +107,7 @@ class SimulatedModel:
             case _:
                 pass
         if rng.random() < self._habits.is_large:
-            arguments["padding"] = "x" * 400_000
+            arguments["padding"] = "x" * rng.choice((40_000, 1_200_000))
         return ToolCall(id=f"call_{index}", name=name, arguments=json.dumps(arguments))
 
 

@@ -7,6 +7,10 @@ from datetime import datetime
 from typing import Any
 from unittest import mock
 
+from shared.agents import registry
+from shared.agents.declaration import Agent
+from shared.agents.raffle import RAFFLE
+from shared.agents.tools import Tool
 from shared.domain.chunks import Chunk, Draft, Event
 from shared.domain.errors import SequenceTakenError, StoreUnavailableError
 from shared.domain.session import SessionState
@@ -190,6 +194,12 @@ def _fail_turns(original: Any) -> Any:
     return end
 
 
+def _repeat_draws(original: dict[str, Agent]) -> dict[str, Agent]:
+    """Lots may be drawn again."""
+    tools = [replace(tool, idempotent=True) if isinstance(tool, Tool) else tool for tool in RAFFLE.tools]
+    return {**original, RAFFLE.name: replace(RAFFLE, tools=tuple(tools))}
+
+
 def _raise_error(_: Any) -> Any:
     """A tool's result cannot be recorded."""
 
@@ -248,11 +258,18 @@ MUTATIONS = (
         "a turn forgets what changed its project",
         project_oracles.PROJECTS,
         [(ProjectPatches, "find_change", _do_nothing)],
+        Options(agent="vibecoder"),
     ),
     Mutation(
         "an execution ignores later attempts",
         attempt_oracles.ONE_WRITER,
         [(model_calls, "permission_for_step", _ignore_later_attempts)],
+    ),
+    Mutation(
+        "lots are drawn again",
+        attempt_oracles.ONCE,
+        [(registry, "AGENTS", _repeat_draws)],
+        Options(profile="kills", agent="raffle"),
     ),
     Mutation("a piece is shortened", attempt_oracles.TEXT, [(model_calls, "delta_of", _shorten)]),
     Mutation(

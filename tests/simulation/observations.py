@@ -54,7 +54,7 @@ class ToolRun(NamedTuple):
     """A tool that ran."""
 
     execution: Execution
-    at: float
+    tool: str
 
 
 @dataclass
@@ -82,5 +82,5 @@ class Observations:
         call.ended_at = call.process.loop.time()
         call.frozen_while = call.process.frozen_seconds - call.frozen_before
 
-    def add_tool_run(self) -> None:
-        self.tool_runs.append(ToolRun(EXECUTION.get(), CURRENT.get().loop.time()))
+    def add_tool_run(self, tool: str) -> None:
+        self.tool_runs.append(ToolRun(EXECUTION.get(), tool))

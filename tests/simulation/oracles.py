@@ -153,6 +153,8 @@ async def _check_message(world: World, record: SessionRecord, turn: TurnRecord) 
     if not is_copied and (message.usage != usage or ends[0].usage != usage.model_dump()):
         world.report(DOCUMENTS, f"{turn.message_id} used {message.usage}, its events {usage}")
     texts = [await _text(world, record, each) for each in completes]
+    if any(each.truncated for each in completes):
+        return  # the response still has what was cut off
     if message.answer != next((text for text in reversed(texts) if text), None):
         world.report(DOCUMENTS, f"{turn.message_id} answers {message.answer!r}, its events {texts}")
     responses = await world.truth.messages.responses(message)

@@ -71,6 +71,7 @@ async def _run(world: World) -> Counter[str]:
         for index, session in enumerate(world.sessions)
         for _ in range(world.rng.choice((1, 2)))
     ]
+    background += [_spawn(user.decide_all()) for user in users if world.rng.random() < 0.4]
     until = world.rng.choice((20.0, FAULTS_SECONDS))
     await asyncio.gather(world.fleet.suffer(until), *(user.use(until, world.rng.randint(2, 5)) for user in users))
     world.network.heal()
@@ -87,7 +88,7 @@ async def _run(world: World) -> Counter[str]:
 async def _create_sessions(world: World) -> None:
     app = world.truth
     for _ in range(world.rng.choice((1, 2))):
-        agent = world.rng.choice(("assistant", "assistant", "raffle", "vibecoder"))
+        agent = world.options.agent or world.rng.choice(("assistant", "assistant", "raffle", "vibecoder"))
         fields: dict[str, Any] = {"agent_name": agent}
         if agent == "vibecoder":
             project, _ = await app.projects.create(OWNER, "project")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.simulation import attempt_oracles, oracles, project_oracles, sweeps, world
 from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.schedule import Outcome, run_schedule
 
@@ -37,3 +38,11 @@ def _outcomes(mutation: Mutation) -> Iterator[Outcome]:
 
 def _detects(outcome: Outcome, oracle: str) -> bool:
     return any(violation.startswith(f"{oracle}: ") for violation in outcome.violations)
+
+
+def test_each_oracle_has_a_mutation() -> None:
+    modules = (attempt_oracles, oracles, project_oracles, sweeps, world)
+    constants = [value for module in modules for name, value in vars(module).items() if name.isupper()]
+    names = {each for each in constants if isinstance(each, str) and " " in each}
+
+    assert {mutation.oracle for mutation in MUTATIONS} == names

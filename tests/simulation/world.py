@@ -29,6 +29,7 @@ from tests.simulation.observations import Observations
 from tests.simulation.processes import CURRENT, Process, SimulatedServices
 from tests.simulation.sqlite_database import SqliteAccount
 
+_MAX_VIOLATION = 1000
 GAP_FREE = "the log has no gap"
 
 Store: TypeAlias = Literal["sqlite", "cosmos"]
@@ -40,7 +41,7 @@ class Options:
 
     `strict_outages`: no token is billed twice because of an outage alone. `strict_attempts`: no fault of the platform
     fails a turn before its deadline. `large`: models write answers larger than a batch. `neighbours`: events and fields
-    of a next release appear in the store. `profile`: only the faults of this name; None draws one.
+    of a next release appear in the store. `profile`, `agent`: only the faults or the agent of this name; None draws one.
     """
 
     strict_outages: bool = False
@@ -48,6 +49,7 @@ class Options:
     large: bool = False
     neighbours: bool = False
     profile: str | None = None
+    agent: str | None = None
 
 
 @dataclass
@@ -98,8 +100,9 @@ class World:
 
     def report(self, oracle: str, text: str) -> None:
         """Record that a rule was broken."""
-        if f"{oracle}: {text}" not in self.violations:
-            self.violations.append(f"{oracle}: {text}")
+        violation = f"{oracle}: {text}"[:_MAX_VIOLATION]
+        if violation not in self.violations:
+            self.violations.append(violation)
 
 
 def new_world(seed: int, store: Store, options: Options, loop: VirtualLoop, account: SqliteAccount | None) -> World:
@@ -126,7 +129,7 @@ def new_world(seed: int, store: Store, options: Options, loop: VirtualLoop, acco
         fleet=fleet,
         durable=durable,
         observations=observations,
-        model=SimulatedModel(rng, observations, Habits(is_large=0.05 if options.large else 0.0)),
+        model=SimulatedModel(rng, observations, Habits(is_large=0.3 if options.large else 0.0)),
     )
     fleet.on_start = lambda process: _open(world, process)
     fleet.on_death = lambda _: durable.stall_some()
@@ -161,8 +164,8 @@ def installed(world: World) -> Generator[None]:
     """While this is open, the functions of the app use the services of the process in which they run."""
 
     async def run(tool: Tool, arguments: str, context: ToolContext | None = None) -> Any:
-        world.observations.add_tool_run()
-        await CURRENT.get().sleep(world.rng.choice((0.0, 0.02, 1.0, 5.0)))
+        world.observations.add_tool_run(tool.name)
+        await CURRENT.get().sleep(world.rng.choice((0.0, 0.02, 2.0, 10.0)))
         result = await original(tool, arguments, context)
         await CURRENT.get().sleep(world.rng.choice((0.0, 0.02)))
         return result
