@@ -88,6 +88,7 @@ class SimulatedModel:
         if rng.random() < self._habits.is_large:
             count = rng.choice((3, 120, 250))
         names = [str(tool["function"]["name"]) for tool in request.tools]
+        names = [rng.choice(names)] if count > 3 else names  # all wait for the same, or all run
         return [self._call(index, rng.choice((*names, *names, "unknown"))) for index in range(count)]
 
     def _call(self, index: int, name: str) -> ToolCall:

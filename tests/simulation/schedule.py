@@ -4,6 +4,7 @@ import asyncio
 import gc
 import hashlib
 import logging
+import traceback
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import ExitStack
@@ -12,7 +13,8 @@ from typing import Any
 
 from tests.domain.factories import OWNER, TRACE
 from tests.simulation.clients import Reader, User
-from tests.simulation.clock import DeadlockError, virtual_time
+from tests.simulation.clock import virtual_time
+from tests.simulation.neighbours import check_neighbours, write_as_next_release
 from tests.simulation.oracles import check
 from tests.simulation.processes import CURRENT
 from tests.simulation.sqlite_database import SqliteAccount
@@ -21,6 +23,7 @@ from tests.simulation.world import Options, Store, World, installed, new_world
 
 FAULTS_SECONDS = 90.0
 """How long there are faults, at the maximum."""
+ENDS = "the schedule ends"
 _MAX_QUIET_SECONDS = 4000.0
 
 
@@ -52,8 +55,9 @@ def run_schedule(seed: int, store: Store, options: Options | None = None) -> Out
         resources.enter_context(installed(world))
         try:
             counts = loop.run_until_complete(_run(world))
-        except DeadlockError:
-            world.report("every turn ends", "nothing would ever happen again")
+        except Exception as error:  # noqa: BLE001 - whatever it is, this schedule has found it
+            place = traceback.format_exception(error, limit=-3)
+            world.report(ENDS, f"{type(error).__name__}: {error}\n{''.join(place)}")
             counts = Counter[str]()
         digest = hashlib.sha256(repr((sorted(counts.items()), world.violations)).encode()).hexdigest()[:12]
         return Outcome(seed, store, world.profile.name, tuple(world.violations), counts, digest)
@@ -71,6 +75,8 @@ async def _run(world: World) -> Counter[str]:
         for index, session in enumerate(world.sessions)
         for _ in range(world.rng.choice((1, 2)))
     ]
+    if world.options.neighbours:
+        background.append(_spawn(write_as_next_release(world)))
     background += [_spawn(user.decide_all()) for user in users if world.rng.random() < 0.4]
     until = world.rng.choice((20.0, FAULTS_SECONDS))
     await asyncio.gather(world.fleet.suffer(until), *(user.use(until, world.rng.randint(2, 5)) for user in users))
@@ -82,6 +88,8 @@ async def _run(world: World) -> Counter[str]:
     await _wait_for_readers(world)
     for task in background:
         task.cancel()
+    if world.options.neighbours:
+        check_neighbours(world)
     return await check(world, sweeps.runs)
 
 

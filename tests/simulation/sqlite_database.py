@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Hashable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from shared.domain.errors import StoreUnavailableError
 from shared.stores import Stores
@@ -62,6 +62,19 @@ class SqliteAccount:
         self.connection.execute("COMMIT")
         return result
 
+    def rewrite(self, session_id: str, change: Callable[[str], str]) -> None:
+        """Replace every stored JSON text of a session by what `change` makes of it."""
+        self.connection.create_function("changed", 1, change)
+        for table, column in (("chunks", "events"), ("states", "body"), ("documents", "body")):
+            self.connection.execute(
+                f"UPDATE {table} SET {column} = changed({column}) WHERE session_id = ?", [session_id]
+            )
+
+    def stored_states(self, session_id: str) -> list[str]:
+        """The stored state of a session, as JSON."""
+        query = "SELECT body FROM states WHERE session_id = ?"
+        return [row["body"] for row in self.connection.execute(query, [session_id])]
+
     def close(self) -> None:
         self.connection.close()
 
@@ -90,9 +103,3 @@ class _NetworkedDatabase:
 
     async def close(self) -> None:
         pass
-
-
-def stored_rows(account: SqliteAccount) -> list[tuple[Any, ...]]:
-    """All chunks, to compare two runs."""
-    query = "SELECT session_id, first, writer, events FROM chunks ORDER BY 1, 2"
-    return [tuple(row) for row in account.connection.execute(query)]

@@ -41,7 +41,7 @@ class Options:
 
     `strict_outages`: no token is billed twice because of an outage alone. `strict_attempts`: no fault of the platform
     fails a turn before its deadline. `large`: models write answers larger than a batch. `neighbours`: events and fields
-    of a next release appear in the store. `profile`, `agent`: only the faults or the agent of this name; None draws one.
+    of a next release appear in the store. `profile`, `agent`: only faults or agents of this name.
     """
 
     strict_outages: bool = False
@@ -54,7 +54,10 @@ class Options:
 
 @dataclass
 class World:
-    """One simulation. `truth` reads the store at once and without faults."""
+    """One simulation. `truth` reads the store at once and without faults.
+
+    `rewritten`: the sessions to which a next release has written. `healed_at`: since when there are no faults.
+    """
 
     seed: int
     options: Options
@@ -73,6 +76,7 @@ class World:
     sessions: list[SessionId] = field(default_factory=list[SessionId])
     projects: list[Project] = field(default_factory=list[Project])
     violations: list[str] = field(default_factory=list[str])
+    rewritten: set[SessionId] = field(default_factory=set[SessionId])
     healed_at: float | None = None
 
     @property

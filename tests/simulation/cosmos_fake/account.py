@@ -1,6 +1,6 @@
 """An account in memory: the product's own Cosmos DB stores open it through a fake of the SDK's client."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
 from random import Random
 from unittest import mock
@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from shared.stores import Stores, cosmos
 from shared.stores.cosmos import database
-from shared.stores.cosmos.containers import PROVISIONED
+from shared.stores.cosmos.containers import PROVISIONED, SESSIONS
+from shared.stores.cosmos.items import STATE_ID
 from tests.simulation.clock import EPOCH, VirtualLoop
 from tests.simulation.cosmos_fake.container import FakeContainer
 from tests.simulation.cosmos_fake.items import Items
@@ -51,6 +52,16 @@ class CosmosAccount:
 
     def container(self, name: str, process: Process, *, is_weak: bool) -> FakeContainer:
         return FakeContainer(self.items[name], process, self._rng, is_weak=is_weak)
+
+    def rewrite(self, session_id: str, change: Callable[[str], str]) -> None:
+        """Replace every stored JSON text of a session by what `change` makes of it."""
+        for item in self.items[SESSIONS].scan(session_id):
+            for name in item.keys() & {"events", "body"}:
+                item[name] = change(item[name])
+
+    def stored_states(self, session_id: str) -> list[str]:
+        """The stored state of a session, as JSON."""
+        return [item["body"] for item in self.items[SESSIONS].scan(session_id) if item["id"] == STATE_ID]
 
     def close(self) -> None:
         self._processes.clear()
