@@ -5,6 +5,7 @@ runs, the host reports the failure, or the message becomes visible again after m
 """
 
 import asyncio
+import inspect
 import json
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -19,7 +20,7 @@ from local.durable.activities import failure_of
 from local.durable.history import Activity, Event, Instance, Kind, format_timestamp, new_event, parse_timestamp
 from local.durable.replay import EpisodeRunner, Orchestrator, Outcome
 from local.host.functions import Function
-from orchestrations.activities import call_model, finish_turn, look, park_turn, run_tool
+from orchestrations import activities
 from orchestrations.run_turn import run_turn
 from shared.domain.errors import StoreUnavailableError
 from tests.simulation.clock import VirtualLoop, moment
@@ -69,11 +70,7 @@ class DurableService:
         self._known: dict[str, str] = {}
         self._running: dict[Process, list[tuple[_Execution, Activity]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        client = DurableClient(self)
-        functions = (Function("call_model", call_model, "work"), Function("run_tool", run_tool, "work"))
-        others = (Function("park_turn", park_turn, "work"), Function("look", look, "looks"))
-        finish = Function("finish_turn", finish_turn, "work", {"client": client})  # pyright: ignore[reportArgumentType]
-        self._activities = {each.name: each for each in (*functions, *others, finish)}
+        self._activities = _activities(DurableClient(self))
         handle = df.Orchestrator.create(run_turn)
         self._orchestrator = Orchestrator("run_turn", handle, self._activities.keys())
 
@@ -220,3 +217,13 @@ class DurableClient:
         with suppress(KeyError):
             await CURRENT.get().sleep(0.005)
         return SimpleNamespace(runtime_status=self._service.status(instance_id))
+
+
+def _activities(client: DurableClient) -> dict[str, Function]:
+    """Every activity of the app by its name; a second parameter gets the durable client."""
+    functions: dict[str, Function] = {}
+    for name, body in vars(activities).items():
+        if inspect.iscoroutinefunction(body) and body.__module__ == activities.__name__:
+            trigger, *others = inspect.signature(body).parameters
+            functions[name] = Function(name, body, trigger, dict.fromkeys(others, client))  # pyright: ignore[reportArgumentType]
+    return functions

@@ -86,10 +86,15 @@ class SimulatedModel:
             return []
         count = rng.choice((1, 1, 2, 3))
         if rng.random() < self._habits.is_large:
-            count = rng.choice((3, 120, 250))
+            count = rng.choice((3, 110))
         names = [str(tool["function"]["name"]) for tool in request.tools]
-        names = [rng.choice(names)] if count > 3 else names  # all wait for the same, or all run
-        return [self._call(index, rng.choice((*names, *names, "unknown"))) for index in range(count)]
+        # Of many calls, all wait for the same, or all run.
+        names = [rng.choice(names)] if count > 3 else [*names, *names, "unknown"]
+        calls = [self._call(index, rng.choice(names)) for index in range(count)]
+        if count <= 3 and rng.random() < self._habits.is_large:
+            padded = json.dumps({**json.loads(calls[0].arguments), "padding": "x" * rng.choice((40_000, 1_200_000))})
+            calls[0] = calls[0].model_copy(update={"arguments": padded})
+        return calls
 
     def _call(self, index: int, name: str) -> ToolCall:
         rng = self._rng
@@ -107,8 +112,6 @@ class SimulatedModel:
                 arguments = {"patch": [{"op": "add", "path": path, "value": node}]}
             case _:
                 pass
-        if rng.random() < self._habits.is_large:
-            arguments["padding"] = "x" * rng.choice((40_000, 1_200_000))
         return ToolCall(id=f"call_{index}", name=name, arguments=json.dumps(arguments))
 
 

@@ -31,6 +31,8 @@ NOTHING_AFTER_END = "nothing follows the end of a turn"
 ACKNOWLEDGED = "no acknowledged message is lost"
 READERS = "readers receive each event once"
 DOCUMENTS = "documents equal the fold of the log"
+_REPAIR_SECONDS = 120.0
+"""Three sweeps in the cloud, and the time that their repairs take."""
 DELETED = "what is deleted is gone"
 EXPECTED = "nothing fails unexpectedly"
 STRICT_ATTEMPTS = "a fault of the platform fails no turn"
@@ -121,7 +123,7 @@ def _check_end(world: World, turn: TurnRecord) -> None:
     timings, timeout = world.settings.timings, world.settings.turn_timeout_seconds
     deadline = seconds(turn.last.running_since) + timeout
     silence = timings.handover_after.total_seconds() * 2 ** (turn.last.generation - turn.last.running_generation)
-    limit = max(deadline, world.healed_at or 0.0) + silence + timings.lost_after.total_seconds() + 3 * 30 + 30
+    limit = max(deadline, world.healed_at or 0.0) + 2 * silence + _REPAIR_SECONDS
     if seconds(event.timestamp) > limit:
         world.report(ENDS, f"{turn.turn_id} ended at {seconds(event.timestamp):.0f} s, its limit is {limit:.0f} s")
     if turn.turn_id in world.ledger.cancelled and end.status != "cancelled":
