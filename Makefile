@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COSMOS := tests/cosmos_server
+SEEDS ?= 5000
 
 .DEFAULT_GOAL := help
 # Each run of the tests uses what the one before compiled, and so do the processes that tests start.
 test test-slow test-cosmos: export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help install run test test-slow test-cosmos worker memory check backup restore bench cost docs lock clean
+.PHONY: help install run test test-slow test-cosmos chaos worker memory check backup restore bench cost docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,6 +26,9 @@ test-slow: install ## run the tests that take minutes: hundreds of kills, a thou
 
 test-cosmos: install ## run the HTTP tests on the Cosmos DB store, against a server that speaks its protocol
 	TURNLOG_TEST_STORE=cosmos $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder tests/http tests/e2e tests/model_servers
+
+chaos: install ## look for losses under faults: simulate thousands of schedules (SEEDS), then kill real processes
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --kill-kit
 
 worker: $(VENV)/.dev ## test the app on the library of Azure's own worker (needs Python 3.13)
 	$(BIN)/python tests/worker/environment.py

@@ -73,7 +73,7 @@ async def test_a_cleared_session_gives_its_space_back(app: Services) -> None:
         return connection.execute("PRAGMA page_count").fetchone()[0]
 
     async def pages() -> int:
-        return await database.read(count)
+        return int(await database.read(count))
 
     before = await pages()
     state = await idle_session(app, 31)

@@ -1,0 +1,60 @@
+"""A neighbouring version: events and fields of a next release appear in the store while this one runs."""
+
+import asyncio
+
+from pydantic import ValidationError
+
+from shared.domain.chunks import Draft, Event
+from shared.domain.events import Outside
+from shared.domain.session import SessionState
+from shared.services.writer import Decision, SessionWriter
+from tests.simulation.clock import moment
+from tests.simulation.world import World
+
+KEPT = "the fields of a next release are kept"
+_FIELD = "next_release"
+
+
+async def write_as_next_release(world: World) -> None:
+    """Write to the sessions as a process of the next release would, until cancelled."""
+    while True:
+        await asyncio.sleep(world.rng.uniform(2, 20))
+        session = world.rng.choice(world.sessions)
+        state = await world.truth.log.state(session)
+        if state is None or state.deleted:
+            continue
+        writer = SessionWriter(world.truth.log, world.truth.clock, session)
+        await writer.transact(_append_unknown)
+        world.account.rewrite(session, as_next_release)
+        world.rewritten.add(session)
+
+
+async def _append_unknown(_: SessionState) -> Decision[None]:
+    return Decision(None, [Draft(data=Outside(event_type="unknown"))])
+
+
+def as_next_release(text: str) -> str:
+    """Stored JSON as the next release would write it: with another field, and an event type that is not known."""
+    if _FIELD in text:
+        return text
+    if text.startswith("{"):
+        return f'{{"{_FIELD}":1,{text[1:]}'
+    return text.replace('{"sequence":', f'{{"{_FIELD}":1,"sequence":').replace('"type":"outside"', '"type":"unknown"')
+
+
+def check_neighbours(world: World) -> None:
+    """Check that each state still has the field that the next release wrote."""
+    for session in world.rewritten - world.ledger.deleted:
+        texts = world.account.stored_states(session)
+        if not all(_FIELD in text for text in texts):
+            world.report(KEPT, f"{session} has lost it: {texts}")
+
+
+def reads_tolerantly() -> bool:
+    """Whether this release reads what a next one writes."""
+    text = Event(sequence=1, timestamp=moment(0), data=Outside(event_type="unknown")).model_dump_json()
+    try:
+        Event.model_validate_json(as_next_release(f"[{text}]")[1:-1])
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,111 @@
+"""Runs many schedules, on all cores, and prints a table of trials, faults and losses."""
+
+import multiprocessing
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+from tests.simulation.schedule import Outcome, run_schedule
+from tests.simulation.world import Options, Store
+
+_FAULTS = ("kills", "freezes", "outages", "requests refused", "lost replies")
+_MAX_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One schedule to run."""
+
+    seed: int
+    store: Store
+    options: Options
+
+
+@dataclass
+class Total:
+    """What came of all schedules on one store. `losses` are those that broke a rule."""
+
+    trials: int = 0
+    counts: Counter[str] = field(default_factory=Counter[str])
+    losses: list[Outcome] = field(default_factory=list[Outcome])
+
+    def add(self, outcome: Outcome) -> None:
+        self.trials += 1
+        self.counts.update(outcome.counts)
+        if outcome.violations:
+            self.losses.append(outcome)
+
+
+def run_trials(trials: Sequence[Trial], jobs: int) -> dict[Store, Total]:
+    """Run `trials` in `jobs` processes, and print each loss and the progress."""
+    totals: dict[Store, Total] = {trial.store: Total() for trial in trials}
+    began = time.monotonic()
+    for done, outcome in enumerate(_outcomes(trials, jobs), 1):
+        totals[outcome.store].add(outcome)
+        if outcome.violations:
+            print(f"\n{describe(outcome)}", flush=True)
+        _show_progress(done, len(trials), time.monotonic() - began)
+    return totals
+
+
+def describe(outcome: Outcome) -> str:
+    """The broken rules of a schedule, and the command that runs it again."""
+    rules = "\n".join(f"  {violation}" for violation in outcome.violations[:_MAX_SHOWN])
+    again = f"python -m tests.simulation --first {outcome.seed} --seeds 1 --store {outcome.store}"
+    return f"seed {outcome.seed} on {outcome.store} ({outcome.profile}):\n{rules}\n  again: {again}"
+
+
+def table(totals: dict[Store, Total], others: Sequence[Sequence[str]] = ()) -> str:
+    """One line for each store, and `others` below."""
+    head = ("trials", "schedules", *_FAULTS, "turns", "events", "reconnections", "losses")
+    rows = [head, *(_row(store, total) for store, total in totals.items()), *others]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def endings(totals: dict[Store, Total]) -> str:
+    """How the turns ended."""
+    counts: Counter[str] = Counter()
+    for total in totals.values():
+        counts.update({name: count for name, count in total.counts.items() if name.startswith("end ")})
+    return ", ".join(f"{count} {name.removeprefix('end ')}" for name, count in counts.most_common())
+
+
+def _row(store: Store, total: Total) -> list[str]:
+    counts = Counter(total.counts)
+    counts["outages"] = sum(count for name, count in counts.items() if name.startswith("outages of"))
+    names = (*_FAULTS, "turns", "events", "reconnections")
+    return [store, str(total.trials), *(str(counts[name]) for name in names), str(len(total.losses))]
+
+
+def _outcomes(trials: Sequence[Trial], jobs: int) -> Iterator[Outcome]:
+    if jobs == 1:
+        yield from map(_run, trials)
+        return
+    # Spawned, so that each process imports the app on its own; each ends after many trials, to give memory back.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, max_tasks_per_child=200) as pool:
+        yield from pool.map(_run, trials, chunksize=5)
+
+
+def _run(trial: Trial) -> Outcome:
+    try:
+        return run_schedule(trial.seed, trial.store, trial.options)
+    except Exception as error:
+        error.add_note(f"seed {trial.seed} on {trial.store}")
+        raise
+
+
+def _show_progress(done: int, total: int, seconds: float) -> None:
+    step = 1 if sys.stderr.isatty() else max(1, total // 20)
+    if done % step == 0 or done == total:
+        end = "\r" if sys.stderr.isatty() and done < total else "\n"
+        print(f"{done} of {total} schedules, {60 * done / seconds:.0f} a minute", end=end, file=sys.stderr, flush=True)
+
+
+def default_jobs() -> int:
+    return os.cpu_count() or 1

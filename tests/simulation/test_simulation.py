@@ -1,0 +1,43 @@
+"""Schedules of the whole engine under faults, on both stores; `make chaos` runs thousands."""
+
+import pytest
+
+from tests.simulation.neighbours import reads_tolerantly
+from tests.simulation.report import describe
+from tests.simulation.schedule import run_schedule
+from tests.simulation.world import Options, Store
+
+STORES: tuple[Store, ...] = ("sqlite", "cosmos")
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_nothing_is_lost_under_faults(seed: int, store: Store) -> None:
+    outcome = run_schedule(seed, store)
+
+    assert not outcome.violations, describe(outcome)
+    assert outcome.counts["events"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("store", STORES)
+def test_nothing_is_lost_in_a_hundred_schedules(store: Store) -> None:
+    outcomes = [run_schedule(seed, store) for seed in range(101, 201)]
+
+    assert not [describe(outcome) for outcome in outcomes if outcome.violations]
+
+
+@pytest.mark.skipif(not reads_tolerantly(), reason="this release does not read what a next one writes")
+@pytest.mark.parametrize("store", STORES)
+def test_a_next_release_that_writes_to_the_same_store_harms_nothing(store: Store) -> None:
+    outcomes = [run_schedule(seed, store, Options(neighbours=True)) for seed in range(1, 4)]
+
+    assert not [describe(outcome) for outcome in outcomes if outcome.violations]
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_seed_is_one_schedule(store: Store) -> None:
+    first, second = run_schedule(3, store), run_schedule(3, store)
+
+    assert first == second
