@@ -9,9 +9,10 @@ from typing import Any
 from shared.domain.chunks import Draft
 from shared.domain.events import EventData, ToolCallAction, ToolCallActionRequired
 from shared.domain.session import ActiveTurn
+from shared.domain.sizes import truncate
 from shared.domain.stored_documents import Message, ToolResult
 from shared.domain.turn_events import handover_event, tool_completion, turn_drafts
-from shared.domain.values import MAX_ANSWER_BYTES, ActionDecision, ActionKind, ToolCall, ToolOutcome, truncate
+from shared.domain.values import MAX_ANSWER_BYTES, ActionDecision, ActionKind, ToolCall, ToolOutcome
 
 
 @dataclass(frozen=True)

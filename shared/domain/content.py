@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import to_json
 
-from shared.domain.values import Frozen, size_of
+from shared.domain.sizes import size_of
+from shared.domain.values import Frozen
 
 MAX_TEXT_BYTES = 256 * 1024
 """All text of a content together."""

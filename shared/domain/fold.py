@@ -37,8 +37,9 @@ from shared.domain.events import (
 from shared.domain.ids import WriterId
 from shared.domain.queue import joined, without
 from shared.domain.session import SessionState
+from shared.domain.sizes import size_of
 from shared.domain.turn_fold import started_turn, turn_changes, usage_of
-from shared.domain.values import MAX_ANSWER_BYTES, UsageRow, size_of
+from shared.domain.values import MAX_ANSWER_BYTES, UsageRow
 
 UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
 _EVENT_OVERHEAD_BYTES = 256

@@ -22,6 +22,7 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, instance_of, turn_of
 from shared.domain.session import ActiveTurn
+from shared.domain.sizes import size_of
 from shared.domain.stored_documents import Message, Step, ToolResult, response_id
 from shared.domain.values import (
     MAX_INLINE_RESPONSE_BYTES,
@@ -31,7 +32,6 @@ from shared.domain.values import (
     ToolCall,
     ToolOutcome,
     TurnOutcome,
-    size_of,
 )
 
 

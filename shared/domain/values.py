@@ -119,15 +119,3 @@ class ToolOutcome(Frozen):
     status: ToolStatus
     response: Any = None
     truncated: bool = False
-
-
-def size_of(text: str) -> int:
-    """The size of `text` in UTF-8 bytes, which is what the store counts."""
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def truncate(text: str, limit: int) -> tuple[str, bool]:
-    """The first `limit` bytes of `text`, without a partial character, and whether anything was cut off."""
-    if size_of(text) <= limit:
-        return text, False
-    return text.encode()[:limit].decode(errors="ignore"), True

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from shared.domain.values import MAX_ANSWER_BYTES, size_of, truncate
+from shared.domain.sizes import size_of, truncate
+from shared.domain.values import MAX_ANSWER_BYTES
 
 MAX_TEXT_BYTES = MAX_ANSWER_BYTES + 4
 """A character more than an answer may have, so that the answer is marked as truncated."""

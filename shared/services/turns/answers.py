@@ -8,6 +8,7 @@ from shared.agents.registry import require_agent
 from shared.domain.events import Delta, EventData, MessageDelta, ReasoningDelta, TokenUsage, ToolCallDelta
 from shared.domain.ids import MessageId, call_id
 from shared.domain.session import ActiveTurn
+from shared.domain.sizes import size_of, truncate
 from shared.domain.stored_documents import Message, ModelResponse, Step, response_id
 from shared.domain.turn_events import step_completion
 from shared.domain.values import (
@@ -18,8 +19,6 @@ from shared.domain.values import (
     Piece,
     ToolCall,
     Usage,
-    size_of,
-    truncate,
 )
 from shared.ports import ModelStream
 from shared.services.turns.attempts import AttemptRequest

@@ -9,10 +9,11 @@ from shared.domain.events import MessageDelta, ReasoningDelta
 from shared.domain.ids import SessionId, turn_of
 from shared.domain.queue import joined
 from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.sizes import truncate
 from shared.domain.stored_documents import AnyDocument, Message, Step, ToolResult
 from shared.domain.turn import Fence
 from shared.domain.turn_events import Ending, cancelled_call, start_drafts
-from shared.domain.values import MAX_ANSWER_BYTES, MAX_REASONING_BYTES, Failure, TurnOutcome, truncate
+from shared.domain.values import MAX_ANSWER_BYTES, MAX_REASONING_BYTES, Failure, TurnOutcome
 from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.messages import load_messages
 from shared.services.projects.patches import ProjectPatches

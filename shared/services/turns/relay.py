@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, repeat
 
-from shared.domain.values import Piece, size_of
+from shared.domain.sizes import size_of
+from shared.domain.values import Piece
 
 
 class Relay:

@@ -130,7 +130,7 @@ async def test_a_large_response_is_written_with_its_chunk(log: SessionLog) -> No
 
 async def test_a_content_of_the_largest_size_is_written_with_its_message(log: SessionLog) -> None:
     state = await create_session(log)
-    content = content_of(text('"ü\n' * 60_000), picture_of(700_000))
+    content = content_of(text('"ü\n' * 20_000), picture_of(700_000))
     assert not isinstance(content, str)
     sent = message(state, 1, sequence=2, content=content_text(content), parts_bytes=bytes_of_parts(content))
     parts = MessageParts(id=sent.id, sequence=2, parts=content)
