@@ -60,7 +60,7 @@ class Settings(ModelSettings):
         le=timedelta(days=365),
         description="how long a turn waits for an approval or a client's tool: seconds, or for example 30m, 12h, 7d",
     )
-    queue_limit: int = Field(20, ge=0, description="maximum number of messages that wait in a session")
+    queue_limit: int = Field(20, ge=0, le=200, description="maximum number of messages that wait in a session")
     taskhub_name: str = Field(
         "turnlog",
         pattern=r"^[A-Za-z][A-Za-z0-9]{2,44}$",

@@ -32,6 +32,7 @@ def truncate(text: str, limit: int) -> tuple[str, bool]:
     """The beginning of `text` that takes at most `limit` bytes as it is sent, and whether anything was cut off."""
     if size_as_sent(text) <= limit:
         return text, False
+    limit = max(0, limit)
     # Each character takes a byte at least.
     length = bisect_right(range(min(len(text), limit) + 1), limit, key=lambda end: size_as_sent(text[:end])) - 1
     return text[:length], True

@@ -6,8 +6,14 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, repeat
 
-from shared.domain.sizes import size_of
+from shared.domain.sizes import size_as_sent, size_of, truncate
 from shared.domain.values import Piece
+
+_MAX_WRITTEN_BYTES = 128 * 1024
+"""What is written at once of an answer, as it is sent."""
+
+_PIECE_BYTES = 512
+"""What the event of a piece has beside its text."""
 
 
 class Relay:
@@ -38,8 +44,8 @@ class Relay:
     ) -> Sequence[Piece]:
         """Relay `pieces` to `write` until they end, `stop` is called, or `write` returns False.
 
-        `write` gets one piece for each text that grew. Returns what was collected and not written: it is part of the
-        answer's last batch. Raises what reading `pieces` raises.
+        `write` gets one piece for each text that grew, and no more than fits into a batch. Returns what was collected
+        and not written: it is part of the answer's last batches. Raises what reading `pieces` raises.
         """
         reading = asyncio.create_task(self._read(pieces))
         try:
@@ -50,13 +56,14 @@ class Relay:
                     break
                 await self._pause(next(self._pauses) / 1000)
             if reading.done() and (error := reading.exception()) is not None:
-                if self._pieces:  # what came before the error is part of the answer
-                    await write(self._take())
+                # What came before the error is part of the answer.
+                while self._pieces and await write(self._take()):
+                    pass
                 raise error
         finally:
             reading.cancel()
             await asyncio.wait([reading])
-        return self._take()
+        return _joined(self._pieces)
 
     async def _read(self, pieces: AsyncIterable[Piece]) -> None:
         try:
@@ -84,10 +91,27 @@ class Relay:
                     await self._changed.wait()
 
     def _take(self) -> Sequence[Piece]:
-        joined = _joined(self._pieces)
-        self._pieces.clear()
-        self._size = 0
+        joined, *rest = split_pieces(_joined(self._pieces))
+        self._pieces[:] = [piece for group in rest for piece in group]
+        self._size = sum(size_of(piece.text) for piece in self._pieces)
         return joined
+
+
+def split_pieces(pieces: Sequence[Piece]) -> Sequence[Sequence[Piece]]:
+    """`pieces` in groups, each of which fits into a batch."""
+    groups, bytes_left = [list[Piece]()], _MAX_WRITTEN_BYTES
+    for piece in pieces:
+        rest = piece
+        while True:
+            text, is_cut = truncate(rest.text, bytes_left)
+            groups[-1].append(replace(rest, text=text))
+            bytes_left -= size_as_sent(text) + _PIECE_BYTES
+            if not is_cut:
+                break
+            rest = replace(rest, text=rest.text[len(text) :])
+            groups.append([])
+            bytes_left = _MAX_WRITTEN_BYTES
+    return groups
 
 
 def _joined(pieces: Sequence[Piece]) -> Sequence[Piece]:
