@@ -47,6 +47,7 @@ class Rebuilt:
     state: SessionState
     messages: Sequence[Message]
     contents: Mapping[MessageId, Content]
+    diagnosis: str | None
 
 
 def read_export(lines: Iterable[str]) -> Rebuilt:
@@ -71,6 +72,7 @@ def _parse(lines: Iterable[str]) -> Iterator[ExportedEvent]:
 def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:
     state: SessionState | None = None
     messages = _Messages(header.session_id)
+    large_diagnosis = ""
     for line in lines:
         event = line.event
         messages.apply(state, event, line.message or MessageFacts())
@@ -79,9 +81,12 @@ def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:
             state = fold(state, (chunk,))
         except ValueError as error:
             raise ExportError(str(error)) from error
+        if state is not None and state.diagnosis_sequence == event.sequence:
+            large_diagnosis = event.data.text if isinstance(event.data, MessageComplete) else ""
     if state is None or state.head != header.head:
         raise ExportError(f"The export was cut off: it ends with {state.head if state else 0}, not {header.head}.")
-    return Rebuilt(state, messages.current(state), messages.contents)
+    diagnosis = large_diagnosis if state.diagnosis_sequence else state.diagnosis
+    return Rebuilt(state, messages.current(state), messages.contents, diagnosis)
 
 
 class _Messages:
@@ -168,7 +173,7 @@ def render(session: Rebuilt) -> dict[str, Any]:
     """Return the session as the API shows it."""
     state = session.state
     return {
-        "session": SessionView.of(state),
+        "session": SessionView.of(state, diagnosis=session.diagnosis),
         "usage": state.usage,
         "messages": [MessageView.of(message, session.contents[message.message_id]) for message in session.messages],
     }

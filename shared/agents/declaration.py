@@ -67,6 +67,8 @@ class Agent:
 
     def required_action(self, call: ToolCall) -> ActionKind | None:
         """The action that `call` needs from outside: an approval, or a result of the client. None if it needs none."""
+        if call.refused is not None:
+            return None
         match self.find_tool(call.name):
             case ClientTool():
                 return "client_tool"

@@ -9,9 +9,18 @@ from typing import Any
 from shared.domain.chunks import Draft
 from shared.domain.events import EventData, ToolCallAction, ToolCallActionRequired
 from shared.domain.session import ActiveTurn
+from shared.domain.sizes import size_of_body, truncate
 from shared.domain.stored_documents import Message, ToolResult
-from shared.domain.turn_events import handover_event, tool_completion, turn_drafts
-from shared.domain.values import MAX_ANSWER_BYTES, ActionDecision, ActionKind, ToolCall, ToolOutcome, truncate
+from shared.domain.turn_events import arguments_fields, handover_event, tool_completion, turn_drafts
+from shared.domain.values import (
+    MAX_ANSWER_BYTES,
+    MAX_INLINE_TEXT_BYTES,
+    MAX_MESSAGE_BYTES,
+    ActionDecision,
+    ActionKind,
+    ToolCall,
+    ToolOutcome,
+)
 
 
 @dataclass(frozen=True)
@@ -40,16 +49,17 @@ def denial(by: str, reason: str | None) -> Resolution:
 
 
 def completed_outcome(value: Any) -> ToolOutcome:
-    """The outcome of a tool that returned `value`, as JSON; cut if it is too large."""
+    """The outcome of a tool that returned `value`, as JSON; if that is too large, its beginning as text."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
+    if not isinstance(value, str) and size_of_body(text) <= MAX_ANSWER_BYTES:
+        return ToolOutcome(status="completed", response=json.loads(text))
     start, truncated = truncate(text, MAX_ANSWER_BYTES)
-    is_text = isinstance(value, str) or truncated
-    return ToolOutcome(status="completed", response=start if is_text else json.loads(text), truncated=truncated)
+    return ToolOutcome(status="completed", response=start, truncated=truncated)
 
 
 def failed_outcome(text: str) -> ToolOutcome:
     """The outcome of a tool that failed; the model reads `text`."""
-    return ToolOutcome(status="failed", response={"error": text})
+    return ToolOutcome(status="failed", response={"error": truncate(text, MAX_MESSAGE_BYTES)[0]})
 
 
 def action_drafts(
@@ -57,7 +67,13 @@ def action_drafts(
 ) -> list[Draft]:
     """The events with which `turn` parks until all of `waiting` are decided."""
     events = [
-        ToolCallActionRequired(id=call.id, kind=kind, name=call.name, arguments=call.arguments, expires_at=expires_at)
+        ToolCallActionRequired(
+            id=call.id,
+            kind=kind,
+            name=call.name,
+            **arguments_fields(call, turn.message_id, turn.step, MAX_INLINE_TEXT_BYTES),
+            expires_at=expires_at,
+        )
         for call, kind in waiting
     ]
     return turn_drafts(turn, *events)
@@ -91,5 +107,6 @@ def _result(turn: ActiveTurn, message: Message, call_id: str, outcome: ToolOutco
         step=turn.step,
         name=action.name,
         arguments=action.arguments,
+        arguments_in=action.arguments_in,
         outcome=outcome,
     )

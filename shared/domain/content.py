@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import to_json
 
-from shared.domain.values import Frozen, size_of
+from shared.domain.sizes import size_as_sent, size_of, size_of_body
+from shared.domain.values import MAX_INLINE_TEXT_BYTES, Frozen
 
 MAX_TEXT_BYTES = 256 * 1024
 """All text of a content together."""
 
 MAX_CONTENT_BYTES = 1024 * 1024
-"""Parts as JSON, with pictures, sound and files in them."""
+"""A content as it is sent to the store, with the pictures, sound and files in it."""
 
 MAX_PARTS = 64
 MEDIA_BYTES = 4 * 1024
@@ -185,9 +186,15 @@ def _remembered_bytes(part: ContentPart) -> int:
             return MEDIA_BYTES
 
 
-def bytes_of_parts(parts: Parts) -> int:
-    """Return the size of `parts` as JSON."""
-    return len(to_json(parts))
+def inline_text(content: Content) -> str:
+    """Return the text of `content` that its message and its events hold; none if it is large."""
+    text = content_text(content)
+    return text if size_as_sent(text) <= MAX_INLINE_TEXT_BYTES else ""
+
+
+def bytes_stored(content: Content) -> int:
+    """Return the size of `content` as JSON if it is stored in a document of its own; 0 if its message holds it."""
+    return 0 if isinstance(content, str) and content == inline_text(content) else len(to_json(content))
 
 
 def has_media(content: Content) -> bool:
@@ -201,11 +208,10 @@ def check_content(content: Content) -> None:
         raise ValueError("the message is empty")
     if sum(map(size_of, texts)) > MAX_TEXT_BYTES:
         raise ValueError(f"the text is larger than {MAX_TEXT_BYTES // 1024} KB")
-    if isinstance(content, str):
-        return
-    if len(content) > MAX_PARTS:
+    if not isinstance(content, str) and len(content) > MAX_PARTS:
         raise ValueError(f"the message has more than {MAX_PARTS} parts")
-    if bytes_of_parts(content) > MAX_CONTENT_BYTES:
+    size = size_as_sent(content) if isinstance(content, str) else size_of_body(to_json(content).decode())
+    if size > MAX_CONTENT_BYTES:
         raise ValueError(f"the message is larger than {MAX_CONTENT_BYTES // 1024} KB, its pictures and files included")
 
 

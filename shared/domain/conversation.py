@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.content import Content, content_bytes
-from shared.domain.values import MessageStatus, ToolCall, size_of
+from shared.domain.sizes import size_of
+from shared.domain.values import MessageStatus, ToolCall
 
 SHORTENED_RESULT_BYTES = 2 * 1024
 """What is left of a large tool result of an earlier turn where the conversation has to become shorter."""

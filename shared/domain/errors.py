@@ -30,6 +30,7 @@ TurnlogError
 ├── AgentNotFoundError           agent_not_found
 ├── ModelNotAllowedError         model_not_allowed
 ├── TooLargeError                too_large
+│   └── BatchTooLargeError       too_large            more than the store takes at once: write less, or in parts
 ├── QueueFullError               queue_full           try again later
 ├── ForbiddenError               forbidden
 ├── ProducerFencedError          producer_fenced      another instance of the producer has taken over
@@ -219,6 +220,11 @@ class ModelNotAllowedError(TurnlogError):
 
 class TooLargeError(TurnlogError):
     code = "too_large"
+
+
+class BatchTooLargeError(TooLargeError):
+    def __init__(self, what: str, limit: str) -> None:
+        super().__init__(f"This writes {what} at once; the store takes at most {limit}: send less.")
 
 
 class QueueFullError(TurnlogError):

@@ -1,8 +1,9 @@
 """The session event vocabulary: what is appended, replayed and streamed.
 
 The `type` strings are a wire and storage contract: add a type or an optional field; never rename one. `overflow` is the
-id of the document that holds a text too large for its event. `parts_bytes` is the size of the parts of a content, which
-are in a document; the event has their text. Readers fill both in, and clients never see these two fields.
+id of the document that holds a text too large for its event, `arguments_in` that of the document that holds arguments.
+`parts_bytes` is the size of a content that is in a document; the event has its text, if that is not large. Readers fill
+all three in, and clients never see these fields.
 `docs/use/events.md` is generated from this module.
 """
 
@@ -69,7 +70,6 @@ class UserMessage(Frozen):
 
     type: Literal["user_message"] = "user_message"
     content: Content
-    overflow: str | None = None
     parts_bytes: Count | None = None
 
 
@@ -83,7 +83,6 @@ class MessageQueued(Frozen):
     type: Literal["message.queued"] = "message.queued"
     content: Content
     on_busy: OnBusy = "enqueue"
-    overflow: str | None = None
     parts_bytes: Count | None = None
 
 
@@ -188,6 +187,7 @@ class ToolCallStart(Frozen):
     attempt: Ordinal
     name: str
     arguments: str
+    arguments_in: str | None = None
 
 
 class ToolCallComplete(Frozen):
@@ -198,6 +198,7 @@ class ToolCallComplete(Frozen):
     step: Ordinal
     name: str
     arguments: str
+    arguments_in: str | None = None
     status: ToolStatus
     response: JsonValue = None
     duration_ms: Count
@@ -213,6 +214,7 @@ class ToolCallActionRequired(Frozen):
     kind: ActionKind
     name: str
     arguments: str
+    arguments_in: str | None = None
     expires_at: AwareDatetime
 
 

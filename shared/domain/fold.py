@@ -38,10 +38,15 @@ from shared.domain.events import (
 from shared.domain.ids import WriterId
 from shared.domain.queue import joined, without
 from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.sizes import size_as_sent, size_of, truncate
 from shared.domain.turn_fold import silence_changes, started_turn, turn_changes, usage_of
-from shared.domain.values import MAX_ANSWER_BYTES, UsageRow, size_of
+from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_TEXT_BYTES, MAX_MESSAGE_BYTES, UsageRow
 
 UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
+MAX_USAGE_ROWS = 50
+"""Of the agents and models of a session, so many have their own sums of tokens."""
+
+_OTHER = "other"
 _EVENT_OVERHEAD_BYTES = 256
 _UNCHECKPOINTED = (MessageStart, MessageDelta, ReasoningDelta, ToolCallDelta, ToolCallStart)
 
@@ -125,7 +130,7 @@ def _own_changes(state: SessionState, event: Event, writer: WriterId) -> dict[st
         case RunComplete() as end:
             return _end_changes(state, end)
         case ErrorRaised(message=text):
-            return {"error_detail": text}
+            return {"error_detail": truncate(text, MAX_MESSAGE_BYTES)[0]}
         case Outside() as outside:
             return _outside_changes(state, outside, event.sequence)
         case (
@@ -182,7 +187,13 @@ def _text_changes(data: EventData, sequence: int) -> dict[str, Any]:
         return {}
     # A step may end without text. Then the result stays the text before it.
     result = {"result_sequence": sequence} if data.text or data.overflow else {}
-    return {"diagnosis": data.text, "diagnosis_overflow": data.overflow, **result}
+    return {**_diagnosis(data.text, sequence, is_elsewhere=data.overflow is not None), **result}
+
+
+def _diagnosis(text: str, sequence: int, *, is_elsewhere: bool = False) -> dict[str, Any]:
+    """The text of the newest step, or the sequence of its event if the text is large."""
+    is_large = is_elsewhere or size_as_sent(text) > MAX_INLINE_TEXT_BYTES
+    return {"diagnosis": "" if is_large else text, "diagnosis_sequence": sequence if is_large else 0}
 
 
 def _queue_changes(state: SessionState, event: Event) -> dict[str, Any]:
@@ -203,11 +214,18 @@ def _usage_changes(state: SessionState, used: EventData, sequence: int) -> dict[
     if not isinstance(used, TokenUsage) or state.is_copied(sequence):
         return {}
     usage = usage_of(used)
-    row = next((row for row in state.usage_rows if (row.agent, row.model) == (used.agent, used.model)), None)
-    row = row or UsageRow(agent=used.agent, model=used.model)
-    others = tuple(other for other in state.usage_rows if (other.agent, other.model) != (used.agent, used.model))
+    row = _usage_row(state, used.agent, used.model)
+    others = tuple(other for other in state.usage_rows if (other.agent, other.model) != (row.agent, row.model))
     added = UsageRow(agent=row.agent, model=row.model, calls=row.calls + 1, **(row + usage).model_dump())
     return {"usage": state.usage + usage, "usage_rows": (*others, added)}
+
+
+def _usage_row(state: SessionState, agent: str, model: str) -> UsageRow:
+    """The row of an agent and a model. When there are too many rows, the rest is in one."""
+    rows = {(row.agent, row.model): row for row in state.usage_rows}
+    if (agent, model) not in rows and len(rows) >= MAX_USAGE_ROWS - 1:
+        agent, model = _OTHER, _OTHER
+    return rows.get((agent, model)) or UsageRow(agent=agent, model=model)
 
 
 def _turn_update(state: SessionState, changes: dict[str, Any]) -> dict[str, Any]:
@@ -224,9 +242,9 @@ def _outside_changes(state: SessionState, outside: Outside, sequence: int) -> di
             return {"result_sequence": sequence}
         case "message.complete":
             text = text_of(outside.fields.get("text"))
-            return {"diagnosis": text, "diagnosis_overflow": None, **({"result_sequence": sequence} if text else {})}
+            return {**_diagnosis(text, sequence), **({"result_sequence": sequence} if text else {})}
         case "error":
-            return {"error_detail": text_of(outside.fields.get("message"))}
+            return {"error_detail": truncate(text_of(outside.fields.get("message")), MAX_MESSAGE_BYTES)[0]}
         case _:
             return {}
 

@@ -14,11 +14,21 @@ from shared.domain.events import (
     RunHandover,
     SessionCreated,
     SessionUpdated,
-    UserMessage,
+    ToolCallActionRequired,
+    ToolCallComplete,
+    ToolCallStart,
 )
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, base32, turn_of
 from shared.domain.session import SessionState
-from shared.domain.stored_documents import Message, MessageParts, ModelResponse, Step, ToolResult, response_id
+from shared.domain.stored_documents import (
+    Message,
+    MessageParts,
+    ModelResponse,
+    StepDocument,
+    ToolResult,
+    response_id,
+    step_id,
+)
 from shared.domain.turn_events import withdrawn_draft
 from shared.domain.values import MessageStatus, Usage
 
@@ -47,20 +57,22 @@ class Fork:
     def copy_event(self, event: Event) -> Event:
         message_id = None if event.message_id is None else self.message_id(event.message_id)
         turn_id = None if event.turn_id is None else self.turn_id(event.turn_id)
-        changes = {"turn_id": turn_id, "message_id": message_id, "data": self._data(event.data, message_id)}
+        changes = {"turn_id": turn_id, "message_id": message_id, "data": self._data(event.data)}
         return event.model_copy(update=changes)
 
-    def _data(self, data: EventData, message_id: MessageId | None) -> EventData:
+    def _data(self, data: EventData) -> EventData:
         match data:
             case SessionCreated():
                 return self._created(data)
             case RunHandover(instance_id=instance_id):
                 turn_id, mark, generation = instance_id.partition("~")
                 return data.model_copy(update={"instance_id": f"{self.turn_id(TurnId(turn_id))}{mark}{generation}"})
-            case UserMessage(overflow=str()) | MessageQueued(overflow=str()):
-                return data.model_copy(update={"overflow": message_id})
-            case MessageComplete(overflow=str(), step=step) if message_id is not None:
-                return data.model_copy(update={"overflow": response_id(message_id, step)})
+            case MessageComplete(overflow=str(document_id)):
+                return data.model_copy(update={"overflow": self.step_id(document_id)})
+            case ToolCallStart(arguments_in=str(document_id)) | ToolCallComplete(arguments_in=str(document_id)):
+                return data.model_copy(update={"arguments_in": self.step_id(document_id)})
+            case ToolCallActionRequired(arguments_in=str(document_id)):
+                return data.model_copy(update={"arguments_in": self.step_id(document_id)})
             case _:
                 return data
 
@@ -78,6 +90,11 @@ class Fork:
 
     def turn_id(self, turn_id: TurnId) -> TurnId:
         return TurnId(f"turn_{self._ulid(turn_id[5:])}")
+
+    def step_id(self, document_id: str) -> str:
+        """The id of the copy of a step's document."""
+        _, step, message_id = document_id.split("_", 2)
+        return step_id(self.message_id(MessageId(message_id)), int(step))
 
     def _ulid(self, ulid: str) -> str:
         """Another ULID with the same time."""
@@ -116,14 +133,18 @@ class Fork:
         """The copy of `message` after its turn. Its tokens are counted in the source only."""
         own = self.message_id(message.message_id)
         ids = {"id": own, "session_id": self.session_id, "turn_id": turn_of(own)}
-        steps = tuple(self._step(step) for step in message.steps)
-        return message.model_copy(update={**ids, "steps": steps, "usage": Usage()})
+        return message.model_copy(update={**ids, "usage": Usage()})
 
-    def _step(self, step: Step) -> Step:
-        return step.model_copy(update={"read": tuple(self.message_id(each) for each in step.read)})
+    def copy_step(self, document: StepDocument) -> StepDocument:
+        read = tuple(self.message_id(each) for each in document.step.read)
+        ids = {"id": self.step_id(document.id), "message_id": self.message_id(document.message_id)}
+        return document.model_copy(update={**ids, "step": document.step.model_copy(update={"read": read})})
 
     def copy_tool_result(self, result: ToolResult) -> ToolResult:
-        return result.model_copy(update={"message_id": self.message_id(result.message_id)})
+        arguments_in = None if result.arguments_in is None else self.step_id(result.arguments_in)
+        return result.model_copy(
+            update={"message_id": self.message_id(result.message_id), "arguments_in": arguments_in}
+        )
 
     def copy_response(self, response: ModelResponse) -> ModelResponse:
         own = self.message_id(response.message_id)

@@ -4,25 +4,37 @@ from shared.domain.ids import turn_of
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import Message
 
-_COPIED_FROM_LEAD = ("steps", "status", "error", "agent", "model", "usage", "finish_reason", "completed_at")
+_COPIED_FROM_LEAD = (
+    "steps",
+    "step_count",
+    "status",
+    "error",
+    "agent",
+    "model",
+    "usage",
+    "finish_reason",
+    "completed_at",
+)
 
 
 def with_current_status(message: Message, state: SessionState, lead: Message | None = None) -> Message:
-    """`message` as it is now. `lead` is the message that it steers. Read both after `state`.
+    """`message` as it is now. `lead` is the message that it steers, with its steps. Read both after `state`.
 
     A withdrawal does not rewrite the document: a cancel that clears the queue could not write many large documents in
     its batch. So a document keeps the status `queued`, and the state says whether the message still waits. Only the
-    state says that a turn waits for an action.
+    state says that a turn waits for an action, and what it has used until now.
     """
-    current = _without_parking(message, state, lead)
+    current = _without_turn(message, state, lead)
     turn = state.active_turn
-    is_parked = turn is not None and turn.parked and turn.turn_id == current.turn_id
-    if is_parked and current.status == "running":
-        return current.model_copy(update={"status": "requires_action"})
-    return current
+    if turn is None or turn.turn_id != current.turn_id or current.status != "running":
+        return current
+    if current.steers is not None and current.message_id in turn.unread:
+        return current.model_copy(update={"status": "requires_action"}) if turn.parked else current
+    status = "requires_action" if turn.parked else "running"
+    return current.model_copy(update={"status": status, "usage": turn.usage})
 
 
-def _without_parking(message: Message, state: SessionState, lead: Message | None) -> Message:
+def _without_turn(message: Message, state: SessionState, lead: Message | None) -> Message:
     waits_or_steers = message.status == "queued" or message.steers is not None
     if not waits_or_steers or message.sequence > state.head:  # the state is older than the message
         return message

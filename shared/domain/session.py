@@ -35,11 +35,15 @@ class Attempt(Frozen):
 
 
 class Action(Frozen):
-    """The decision or result that a tool call waits for, and what was decided."""
+    """The decision or result that a tool call waits for, and what was decided.
+
+    `arguments_in` is the id of the step's document if that has the arguments, because they are not short.
+    """
 
     kind: ActionKind
     name: str
     arguments: str
+    arguments_in: str | None = None
     expires_at: AwareDatetime
     decision: ActionDecision | None = None
 
@@ -124,7 +128,7 @@ class SessionState(Frozen):
     queue: tuple[MessageId, ...] = ()
     queued_ahead: Count = 0
     diagnosis: str | None = None
-    diagnosis_overflow: str | None = None
+    diagnosis_sequence: Count = 0
     result_sequence: Count = 0
     run_meta: dict[str, Any] | None = None
     error_detail: str | None = None

@@ -1,15 +1,25 @@
-"""What a session's partition holds beside its log: messages, tool results, responses, keys, producers and leases.
+"""What a session's partition holds beside its log: messages, steps, tool results, keys, producers and leases.
 
-A document is written in the same batch as the chunk that refers to it, or before that chunk.
+A document is written in the same batch as the chunk that refers to it.
 """
 
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from pydantic import AwareDatetime, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue
 
-from shared.domain.content import Parts
+from shared.domain.content import Content
 from shared.domain.ids import MessageId, SessionId, TurnId
-from shared.domain.values import Count, Failure, Frozen, MessageStatus, ToolCall, ToolOutcome, Usage
+from shared.domain.values import (
+    MAX_TOOL_CALLS,
+    Count,
+    Failure,
+    Frozen,
+    MessageStatus,
+    Ordinal,
+    ToolCall,
+    ToolOutcome,
+    Usage,
+)
 
 
 class Document(Frozen):
@@ -39,12 +49,20 @@ class Step(Frozen):
     truncated: bool = False
     vendor: dict[str, JsonValue] = {}
 
+    @property
+    def calls_to_run(self) -> tuple[ToolCall, ...]:
+        """The tool calls that attempts answer. Those after them are answered together with the step's end."""
+        return self.tool_calls[:MAX_TOOL_CALLS]
+
 
 class Message(Document):
     """A user message and, once its turn has ended, the answer. Later model calls read `content` and `steps`.
 
-    If the content was sent as parts, `content` is their text, `MessageParts` has the parts, and `parts_bytes` is their
-    size as JSON: a message is written again at each step, and pictures would make that expensive.
+    `steps` are documents of their own, which are loaded by `shared.services.steps`: they are not stored with the
+    message, and it has none until they are loaded. `step_count` is how many there are, once the turn has ended.
+
+    If the content was sent as parts, or is a large text, `MessageParts` has it, and `parts_bytes` is its size as JSON.
+    Then `content` is its text, or empty if that is large: a message is written again when its turn ends.
 
     `steers` is the message whose turn this one was put into; that message has the answer. If this message waits or
     steers, its current status follows from the log: see `shared.domain.message_status`. `patch` is the turn's change to
@@ -58,7 +76,8 @@ class Message(Document):
     trace_id: str | None = None
     content: str
     parts_bytes: Count = 0
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = Field(default=(), exclude=True)
+    step_count: Count = 0
     status: MessageStatus
     error: Failure | None = None
     agent: str
@@ -86,32 +105,55 @@ class Message(Document):
         return "\n\n".join(step.reasoning for step in self.steps if step.reasoning) or None
 
     @property
+    def truncated(self) -> bool:
+        """Whether the text of a step was cut off."""
+        return any(step.truncated for step in self.steps)
+
+    @property
     def read(self) -> frozenset[MessageId]:
         """The messages that were put into this one's turn and that its recorded steps have read."""
         return frozenset(message_id for step in self.steps for message_id in step.read)
 
 
 class MessageParts(Document):
-    """The parts of a message's content, as they were sent. `id` is the message's id. It is written once."""
+    """A message's content as it was sent: parts, or a large text. `id` is the message's id. It is written once."""
 
     kind: Literal["parts"] = "parts"
-    parts: Parts
+    parts: Content
+
+
+class StepDocument(Document):
+    """A step of a message's turn, which is written once. `sequence` is the message's.
+
+    `response` is the whole `chat.completion` object of its model call, in which the step's texts are references: see
+    `shared.domain.responses`. If that is large, it is a `ModelResponse`.
+    """
+
+    kind: Literal["step"] = "step"
+    message_id: MessageId
+    number: Ordinal
+    step: Step
+    response: dict[str, Any] | None = None
 
 
 class ToolResult(Document):
-    """The whole outcome of a tool call. `id` is the call's id."""
+    """The whole outcome of a tool call. `id` is the call's id.
+
+    `arguments_in` is the id of the step's document if that has the arguments, because they are large.
+    """
 
     kind: Literal["tool_result"] = "tool_result"
     message_id: MessageId
     step: int
     name: str
     arguments: str
+    arguments_in: str | None = None
     outcome: ToolOutcome
     duration_ms: Count = 0
 
 
 class ModelResponse(Document):
-    """A whole `chat.completion` object, assembled from its chunks. Unknown fields are kept."""
+    """The response of a step whose document has no room for it. Unknown fields are kept."""
 
     kind: Literal["response"] = "response"
     message_id: MessageId
@@ -160,9 +202,16 @@ class Lease(Document):
     expires_after = 3600
 
 
-AnyDocument: TypeAlias = Message | MessageParts | ToolResult | ModelResponse | IdempotencyRecord | Producer | Lease
+AnyDocument: TypeAlias = (
+    Message | MessageParts | StepDocument | ToolResult | ModelResponse | IdempotencyRecord | Producer | Lease
+)
+
+
+def step_id(message_id: MessageId, step: int) -> str:
+    """The id of the document of a message's `step`. A step completes once, so the id has no attempt in it."""
+    return f"step_{step:03}_{message_id}"
 
 
 def response_id(message_id: MessageId, step: int) -> str:
-    """The id of the response to a message's `step`. A step completes once, so the id has no attempt in it."""
+    """The id of the large response of a message's `step`."""
     return f"response_{step:03}_{message_id}"

@@ -1,9 +1,11 @@
 """The events of a turn: what is appended when it begins, is handed over, is cancelled, and ends."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from pydantic_core import to_json
 
 from shared.domain.chunks import Draft
 from shared.domain.events import (
@@ -22,17 +24,23 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, instance_of, turn_of
 from shared.domain.session import ActiveTurn
-from shared.domain.stored_documents import Message, Step, ToolResult, response_id
+from shared.domain.sizes import size_as_sent, size_of_body, truncate
+from shared.domain.stored_documents import Message, Step, ToolResult, step_id
 from shared.domain.values import (
     MAX_INLINE_RESPONSE_BYTES,
     MAX_INLINE_TEXT_BYTES,
+    MAX_STATE_TEXT_BYTES,
     Failure,
     OnBusy,
     ToolCall,
     ToolOutcome,
     TurnOutcome,
-    size_of,
 )
+
+_MAX_REQUEUED_BYTES = 8 * MAX_INLINE_TEXT_BYTES
+
+CANCELLED_CALL = ToolOutcome(status="cancelled", response={"error": "The call was cancelled before it was answered."})
+"""The outcome of a call that was not run to its end."""
 
 
 def turn_drafts(turn: ActiveTurn | Message, *data: EventData, trace_id: str | None = None) -> list[Draft]:
@@ -67,10 +75,28 @@ def queued_draft(message: Message, on_busy: OnBusy) -> Draft:
     return _waiting_draft(message.message_id, queued, message.trace_id)
 
 
+def requeued_drafts(messages: Sequence[Message]) -> list[Draft]:
+    """The events after which messages that their turn did not read wait for their own turns.
+
+    The log has their contents already, so together they take no more than a few contents.
+    """
+    max_bytes = _MAX_REQUEUED_BYTES // max(1, len(messages))
+    return [queued_draft(_with_reference(message, max_bytes), "steer") for message in messages]
+
+
+def _with_reference(message: Message, max_bytes: int) -> Message:
+    """`message` for an event that holds at most so many bytes of its content; readers fill in the rest."""
+    size = size_as_sent(message.content)
+    return (
+        message.model_copy(update={"content": "", "parts_bytes": message.parts_bytes or size})
+        if size > max_bytes
+        else message
+    )
+
+
 def _content_fields(message: Message) -> dict[str, Any]:
     """The content of `message` as its events hold it."""
-    content, overflow = inline_or_reference(message.content, message.id)
-    return {"content": content, "overflow": overflow, "parts_bytes": message.parts_bytes or None}
+    return {"content": message.content, "parts_bytes": message.parts_bytes or None}
 
 
 def withdrawn_draft(message_id: MessageId, trace_id: str) -> Draft:
@@ -89,7 +115,7 @@ def cancel_drafts(turn: ActiveTurn, unread: Sequence[Message], reason: str | Non
     events: list[EventData] = [Status(status="cancelling", reason=reason)]
     if turn.parked:
         events.append(handover_event(turn))
-    return [*turn_drafts(turn, *events, trace_id=trace_id), *(queued_draft(message, "steer") for message in unread)]
+    return [*turn_drafts(turn, *events, trace_id=trace_id), *requeued_drafts(unread)]
 
 
 def handover_event(turn: ActiveTurn) -> RunHandover:
@@ -107,18 +133,32 @@ def stall_drafts(turn: ActiveTurn) -> list[Draft]:
 class Ending:
     """How a turn ends.
 
-    `unfinished` is what an interrupted step had written. `dangling` are the tool calls without an answer. `unread` are
-    the messages that were put into the turn and that no model call read: each gets its own turn. `vibecoded` is the
-    change that a VibeCoder's turn made to its project.
+    `last` is the newest step that was completed, `unfinished` what an interrupted step had written. `dangling` are the
+    tool calls without an answer. `unread` are the messages that were put into the turn and that no model call read:
+    each gets its own turn. `vibecoded` is the change that a VibeCoder's turn made to its project.
     """
 
     status: TurnOutcome
     at: datetime
     failure: Failure | None = None
+    last: Step | None = None
     unfinished: Step | None = None
     dangling: tuple[ToolResult, ...] = ()
     vibecoded: VibecodeResponse | None = None
     unread: tuple[Message, ...] = ()
+
+    def shortened(self) -> "Ending":
+        """The ending without its large parts: little text of the interrupted step, no answers to calls, no patch.
+
+        The log has the deltas of that text, the step's document the calls, and the project the patch.
+        """
+        unfinished = self.unfinished
+        if unfinished is not None:
+            text, is_cut = truncate(unfinished.text, MAX_INLINE_TEXT_BYTES)
+            cut = {"text": text, "truncated": unfinished.truncated or is_cut, "reasoning": ""}
+            unfinished = unfinished.model_copy(update=cut)
+        vibecoded = None if self.vibecoded is None else self.vibecoded.model_copy(update={"patch": None})
+        return replace(self, unfinished=unfinished, dangling=(), vibecoded=vibecoded)
 
     def drafts(self, turn: ActiveTurn, message: Message) -> list[Draft]:
         """The turn's last events. Open steps and calls are closed first, so that the next model call is valid."""
@@ -131,8 +171,8 @@ class Ending:
             error=self.failure,
         )
         # A client that waits for an unread message must learn of that message's own turn before this turn's end.
-        queued = [queued_draft(unread, "steer") for unread in self.unread]
-        return [*turn_drafts(message, *self._closing(turn, message)), *queued, *turn_drafts(message, end)]
+        closing = turn_drafts(message, *self._closing(turn, message))
+        return [*closing, *requeued_drafts(self.unread), *turn_drafts(message, end)]
 
     def _closing(self, turn: ActiveTurn, message: Message) -> list[EventData]:
         closing: list[EventData] = []
@@ -148,21 +188,21 @@ class Ending:
 
     def ended_message(self, turn: ActiveTurn, message: Message) -> Message:
         """The message as it is stored. What an interrupted step had written is part of its answer."""
-        steps = message.steps if self.unfinished is None else (*message.steps, self.unfinished)
+        last = self.unfinished or self.last
         changes = {
-            "steps": steps,
+            "step_count": turn.steps_done + (self.unfinished is not None),
             "status": self.status,
             "error": self.failure,
             "usage": turn.usage,
-            "finish_reason": steps[-1].finish_reason if steps else None,
+            "finish_reason": None if last is None else last.finish_reason,
             "completed_at": self.at,
         }
         return message.model_copy(update=changes)
 
 
 def step_completion(message_id: MessageId, step: int, attempt: int, written: Step, *, partial: bool) -> MessageComplete:
-    """The event that holds a step's text. A large text stays in the step's response document."""
-    text, overflow = inline_or_reference(written.text, response_id(message_id, step))
+    """The event that holds a step's text. A large text stays in the step's document."""
+    text, overflow = inline_or_reference(written.text, step_id(message_id, step))
     return MessageComplete(
         step=step,
         attempt=attempt,
@@ -178,13 +218,13 @@ def step_completion(message_id: MessageId, step: int, attempt: int, written: Ste
 def tool_completion(result: ToolResult) -> ToolCallComplete:
     """The event that answers a tool call. A large response stays in its document."""
     outcome = result.outcome
-    size = size_of(outcome.response if isinstance(outcome.response, str) else str(outcome.response))
-    is_large = size > MAX_INLINE_RESPONSE_BYTES
+    is_large = size_of_body(to_json(outcome.response).decode()) > MAX_INLINE_RESPONSE_BYTES
     return ToolCallComplete(
         id=result.id,
         step=result.step,
         name=result.name,
         arguments=result.arguments,
+        arguments_in=result.arguments_in,
         status=outcome.status,
         response=None if is_large else outcome.response,
         duration_ms=result.duration_ms,
@@ -193,14 +233,49 @@ def tool_completion(result: ToolResult) -> ToolCallComplete:
     )
 
 
-def cancelled_call(call: ToolCall, message_id: MessageId, step: int) -> ToolResult:
-    """The answer to a call that was not run to its end."""
-    outcome = ToolOutcome(status="cancelled", response={"error": "The call was cancelled before it was answered."})
-    return ToolResult(
-        id=call.id, message_id=message_id, step=step, name=call.name, arguments=call.arguments, outcome=outcome
+def tool_result(call: ToolCall, message: Message, step: int, outcome: ToolOutcome) -> ToolResult:
+    """The answer to a call of a step of the message's turn. Large arguments stay in the step's document."""
+    fields = arguments_fields(call, message.message_id, step, MAX_INLINE_TEXT_BYTES)
+    return _tool_result(call, message, step, outcome, fields)
+
+
+def closed_calls(calls: Sequence[ToolCall], message: Message, step: int) -> tuple[ToolResult, ...]:
+    """The answers to `calls`, which are refused or were not run to their ends.
+
+    They are all in one batch. So only short arguments are in them, and the others in the step's document.
+    """
+    return tuple(
+        _tool_result(
+            call,
+            message,
+            step,
+            CANCELLED_CALL if call.refused is None else ToolOutcome(status="failed", response={"error": call.refused}),
+            arguments_fields(call, message.message_id, step, MAX_STATE_TEXT_BYTES),
+        )
+        for call in calls
     )
 
 
-def inline_or_reference(text: str, document_id: str) -> tuple[str, str | None]:
+def _tool_result(
+    call: ToolCall, message: Message, step: int, outcome: ToolOutcome, arguments: dict[str, Any]
+) -> ToolResult:
+    return ToolResult(
+        id=call.id,
+        sequence=message.sequence,
+        message_id=message.message_id,
+        step=step,
+        name=call.name,
+        outcome=outcome,
+        **arguments,
+    )
+
+
+def arguments_fields(call: ToolCall, message_id: MessageId, step: int, max_bytes: int) -> dict[str, Any]:
+    """The arguments of a call of a message's `step` as an event or a document holds them."""
+    arguments, arguments_in = inline_or_reference(call.arguments, step_id(message_id, step), max_bytes)
+    return {"arguments": arguments, "arguments_in": arguments_in}
+
+
+def inline_or_reference(text: str, document_id: str, max_bytes: int = MAX_INLINE_TEXT_BYTES) -> tuple[str, str | None]:
     """`text` as an event holds it: the whole text, or no text and the id of the document that holds it."""
-    return (text, None) if size_of(text) <= MAX_INLINE_TEXT_BYTES else ("", document_id)
+    return (text, None) if size_as_sent(text) <= max_bytes else ("", document_id)

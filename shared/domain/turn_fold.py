@@ -18,7 +18,9 @@ from shared.domain.events import (
 )
 from shared.domain.ids import InstanceId, WriterId, instance_of
 from shared.domain.session import Action, ActiveTurn, Attempt
-from shared.domain.values import Usage
+from shared.domain.sizes import size_as_sent
+from shared.domain.stored_documents import step_id
+from shared.domain.values import MAX_STATE_TEXT_BYTES, Usage
 
 
 def started_turn(start: RunStart, event: Event, writer: WriterId) -> ActiveTurn:
@@ -106,8 +108,7 @@ def _tool_changes(
             attempt = turn.tools.get(call_id, Attempt(number=1, writer=writer))
             return {"tools": {**turn.tools, call_id: attempt.model_copy(update={"done": True})}}
         case ToolCallActionRequired(id=call_id):
-            action = Action(**data.model_dump(exclude={"type", "id"}))
-            return {"parked": True, "actions": {**turn.actions, call_id: action}}
+            return {"parked": True, "actions": {**turn.actions, call_id: _action(turn, data)}}
         case ToolCallAction(id=call_id, decision=decision):
             if call_id not in turn.actions:
                 return {}
@@ -123,6 +124,14 @@ def call_crashes(call: Attempt | None, head: int) -> int:
 def tool_crashes(attempt: Attempt | None) -> int:
     """The attempts at a tool call, up to the newest one, that began and ended without a trace."""
     return 0 if attempt is None or attempt.done else attempt.crashes + 1
+
+
+def _action(turn: ActiveTurn, required: ToolCallActionRequired) -> Action:
+    """The action as the state holds it: with short arguments only."""
+    action = Action(**required.model_dump(exclude={"type", "id"}))
+    if size_as_sent(action.arguments) <= MAX_STATE_TEXT_BYTES:
+        return action
+    return action.model_copy(update={"arguments": "", "arguments_in": step_id(turn.message_id, turn.step)})
 
 
 def usage_of(used: TokenUsage) -> Usage:

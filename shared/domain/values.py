@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+from shared.domain.sizes import truncate
 
 TurnOutcome: TypeAlias = Literal["completed", "failed", "cancelled"]
 MessageStatus: TypeAlias = Literal[
@@ -16,23 +26,37 @@ OnBusy: TypeAlias = Literal["enqueue", "reject", "interrupt", "steer"]
 Count = Annotated[int, Field(ge=0)]
 Ordinal = Annotated[int, Field(ge=1)]
 
+# All sizes of texts are those of `size_as_sent`.
+
 MAX_INLINE_TEXT_BYTES = 32 * 1024
 """A text up to this size is in the event itself. A larger one is in a document that the event names."""
+
+MAX_STATE_TEXT_BYTES = 1024
+"""The arguments of a call that waits are in the state up to this size. The state is part of most batches."""
+
+MAX_MESSAGE_BYTES = 8 * 1024
+"""The message of an error is cut off at this size."""
 
 MAX_INLINE_RESPONSE_BYTES = 64 * 1024
 """A tool response up to this size is in the event itself. For a larger one the event has a link."""
 
+MAX_STEP_BYTES = 896 * 1024
+"""All texts of a step together: an append has room for them, and for the largest state."""
+
 MAX_ANSWER_BYTES = 512 * 1024
-"""A turn's answers together, and each tool result, are truncated at this size: a document holds at most 2 MB."""
+"""The text of a step, and each tool result, are truncated at this size."""
 
 MAX_REASONING_BYTES = 32 * 1024
-"""Of a step's reasoning, this much is in its message and its event. The deltas have more."""
+"""Of a step's reasoning, this much is in its document and its event. The deltas have more."""
 
-MAX_ARGUMENTS_BYTES = 256 * 1024
-"""A turn's tool call arguments together. What exceeds it is cut off, and its tool refuses it."""
+MAX_ARGUMENTS_BYTES = 512 * 1024
+"""A step's tool call arguments together. A call whose arguments exceed it fails."""
 
 MAX_VENDOR_BYTES = 128 * 1024
-"""A turn's vendor fields together: those of a step that would exceed this are not stored."""
+"""A step's vendor fields together: larger ones are not stored."""
+
+MAX_TOOL_CALLS = 64
+"""The tool calls of a step that are run; as many more are answered when the step ends. All fit into one batch."""
 
 _DETAILS = frozenset({"cached_tokens", "reasoning_tokens"})
 
@@ -43,11 +67,15 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _shortened(text: str) -> str:
+    return truncate(text, MAX_MESSAGE_BYTES)[0]
+
+
 class Failure(Frozen):
     """Why a turn failed, in words that a client can act on. A server may ask to wait `retry_after` seconds."""
 
     code: str
-    message: str
+    message: Annotated[str, AfterValidator(_shortened)]
     retryable: bool = False
     retry_after: Count | None = None
 
@@ -88,16 +116,25 @@ class UsageRow(Usage):
     calls: Count = 0
 
 
+ARGUMENTS_TOO_LARGE = (
+    f"The arguments of a step's tool calls may take {MAX_ARGUMENTS_BYTES // 1024} KB together; these were cut off, and"
+    " the call was not run."
+)
+"""Why a call with such arguments is refused."""
+
+
 class ToolCall(Frozen):
     """A tool call that the model requested. `arguments` is the JSON text exactly as the model wrote it.
 
-    `vendor` are fields that only this model's server knows, and that it wants back with the call.
+    `vendor` are fields that only this model's server knows, and that it wants back with the call. `refused` is why the
+    call fails without being run.
     """
 
     id: str
     name: str
     arguments: str
     vendor: dict[str, JsonValue] = {}
+    refused: str | None = Field(default=None, exclude_if=lambda refused: refused is None)
 
 
 @dataclass(frozen=True)
@@ -119,15 +156,3 @@ class ToolOutcome(Frozen):
     status: ToolStatus
     response: Any = None
     truncated: bool = False
-
-
-def size_of(text: str) -> int:
-    """The size of `text` in UTF-8 bytes, which is what the store counts."""
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def truncate(text: str, limit: int) -> tuple[str, bool]:
-    """The first `limit` bytes of `text`, without a partial character, and whether anything was cut off."""
-    if size_of(text) <= limit:
-        return text, False
-    return text.encode()[:limit].decode(errors="ignore"), True

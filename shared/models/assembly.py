@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from shared.domain.values import Piece
-from shared.models.merging import MAX_TEXT_BYTES, Fields, Text, without_surrogates
+from shared.models.merging import MAX_TEXT_BYTES, Fields, Room, Text, without_surrogates
 from shared.models.tool_calls import ToolCalls
 
 _NOT_OF_ENVELOPE = frozenset({"choices", "usage"})
@@ -26,7 +26,7 @@ class Assembly:
         self._envelope: dict[str, Any] = {}
         self._choice: dict[str, Any] = {}
         self._vendor = Fields()
-        self._text, self._refusal, self._reasoning = Text(MAX_TEXT_BYTES), Text(), Text()
+        self._text, self._refusal, self._reasoning = Text(Room(MAX_TEXT_BYTES)), Text(), Text()
         self._has_first_choice = False
 
     @property

@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from shared.domain.values import MAX_ANSWER_BYTES, size_of, truncate
+from shared.domain.sizes import size_as_sent, size_of, truncate
+from shared.domain.values import MAX_ANSWER_BYTES
 
-MAX_TEXT_BYTES = MAX_ANSWER_BYTES + 4
+MAX_TEXT_BYTES = MAX_ANSWER_BYTES + 7
 """A character more than an answer may have, so that the answer is marked as truncated."""
 
 _MAX_FIELDS_BYTES = 256 * 1024
@@ -18,14 +19,27 @@ _CONSTANT = frozenset(
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+class Room:
+    """The bytes that one text, or several together, may take as they are sent to the store."""
+
+    def __init__(self, max_bytes: int = MAX_ANSWER_BYTES) -> None:
+        self._bytes_left = max_bytes
+
+    def fit(self, piece: str) -> tuple[str, bool]:
+        """Return the beginning of `piece` for which there is room, and whether it was cut. It takes the room."""
+        piece, is_cut = truncate(piece, self._bytes_left)
+        self._bytes_left -= size_as_sent(piece)
+        return piece, is_cut
+
+
 class Text:
-    """A text that comes in pieces, cut where it is as long as an answer may be.
+    """A text that comes in pieces, cut where its room ends.
 
     A server may cut a character in two. The first half waits for the second one; alone, it is replaced.
     """
 
-    def __init__(self, max_bytes: int = MAX_ANSWER_BYTES) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room or Room()
         self._pieces: list[str] = []
         self._half = ""
         self.size = 0
@@ -46,12 +60,9 @@ class Text:
             return ""
         if self._half or not piece.isascii():
             piece = self._with_whole_characters(piece)
-        size = size_of(piece)
-        if self.size + size > self._max_bytes:
-            piece, self.is_cut = truncate(piece, self._max_bytes - self.size)
-            size = size_of(piece)
+        piece, self.is_cut = self._room.fit(piece)
         self._pieces.append(piece)
-        self.size += size
+        self.size += size_of(piece)
         return piece
 
     def _with_whole_characters(self, piece: str) -> str:

@@ -6,13 +6,13 @@ tool calls that it led to. Background mode is not used: a turn is durable withou
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from shared.domain.errors import ModelError
-from shared.domain.values import Piece, ToolCall, Usage
+from shared.domain.values import ARGUMENTS_TOO_LARGE, MAX_ARGUMENTS_BYTES, Piece, ToolCall, Usage
 from shared.models.failures import READING_ERRORS, failure_in, failure_of
-from shared.models.merging import MAX_TEXT_BYTES, Text, without_surrogates
+from shared.models.merging import MAX_TEXT_BYTES, Room, Text, without_surrogates
 from shared.models.openai import OpenAIModelClient
 from shared.models.requests.responses import REASONING_ITEMS, responses_body
 from shared.models.sse import EventStream
@@ -36,7 +36,7 @@ class _Call:
     number: int
     id: str
     name: str
-    arguments: Text = field(default_factory=Text)
+    arguments: Text
 
 
 class ResponsesStream:
@@ -45,8 +45,9 @@ class ResponsesStream:
     def __init__(self, events: EventStream, model: str) -> None:
         self._events = events
         self._model = model
-        self._text, self._refusal, self._reasoning = Text(MAX_TEXT_BYTES), Text(), Text()
+        self._text, self._refusal, self._reasoning = Text(Room(MAX_TEXT_BYTES)), Text(), Text()
         self._calls: dict[str, _Call] = {}
+        self._room = Room(MAX_ARGUMENTS_BYTES)
         self._reasoning_items: list[dict[str, Any]] = []
         self._response: dict[str, Any] = {}
         self.finish_reason: str | None = None
@@ -102,7 +103,8 @@ class ResponsesStream:
     def _begin(self, key: str, item: Mapping[str, Any]) -> list[Piece]:
         if item.get("type") != "function_call" or key in self._calls or len(self._calls) >= MAX_CALLS:
             return []
-        call = _Call(len(self._calls), str(item.get("call_id") or ""), str(item.get("name") or ""))
+        own = (str(item.get("call_id") or ""), str(item.get("name") or ""))
+        call = _Call(len(self._calls), *own, Text(self._room))
         self._calls[key] = call
         return [Piece("arguments", "", call.number, call.name)]
 
@@ -156,6 +158,7 @@ class ResponsesStream:
                 id=call.id,
                 name=call.name,
                 arguments=call.arguments.value or "{}",
+                refused=ARGUMENTS_TOO_LARGE if call.arguments.is_cut else None,
                 vendor={"id": call.id} if call.id else {},
             )
             for call in self._calls.values()

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-from shared.domain.values import Piece, ToolCall
-from shared.models.merging import Fields, Text, replaced_surrogates
+from shared.domain.values import ARGUMENTS_TOO_LARGE, MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS, Piece, ToolCall
+from shared.models.merging import Fields, Room, Text, replaced_surrogates
 
-MAX_CALLS = 64
-"""More calls of one step are not read. When a turn ends, its open calls are closed in one batch, which may hold 100."""
+MAX_CALLS = 2 * MAX_TOOL_CALLS
+"""More calls of one step are not read."""
 
 _MAX_NAME_LENGTH = 256
 _OWN_FIELDS = frozenset({"index", "id", "type", "function", "name", "arguments"})
@@ -30,9 +30,9 @@ class _Call:
 
     number: int
     index: Any
+    arguments: Text
     id: str = ""
     name: str = ""
-    arguments: Text = field(default_factory=Text)
 
     @property
     def is_whole(self) -> bool:
@@ -67,6 +67,7 @@ class ToolCalls:
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._vendor = Fields()
+        self._room = Room(MAX_ARGUMENTS_BYTES)
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -80,7 +81,7 @@ class ToolCalls:
             if call is None:
                 if len(self._calls) >= MAX_CALLS:
                     return
-                call = _Call(len(self._calls), fragment.index)
+                call = _Call(len(self._calls), fragment.index, Text(self._room))
                 self._calls.append(call)
             if (piece := call.add(fragment)) or fragment.name:
                 yield Piece("arguments", piece, call.number, call.name)
@@ -96,6 +97,7 @@ class ToolCalls:
                 id=call.id,
                 name=replaced_surrogates(call.name),
                 arguments=_decoded_once(call.arguments.value) or "{}",
+                refused=ARGUMENTS_TOO_LARGE if call.arguments.is_cut else None,
                 # Its own server wants the id back: some put a signature into it, some the tool's name.
                 vendor={**vendor.get(str(call.number), {}), **({"id": call.id} if call.id else {})},
             )

@@ -1,6 +1,7 @@
 """The logs of all sessions and what is stored beside them: five ports, which one store implements together.
 
-Every method raises StoreUnavailableError when the store doesn't answer.
+What is written at once has at most `MAX_BATCH_DOCUMENTS` documents and `MAX_BATCH_BYTES`. Every method raises
+StoreUnavailableError when the store doesn't answer.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -17,6 +18,12 @@ from shared.ports.feeds import Feed
 
 D = TypeVar("D", bound=Document)
 
+MAX_BATCH_DOCUMENTS = 96
+"""The chunk, the state and the documents of an append together."""
+
+MAX_BATCH_BYTES = 1536 * 1024
+"""The size of an append or a `put` as it is sent: see `shared.domain.sizes`."""
+
 
 class EventLog(Feed[SessionId, Chunk], Protocol):
     """The log of each session: gapless, and with one writer at each sequence."""
@@ -28,6 +35,7 @@ class EventLog(Feed[SessionId, Chunk], Protocol):
 
         Raises:
             SequenceTakenError: another writer holds this sequence; read on and decide again.
+            BatchTooLargeError: it exceeds the limits of a batch, and nothing was written.
         """
         ...
 
@@ -93,7 +101,11 @@ class Documents(Protocol):
         ...
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
-        """Write a document alone: a lease, or what must be stored before the chunk that names it."""
+        """Write a document alone: a lease, or what must be stored before the chunk that names it.
+
+        Raises:
+            BatchTooLargeError: it exceeds `MAX_BATCH_BYTES`, and nothing was written.
+        """
         ...
 
 

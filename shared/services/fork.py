@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
+
+from pydantic_core import to_json
 
 from shared.domain.chunks import Chunk, Draft, Event, sequenced
 from shared.domain.errors import SequenceTakenError, SessionDeletedError, SessionNotFoundError
@@ -17,21 +18,25 @@ from shared.domain.events import (
 )
 from shared.domain.fold import fold
 from shared.domain.fork import Fork
-from shared.domain.ids import SessionId, WriterId, new_session_id, new_writer_id
+from shared.domain.ids import MessageId, SessionId, WriterId, new_session_id, new_writer_id
 from shared.domain.session import SessionState, require_owned
+from shared.domain.sizes import size_of_body
 from shared.domain.stored_documents import (
     AnyDocument,
     Message,
     MessageParts,
     ModelResponse,
+    StepDocument,
     ToolResult,
     response_id,
+    step_id,
 )
 from shared.ports import Clock, SessionLog
 from shared.services.idempotency import IdempotencyKey, claimed
 from shared.services.writer import Decision, SessionWriter
 
 _PAGE = 50
+_MAX_JOINED_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -174,10 +179,18 @@ class Forks:
                 result = await self._log.get(ToolResult, fork.source, call_id)
                 return None if result is None else fork.copy_tool_result(result)
             case MessageComplete(step=step):
-                response = await self._log.get(ModelResponse, fork.source, response_id(event.message_id, step))
-                return None if response is None else fork.copy_response(response)
+                return await self._copy_step(fork, event.message_id, step)
             case _:
                 return None
+
+    async def _copy_step(self, fork: Fork, message_id: MessageId, step: int) -> StepDocument | None:
+        found = await self._log.get(StepDocument, fork.source, step_id(message_id, step))
+        if found is None or found.response is not None:
+            return None if found is None else fork.copy_step(found)
+        response = await self._log.get(ModelResponse, fork.source, response_id(message_id, step))
+        if response is not None:
+            await self._log.put(fork.session_id, fork.copy_response(response))
+        return fork.copy_step(found)
 
     async def _load_message(self, fork: Fork, event: Event) -> Message | None:
         message = None if event.message_id is None else await self._log.get(Message, fork.source, event.message_id)
@@ -194,8 +207,12 @@ class Forks:
 
 
 def _joined(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
-    """`chunks`, with neighbours that hold only deltas joined: one write for a page of them."""
-    for is_deltas, group in groupby(chunks, lambda chunk: chunk.has_only_deltas):
-        neighbours = list(group)
-        events = tuple(event for chunk in neighbours for event in chunk.events)
-        yield from [neighbours[0].model_copy(update={"events": events})] if is_deltas else neighbours
+    """`chunks`, with neighbours that hold only deltas joined, as far as they fit: few writes for a page of them."""
+    events, size = list[Event](), 0
+    for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+        events += chunk.events
+        size += size_of_body(to_json(chunk.events).decode())
+        is_joined = following is not None and chunk.has_only_deltas and following.has_only_deltas
+        if not is_joined or size > _MAX_JOINED_BYTES:
+            yield chunk.model_copy(update={"events": tuple(events)})
+            events, size = [], 0

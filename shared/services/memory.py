@@ -11,8 +11,8 @@ from shared.domain.events import Outside, ToolCallComplete
 from shared.domain.ids import SessionId, is_session_id
 from shared.domain.memory import ADDED, CLEARED, POPPED, Item, Memory
 from shared.domain.session import SessionState, require_owned
+from shared.domain.sizes import size_of
 from shared.domain.stored_documents import ToolResult
-from shared.domain.values import size_of
 from shared.ports import Clock, SessionLog
 from shared.services.large_texts import load_texts
 from shared.services.sessions import Sessions

@@ -1,10 +1,11 @@
 """Messages with their current status: one, a page, the waiting ones; their responses, and waiting for an end."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared.domain.chunks import Event
 from shared.domain.content import Content
@@ -19,11 +20,13 @@ from shared.domain.events import (
 )
 from shared.domain.ids import MessageId, SessionId, session_of
 from shared.domain.message_status import with_current_status
-from shared.domain.pages import MAX_RESPONSE_BYTES, fill
+from shared.domain.pages import MAX_RESPONSE_BYTES, Page, PageFiller
+from shared.domain.responses import with_texts
 from shared.domain.session import SessionState, require_owned
-from shared.domain.stored_documents import Message, ModelResponse, ToolResult, response_id
+from shared.domain.stored_documents import Message, ModelResponse, StepDocument, ToolResult, response_id, step_id
 from shared.ports import SessionLog
-from shared.services.large_texts import load_content
+from shared.services.large_texts import load_content, load_whole_result
+from shared.services.steps import load_first_steps, load_steps
 from shared.services.stream import follow_events
 
 _MAX_STEPS = 100
@@ -48,13 +51,16 @@ class Messages:
         return await self.load(state, message_id)
 
     async def load(self, state: SessionState, message_id: MessageId) -> Message:
-        """A message of the session whose `state` was just read. Raises MessageNotFoundError."""
+        """A message of the session whose `state` was just read, with its steps. Raises MessageNotFoundError."""
         # The lead is read last: once the message is not in the state any more, its lead's document holds what was read.
         message = await self._log.get(Message, state.session_id, message_id)
         if message is None or session_of(message_id) != state.session_id:
             raise MessageNotFoundError(message_id)
-        lead = None if message.steers is None else await self._log.get(Message, state.session_id, message.steers)
-        return with_current_status(message, state, lead)
+        if message.steers is None:
+            (message,) = await load_steps(self._log, state, [message])
+            return with_current_status(message, state)
+        leads = await load_messages(self._log, state.session_id, [message.steers])
+        return with_current_status(message, state, *await load_steps(self._log, state, leads))
 
     async def contents(self, messages: Sequence[Message]) -> Sequence[Content]:
         """The content of each message as it was sent."""
@@ -81,14 +87,30 @@ class Messages:
             stored = await self._log.find(
                 Message, session_id, after=sequence or 0, limit=limit, max_bytes=MAX_RESPONSE_BYTES
             )
-        sized = ((message, message.parts_bytes + len(message.model_dump_json())) for message in stored)
-        found = fill(sized, None, MAX_RESPONSE_BYTES)
-        steered = {message.steers for message in found if message.steers is not None}
-        leads = {lead.message_id: lead for lead in await load_messages(self._log, session_id, steered)}
+        found = await self._fill(state, stored, newest=newest)
+        leads = await self._load_leads(state, found)
         current = [
             with_current_status(message, state, leads.get(message.steers or message.message_id)) for message in found
         ]
         return MessagePage(current, stored.has_more or found.has_more)
+
+    async def _fill(self, state: SessionState, stored: Sequence[Message], *, newest: bool) -> Page[Message]:
+        """The first of `stored` that fit into a response, with their steps."""
+        filler = PageFiller[Message](None, MAX_RESPONSE_BYTES)
+        while rest := stored[len(filler.page()) :]:
+            for message in await load_first_steps(self._log, state, rest, newest=newest):
+                size = message.parts_bytes + len(message.model_dump_json())
+                if not filler.has_room(size):
+                    return filler.page()
+                filler.add(message, size)
+        return filler.page()
+
+    async def _load_leads(self, state: SessionState, messages: Iterable[Message]) -> dict[MessageId, Message]:
+        """The messages that `messages` steer, with their steps."""
+        steered = {message.steers for message in messages if message.steers is not None}
+        found = await load_messages(self._log, state.session_id, steered)
+        leads = [lead for each in found for lead in await load_steps(self._log, state, [each])]
+        return {lead.message_id: lead for lead in leads}
 
     async def list_queued(self, owner: str, session_id: SessionId) -> Sequence[Message]:
         """The messages that wait for their turns, in the order in which they will run."""
@@ -97,12 +119,20 @@ class Messages:
         messages = [with_current_status(message, state) for message in waiting]
         return [message for message in messages if message.status == "queued"]
 
-    async def responses(self, message: Message) -> Sequence[ModelResponse]:
-        """The model calls of a message's turn, in order."""
+    async def responses(self, message: Message) -> Sequence[Mapping[str, Any]]:
+        """The responses to the model calls of a message's turn, in order. `message` has its steps."""
         lead = message.steers or message.message_id
-        steps = range(1, len(message.steps) + 1)
-        found = [await self._log.get(ModelResponse, message.session_id, response_id(lead, step)) for step in steps]
-        return [response for response in found if response is not None]
+        ids = [step_id(lead, step) for step in range(1, len(message.steps) + 1)]
+        found = [await self._log.get(StepDocument, message.session_id, each) for each in ids]
+        responses = [await self._response(message.session_id, step) for step in found if step is not None]
+        return [response for response in responses if response is not None]
+
+    async def _response(self, session_id: SessionId, document: StepDocument) -> Mapping[str, Any] | None:
+        body = document.response
+        if body is None:
+            found = await self._log.get(ModelResponse, session_id, response_id(document.message_id, document.number))
+            body = None if found is None else found.body
+        return None if body is None else with_texts(body, document.step)
 
     async def turn_cursor(self, state: SessionState) -> int:
         """The cursor from which the active turn's events are read."""
@@ -116,7 +146,7 @@ class Messages:
         result = await self._log.get(ToolResult, session_id, call_id)
         if result is None:
             raise ToolCallNotFoundError(f"There is no answered tool call {call_id!r} in this session.")
-        return result
+        return await load_whole_result(self._log, session_id, result)
 
     async def wait_for_end(self, message: Message, timeout: timedelta) -> Message:  # no error
         """Wait until the turn of `message` has ended or parked, or the message was withdrawn, or `timeout` has passed.

@@ -1,6 +1,6 @@
 """Sessions: open, look up, list, change, delete."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -29,12 +29,14 @@ from shared.domain.fold import text_of
 from shared.domain.ids import SessionId, is_session_id, new_session_id
 from shared.domain.listing import SessionFilter, decode_cursor, encode_cursor, listing_key
 from shared.domain.pages import MAX_RESPONSE_BYTES, PageFiller, fill
-from shared.domain.session import MAX_METADATA_BYTES, SessionState, require_owned
+from shared.domain.session import MAX_METADATA_BYTES, Action, SessionState, require_owned
+from shared.domain.sizes import size_of
 from shared.domain.turn_events import turn_drafts
-from shared.domain.values import MAX_ANSWER_BYTES, size_of
+from shared.domain.values import MAX_ANSWER_BYTES
 from shared.ports import Clock, SessionLog
 from shared.services.idempotency import IdempotencyKey, claimed, find_result
-from shared.services.large_texts import event_size, load_text, load_text_of, load_texts
+from shared.services.large_texts import event_size, load_text_of, load_texts
+from shared.services.steps import load_open_actions
 from shared.services.writer import Decision, SessionWriter
 
 _VIEW_BYTES = 2048  # a session without its diagnosis and its metadata
@@ -112,8 +114,15 @@ class Sessions:
         state = await self.get(owner, session_id)
         if state.status != "finished":
             raise NotFinishedError("The session is still running: ask again when its status is finished.")
-        chunks = await self._log.read(session_id, state.result_sequence - 1, 1) if state.result_sequence else ()
-        events = [event for chunk in chunks for event in chunk.events if event.sequence == state.result_sequence]
+        text = await self._text_at(session_id, state.result_sequence) if state.result_sequence else None
+        if text is None:
+            raise NoResultError("The session has no assistant message.")
+        return text
+
+    async def _text_at(self, session_id: SessionId, sequence: int) -> str | None:
+        """The text of an event; None if the event has none."""
+        chunks = await self._log.read(session_id, sequence - 1, 1)
+        events = [event for chunk in chunks for event in chunk.events if event.sequence == sequence]
         for event in await load_texts(self._log, session_id, events):
             match event.data:
                 case MessageComplete(text=text):
@@ -123,19 +132,24 @@ class Sessions:
                 case Outside(fields=fields):
                     return text_of(fields.get("text"))
                 case _:
-                    break
-        raise NoResultError("The session has no assistant message.")
+                    pass
+        return None
 
     async def diagnosis(self, state: SessionState) -> str | None:
         """The text of the last `message.complete`."""
-        if state.diagnosis_overflow is None:
+        if not state.diagnosis_sequence:
             return state.diagnosis
-        return await load_text(self._log, state.session_id, MessageComplete, state.diagnosis_overflow)
+        return await self._text_at(state.session_id, state.diagnosis_sequence)
+
+    async def required_action(self, state: SessionState) -> Mapping[str, Action]:
+        """What the session's turn waits for, by the ids of the tool calls."""
+        return await load_open_actions(self._log, state)
 
     async def newest_events(self, session_id: SessionId, event_type: str, limit: int) -> Sequence[Event]:
         """The newest `limit` events of a type, oldest first."""
         chunks = await self._log.newest_of_type(session_id, event_type, limit)
-        return [event for chunk in chunks for event in chunk.events if event.type == event_type][-limit:]
+        events = [event for chunk in chunks for event in chunk.events if event.type == event_type][-limit:]
+        return await load_texts(self._log, session_id, events)
 
     async def tail(self, state: SessionState, limit: int) -> Sequence[Event]:
         """The newest `limit` events, oldest first; fewer if they are larger than `MAX_RESPONSE_BYTES` together."""
@@ -202,7 +216,7 @@ def _deletion(state: SessionState, trace_id: str | None) -> Sequence[Draft]:
 
 def view_size(state: SessionState) -> int:
     """About how many bytes a response has for `state`. A large `diagnosis` is counted with the size it may have."""
-    diagnosis = MAX_ANSWER_BYTES if state.diagnosis_overflow is not None else size_of(state.diagnosis or "")
+    diagnosis = MAX_ANSWER_BYTES if state.diagnosis_sequence else size_of(state.diagnosis or "")
     return _VIEW_BYTES + diagnosis + len(to_json(state.metadata))
 
 

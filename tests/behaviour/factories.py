@@ -19,6 +19,7 @@ from shared.domain.turn import Fence
 from shared.domain.turn_events import turn_drafts
 from shared.ports import TurnScheduler
 from shared.scheduler import DurableTurnScheduler, TurnStart
+from shared.services.steps import load_steps
 from shared.services.turns.cancelling import CancelRequest
 from shared.services.turns.endings import EndOutcome, EndRequest
 from shared.services.turns.submit import NewMessage
@@ -134,6 +135,9 @@ async def load_types(app: Services, session: SessionId) -> list[str]:
 
 
 async def load_message(app: Services, message: Message) -> Message:
+    """The stored message with its steps."""
+    state = await load_state(app, message.session_id)
     found = await app.log.get(Message, message.session_id, message.id)
     assert found is not None
+    (found,) = await load_steps(app.log, state, [found])
     return found

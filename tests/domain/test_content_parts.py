@@ -14,7 +14,7 @@ from shared.domain.content import (
     MAX_TEXT_BYTES,
     MEDIA_BYTES,
     Content,
-    bytes_of_parts,
+    bytes_stored,
     check_content,
     content_bytes,
     content_text,
@@ -165,4 +165,4 @@ def test_the_size_of_parts_is_that_of_their_json() -> None:
     content = content_of(text("é"), picture())
 
     assert not isinstance(content, str)
-    assert bytes_of_parts(content) == len(_CONTENT.dump_json(content))
+    assert bytes_stored(content) == len(_CONTENT.dump_json(content))

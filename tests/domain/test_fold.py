@@ -228,11 +228,11 @@ def test_usage_adds_up_over_the_turns() -> None:
 
 
 def test_a_large_answer_is_in_its_document_until_the_next_answer() -> None:
-    state = fold_events(running(), call(), answer("", overflow="response_1"))
-    assert (state.diagnosis, state.diagnosis_overflow) == ("", "response_1")
+    state = fold_events(running(), call(), answer("", overflow="step_1"))
+    assert (state.diagnosis, state.diagnosis_sequence) == ("", state.head)
 
     state = fold_events(state, call(2), answer("short", step=2))
-    assert (state.diagnosis, state.diagnosis_overflow) == ("short", None)
+    assert (state.diagnosis, state.diagnosis_sequence) == ("short", 0)
 
 
 def test_tool_calls_are_known_until_the_next_step_begins() -> None:

@@ -7,6 +7,7 @@ import pytest
 from shared.domain.events import (
     ErrorRaised,
     MessageComplete,
+    MessageQueued,
     MessageStart,
     RunComplete,
     RunStart,
@@ -14,11 +15,12 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.session import ActiveTurn
-from shared.domain.stored_documents import Message, Step, ToolResult, response_id
+from shared.domain.stored_documents import Message, Step, ToolResult, step_id
 from shared.domain.turn_events import (
     Ending,
-    cancelled_call,
+    closed_calls,
     inline_or_reference,
+    requeued_drafts,
     start_drafts,
     step_completion,
     tool_completion,
@@ -59,10 +61,20 @@ def test_a_turn_begins_with_the_message_and_the_runs_start() -> None:
     }
 
 
-def test_large_content_stays_in_its_message() -> None:
-    entered, _ = start_drafts(message(LARGE))
+def test_large_content_stays_in_its_document() -> None:
+    entered, _ = start_drafts(message("").model_copy(update={"parts_bytes": 40_000}))
 
-    assert entered.data == UserMessage(content="", overflow=MESSAGE)
+    assert entered.data == UserMessage(content="", parts_bytes=40_000)
+
+
+def test_many_messages_that_wait_again_have_short_events_together() -> None:
+    waiting = [message("x" * MAX_INLINE_TEXT_BYTES)] * 20
+
+    assert [draft.data for draft in requeued_drafts(waiting[:1])] == [
+        MessageQueued(content=waiting[0].content, on_busy="steer")
+    ]
+    shortened = MessageQueued(content="", on_busy="steer", parts_bytes=MAX_INLINE_TEXT_BYTES)
+    assert [draft.data for draft in requeued_drafts(waiting)] == [shortened] * 20
 
 
 def test_a_completed_turn_ends_with_one_event() -> None:
@@ -82,9 +94,9 @@ def test_a_clock_that_went_back_gives_no_negative_duration() -> None:
 
 
 def test_open_steps_and_calls_are_closed_before_the_end() -> None:
-    call = cancelled_call(ToolCall(id="call_a", name="t", arguments="{}"), MESSAGE, 1)
+    calls = closed_calls([ToolCall(id="call_a", name="t", arguments="{}")], message(), 1)
     failure = Failure(code="model_error", message="It broke.")
-    ending = Ending("failed", THEN, failure, Step(text="Half"), (call,))
+    ending = Ending("failed", THEN, failure, unfinished=Step(text="Half"), dangling=calls)
     drafts = ending.drafts(turn(MessageStart(step=1, attempt=2)), message())
 
     assert [type(draft.data) for draft in drafts] == [MessageComplete, ToolCallComplete, ErrorRaised, RunComplete]
@@ -94,17 +106,21 @@ def test_open_steps_and_calls_are_closed_before_the_end() -> None:
     assert (end.steps, end.error) == (1, failure)
 
 
-def test_the_message_keeps_an_interrupted_steps_text_as_its_last_step() -> None:
+def test_an_interrupted_step_is_the_last_step_of_its_message() -> None:
     done = Step(text="Let me see.", finish_reason="tool_calls")
-    ended = Ending("cancelled", THEN, unfinished=Step(text="Half")).ended_message(turn(), message("Hello", done))
+    ending = Ending("cancelled", THEN, last=done, unfinished=Step(text="Half"))
+    begun = turn(
+        MessageStart(step=1, attempt=1), MessageComplete(step=1, attempt=1, text=""), MessageStart(step=2, attempt=1)
+    )
+    ended = ending.ended_message(begun, message())
 
-    assert (ended.status, ended.answer, ended.completed_at) == ("cancelled", "Half", THEN)
-    assert ended.steps == (done, Step(text="Half"))
+    assert (ended.status, ended.step_count, ended.completed_at) == ("cancelled", 2, THEN)
     assert ended.finish_reason is None
 
 
 def test_a_message_holds_the_finish_reason_of_its_last_step() -> None:
-    ended = Ending("completed", THEN).ended_message(turn(), message("Hello", Step(text="Hi", finish_reason="length")))
+    last = Step(text="Hi", finish_reason="length")
+    ended = Ending("completed", THEN, last=last).ended_message(turn(), message())
 
     assert ended.finish_reason == "length"
 
@@ -114,10 +130,10 @@ def test_a_messages_answer_is_the_last_text_the_model_wrote() -> None:
     assert message("Hello", Step(text="a"), Step(text="b"), Step(text="")).answer == "b"
 
 
-def test_a_large_answer_stays_in_its_response() -> None:
+def test_a_large_answer_stays_in_the_document_of_its_step() -> None:
     event = step_completion(MESSAGE, 3, 1, Step(text=LARGE, truncated=True), partial=False)
 
-    assert (event.text, event.overflow, event.truncated) == ("", response_id(MESSAGE, 3), True)
+    assert (event.text, event.overflow, event.truncated) == ("", step_id(MESSAGE, 3), True)
 
 
 @pytest.mark.parametrize("text", ["", "a" * MAX_INLINE_TEXT_BYTES, LARGE[: MAX_INLINE_TEXT_BYTES // 2]])
@@ -127,7 +143,7 @@ def test_a_text_that_fits_is_in_its_event(text: str) -> None:
 
 @pytest.mark.parametrize("over", [False, True])
 def test_a_large_tool_response_stays_in_its_document(over: bool) -> None:
-    response = "x" * (MAX_INLINE_RESPONSE_BYTES + over)
+    response = "x" * (MAX_INLINE_RESPONSE_BYTES - len('\\"' * 2) + over)
     outcome = ToolOutcome(status="completed", response=response)
     result = ToolResult(id="call_a", message_id=MESSAGE, step=1, name="t", arguments="{}", outcome=outcome)
     event = tool_completion(result)
@@ -136,7 +152,8 @@ def test_a_large_tool_response_stays_in_its_document(over: bool) -> None:
 
 
 def test_a_call_that_was_never_run_is_answered_as_cancelled() -> None:
-    event = tool_completion(cancelled_call(ToolCall(id="call_a", name="t", arguments='{"x": 1}'), MESSAGE, 2))
+    (result,) = closed_calls([ToolCall(id="call_a", name="t", arguments='{"x": 1}')], message(), 2)
+    event = tool_completion(result)
 
     assert (event.id, event.name, event.arguments, event.step) == ("call_a", "t", '{"x": 1}', 2)
     assert event.status == "cancelled"

@@ -95,9 +95,7 @@ class Turn:
         if result.outcome != "ended":
             ending = EndRequest("completed" if result.outcome == "done" else "failed", result.failure)
             await self.app.endings.end(self.session_id, _fence(message), ending, LOST_STARTS)
-        ended = await self.app.log.get(Message, self.session_id, message.id)
-        assert ended is not None
-        return ended
+        return await self.app.messages.get(OWNER, message.message_id)
 
     async def _call_model(self, message: Message, step: int) -> ModelCallResult:
         attempt, calls = 1, 0

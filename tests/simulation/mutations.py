@@ -107,20 +107,18 @@ def _repair_once(original: Any) -> Any:
     seen: set[str] = set()
 
     async def sweep(self: Repair, scheduler: Any) -> None:
-        due = await self.log.due_for_repair(self.clock.now(), 500)
-        fresh = [state for state in due if state.session_id not in seen]
-        seen.update(state.session_id for state in fresh)
-        with mock.patch.object(type(self.log), "due_for_repair", _returns(fresh)):
+        due_for_repair = type(self.log).due_for_repair
+
+        async def fresh(log: Any, by: datetime) -> AsyncGenerator[SessionState]:
+            async for state in due_for_repair(log, by):
+                if state.session_id not in seen:
+                    seen.add(state.session_id)
+                    yield state
+
+        with mock.patch.object(type(self.log), "due_for_repair", fresh):
             await original(self, scheduler)
 
     return sweep
-
-
-def _returns(value: Any) -> Any:
-    async def result(*_: Any) -> Any:
-        return value
-
-    return result
 
 
 def _resume_late(original: Any) -> Any:

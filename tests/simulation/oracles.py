@@ -18,7 +18,7 @@ from shared.domain.faults import fault_domain
 from shared.domain.fold import fold
 from shared.domain.ids import MessageId
 from shared.domain.session import SessionState
-from shared.domain.stored_documents import Message, ModelResponse, ToolResult
+from shared.domain.stored_documents import Message, StepDocument, ToolResult
 from shared.domain.values import Usage
 from tests.domain.factories import OWNER
 from tests.simulation.attempt_oracles import check_attempts, check_calls
@@ -160,7 +160,7 @@ async def _check_message(world: World, record: SessionRecord, turn: TurnRecord) 
     if message.answer != next((text for text in reversed(texts) if text), None):
         world.report(DOCUMENTS, f"{turn.message_id} answers {message.answer!r}, its events {texts}")
     responses = await world.truth.messages.responses(message)
-    written = [response.body["choices"][0]["message"]["content"] or "" for response in responses]
+    written = [response["choices"][0]["message"]["content"] or "" for response in responses]
     if written != texts:
         world.report(DOCUMENTS, f"{turn.message_id} has the responses {written}, its events {texts}")
     await _check_tool_results(world, record, turn)
@@ -169,8 +169,8 @@ async def _check_message(world: World, record: SessionRecord, turn: TurnRecord) 
 async def _text(world: World, record: SessionRecord, complete: MessageComplete) -> str:
     if complete.overflow is None:
         return complete.text
-    found = await world.truth.log.get(ModelResponse, record.session_id, complete.overflow)
-    return "" if found is None else str(found.body["choices"][0]["message"]["content"])
+    found = await world.truth.log.get(StepDocument, record.session_id, complete.overflow)
+    return "" if found is None else found.step.text
 
 
 async def _check_tool_results(world: World, record: SessionRecord, turn: TurnRecord) -> None:

@@ -12,7 +12,7 @@ from shared.domain.pages import MAX_RESPONSE_BYTES
 from shared.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES
 from shared.domain.project_document import MAX_DOCUMENT_BYTES
 from shared.domain.session import MAX_METADATA_BYTES
-from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES
+from shared.domain.values import MAX_ANSWER_BYTES, MAX_ARGUMENTS_BYTES, MAX_INLINE_RESPONSE_BYTES, MAX_TOOL_CALLS
 from shared.services.projects.rooms import MAX_SESSIONS
 from shared.services.turns.submit import FULL_AT_BYTES
 from shared.settings import Settings
@@ -58,7 +58,9 @@ def _limits() -> list[tuple[str, str, str]]:
             f"{_size(MAX_PATCH_BYTES)}, {MAX_OPERATIONS} operations",
             "back to the model; the third one fails the turn with `invalid_patch`",
         ),
-        ("a turn's answers together, a tool's response", _size(MAX_ANSWER_BYTES), "cut, and `truncated`"),
+        ("the text of a step, a tool's response", f"{_size(MAX_ANSWER_BYTES)} as stored", "cut, and `truncated`"),
+        ("the arguments of a step's tool calls", f"{_size(MAX_ARGUMENTS_BYTES)} as stored", "the call fails"),
+        ("the tool calls of a step", f"{MAX_TOOL_CALLS}", "the others fail without being run"),
         ("a tool's response in an event", _size(MAX_INLINE_RESPONSE_BYTES), "a link in its place"),
     ]
 

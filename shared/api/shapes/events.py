@@ -23,7 +23,7 @@ from shared.domain.ids import SessionId
 
 EVENT_BYTES = 64 * 1024
 MAX_EVENTS = 100
-PRIVATE_FIELDS = {"type", "owner", "overflow", "parts_bytes", "metadata", "project_dir"}
+PRIVATE_FIELDS = {"type", "owner", "overflow", "arguments_in", "parts_bytes", "metadata", "project_dir"}
 """Fields of stored events that are not in `data`: the type is beside it, and the session shows the others."""
 
 _EVENT_TYPE = r"^[A-Za-z0-9_.:\-]{1,64}$"

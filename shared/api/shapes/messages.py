@@ -1,6 +1,6 @@
 """Messages: what a client posts, and what it reads of a message, its answer and its turn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from shared.api.shapes.common import Body, Metadata, Name, with_example
 from shared.domain.content import MAX_PARTS, Content, check_content
 from shared.domain.ids import MessageId, SessionId, TurnId
-from shared.domain.stored_documents import Message, ModelResponse
+from shared.domain.stored_documents import Message
 from shared.domain.values import Failure, MessageStatus, OnBusy, Usage
 
 _CONTENT_NAMES = ("content", "prompt", "text")
@@ -100,6 +100,7 @@ class MessageView(BaseModel):
     model: str
     usage: Usage
     finish_reason: str | None
+    truncated: bool
     tool_calls: list[ToolCallView]
     patch: JsonValue = None
     metadata: dict[str, JsonValue]
@@ -111,8 +112,9 @@ class MessageView(BaseModel):
         """The view of `message`, whose `content` was sent."""
         fields: dict[str, Any] = {name: getattr(message, name) for name in cls.model_fields if hasattr(message, name)}
         fields["content"] = content
-        calls = [call.model_dump(exclude={"vendor"}) for step in message.steps for call in step.tool_calls]
-        return cls(**fields, tool_calls=[ToolCallView(**call) for call in calls])
+        calls = [call for step in message.steps for call in step.tool_calls]
+        views = [ToolCallView(id=call.id, name=call.name, arguments=call.arguments) for call in calls]
+        return cls(**fields, tool_calls=views)
 
 
 class FullResponseView(BaseModel):
@@ -129,8 +131,8 @@ class FullResponseView(BaseModel):
     responses: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, message: Message, responses: Sequence[ModelResponse]) -> "FullResponseView":
-        bodies = [response.body for response in responses]
+    def of(cls, message: Message, responses: Sequence[Mapping[str, Any]]) -> "FullResponseView":
+        bodies = [dict(response) for response in responses]
         calls: list[dict[str, Any]] = []
         for body in bodies:
             calls += body["choices"][0]["message"].get("tool_calls") or []

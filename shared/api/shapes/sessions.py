@@ -101,8 +101,9 @@ class SessionView(BaseModel):
 
 
 async def view_session(sessions: Sessions, state: SessionState, **more: Any) -> SessionView:
-    """The session with its whole `diagnosis`, which may have to be loaded."""
-    return SessionView.of(state, diagnosis=await sessions.diagnosis(state), **more)
+    """The session with what may have to be loaded: its whole `diagnosis`, and the arguments of calls that wait."""
+    required = required_actions(await sessions.required_action(state))
+    return SessionView.of(state, diagnosis=await sessions.diagnosis(state), required_action=required, **more)
 
 
 class SessionPage(TypedDict):

@@ -15,6 +15,7 @@ from shared.domain.patch import InvalidPatchError, Operation, patched
 from shared.domain.project import AppliedPatch, Project
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import Message, ToolResult
+from shared.domain.turn_events import closed_calls
 from shared.domain.values import ToolCall, ToolOutcome, TurnOutcome, Usage
 from shared.ports import Clock, ProjectStore
 
@@ -73,7 +74,7 @@ class ProjectPatches:
             return text
         return f"{text}\nThis conversation is about one node. Change only the node {json.dumps(state.node_id)}."
 
-    async def find_change(self, state: SessionState, message_id: str, call: ToolCall | ToolResult) -> Change | None:
+    async def find_change(self, state: SessionState, message_id: str, call: ToolCall) -> Change | None:
         """The change that a tool call made to the session's project. None if it made none.
 
         The project knows it, even if the execution that applied the patch could not record it in the log.
@@ -87,12 +88,12 @@ class ProjectPatches:
         return Change(_operations_in(call.arguments), known.revision)
 
     async def close_calls(
-        self, state: SessionState, message: Message, dangling: Sequence[ToolResult]
+        self, state: SessionState, message: Message, step: int, calls: Sequence[ToolCall]
     ) -> tuple[Message, tuple[ToolResult, ...]]:
-        """The message and its unanswered calls. A call whose patch was applied gets its real outcome."""
+        """The message, and the answers to open calls of a step. If a call's patch was applied, the answer says so."""
         results: list[ToolResult] = []
-        for result in dangling:
-            change = await self.find_change(state, message.message_id, result)
+        for call, result in zip(calls, closed_calls(calls, message, step), strict=True):
+            change = await self.find_change(state, message.message_id, call)
             message = message if change is None else change.added_to(message)
             results.append(result if change is None else result.model_copy(update={"outcome": change.outcome}))
         return message, tuple(results)

@@ -1,35 +1,46 @@
 """What is recorded of a model's answer: the step, its events and its response document."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
+
+from pydantic_core import to_json
 
 from shared.agents.registry import require_agent
 from shared.domain.events import Delta, EventData, MessageDelta, ReasoningDelta, TokenUsage, ToolCallDelta
 from shared.domain.ids import MessageId, call_id
+from shared.domain.responses import without_texts
 from shared.domain.session import ActiveTurn
-from shared.domain.stored_documents import Message, ModelResponse, Step, response_id
-from shared.domain.turn_events import step_completion
+from shared.domain.sizes import size_as_sent, size_of_body, truncate
+from shared.domain.stored_documents import Message, ModelResponse, Step, StepDocument, response_id, step_id
+from shared.domain.turn_events import closed_calls, step_completion, tool_completion
 from shared.domain.values import (
+    ARGUMENTS_TOO_LARGE,
     MAX_ANSWER_BYTES,
     MAX_ARGUMENTS_BYTES,
     MAX_REASONING_BYTES,
+    MAX_STEP_BYTES,
+    MAX_TOOL_CALLS,
     MAX_VENDOR_BYTES,
     Piece,
     ToolCall,
     Usage,
-    size_of,
-    truncate,
 )
 from shared.ports import ModelStream
 from shared.services.turns.attempts import AttemptRequest
 
-_MAX_RESPONSE_BYTES = 1024 * 1024
-"""The maximum size of a stored response as JSON. The text is in its item once more, and an item holds 2 MB."""
+_MAX_INLINE_RESPONSE_BYTES = 16 * 1024
+"""What is left of a response without the texts of its step is in the step's document up to this size."""
+
+_MAX_NAME_BYTES = 256
+_TOO_MANY = f"A step may have {MAX_TOOL_CALLS} tool calls; this one was not run. Make fewer calls at once."
 
 
 class Answer:
-    """What an attempt records of the model's stream. It is partial if the attempt stopped before the stream ended."""
+    """What an attempt records of the model's stream. It is partial if the attempt stopped before the stream ended.
+
+    `documents` are the step and, if it is large, what is left of the response. `closed` are the answers to the tool
+    calls that are too many.
+    """
 
     def __init__(
         self, request: AttemptRequest, message: Message, stream: ModelStream | None, reading: tuple[MessageId, ...]
@@ -39,51 +50,54 @@ class Answer:
         self.is_partial = stream is None or stream.finish_reason is None
         self.step = self._step(message, reading)
         self.usage = (stream.usage if stream is not None else None) or Usage()
-        steps = (*message.steps, self.step)
-        self.message = message.model_copy(update={"steps": steps, "usage": message.usage + self.usage})
+        excess = self.step.tool_calls[MAX_TOOL_CALLS:]
+        self.closed = closed_calls(excess, message, request.step)
         body = None if stream is None else stream.response
-        self.response = response_document(message, request.step, self.step.text, body)
+        self.documents = (*step_documents(message, request.step, self.step, body), *self.closed)
 
     def _step(self, message: Message, reading: tuple[MessageId, ...]) -> Step:
         stream = self._stream
         if stream is None:
             return Step(text="", read=reading)
-        # All steps of a turn are in one document: together they may take as many bytes as one answer.
-        bytes_left = max(0, MAX_ANSWER_BYTES - sum(size_of(step.text) for step in message.steps))
-        text, truncated = truncate(stream.text, bytes_left)
-        bytes_left = max(0, 4 * MAX_REASONING_BYTES - sum(size_of(step.reasoning) for step in message.steps))
-        reasoning, _ = truncate(stream.reasoning, min(bytes_left, MAX_REASONING_BYTES))
-        calls, vendor = self._calls(stream, message)
+        text, truncated = truncate(stream.text, MAX_ANSWER_BYTES)
+        reasoning, _ = truncate(stream.reasoning, MAX_REASONING_BYTES)
+        bytes_left = MAX_STEP_BYTES - size_as_sent(text) - size_as_sent(reasoning)
+        calls, vendor = self._calls(stream, message, min(bytes_left, MAX_ARGUMENTS_BYTES))
         return Step(
             text=text,
             reasoning=reasoning,
             read=reading,
             tool_calls=calls,
-            finish_reason=stream.finish_reason,
+            finish_reason=stream.finish_reason and truncate(stream.finish_reason, _MAX_NAME_BYTES)[0],
             truncated=truncated,
             vendor=vendor,
         )
 
-    def _calls(self, stream: ModelStream, message: Message) -> tuple[tuple[ToolCall, ...], dict[str, Any]]:
+    def _calls(
+        self, stream: ModelStream, message: Message, max_bytes: int
+    ) -> tuple[tuple[ToolCall, ...], dict[str, Any]]:
         """The tool calls with ids of our own, and the vendor fields that their server wants back with them."""
         if self.is_partial or not stream.tool_calls:
             return (), {}
-        turn_id, step = self._request.fence.turn_id, self._request.step
+        sent = stream.tool_calls[: 2 * MAX_TOOL_CALLS]
+        vendor_bytes = _size(stream.vendor) + sum(_size(call.vendor) for call in sent)
+        keeps_vendor = vendor_bytes <= MAX_VENDOR_BYTES
+        bytes_left = max_bytes - (vendor_bytes if keeps_vendor else 0)
         calls: list[ToolCall] = []
-        bytes_left = MAX_ARGUMENTS_BYTES - sum(
-            size_of(call.arguments) for each in message.steps for call in each.tool_calls
-        )
-        for index, call in enumerate(stream.tool_calls):
-            arguments, _ = truncate(call.arguments, max(0, bytes_left))
-            bytes_left -= size_of(arguments)
+        for index, call in enumerate(sent):
+            arguments, is_cut = truncate(call.arguments, max(0, bytes_left))
+            bytes_left = 0 if is_cut else bytes_left - size_as_sent(arguments)
             # The declared name: models may put a namespace before it.
             tool = require_agent(message.agent).find_tool(call.name)
-            own = {"id": call_id(turn_id, step, index), "name": call.name if tool is None else tool.name}
-            calls.append(call.model_copy(update={**own, "arguments": arguments}))
-        size = sum(_vendor_size(holder) for each in message.steps for holder in (each, *each.tool_calls))
-        if size + _size(stream.vendor) + sum(map(_vendor_size, calls)) > MAX_VENDOR_BYTES:
-            return tuple(call.model_copy(update={"vendor": {}}) for call in calls), {}
-        return tuple(calls), stream.vendor
+            own = {
+                "id": call_id(self._request.fence.turn_id, self._request.step, index),
+                "name": truncate(call.name, _MAX_NAME_BYTES)[0] if tool is None else tool.name,
+                "arguments": arguments,
+                "refused": _TOO_MANY if index >= MAX_TOOL_CALLS else ARGUMENTS_TOO_LARGE if is_cut else call.refused,
+                "vendor": call.vendor if keeps_vendor else {},
+            }
+            calls.append(call.model_copy(update=own))
+        return tuple(calls), stream.vendor if keeps_vendor else {}
 
     def events(self, turn: ActiveTurn, rest: Sequence[Piece]) -> list[EventData]:
         """The step's last events; `rest` are the pieces that were not written yet."""
@@ -93,7 +107,7 @@ class Answer:
         if self._stream is not None and self._stream.usage is not None:
             used = self._stream.usage.model_dump()
             events.append(TokenUsage(**used, model=turn.model, agent=turn.agent, iteration=turn.model_calls + 1))
-        return events
+        return [*events, *map(tool_completion, self.closed)]
 
 
 def delta_of(request: AttemptRequest, piece: Piece) -> Delta:
@@ -107,23 +121,32 @@ def delta_of(request: AttemptRequest, piece: Piece) -> Delta:
     return MessageDelta(step=step, attempt=attempt, text=piece.text)
 
 
-def _vendor_size(holder: Step | ToolCall) -> int:
-    return _size(holder.vendor) if holder.vendor else 0
-
-
 def _size(fields: dict[str, Any]) -> int:
-    return len(json.dumps(fields)) if fields else 0
+    return size_of_body(to_json(fields).decode()) if fields else 0
 
 
-def response_document(message: Message, step: int, text: str, body: dict[str, Any] | None = None) -> ModelResponse:
-    """The response of a model call. If there is no `body`, or it is too large, it has only the model and the text."""
-    choice = {"index": 0, "finish_reason": None, "message": {"role": "assistant", "content": text}}
-    if body is None or _size(body) > _MAX_RESPONSE_BYTES:
-        body = {"object": "chat.completion", "model": message.model}
-    return ModelResponse(
-        id=response_id(message.message_id, step),
+def step_documents(
+    message: Message, number: int, step: Step, body: dict[str, Any] | None = None
+) -> tuple[StepDocument] | tuple[StepDocument, ModelResponse]:
+    """The document of a step with the response of its model call, which may be a document of its own.
+
+    If there is no `body`, or no room for it, the response has only the model and the text.
+    """
+    document = StepDocument(
+        id=step_id(message.message_id, number),
         sequence=message.sequence,
         message_id=message.message_id,
+        number=number,
         step=step,
-        body={"choices": [choice], **body},
+    )
+    choice = {"index": 0, "finish_reason": None, "message": {"role": "assistant", "content": step.text}}
+    reduced = {"choices": [choice], "object": "chat.completion", "model": message.model}
+    response = without_texts({"choices": [choice], **(body or reduced)}, step)
+    if (size := _size(response)) <= _MAX_INLINE_RESPONSE_BYTES:
+        return (document.model_copy(update={"response": response}),)
+    if size + size_of_body(document.model_dump_json()) > MAX_STEP_BYTES:
+        return (document.model_copy(update={"response": without_texts(reduced, step)}),)
+    own_id = response_id(message.message_id, number)
+    return document, ModelResponse(
+        id=own_id, sequence=message.sequence, message_id=message.message_id, step=number, body=response
     )

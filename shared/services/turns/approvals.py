@@ -7,16 +7,18 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
+from shared.agents.declaration import Agent
 from shared.agents.registry import require_agent
 from shared.domain.actions import Resolution, Resolved, action_drafts, denial, resolve
 from shared.domain.errors import AlreadyDecidedError, NotWaitingError, ToolCallNotFoundError, WrongActionError
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.session import Action, ActiveTurn, SessionState
-from shared.domain.stored_documents import Message, ToolResult
+from shared.domain.stored_documents import Step, ToolResult
 from shared.domain.turn import Fence
 from shared.domain.values import ActionKind, ToolCall
 from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.idempotency import IdempotencyKey
+from shared.services.steps import load_step
 from shared.services.turns.attempts import load_active_message
 from shared.services.writer import Decision, SessionWriter
 
@@ -79,7 +81,9 @@ class Approvals:
                 return Decision("superseded")
             if turn.cancelling or turn.parked:
                 return Decision("cancelled" if turn.cancelling else "parked")
-            waiting = _required_actions(turn, await load_active_message(self._log, state, fence))
+            message = await load_active_message(self._log, state, fence)
+            step = await load_step(self._log, message, turn.step)
+            waiting = _required_actions(turn, require_agent(message.agent), step)
             if not waiting:
                 # Another version of the agent required an action, this one does not: the sweep hands the turn over.
                 return Decision("superseded")
@@ -167,11 +171,10 @@ class Approvals:
         return resolve(turn, message, resolutions, trace_id)
 
 
-def _required_actions(turn: ActiveTurn, message: Message) -> Sequence[tuple[ToolCall, ActionKind]]:
+def _required_actions(turn: ActiveTurn, agent: Agent, step: Step) -> Sequence[tuple[ToolCall, ActionKind]]:
     """The calls of the newest step that need an approval or run on the client."""
-    agent = require_agent(message.agent)
     waiting: list[tuple[ToolCall, ActionKind]] = []
-    for call in message.steps[turn.step - 1].tool_calls:
+    for call in step.calls_to_run:
         kind = agent.required_action(call)
         if kind is not None and call.id not in turn.actions:
             waiting.append((call, kind))

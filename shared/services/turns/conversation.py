@@ -5,21 +5,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.agents.declaration import Agent
-from shared.domain.content import Content
+from shared.domain.content import Content, content_text
 from shared.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
 from shared.domain.ids import MessageId, SessionId
+from shared.domain.session import SessionState
 from shared.domain.stored_documents import Message, Step, ToolResult
 from shared.ports import SessionLog
 from shared.services.large_texts import load_content
 from shared.services.messages import load_messages
+from shared.services.steps import load_steps
 
 MAX_PARTS_BYTES = 4 * 1024 * 1024
 """A model call is given parts up to this size, pictures and files among them, and those of the newest messages."""
 
 
-async def recent_messages(log: SessionLog, session_id: SessionId, agent: Agent) -> Sequence[Message]:
-    """The newest messages, as many as the agent remembers; among them the waiting ones and the current one."""
-    return await log.find(Message, session_id, limit=agent.memory_messages, newest=True)
+async def recent_messages(log: SessionLog, state: SessionState, agent: Agent) -> Sequence[Message]:
+    """The newest messages with their steps, as many as the agent remembers; among them the waiting and current ones."""
+    return await load_steps(
+        log, state, await log.find(Message, state.session_id, limit=agent.memory_messages, newest=True)
+    )
 
 
 async def load_conversation(
@@ -57,7 +61,11 @@ async def _contents(log: SessionLog, messages: Sequence[Message]) -> dict[Messag
     room = MAX_PARTS_BYTES
     for message in sorted(messages, key=lambda message: message.sequence, reverse=True):
         room -= message.parts_bytes
-        contents[message.message_id] = message.content if room < 0 else await load_content(log, message)
+        if room < 0 and message.content:
+            contents[message.message_id] = message.content
+            continue
+        content = await load_content(log, message)
+        contents[message.message_id] = content if room >= 0 else content_text(content)
     return contents
 
 

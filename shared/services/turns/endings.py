@@ -1,29 +1,36 @@
 """The end of a turn: its terminal event, and the start of the next turn in the same batch."""
 
+import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
+from shared.domain.errors import BatchTooLargeError
 from shared.domain.events import MessageDelta, ReasoningDelta
 from shared.domain.ids import SessionId, turn_of
 from shared.domain.queue import joined
 from shared.domain.session import ActiveTurn, SessionState
-from shared.domain.stored_documents import AnyDocument, Message, Step, ToolResult
+from shared.domain.sizes import truncate
+from shared.domain.stored_documents import AnyDocument, Message, Step
 from shared.domain.turn import Fence
-from shared.domain.turn_events import Ending, cancelled_call, start_drafts
-from shared.domain.values import MAX_ANSWER_BYTES, MAX_REASONING_BYTES, Failure, TurnOutcome, truncate
+from shared.domain.turn_events import Ending, start_drafts
+from shared.domain.values import MAX_ANSWER_BYTES, MAX_REASONING_BYTES, Failure, ToolCall, TurnOutcome
 from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.messages import load_messages
 from shared.services.projects.patches import ProjectPatches
+from shared.services.steps import find_step
 from shared.services.stream import follow_events
-from shared.services.turns.answers import response_document
+from shared.services.turns.answers import step_documents
 from shared.services.turns.attempts import load_active_message
 from shared.services.writer import Decision, SessionWriter
 
 EndOutcome: TypeAlias = Literal["done", "continues", "superseded"]
 """`done`: the turn's end is recorded. `continues`: nothing was appended, because the next step is to read a message.
 `superseded`: the turn had ended before, or does not belong to this instance any more."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Endings:
         It starts that instance again, because the process may have died between the append and the start.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
+        is_short = False
 
         async def decide(state: SessionState) -> Decision[EndOutcome]:
             turn = fence.turn_in(state)
@@ -70,37 +78,45 @@ class Endings:
                 return Decision("superseded")
             if request.lets_continue(turn):
                 return Decision("continues")
-            return await self._decide(state, turn, request)
+            return await self._decide(state, turn, request, is_short=is_short)
 
-        outcome = await writer.transact(decide)
+        try:
+            outcome = await writer.transact(decide)
+        except BatchTooLargeError:
+            _log.exception("session %s: the end of turn %s is too large; it is shortened", session_id, fence.turn_id)
+            is_short = True
+            outcome = await writer.transact(decide)
         if outcome != "continues" and _is_new(writer.state):
             await scheduler.start(writer.state)
         return outcome
 
-    async def _decide(self, state: SessionState, turn: ActiveTurn, request: EndRequest) -> Decision[EndOutcome]:
+    async def _decide(
+        self, state: SessionState, turn: ActiveTurn, request: EndRequest, *, is_short: bool
+    ) -> Decision[EndOutcome]:
+        """What ends the turn. `is_short`: the last resort, which always fits."""
         message = await load_active_message(self._log, state, Fence(turn.turn_id, turn.instance_id))
-        message, dangling = await self._vibecoding.close_calls(state, message, _dangling(message, turn))
-        ending = await self._ending(turn, message, dangling, request)
+        last = await find_step(self._log, message, turn.steps_done) if turn.steps_done else None
+        message, dangling = await self._vibecoding.close_calls(state, message, turn.step, _unanswered(last, turn))
+        ending = replace(await self._ending(turn, message, request), dangling=dangling, last=last)
         vibecoded = await self._vibecoding.build_response(state, message, ending.status, turn.usage)
         ending = replace(ending, vibecoded=vibecoded)
+        if is_short:
+            ending, message = ending.shortened(), message.model_copy(update={"patch": None})
         drafts = ending.drafts(turn, message)
         documents: list[AnyDocument] = [ending.ended_message(turn, message), *ending.dangling]
         if ending.unfinished is not None:
-            documents.append(response_document(message, turn.step, ending.unfinished.text))
+            documents += step_documents(message, turn.step, ending.unfinished)
         following = await self._next(state, ending, state.head + len(drafts) + 1)
         if following is None:
             return Decision("done", drafts, documents)
         return Decision("done", [*drafts, *start_drafts(following)], [*documents, following])
 
-    async def _ending(
-        self, turn: ActiveTurn, message: Message, dangling: tuple[ToolResult, ...], request: EndRequest
-    ) -> Ending:
+    async def _ending(self, turn: ActiveTurn, message: Message, request: EndRequest) -> Ending:
         return Ending(
             status="cancelled" if turn.cancelling else request.status,
             at=self._clock.now(),
             failure=None if turn.cancelling else request.failure,
             unfinished=await self._unfinished(message, turn),
-            dangling=dangling,
             unread=tuple(await load_messages(self._log, message.session_id, turn.unread)),
         )
 
@@ -144,10 +160,8 @@ def _is_new(state: SessionState) -> bool:
     return turn is not None and turn.generation == 1 and turn.call is None and not turn.cancelling
 
 
-def _dangling(message: Message, turn: ActiveTurn) -> tuple[ToolResult, ...]:
-    """The answers to the calls of the newest step that were not answered."""
-    if not message.steps or len(message.steps) != turn.step:
+def _unanswered(last: Step | None, turn: ActiveTurn) -> Sequence[ToolCall]:
+    """The calls of the newest step that were not answered. `last` is the newest step that was completed."""
+    if last is None or turn.steps_done != turn.step:
         return ()
-    calls = message.steps[-1].tool_calls
-    unanswered = [call for call in calls if call.id not in turn.tools or not turn.tools[call.id].done]
-    return tuple(cancelled_call(call, message.message_id, turn.step) for call in unanswered)
+    return [call for call in last.calls_to_run if call.id not in turn.tools or not turn.tools[call.id].done]

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from shared.agents.declaration import Agent
 from shared.agents.registry import require_agent
 from shared.domain.errors import ModelError, ProjectNotFoundError
-from shared.domain.events import MessageStart
+from shared.domain.events import Delta, MessageStart
 from shared.domain.ids import MessageId
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.stored_documents import Message, Step
@@ -19,10 +19,11 @@ from shared.domain.turn_events import Ending, turn_drafts
 from shared.domain.values import Failure, Piece
 from shared.ports import Clock, ModelClient, ModelRequest, ModelStream, SessionLog
 from shared.services.projects.patches import ProjectPatches
+from shared.services.steps import load_step, load_steps
 from shared.services.turns.answers import Answer, delta_of
 from shared.services.turns.attempts import POISONED, AttemptRequest, Guard, claim_attempt, load_active_message
 from shared.services.turns.conversation import load_conversation, recent_messages
-from shared.services.turns.relay import Relay
+from shared.services.turns.relay import Relay, split_pieces
 from shared.services.writer import Decision
 
 MAX_CALLS = 4
@@ -113,7 +114,8 @@ class _Execution:
                 return await self._act()
             case Permission.DONE:
                 message = await load_active_message(self._service.log, self._writer.state, self._request.fence)
-                return _recorded(require_agent(message.agent), message.steps[self._request.step - 1])
+                step = await load_step(self._service.log, message, self._request.step)
+                return _recorded(require_agent(message.agent), step)
             case Permission.CANCELLED:
                 return ModelCallResult("cancelled")
             case Permission.POISONED:
@@ -162,9 +164,11 @@ class _Execution:
     async def _load_messages(self) -> tuple[Sequence[Message], Message]:
         """The newest messages, and the turn's own message, which is usually one of them."""
         log, state, turn = self._service.log, self._writer.state, self._turn
-        newest = () if turn is None else await recent_messages(log, state.session_id, require_agent(turn.agent))
+        newest = () if turn is None else await recent_messages(log, state, require_agent(turn.agent))
         own = next((message for message in newest if turn is not None and message.id == turn.message_id), None)
-        return newest, own or await load_active_message(log, state, self._request.fence)
+        if own is None:
+            (own,) = await load_steps(log, state, [await load_active_message(log, state, self._request.fence)])
+        return newest, own
 
     async def _model_request(self, newest: Sequence[Message], message: Message) -> ModelRequest:
         agent = require_agent(message.agent)
@@ -257,22 +261,41 @@ class _Execution:
         """
         answer = Answer(self._request, message, self._stream, self._reading)
         agent = require_agent(message.agent)
+        rest = await self._write_all_but_last(rest)
 
         async def decide(state: SessionState) -> Decision[ModelCallResult]:
-            turn = self._request.fence.turn_in(state)
-            if turn is None or turn.call is None or turn.call.writer != self._writer.id or turn.call.done:
+            turn = self._own_turn(state)
+            if turn is None:
                 return Decision(ModelCallResult("superseded"))
             result = ModelCallResult("cancelled") if turn.cancelling else _recorded(agent, answer.step)
             drafts = turn_drafts(turn, *answer.events(turn, rest))
             if result.outcome == "done" and not answer.is_partial and _has_nothing_left(state, turn, agent):
-                ending = Ending(status="completed", at=self._service.clock.now())
+                ending = Ending(status="completed", at=self._service.clock.now(), last=answer.step)
                 answered = turn.with_call_done(turn.usage + answer.usage)
-                documents = (ending.ended_message(answered, answer.message), answer.response)
-                drafts += ending.drafts(answered, answer.message)
-                return Decision(ModelCallResult("ended"), drafts, documents)
-            return Decision(result, drafts, (answer.message, answer.response))
+                documents = (ending.ended_message(answered, message), *answer.documents)
+                return Decision(ModelCallResult("ended"), [*drafts, *ending.drafts(answered, message)], documents)
+            return Decision(result, drafts, answer.documents)
 
         return await self._writer.transact(decide)
+
+    async def _write_all_but_last(self, rest: Sequence[Piece]) -> Sequence[Piece]:
+        """Append as much of `rest` as does not fit into the step's last batch. Returns what does."""
+        *groups, last = split_pieces(rest)
+        for group in groups:
+            deltas = [delta_of(self._request, piece) for piece in group]
+
+            async def decide(state: SessionState, deltas: Sequence[Delta] = deltas) -> Decision[None]:
+                turn = self._own_turn(state)
+                return Decision(None, [] if turn is None else turn_drafts(turn, *deltas))
+
+            await self._writer.transact(decide)
+        return last
+
+    def _own_turn(self, state: SessionState) -> ActiveTurn | None:
+        """The turn, if this execution began the step's newest attempt and its answer is not recorded."""
+        turn = self._request.fence.turn_in(state)
+        call = None if turn is None else turn.call
+        return turn if call is not None and call.writer == self._writer.id and not call.done else None
 
 
 def _has_nothing_left(state: SessionState, turn: ActiveTurn, agent: Agent) -> bool:
@@ -283,7 +306,7 @@ def _has_nothing_left(state: SessionState, turn: ActiveTurn, agent: Agent) -> bo
 def _recorded(agent: Agent, step: Step) -> ModelCallResult:
     """The result of a step that is recorded: the same for every execution."""
     if step.tool_calls:
-        return ModelCallResult("tools", [call.id for call in step.tool_calls])
+        return ModelCallResult("tools", [call.id for call in step.calls_to_run])
     if (problem := agent.output_problem(step.text)) is not None:
         return ModelCallResult("failed", failure=Failure(code="invalid_output", message=problem))
     return ModelCallResult("done")

@@ -1,16 +1,19 @@
 """Relaying a model's answer to the log: many small pieces, few writes."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, repeat
 
-from shared.domain.values import Piece, size_of
+from shared.domain.sizes import size_as_sent, size_of, truncate
+from shared.domain.values import Piece
 
-MAX_WRITE_BYTES = 128 * 1024
-"""One write has at most this much text, of what may have been collected while the store was unavailable."""
+_MAX_WRITTEN_BYTES = 128 * 1024
+"""What is written at once of an answer, as it is sent."""
+
+_PIECE_BYTES = 512
+"""What the event of a piece has beside its text."""
 
 
 class Relay:
@@ -26,7 +29,7 @@ class Relay:
         self._pauses = chain(pauses_ms, repeat(pauses_ms[-1]))
         self._max_bytes = max_bytes
         self._only_text = only_text
-        self._pieces = deque[Piece]()
+        self._pieces: list[Piece] = []
         self._size = 0
         self._is_over = False
         self._changed = asyncio.Event()
@@ -41,42 +44,33 @@ class Relay:
     ) -> Sequence[Piece]:
         """Relay `pieces` to `write` until they end, `stop` is called, or `write` returns False.
 
-        `write` gets one piece for each text that grew. Returns what was collected and not written: it is part of the
-        answer's last batch. Raises what reading `pieces` and `write` raise.
+        `write` gets one piece for each text that grew, and no more than fits into a batch. Returns what was collected
+        and not written: it is part of the answer's last batches. Raises what reading `pieces` raises.
         """
         reading = asyncio.create_task(self._read(pieces))
-        is_refused = False
         try:
-            while not is_refused and await self._wait_for_pieces():
-                is_refused = not await self._write_once(write)
-                if not is_refused:
-                    await self._pause(next(self._pauses) / 1000)
-            error = reading.exception() if reading.done() else None
-            # What came before an error is part of the answer. Otherwise the last piece is part of its last batch.
-            while not is_refused and self._size > (MAX_WRITE_BYTES if error is None else 0):
-                is_refused = not await self._write_once(write)
-            if error is not None:
+            while await self._wait_for_pieces():
+                joined = self._take()
+                if not await write(joined):
+                    self._pieces[:0] = joined  # they are part of the answer, and are written with the rest
+                    break
+                await self._pause(next(self._pauses) / 1000)
+            if reading.done() and (error := reading.exception()) is not None:
+                # What came before the error is part of the answer.
+                while self._pieces and await write(self._take()):
+                    pass
                 raise error
         finally:
             reading.cancel()
             await asyncio.wait([reading])
-        return _joined(self._take())
-
-    async def _write_once(self, write: Callable[[Sequence[Piece]], Awaitable[bool]]) -> bool:
-        """Whether `write` accepts the next pieces. If not, they are kept: they are part of the answer."""
-        taken = self._take()
-        if await write(_joined(taken)):
-            return True
-        self._pieces.extendleft(reversed(taken))
-        self._size += sum(size_of(piece.text) for piece in taken)
-        return False
+        return _joined(self._pieces)
 
     async def _read(self, pieces: AsyncIterable[Piece]) -> None:
         try:
             async for piece in pieces:
                 if self._only_text and piece.kind != "text":
                     continue
-                self._pieces.extend(_split(piece))
+                self._pieces.append(piece)
                 self._size += size_of(piece.text)
                 self._changed.set()
         finally:
@@ -97,23 +91,27 @@ class Relay:
                     await self._changed.wait()
 
     def _take(self) -> Sequence[Piece]:
-        """Take as many pieces as one write may hold."""
-        taken, size = list[Piece](), 0
-        while self._pieces and size + (next_size := size_of(self._pieces[0].text)) <= MAX_WRITE_BYTES:
-            taken.append(self._pieces.popleft())
-            size += next_size
-        self._size -= size
-        return taken
+        joined, *rest = split_pieces(_joined(self._pieces))
+        self._pieces[:] = [piece for group in rest for piece in group]
+        self._size = sum(size_of(piece.text) for piece in self._pieces)
+        return joined
 
 
-def _split(piece: Piece) -> Iterator[Piece]:
-    """`piece` in parts that are small enough for a write."""
-    length = MAX_WRITE_BYTES // 4  # characters; each has up to four bytes
-    if len(piece.text) <= length:
-        yield piece
-        return
-    for start in range(0, len(piece.text), length):
-        yield replace(piece, text=piece.text[start : start + length])
+def split_pieces(pieces: Sequence[Piece]) -> Sequence[Sequence[Piece]]:
+    """`pieces` in groups, each of which fits into a batch."""
+    groups, bytes_left = [list[Piece]()], _MAX_WRITTEN_BYTES
+    for piece in pieces:
+        rest = piece
+        while True:
+            text, is_cut = truncate(rest.text, bytes_left)
+            groups[-1].append(replace(rest, text=text))
+            bytes_left -= size_as_sent(text) + _PIECE_BYTES
+            if not is_cut:
+                break
+            rest = replace(rest, text=rest.text[len(text) :])
+            groups.append([])
+            bytes_left = _MAX_WRITTEN_BYTES
+    return groups
 
 
 def _joined(pieces: Sequence[Piece]) -> Sequence[Piece]:

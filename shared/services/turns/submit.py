@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.agents.registry import require_agent
 from shared.domain.chunks import Draft
-from shared.domain.content import Content, bytes_of_parts, content_text
+from shared.domain.content import Content, bytes_stored, inline_text
 from shared.domain.errors import (
     ModelNotAllowedError,
     QueueFullError,
@@ -151,8 +151,8 @@ class Turns:
             session_id=state.session_id,
             turn_id=turn_of(message_id),
             trace_id=new.trace_id,
-            content=content_text(new.content),
-            parts_bytes=0 if isinstance(new.content, str) else bytes_of_parts(new.content),
+            content=inline_text(new.content),
+            parts_bytes=bytes_stored(new.content),
             status="running",
             agent=agent.name,
             model=model,
@@ -165,7 +165,7 @@ def _decision(
     message: Message, content: Content, drafts: Sequence[Draft], *, starts_instance: bool = False
 ) -> Decision[Submission]:
     documents: list[AnyDocument] = [message]
-    if not isinstance(content, str):
+    if message.parts_bytes:
         documents.append(MessageParts(id=message.id, sequence=message.sequence, parts=content))
     return Decision(Submission(message, starts_instance), drafts, documents, record=message.id)
 

@@ -15,12 +15,13 @@ from shared.domain.actions import completed_outcome, failed_outcome
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import ToolCallStart
 from shared.domain.session import SessionState
-from shared.domain.stored_documents import AnyDocument, Message, ToolResult
+from shared.domain.stored_documents import AnyDocument, Message, Step, ToolResult
 from shared.domain.turn import Permission, permission_for_tool
-from shared.domain.turn_events import cancelled_call, tool_completion, turn_drafts
-from shared.domain.values import Failure, ToolCall, ToolOutcome
+from shared.domain.turn_events import CANCELLED_CALL, arguments_fields, tool_completion, tool_result, turn_drafts
+from shared.domain.values import MAX_INLINE_TEXT_BYTES, Failure, ToolCall, ToolOutcome
 from shared.ports import Clock, SessionLog
 from shared.services.projects.patches import ProjectPatches
+from shared.services.steps import load_step
 from shared.services.turns.attempts import POISONED, AttemptRequest, Guard, claim_attempt, load_active_message
 from shared.services.writer import Decision
 from shared.timings import TOOL_CALL_TIMEOUT
@@ -77,16 +78,17 @@ class _Execution:
         self._call_id = request.call_id or ""
         self._writer = request.new_writer(calls.log, calls.clock)
         self._began_before = False
+        self._step = Step(text="")
 
     async def run(self) -> ToolCallResult:
         await self._writer.load()
         if self._request.fence.turn_in(self._writer.state) is None:
             return ToolCallResult("superseded")
-        message = await self._writer.hold(self._load_message)
-        call = next(call for call in message.steps[self._request.step - 1].tool_calls if call.id == self._call_id)
+        message, self._step = await self._writer.hold(self._load_step)
+        call = next(call for call in self._step.tool_calls if call.id == self._call_id)
         if self._waits(message, call):
             return ToolCallResult("waits")
-        match await claim_attempt(self._calls.log, self._writer, self._permission, self._start(call)):
+        match await claim_attempt(self._calls.log, self._writer, self._permission, self._start(message, call)):
             case Permission.ACT:
                 return await self._act(message, call)
             case Permission.DONE:
@@ -98,8 +100,9 @@ class _Execution:
             case _:
                 return ToolCallResult("superseded")
 
-    async def _load_message(self) -> Message:
-        return await load_active_message(self._calls.log, self._writer.state, self._request.fence)
+    async def _load_step(self) -> tuple[Message, Step]:
+        message = await load_active_message(self._calls.log, self._writer.state, self._request.fence)
+        return message, await load_step(self._calls.log, message, self._request.step)
 
     def _waits(self, message: Message, call: ToolCall) -> bool:
         """Whether only an action from outside lets the call begin."""
@@ -122,9 +125,11 @@ class _Execution:
     def _may_continue(self, state: SessionState) -> bool:
         return self._permission(state) is Permission.ACT
 
-    def _start(self, call: ToolCall) -> ToolCallStart:
+    def _start(self, message: Message, call: ToolCall) -> ToolCallStart:
         step, attempt = self._request.step, self._request.attempt
-        return ToolCallStart(id=call.id, step=step, attempt=attempt, name=call.name, arguments=call.arguments)
+        message_id = message.message_id
+        arguments = arguments_fields(call, message_id, step, MAX_INLINE_TEXT_BYTES)
+        return ToolCallStart(id=call.id, step=step, attempt=attempt, name=call.name, **arguments)
 
     async def _act(self, message: Message, call: ToolCall) -> ToolCallResult:
         began = time.monotonic()
@@ -136,18 +141,19 @@ class _Execution:
                 await asyncio.wait([running])
             finally:
                 running.cancel()
-        result = cancelled_call(call, message.message_id, self._request.step)
+        outcome = CANCELLED_CALL if running.cancelled() else running.result()
+        result = tool_result(call, message, self._request.step, outcome)
         if not running.cancelled():
-            duration = int((time.monotonic() - began) * 1000)
-            result = result.model_copy(update={"outcome": running.result(), "duration_ms": duration})
-        result = result.model_copy(update={"sequence": message.sequence})
+            result = result.model_copy(update={"duration_ms": int((time.monotonic() - began) * 1000)})
         return await self._writer.hold(lambda: self._record(message, call, result))
 
     async def _run_tool(self, message: Message, call: ToolCall) -> ToolOutcome:
+        if call.refused is not None:
+            return failed_outcome(call.refused)
         found = require_agent(message.agent).find_tool(call.name)
         if not isinstance(found, Tool):
             return failed_outcome(f"There is no tool {call.name!r}.")
-        if found.failure_code is not None and _first_call(message, self._request.step, call.name) != call.id:
+        if found.failure_code is not None and _first_call(self._step, call.name) != call.id:
             return failed_outcome(
                 f"Of several calls of {call.name} at once only the first is run: put everything into one."
             )
@@ -211,9 +217,10 @@ class _Execution:
         tool = require_agent(message.agent).find_tool(call.name)
         if not isinstance(tool, Tool) or tool.failure_code is None or message.patch is not None:
             return None
-        *earlier, own = [_first_call(message, step, call.name) for step in range(1, self._request.step + 1)]
-        if own != call.id:
+        if _first_call(self._step, call.name) != call.id:
             return None
+        steps = [await load_step(self._calls.log, message, step) for step in range(1, self._request.step)]
+        earlier = [_first_call(step, call.name) for step in steps]
         result = result or await self._load_result(call.id)
         results = [result, *[await self._load_result(each) for each in earlier if each]]
         failures = [each for each in results if each is not None and each.outcome.status == "failed"]
@@ -225,9 +232,9 @@ class _Execution:
         return await self._calls.log.get(ToolResult, self._request.session_id, call_id)
 
 
-def _first_call(message: Message, step: int, name: str) -> str | None:
+def _first_call(step: Step, name: str) -> str | None:
     """The first call of a tool in a step."""
-    return next((call.id for call in message.steps[step - 1].tool_calls if call.name == name), None)
+    return next((call.id for call in step.tool_calls if call.name == name), None)
 
 
 def _result(fatal: Failure | None) -> ToolCallResult:

@@ -23,6 +23,7 @@ from shared.domain.stored_documents import (
     MessageParts,
     ModelResponse,
     Producer,
+    StepDocument,
     ToolResult,
 )
 
@@ -32,6 +33,7 @@ _EVENTS = TypeAdapter(tuple[Event, ...])
 _PREFIXES: dict[type[Document], str] = {
     Message: "m",
     MessageParts: "c",
+    StepDocument: "s",
     ToolResult: "t",
     ModelResponse: "r",
     IdempotencyRecord: "q",

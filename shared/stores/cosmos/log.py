@@ -17,8 +17,7 @@ from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page
 from shared.domain.session import SessionState
-from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, MessageParts, ModelResponse
-from shared.domain.values import size_of
+from shared.domain.stored_documents import AnyDocument, IdempotencyRecord
 from shared.ports import D, Tail
 from shared.stores.cosmos import idempotency, queries
 from shared.stores.cosmos.database import Database
@@ -44,11 +43,8 @@ from shared.stores.cosmos.requests import (
     with_retries,
 )
 from shared.stores.following import MAX_CHUNKS, Feeds, Polling
+from shared.stores.limits import require_batch_fits
 from shared.stores.reading import state_or_none
-
-_MAX_BATCHED_BYTES = 256 * 1024
-_WRITTEN_ONCE = (ModelResponse, MessageParts)
-"""A large one of these may come before its chunk: a batch holds 2 MB, and nothing reads it until its chunk is there."""
 
 _DELETE_BATCH = 100
 _DUE_PAGE = 100
@@ -69,13 +65,9 @@ class CosmosSessionLog:
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
         created = chunk_item(chunk)
-        upserted = [] if checkpoint is None else [state_item(checkpoint)]
-        for document in documents:
-            item = document_item(chunk.session_id, document)
-            if isinstance(document, _WRITTEN_ONCE) and size_of(item["body"]) > _MAX_BATCHED_BYTES:
-                await self._put_before(created, item)
-            else:
-                upserted.append(item)
+        states = [] if checkpoint is None else [state_item(checkpoint)]
+        upserted = [*states, *(document_item(chunk.session_id, document) for document in documents)]
+        require_batch_fits([created["events"], *(item["body"] for item in upserted)])
         if not await self._write(created, upserted):
             await self._require_same(created)
         self._feeds.extend(chunk.session_id, chunk.first - 1, chunk)
@@ -135,7 +127,9 @@ class CosmosSessionLog:
         return found.map(lambda item: kind.model_validate_json(item["body"])).in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
-        await self._upsert(document_item(session_id, document))
+        item = document_item(session_id, document)
+        require_batch_fits([item["body"]])
+        await self._upsert(item)
 
     async def claim(self, record: IdempotencyRecord) -> IdempotencyRecord | None:
         return await idempotency.claim(await self._database.sessions(), record)
@@ -217,11 +211,6 @@ class CosmosSessionLog:
         # None: it was cleared since, so the session was deleted.
         if stored is None or (stored["writer"], stored["events"]) != (created["writer"], created["events"]):
             raise SequenceTakenError(created["session_id"], created["first"])
-
-    async def _put_before(self, created: Item, item: Item) -> None:
-        """Write `item`, which is too large for the batch, before it. Write nothing if the sequence is taken already."""
-        if await self._item(created["session_id"], created["id"]) is None:
-            await self._upsert(item)
 
     async def _fold_later(self, checkpoint: SessionState, next_item: Item) -> SessionState | None:
         """`checkpoint` with the later chunks, of which `next_item` is the first.

@@ -35,7 +35,7 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
     Raises:
         SequenceTakenError: another writer holds the sequence, or the session is deleted.
     """
-    events = _events_json(chunk)
+    events = events_json(chunk)
     inserted = connection.execute(
         # The column `hidden` is not enough: a fork that is being copied is hidden as well.
         "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
@@ -55,8 +55,12 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
     return False
 
 
-def _events_json(chunk: Chunk) -> str:
+def events_json(chunk: Chunk) -> str:
     return _EVENTS.dump_json(chunk.events, exclude_none=True).decode()
+
+
+def body_of(value: SessionState | AnyDocument) -> str:
+    return value.model_dump_json(exclude_none=True)
 
 
 def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
@@ -74,7 +78,7 @@ def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
             _timestamp(state.repair_due),
             _timestamp(state.clear_due),
             state.updated_at.timestamp(),
-            state.model_dump_json(exclude_none=True),
+            body_of(state),
         ),
     )
 
@@ -86,7 +90,7 @@ def _timestamp(time: datetime | None) -> float:
 def upsert_document(connection: sqlite3.Connection, session_id: SessionId, document: AnyDocument) -> None:
     now = time.time()
     expires_at = None if document.expires_after is None else now + document.expires_after
-    body = document.model_dump_json(exclude_none=True)
+    body = body_of(document)
     connection.execute(
         "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
         (session_id, document.kind, document.id, document.sequence, now, expires_at, body),
@@ -107,7 +111,7 @@ def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> Idempote
 def release(connection: sqlite3.Connection, record: IdempotencyRecord) -> None:
     connection.execute(
         "DELETE FROM documents WHERE session_id = ? AND kind = ? AND id = ? AND body = ?",
-        (claim_partition(record), record.kind, record.id, record.model_dump_json(exclude_none=True)),
+        (claim_partition(record), record.kind, record.id, body_of(record)),
     )
 
 

@@ -17,11 +17,14 @@ from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
 from shared.ports import D, Tail
 from shared.stores.following import MAX_CHUNKS, Feeds
+from shared.stores.limits import require_batch_fits
 from shared.stores.reading import state_or_none
 from shared.stores.sqlite.database import Database, shielded, shrink
 from shared.stores.sqlite.items import (
     MAX_SEQUENCE,
+    body_of,
     claim,
+    events_json,
     filter_conditions,
     insert_chunk,
     kind_name,
@@ -53,6 +56,8 @@ class SqliteSessionLog:
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
+        states = () if checkpoint is None else (checkpoint,)
+        require_batch_fits([events_json(chunk), *map(body_of, (*states, *documents))])
         # Shielded: if the caller is cancelled while the chunk is written, readers are woken all the same.
         await shielded(asyncio.ensure_future(self._append(chunk, checkpoint, documents)))
 
@@ -148,6 +153,7 @@ class SqliteSessionLog:
         return found.map(kind.model_validate_json).in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
+        require_batch_fits([body_of(document)])
         await self._database.write(lambda connection: upsert_document(connection, session_id, document))
 
     async def claim(self, record: IdempotencyRecord) -> IdempotencyRecord | None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models.merging import Fields, Text, merge, replaced_surrogates, without_surrogates
+from shared.domain.sizes import size_as_sent
+from shared.models.merging import Fields, Room, Text, merge, replaced_surrogates, without_surrogates
 from tests.behaviour.models.strategies import unhurried
 
 
@@ -40,13 +41,14 @@ def test_half_characters_are_replaced_wherever_a_text_is_cut(whole: str, end: in
 @unhurried
 @given(st.lists(st.text(max_size=5)), st.integers(min_value=0, max_value=12))
 def test_a_text_is_cut_where_it_is_as_long_as_it_may_be(pieces: list[str], max_bytes: int) -> None:
-    text = Text(max_bytes)
+    text = Text(Room(max_bytes))
 
     added = "".join(text.add(piece) for piece in pieces)
 
     whole = "".join(pieces)
     assert whole.startswith(added)
-    assert text.size == len(added.encode()) <= max_bytes
+    assert text.size == len(added.encode())
+    assert size_as_sent(added) <= max_bytes
     assert text.is_cut == (added != whole)
 
 

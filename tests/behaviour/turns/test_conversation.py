@@ -9,14 +9,15 @@ import pytest
 
 from shared.agents.assistant import ASSISTANT
 from shared.agents.declaration import Agent
-from shared.domain.content import bytes_of_parts, content_text
+from shared.domain.content import bytes_stored, content_text
 from shared.domain.conversation import ConversationTurn
 from shared.domain.ids import MessageId, TurnId
 from shared.domain.stored_documents import Message, MessageParts, Step, ToolResult
 from shared.domain.values import MessageStatus, ToolCall, ToolOutcome
+from shared.services.turns.answers import step_documents
 from shared.services.turns.conversation import load_conversation, recent_messages
 from shared.wiring import Services
-from tests.domain.factories import SESSION, THEN
+from tests.domain.factories import SESSION, THEN, new_state
 from tests.domain.media import content_of, picture, picture_of, text
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.anyio
 async def store_message(
     app: Services, number: int, content: str, *steps: Step, status: MessageStatus = "completed"
 ) -> Message:
-    """Store a message with the sequence `number`."""
+    """Store a message with the sequence `number`, and its steps."""
     message = Message(
         id=f"msg_{number:026}_{SESSION}",
         sequence=number,
@@ -33,12 +34,16 @@ async def store_message(
         turn_id=TurnId(f"turn_{number:026}"),
         content=content,
         steps=steps,
+        step_count=len(steps),
         status=status,
         agent="assistant",
         model="m",
         created_at=THEN + timedelta(seconds=number),
     )
     await app.log.put(SESSION, message)
+    for step_number, step in enumerate(steps, start=1):
+        for document in step_documents(message, step_number, step):
+            await app.log.put(SESSION, document)
     return message
 
 
@@ -53,7 +58,7 @@ async def store_result(app: Services, number: int, call_id: str, response: Any) 
 
 async def entries_for(app: Services, current: Message, agent: Agent = ASSISTANT) -> list[Any]:
     """What the model reads after the instructions: role and text, or a step with its calls and their results."""
-    newest = await recent_messages(app.log, SESSION, agent)
+    newest = await recent_messages(app.log, new_state(), agent)
     conversation = await load_conversation(app.log, agent, newest, current)
     assert conversation.instructions == agent.instructions
     return [entry for turn in conversation.turns for entry in _entries(turn)]
@@ -193,7 +198,7 @@ async def store_parts(app: Services, message: Message, *parts: dict[str, Any]) -
     """Give a stored message the content `parts`."""
     content = content_of(*parts)
     assert not isinstance(content, str)
-    changes = {"content": content_text(content), "parts_bytes": bytes_of_parts(content)}
+    changes = {"content": content_text(content), "parts_bytes": bytes_stored(content)}
     await app.log.put(SESSION, MessageParts(id=message.id, sequence=message.sequence, parts=content))
     await app.log.put(SESSION, changed := message.model_copy(update=changes))
     return changed
@@ -236,7 +241,7 @@ async def test_a_steering_message_is_read_with_its_pictures(app: Services) -> No
     await store_parts(app, steering, picture())
     current = await store_message(app, 1, "One", Step(text="First"), status="running")
 
-    newest = await recent_messages(app.log, SESSION, ASSISTANT)
+    newest = await recent_messages(app.log, new_state(), ASSISTANT)
     conversation = await load_conversation(app.log, ASSISTANT, newest, current, (read,))
 
     assert conversation.reading == (content_of(picture()),)
@@ -271,7 +276,7 @@ async def test_messages_that_a_call_reads_first_come_last_and_later_ones_are_lef
     read, _later = await store_steering(app, 2, "Shorter", 1), await store_steering(app, 3, "Later", 1)
     current = await store_message(app, 1, "One", Step(text="First"), status="running")
 
-    newest = await recent_messages(app.log, SESSION, ASSISTANT)
+    newest = await recent_messages(app.log, new_state(), ASSISTANT)
     conversation = await load_conversation(app.log, ASSISTANT, newest, current, (read,))
 
     assert conversation.reading == ("Shorter",)
@@ -284,7 +289,7 @@ async def test_a_message_that_a_call_reads_first_is_read_however_many_came_after
         await store_message(app, number, "Waiting", status="queued")
     agent = replace(ASSISTANT, memory_messages=3)
 
-    newest = await recent_messages(app.log, SESSION, agent)
+    newest = await recent_messages(app.log, new_state(), agent)
     conversation = await load_conversation(app.log, agent, newest, current, (read,))
 
     assert conversation.reading == ("Shorter",)

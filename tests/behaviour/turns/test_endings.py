@@ -21,9 +21,10 @@ from shared.domain.events import (
     ToolCallStart,
 )
 from shared.domain.ids import SessionId
-from shared.domain.stored_documents import Message, ModelResponse, Step, ToolResult, response_id
+from shared.domain.stored_documents import Message, Step, ToolResult
 from shared.domain.values import Failure, ToolCall
 from shared.scheduler import TurnStart
+from shared.services.turns.answers import step_documents
 from shared.services.turns.endings import EndRequest
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
@@ -59,10 +60,10 @@ async def end(
 async def asked_for_tools(app: Services, message: Message) -> Message:
     """The turn's first step is recorded: it requests two tools."""
     step = Step(text="", tool_calls=CALLS, finish_reason="tool_calls")
-    document = message.model_copy(update={"steps": (step,)})
     answer = MessageComplete(step=1, attempt=1, text="", finish_reason="tool_calls")
-    await append_events(app, message.session_id, MessageStart(step=1, attempt=1), answer, documents=(document,))
-    return document
+    documents = step_documents(message, 1, step)
+    await append_events(app, message.session_id, MessageStart(step=1, attempt=1), answer, documents=documents)
+    return message
 
 
 async def test_a_turn_that_is_ended_twice_ends_once(app: Services) -> None:
@@ -175,9 +176,8 @@ async def test_the_text_of_an_interrupted_step_is_its_partial_answer(app: Servic
     assert isinstance(last, RunComplete)
     assert last.steps == 1
     assert (await load_message(app, message)).answer == "Half an answer"
-    response = await app.log.get(ModelResponse, message.session_id, response_id(message.message_id, 1))
-    assert response is not None
-    assert response.body["choices"][0]["message"]["content"] == "Half an answer"
+    (response,) = await app.messages.responses(await load_message(app, message))
+    assert response["choices"][0]["message"]["content"] == "Half an answer"
 
 
 async def test_an_interrupted_answer_is_found_however_many_chunks_it_took(app: Services) -> None:

@@ -17,7 +17,7 @@ from shared.domain.events import (
     RunHandover,
     TokenUsage,
 )
-from shared.domain.stored_documents import Message, ModelResponse, response_id
+from shared.domain.stored_documents import Message
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
@@ -85,10 +85,9 @@ async def test_an_answer_is_written_while_it_arrives_and_ends_the_turn(app: Serv
     assert (complete.text, complete.partial, complete.finish_reason) == (await text_of(app, message), False, "stop")
     stored = await load_message(app, message)
     assert (stored.answer, stored.status, stored.usage.completion_tokens) == (complete.text, "completed", 20)
-    response = await app.log.get(ModelResponse, message.session_id, response_id(message.message_id, 1))
-    assert response is not None
-    assert response.body["choices"][0]["message"]["content"] == complete.text
-    assert response.body["object"] == "chat.completion"
+    (response,) = await app.messages.responses(stored)
+    assert response["choices"][0]["message"]["content"] == complete.text
+    assert response["object"] == "chat.completion"
 
 
 async def test_events_carry_their_turn_and_trace(app: Services, message: Message) -> None:

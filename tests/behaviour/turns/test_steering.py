@@ -22,6 +22,7 @@ from shared.domain.values import Failure, OnBusy, ToolCall
 from shared.ports import ModelClient
 from shared.scheduler import TurnStart
 from shared.services.messages import EndOf
+from shared.services.turns.answers import step_documents
 from shared.services.turns.cancelling import CancelRequest
 from shared.services.turns.conversation import load_conversation, recent_messages
 from shared.services.turns.endings import EndRequest
@@ -65,12 +66,11 @@ async def answered(app: Services, lead: Message, step: int, text: str = "Answer"
     """A step of the turn is recorded."""
     document = await load_message(app, lead)
     recorded = Step(text=text, finish_reason="stop", read=tuple(message.message_id for message in read))
-    document = document.model_copy(update={"steps": (*document.steps, recorded)})
     await append_events(
         app,
         lead.session_id,
         MessageComplete(step=step, attempt=1, text=text, finish_reason="stop"),
-        documents=(document,),
+        documents=step_documents(document, step, recorded),
     )
 
 
@@ -271,7 +271,7 @@ async def test_a_message_posted_while_tools_run_follows_their_results(app: Servi
     later = await post_message(app, lead.session_id, "Later", on_busy="enqueue")
     await call_model(activity_input(lead, step=2))
 
-    newest = await recent_messages(app.log, lead.session_id, ASSISTANT)
+    newest = await recent_messages(app.log, await load_state(app, lead.session_id), ASSISTANT)
     conversation = await load_conversation(app.log, ASSISTANT, newest, await load_message(app, lead))
     (turn,) = conversation.turns
     assert [(step.read, len(step.calls)) for step in turn.steps] == [((), 1), (("Steer",), 0)]

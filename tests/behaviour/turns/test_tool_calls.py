@@ -20,6 +20,7 @@ from shared.domain.events import (
 )
 from shared.domain.stored_documents import Message, Step, ToolResult
 from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES, ToolCall
+from shared.services.turns.answers import step_documents
 from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
@@ -71,10 +72,10 @@ def asked(app: Services, monkeypatch: pytest.MonkeyPatch) -> Asked:
         monkeypatch.setitem(AGENTS, "ringer", Agent("ringer", "Rings.", "Ring.", tools))
         message = await post_message(app, await create_session(app), agent="ringer")
         step = Step(text="", tool_calls=(ToolCall(id=CALL, name=name, arguments=arguments),))
-        document = message.model_copy(update={"steps": (step,)})
         answer = MessageComplete(step=1, attempt=1, text="")
-        await append_events(app, message.session_id, MessageStart(step=1, attempt=1), answer, documents=(document,))
-        return document, bell
+        documents = step_documents(message, 1, step)
+        await append_events(app, message.session_id, MessageStart(step=1, attempt=1), answer, documents=documents)
+        return message, bell
 
     return asked
 

@@ -17,6 +17,7 @@ from shared.domain.patch import InvalidPatchError, Operation
 from shared.domain.project import Project
 from shared.domain.stored_documents import Message, Step, ToolResult
 from shared.domain.values import Failure, ToolCall
+from shared.services.turns.answers import step_documents
 from shared.services.turns.endings import EndRequest
 from shared.services.turns.submit import NewMessage
 from shared.wiring import Services
@@ -93,9 +94,9 @@ async def coding(app: Services, project: Project, *steps: tuple[str, ...], node_
             ToolCall(id=f"call_{number}{'abc'[index]}", name="propose_patch", arguments=each)
             for index, each in enumerate(arguments)
         )
-        message = message.model_copy(update={"steps": (*message.steps, Step(text="", tool_calls=calls))})
+        documents = step_documents(message, number, Step(text="", tool_calls=calls))
         answer = MessageComplete(step=number, attempt=1, text="")
-        await append_events(app, session, MessageStart(step=number, attempt=1), answer, documents=(message,))
+        await append_events(app, session, MessageStart(step=number, attempt=1), answer, documents=documents)
         if number < len(steps):
             for each in calls:
                 await run_tool(activity_input(message, step=number, call_id=each.id))

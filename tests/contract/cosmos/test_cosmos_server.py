@@ -130,3 +130,11 @@ async def test_a_batch_of_more_than_two_megabytes_is_refused(sessions: Container
 
     assert refused.value.status_code == 413
     assert await _in(sessions) == {}
+
+
+async def test_an_item_of_more_than_two_megabytes_is_refused(sessions: ContainerProxy) -> None:
+    with pytest.raises(CosmosHttpResponseError) as refused:
+        await sessions.create_item(_item("large", value=1, text="x" * 2 * 1024**2))
+
+    assert refused.value.status_code == 413
+    assert await _in(sessions) == {}

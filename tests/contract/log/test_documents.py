@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from shared.domain.content import bytes_of_parts, content_text
+from shared.domain.content import bytes_stored, inline_text
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import MessageComplete
 from shared.domain.ids import new_writer_id
@@ -130,11 +130,11 @@ async def test_a_large_response_is_written_with_its_chunk(log: SessionLog) -> No
 
 async def test_a_content_of_the_largest_size_is_written_with_its_message(log: SessionLog) -> None:
     state = await create_session(log)
-    content = content_of(text('"ü\n' * 60_000), picture_of(700_000))
+    content = content_of(text('"ü\n' * 30_000), picture_of(500_000))
     assert not isinstance(content, str)
-    sent = message(state, 1, sequence=2, content=content_text(content), parts_bytes=bytes_of_parts(content))
+    sent = message(state, 1, sequence=2, content=inline_text(content), parts_bytes=bytes_stored(content))
     parts = MessageParts(id=sent.id, sequence=2, parts=content)
-    drafts = [*start_drafts(sent), *(queued_draft(sent, "steer") for _ in range(20))]
+    drafts = [*start_drafts(sent), *(queued_draft(sent, "steer") for _ in range(8))]
 
     await append_events(log, state, *(draft.data for draft in drafts), documents=[sent, parts])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.content import bytes_of_parts
+from shared.domain.content import bytes_stored
 from shared.domain.errors import InvalidRequestError, SessionNotFoundError, TooLargeError
 from shared.domain.events import MessageComplete, RunComplete, ToolCallComplete, UserMessage
 from shared.domain.stored_documents import MessageParts
@@ -91,7 +91,7 @@ async def test_a_message_with_a_picture_is_an_item_in_the_form_of_the_responses_
     state = await create_session(log)
     content = content_of(text("Look"), picture())
     assert not isinstance(content, str)
-    sent = UserMessage(content="Look\n[picture]", parts_bytes=bytes_of_parts(content))
+    sent = UserMessage(content="Look\n[picture]", parts_bytes=bytes_stored(content))
     await append_events(log, state, sent, RUN, END, documents=[MessageParts(id=MESSAGE, parts=content)])
 
     assert await memories.items(OWNER, state.session_id) == [
