@@ -2,7 +2,7 @@
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,6 +10,7 @@ from shared.domain.errors import SessionNotFoundError
 from shared.domain.events import Outside
 from shared.domain.session import SessionState
 from shared.services.retention import Retention
+from shared.stores.sqlite.log import SqliteSessionLog
 from shared.wiring import Services
 from tests.contract.factories import append_events, create_session
 
@@ -67,7 +68,7 @@ async def test_one_that_cannot_be_deleted_keeps_no_other(app: Services, monkeypa
 
 
 async def test_a_cleared_session_gives_its_space_back(app: Services) -> None:
-    database: Any = app.log._database  # type: ignore[attr-defined]
+    database = cast("SqliteSessionLog", app.log)._database  # pyright: ignore[reportPrivateUsage]
 
     def count(connection: sqlite3.Connection) -> int:
         return connection.execute("PRAGMA page_count").fetchone()[0]
