@@ -52,6 +52,8 @@ class TurnlogError(Exception):
 
     code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
+    sentence: ClassVar[str | None] = None
+    """What callers read, where the error's own text is for the operator: that may name files, hosts and accounts."""
 
 
 @dataclass(frozen=True)
@@ -234,8 +236,11 @@ class ProducerFencedError(TurnlogError):
 
 
 class StoreUnavailableError(TurnlogError):
+    """The text says what the operator has to know."""
+
     code = "store_unavailable"
     retryable = True
+    sentence = "The store can't be used at the moment: try again."
 
 
 class SignalRUnavailableError(TurnlogError):

@@ -81,10 +81,10 @@ def problem(error: Exception, trace_id: str) -> Response:
         return _response(500, "internal_error", detail, trace_id)
     status = status_of(type(error))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("trace %s: %s, a fault of %s", trace_id, error.code, fault_domain(error.code))
+        _log.warning("trace %s: %s, a fault of %s: %s", trace_id, error.code, fault_domain(error.code), error)
     problems = error.problems if isinstance(error, InvalidRequestError) else ()
     errors: list[FieldError] = [{"pointer": item.pointer, "detail": item.detail} for item in problems]
-    return _response(status, error.code, str(error), trace_id, errors, retryable=error.retryable)
+    return _response(status, error.code, error.sentence or str(error), trace_id, errors, retryable=error.retryable)
 
 
 def _response(

@@ -11,7 +11,16 @@ from azurefunctions.extensions.http.fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from shared.api.edge.parameters import AGENT_NAME, ARCHIVED, IDEMPOTENCY_KEY, MAX_KEY_LENGTH, MAX_WAIT_SECONDS, STATUS
+from shared.api.edge.parameters import (
+    AGENT_NAME,
+    ARCHIVED,
+    IDEMPOTENCY_KEY,
+    MAX_KEY_LENGTH,
+    MAX_METADATA_FILTERS,
+    MAX_WAIT_SECONDS,
+    METADATA,
+    STATUS,
+)
 from shared.api.edge.principal import caller_of
 from shared.api.edge.problems import MalformedJsonError, UnsupportedMediaTypeError
 from shared.api.shapes.events import OutsideEvent, OutsideEvents
@@ -44,16 +53,22 @@ def message_id_of(req: Request) -> MessageId:
 
 
 def session_filter(query: Mapping[str, str], owner: str, project_id: str | None) -> SessionFilter:
-    """The filter that the query parameters of a session list describe."""
+    """The filter that the query parameters of a session list describe.
+
+    Raises:
+        InvalidRequestError: a parameter is wrong, or there are too many of them.
+    """
+    prefix = METADATA.name.removesuffix("<key>")
+    metadata = {name.removeprefix(prefix): value for name, value in query.items() if name.startswith(prefix)}
+    if len(metadata) > MAX_METADATA_FILTERS:
+        raise METADATA.error(f"sent for at most {MAX_METADATA_FILTERS} keys")
     return SessionFilter(
         owner=owner,
         project_id=project_id,
         status=STATUS.read(query),
         agent_name=AGENT_NAME.read(query),
         archived=ARCHIVED.read(query),
-        metadata={
-            name.removeprefix("metadata."): value for name, value in query.items() if name.startswith("metadata.")
-        },
+        metadata=metadata,
     )
 
 
