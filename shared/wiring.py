@@ -18,6 +18,7 @@ from shared.services.projects.patches import ProjectPatches
 from shared.services.projects.projects import Projects
 from shared.services.projects.rooms import Rooms
 from shared.services.projects.sessions import ProjectSessions
+from shared.services.readiness import Readiness
 from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.attempts import Liveness
@@ -168,6 +169,10 @@ class Services:
     @cached_property
     def project_patches(self) -> ProjectPatches:
         return ProjectPatches(self.project_store, self.clock)
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        return Readiness()
 
     @cached_property
     def signalr(self) -> SignalR:
