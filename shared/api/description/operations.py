@@ -10,7 +10,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.api.description.describes import Description, description_of
-from shared.api.edge.problems import MalformedJsonError, UnsupportedMediaTypeError
+from shared.api.edge.problems import IncompleteBodyError, MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import (
     ForbiddenError,
     IdentityUnavailableError,
@@ -21,7 +21,7 @@ from shared.domain.errors import (
     UnauthenticatedError,
 )
 
-_BODY_ERRORS = (MalformedJsonError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
+_BODY_ERRORS = (MalformedJsonError, IncompleteBodyError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
 _COMMON_ERRORS = (UnauthenticatedError, ForbiddenError, IdentityUnavailableError, StoreUnavailableError)
 
 

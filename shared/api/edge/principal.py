@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from azurefunctions.extensions.http.fastapi import Request
 
+from shared.api.edge.local_only import require_local
 from shared.domain.errors import ForbiddenError, UnauthenticatedError
 from shared.settings import settings
 from shared.telemetry.recorder import current_trace_id
@@ -55,10 +56,11 @@ async def owner_of(req: Request, scopes: Sequence[str]) -> str:
 
     Raises:
         UnauthenticatedError: the caller is not known. IdentityUnavailableError: the issuer can't be asked now.
-        ForbiddenError: the token has none of `scopes`.
+        ForbiddenError: the token has none of `scopes`, or another site or machine calls where nobody signs in.
     """
     match settings().auth_mode:
         case "none":
+            require_local(req)
             return _LOCAL_OWNER
         case "easyauth":
             return _owner_in(_platform_claims(req))

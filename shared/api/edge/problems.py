@@ -60,10 +60,17 @@ class UnsupportedMediaTypeError(InvalidRequestError):
     code = "unsupported_media_type"
 
 
+class IncompleteBodyError(InvalidRequestError):
+    """The rest of the body did not arrive: the client is gone, or too slow."""
+
+    code = "incomplete_body"
+
+
 # For these classes alone, not for the ones below them.
 _EXACT_STATUSES: dict[type[TurnlogError], int] = {
     MalformedJsonError: 400,
     UnsupportedMediaTypeError: 415,
+    IncompleteBodyError: 408,
     PreconditionFailedError: 412,
 }
 

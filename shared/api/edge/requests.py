@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from azurefunctions.extensions.http.fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
 from shared.api.edge.parameters import (
     AGENT_NAME,
@@ -22,7 +23,7 @@ from shared.api.edge.parameters import (
     STATUS,
 )
 from shared.api.edge.principal import caller_of
-from shared.api.edge.problems import MalformedJsonError, UnsupportedMediaTypeError
+from shared.api.edge.problems import IncompleteBodyError, MalformedJsonError, UnsupportedMediaTypeError
 from shared.api.shapes.events import OutsideEvent, OutsideEvents
 from shared.domain.content import MAX_CONTENT_BYTES
 from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
@@ -76,14 +77,18 @@ async def read_bytes(req: Request, max_bytes: int = BODY_BYTES) -> bytes:
     """The body. One of more than `max_bytes` is refused while it is read.
 
     Raises:
-        TooLargeError, UnsupportedMediaTypeError
+        TooLargeError, UnsupportedMediaTypeError, IncompleteBodyError
     """
     body = bytearray()
-    async for part in req.stream():
-        body += part
-        if len(body) > max_bytes:
-            raise TooLargeError(f"The body is larger than {max_bytes // 1024} KB.")
-    media_type = req.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    try:
+        async for part in req.stream():
+            body += part
+            if len(body) > max_bytes:
+                raise TooLargeError(f"The body is larger than {max_bytes // 1024} KB.")
+    except ClientDisconnect:
+        raise IncompleteBodyError("The body did not arrive in time.") from None
+    # Required: a page of any site can send a body without a content type, and the browser does not ask first.
+    media_type = req.headers.get("content-type", "without a type").partition(";")[0].strip().lower()
     if body and media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaTypeError(f"The body is {media_type}: send content-type: application/json.")
     return bytes(body)

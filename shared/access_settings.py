@@ -1,0 +1,59 @@
+"""The settings of access: how callers are identified, and how much each may use."""
+
+from typing import Annotated, Literal, Self
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+from shared.domain.loopback import is_loopback
+from shared.model_settings import split_list
+
+
+class AccessSettings(BaseSettings):
+    """The variables that say who may call, and how much."""
+
+    auth_mode: Literal["none", "easyauth", "jwt"] = Field(
+        "none",
+        description="how callers are identified: `none` (one machine only), `easyauth` or `jwt` (bearer tokens)",
+    )
+    jwt_issuer: str | None = Field(None, description="for `jwt`: the exact `iss` of the tokens")
+    jwt_audience: str | None = Field(None, description="for `jwt`: a value that the tokens' `aud` must contain")
+    jwt_jwks_url: str | None = Field(
+        None, description="for `jwt`: URL of the issuer's keys, its `jwks_uri`; https, except on one machine"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="comma-separated origins, or *, whose pages may call; in Azure the platform sets CORS itself",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="for `none`: comma-separated host names by which this machine is called, besides loopback names"
+    )
+
+    _access_from_list = field_validator("cors_origins", "allowed_hosts", mode="before")(split_list)
+
+    @field_validator("jwt_jwks_url")
+    @classmethod
+    def _is_safe(cls, value: str | None) -> str | None:
+        # An attacker who can answer this request with their own keys can sign in as any caller.
+        if value is not None and not _is_safe_url(value):
+            raise ValueError("takes an https URL without a user name")
+        return value
+
+    @model_validator(mode="after")
+    def _can_read_tokens(self) -> Self:
+        for name in ("jwt_issuer", "jwt_audience", "jwt_jwks_url"):
+            if self.auth_mode == "jwt" and getattr(self, name) is None:
+                raise ValueError(f"{name.upper()} is not set: AUTH_MODE=jwt needs it")
+        return self
+
+
+def _is_safe_url(text: str) -> bool:
+    try:
+        url: SplitResult = urlsplit(text)
+        has_port = url.port is None or url.port > 0
+    except ValueError:
+        return False
+    if not url.hostname or "@" in url.netloc or "\\" in text or not has_port:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname))
