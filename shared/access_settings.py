@@ -6,8 +6,11 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
+from shared.domain.limits import OwnerLimits
 from shared.domain.loopback import is_loopback
 from shared.model_settings import split_list
+
+_WHERE = "where callers sign in, else no limit; each process counts for itself"
 
 
 class AccessSettings(BaseSettings):
@@ -30,6 +33,12 @@ class AccessSettings(BaseSettings):
         (), description="for `none`: comma-separated host names by which this machine is called, besides loopback names"
     )
 
+    max_requests_per_second: int | None = Field(
+        None, ge=1, description=f"requests that one owner may send in a second; 100 {_WHERE}"
+    )
+    max_streams: int | None = Field(None, ge=1, description=f"streams that one owner may have open; 100 {_WHERE}")
+    max_turns: int | None = Field(None, ge=1, description=f"turns of one owner that may run at once; 50 {_WHERE}")
+
     _access_from_list = field_validator("cors_origins", "allowed_hosts", mode="before")(split_list)
 
     @field_validator("jwt_jwks_url")
@@ -46,6 +55,16 @@ class AccessSettings(BaseSettings):
             if self.auth_mode == "jwt" and getattr(self, name) is None:
                 raise ValueError(f"{name.upper()} is not set: AUTH_MODE=jwt needs it")
         return self
+
+    @property
+    def owner_limits(self) -> OwnerLimits:
+        """What one owner may use. On one machine there is one owner, who is not limited unless a setting says so."""
+        usual = OwnerLimits() if self.auth_mode == "none" else OwnerLimits(100, 100, 50)
+        return OwnerLimits(
+            self.max_requests_per_second or usual.requests_per_second,
+            self.max_streams or usual.streams,
+            self.max_turns or usual.turns,
+        )
 
 
 def _is_safe_url(text: str) -> bool:

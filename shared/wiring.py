@@ -11,6 +11,7 @@ from shared.ports import ModelClient, SignalR
 from shared.services.export import Exports
 from shared.services.fork import Forks
 from shared.services.history import History
+from shared.services.limits import Limits
 from shared.services.memory import Memories
 from shared.services.messages import Messages
 from shared.services.outside_events import OutsideEvents
@@ -169,6 +170,10 @@ class Services:
     @cached_property
     def project_patches(self) -> ProjectPatches:
         return ProjectPatches(self.project_store, self.clock)
+
+    @cached_property
+    def limits(self) -> Limits:
+        return Limits(self.settings.owner_limits, self.log)
 
     @cached_property
     def readiness(self) -> Readiness:

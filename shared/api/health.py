@@ -48,4 +48,8 @@ async def get_ready(req: Request, client: df.DurableOrchestrationClient) -> Resp
 def _answer(body: dict[str, Any], req: Request, status: int = 200) -> Response:
     # Without @endpoint: a monitor needs no account.
     trace_id = trace_id_of(req)
-    return ok(body | {"trace_id": trace_id}, status, {"x-trace-id": trace_id})
+    return ok(
+        body | {"trace_id": trace_id},
+        status,
+        {"x-trace-id": trace_id, "cache-control": "no-store", "x-content-type-options": "nosniff"},
+    )

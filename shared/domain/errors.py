@@ -30,6 +30,7 @@ TurnlogError
 ├── ModelNotAllowedError         model_not_allowed
 ├── TooLargeError                too_large
 ├── QueueFullError               queue_full           try again later
+├── RateLimitedError             rate_limited         the caller uses all that it may: try again after `retry_after`
 ├── ForbiddenError               forbidden
 ├── ProducerFencedError          producer_fenced      another instance of the producer has taken over
 ├── UnauthenticatedError         unauthenticated
@@ -216,6 +217,17 @@ class TooLargeError(TurnlogError):
 class QueueFullError(TurnlogError):
     code = "queue_full"
     retryable = True
+
+
+class RateLimitedError(TurnlogError):
+    """`retry_after` is the number of seconds after which it is worth trying again."""
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class UnauthenticatedError(TurnlogError):

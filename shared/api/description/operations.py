@@ -15,6 +15,7 @@ from shared.domain.errors import (
     ForbiddenError,
     IdentityUnavailableError,
     InvalidRequestError,
+    RateLimitedError,
     StoreUnavailableError,
     TooLargeError,
     TurnlogError,
@@ -22,7 +23,13 @@ from shared.domain.errors import (
 )
 
 _BODY_ERRORS = (MalformedJsonError, IncompleteBodyError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
-_COMMON_ERRORS = (UnauthenticatedError, ForbiddenError, IdentityUnavailableError, StoreUnavailableError)
+_COMMON_ERRORS = (
+    UnauthenticatedError,
+    ForbiddenError,
+    RateLimitedError,
+    IdentityUnavailableError,
+    StoreUnavailableError,
+)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from shared.domain.errors import (
     PreconditionFailedError,
     ProducerFencedError,
     QueueFullError,
+    RateLimitedError,
     SignalRUnavailableError,
     StoreUnavailableError,
     TooLargeError,
@@ -38,6 +39,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (ConflictError, 409),
     (TooLargeError, 413),
     (QueueFullError, 429),
+    (RateLimitedError, 429),
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),
     (ProducerFencedError, 403),
@@ -91,7 +93,10 @@ def problem(error: Exception, trace_id: str) -> Response:
         _log.warning("trace %s: %s, a fault of %s: %s", trace_id, error.code, fault_domain(error.code), error)
     problems = error.problems if isinstance(error, InvalidRequestError) else ()
     errors: list[FieldError] = [{"pointer": item.pointer, "detail": item.detail} for item in problems]
-    return _response(status, error.code, error.sentence or str(error), trace_id, errors, retryable=error.retryable)
+    response = _response(status, error.code, error.sentence or str(error), trace_id, errors, retryable=error.retryable)
+    if isinstance(error, RateLimitedError):
+        response.headers["retry-after"] = str(error.retry_after)
+    return response
 
 
 def _response(

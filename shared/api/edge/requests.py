@@ -87,8 +87,9 @@ async def read_bytes(req: Request, max_bytes: int = BODY_BYTES) -> bytes:
                 raise TooLargeError(f"The body is larger than {max_bytes // 1024} KB.")
     except ClientDisconnect:
         raise IncompleteBodyError("The body did not arrive in time.") from None
-    # Required: a page of any site can send a body without a content type, and the browser does not ask first.
-    media_type = req.headers.get("content-type", "without a type").partition(";")[0].strip().lower()
+    # A page of any site can send a body without a content type, and the browser does not ask first.
+    usual = "without a type" if settings().auth_mode == "none" else "application/json"
+    media_type = req.headers.get("content-type", usual).partition(";")[0].strip().lower()
     if body and media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaTypeError(f"The body is {media_type}: send content-type: application/json.")
     return bytes(body)

@@ -1,12 +1,14 @@
 """Server-sent events: frames, heartbeats, and the end of a stream (html.spec.whatwg.org, "Server-sent events")."""
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
+from starlette.responses import Content
 
 B_contra = TypeVar("B_contra", contravariant=True)
 
@@ -63,6 +65,26 @@ async def stream_frames(
                 # A planned end: without `done` the client resumes from its cursor.
                 yield _RESUME
                 return
+
+
+async def until_expiry(body: AsyncIterable[Content], expires_in: timedelta | None) -> AsyncGenerator[Content]:
+    """`body`, which ends like a planned end when `expires_in` is over. It is closed in any case."""
+    ends_at = None if expires_in is None else asyncio.get_running_loop().time() + expires_in.total_seconds()
+    parts = aiter(body)
+    try:
+        while True:
+            async with asyncio.timeout_at(ends_at):
+                part = await anext(parts, None)
+            if part is None:
+                return
+            yield part
+    except TimeoutError:
+        if ends_at is None or asyncio.get_running_loop().time() < ends_at:
+            raise
+        yield _RESUME
+    finally:
+        if isinstance(parts, AsyncGenerator):
+            await parts.aclose()
 
 
 def frame(frame_id: bytes, data: bytes, name: bytes | None = None) -> bytes:
