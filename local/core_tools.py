@@ -20,7 +20,7 @@ from urllib.request import urlopen
 
 from local.azurite import DEVELOPMENT_STORAGE, Azurite
 from local.errors import RefusedError
-from local.host.options import PLATFORM_SETTINGS, port_of, read_values
+from local.host.options import PLATFORM_SETTINGS, exposure_of, port_of, read_values
 from local.lock import hold
 from local.model.launch import DEFAULT_MODEL, ModelServer
 from local.process_group import STOP_SECONDS, ProcessGroup
@@ -156,6 +156,8 @@ def _command(settings: Settings, port: int) -> list[str]:
         command += ["--cors", ",".join(origin.strip() for origin in origins.split(","))]
     # Core Tools before 4.14 do not know the option, and listen on every address; later ones only on 127.0.0.1.
     if (host := settings.get("HOST")) and host != "127.0.0.1":
+        if warning := exposure_of(host, settings.get("AUTH_MODE")):
+            print(warning, file=sys.stderr, flush=True)
         command += ["--address", host]
     return command
 

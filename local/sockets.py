@@ -43,11 +43,12 @@ def url_of(bound: socket.socket) -> str:
 
 @asynccontextmanager
 async def serve_asgi(
-    app: Any, bound: socket.socket, grace: float, stop_now: asyncio.Event | None = None
+    app: Any, bound: socket.socket, grace: float, stop_now: asyncio.Event | None = None, header_seconds: float = 30.0
 ) -> AsyncGenerator[None]:
     """Serve `app` on `bound` while the body runs; then open requests get `grace` seconds before they are cancelled.
 
-    They are cancelled earlier once `stop_now` is set.
+    They are cancelled earlier once `stop_now` is set. A connection is closed if the headers of a request do not arrive
+    within `header_seconds`.
     """
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the apps log their failures themselves
     config = uvicorn.Config(
@@ -62,6 +63,7 @@ async def serve_asgi(
         interface="asgi3",
     )
     config.load()
+    config.http_protocol_class = _limited(config.http_protocol_class, header_seconds)
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[bound])
@@ -71,6 +73,30 @@ async def serve_asgi(
     finally:
         clock.cancel()
         await _stop(server, grace, stop_now or asyncio.Event())
+
+
+def _limited(protocol: Any, seconds: float) -> Any:
+    """The HTTP protocol `protocol` with a time limit for the headers of a request. uvicorn itself has none."""
+
+    class LimitedProtocol(protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self._last_cycle: Any = None
+            self._expiry = self.loop.call_later(seconds, transport.abort)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not self._last_cycle:  # the headers of a request are complete
+                self._last_cycle = self.cycle
+                self._expiry.cancel()
+            elif self._expiry.cancelled() and self.cycle.response_complete:
+                self._expiry = self.loop.call_later(seconds, self.transport.abort)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._expiry.cancel()
+            super().connection_lost(exc)
+
+    return LimitedProtocol
 
 
 async def _tick(server: uvicorn.Server) -> None:

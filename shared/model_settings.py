@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, cast
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,9 +21,17 @@ def split_list(value: Any) -> Any:
 
 def is_url(value: str | None) -> str | None:
     """`value`, if it is a URL. Raises ValueError."""
-    if value is not None and not value.startswith(("https://", "http://")):
+    if value is not None and not (value.startswith(("https://", "http://")) and _has_host(value)):
         raise ValueError(f"takes a URL, for example https://example.com/, not {value!r}")
     return value
+
+
+def _has_host(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        return False
 
 
 def _refuse_constant(name: str) -> None:
@@ -103,7 +112,11 @@ class ModelSettings(BaseSettings):
     @property
     def calls_azure(self) -> bool:
         """Whether the model's endpoint takes Entra ID tokens."""
-        return ".azure.com" in (self.openai_base_url or "")
+        url = urlsplit(self.openai_base_url or "")
+        host = url.hostname or ""
+        # Anyone may own a name below cloudapp.azure.com: the identity's token is not for them.
+        is_azure = host.endswith(".azure.com") and not host.endswith(".cloudapp.azure.com")
+        return is_azure and url.scheme == "https" and "@" not in url.netloc
 
     @property
     def model_max_silence(self) -> timedelta:

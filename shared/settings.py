@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from shared.access_settings import AccessSettings
 from shared.model_settings import ModelSettings, is_url, split_list
 from shared.timings import CLOUD, FUNCTION_TIMEOUT, MAX_WAIT, MAX_WORK_TIME, NETWORK_IDLE_TIMEOUT, ONE_MACHINE, Timings
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class Settings(ModelSettings):
+class Settings(AccessSettings, ModelSettings):
     """Every variable the app reads, by its name in lower case. Empty counts as not set."""
 
     cosmos_endpoint: str | None = Field(None, description="Cosmos DB account; without it sessions are stored in SQLite")
@@ -36,18 +37,6 @@ class Settings(ModelSettings):
     sqlite_synchronous: Literal["full", "normal"] = Field(
         "full",
         description="`full`: what is acknowledged survives a loss of power; `normal`: only a crash of the process",
-    )
-    auth_mode: Literal["none", "easyauth", "jwt"] = Field(
-        "none",
-        description="how callers are identified: `none` (one machine only), `easyauth` or `jwt` (bearer tokens)",
-    )
-    jwt_issuer: str | None = Field(None, description="for `jwt`: the exact `iss` of the tokens")
-    jwt_audience: str | None = Field(None, description="for `jwt`: a value that the tokens' `aud` must contain")
-    jwt_jwks_url: str | None = Field(
-        None, description="for `jwt`: URL of the issuer's keys, its `jwks_uri`; https, except on one machine"
-    )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="comma-separated origins, or *; only the local host reads it, in Azure the platform sets CORS"
     )
     delta_flush_ms: Annotated[tuple[int, ...] | None, NoDecode] = Field(
         None,
@@ -93,7 +82,7 @@ class Settings(ModelSettings):
         None, description="OTLP collector (HTTP) that receives telemetry; needs the packages of the extra `otlp`"
     )
 
-    _from_list = field_validator("cors_origins", "delta_flush_ms", mode="before")(split_list)
+    _from_list = field_validator("delta_flush_ms", mode="before")(split_list)
     _are_urls = field_validator("cosmos_endpoint", "signalr_endpoint", "otel_exporter_otlp_endpoint")(is_url)
 
     @field_validator("approval_timeout", mode="before")
@@ -140,21 +129,6 @@ class Settings(ModelSettings):
         if value is not None and "InstrumentationKey=" not in value.get_secret_value():
             raise ValueError("takes InstrumentationKey=…;IngestionEndpoint=… as Application Insights shows it")
         return value
-
-    @field_validator("jwt_jwks_url")
-    @classmethod
-    def _is_safe(cls, value: str | None) -> str | None:
-        # An attacker who can answer this request with their own keys can sign in as any caller.
-        if value is not None and not re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", value):
-            raise ValueError(f"takes an https URL, not {value!r}")
-        return value
-
-    @model_validator(mode="after")
-    def _can_read_tokens(self) -> Self:
-        for name in ("jwt_issuer", "jwt_audience", "jwt_jwks_url"):
-            if self.auth_mode == "jwt" and getattr(self, name) is None:
-                raise ValueError(f"{name.upper()} is not set: AUTH_MODE=jwt needs it")
-        return self
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -12,6 +12,7 @@ from shared.services.clearing import Clearing
 from shared.services.export import Exports
 from shared.services.fork import Forks
 from shared.services.history import History
+from shared.services.limits import Limits
 from shared.services.memory import Memories
 from shared.services.messages import Messages
 from shared.services.outside_events import OutsideEvents
@@ -19,6 +20,7 @@ from shared.services.projects.patches import ProjectPatches
 from shared.services.projects.projects import Projects
 from shared.services.projects.rooms import Rooms
 from shared.services.projects.sessions import ProjectSessions
+from shared.services.readiness import Readiness
 from shared.services.retention import Retention
 from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Approvals
@@ -173,6 +175,14 @@ class Services:
     @cached_property
     def project_patches(self) -> ProjectPatches:
         return ProjectPatches(self.project_store, self.clock)
+
+    @cached_property
+    def limits(self) -> Limits:
+        return Limits(self.settings.owner_limits, self.log)
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        return Readiness()
 
     @cached_property
     def signalr(self) -> SignalR:

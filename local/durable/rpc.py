@@ -1,10 +1,12 @@
 """The endpoints that the SDK's durable client calls, with the status codes and JSON of the Durable extension.
 
-They listen on their own port and on the loopback interface only, because they authenticate no caller.
+They listen on their own port and on the loopback interface only. A caller must know the secret in the URL: pages in a
+browser and other users of the machine do not.
 """
 
 import json
 import logging
+import secrets
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 
@@ -16,7 +18,7 @@ from local.durable.taskhub import RUNNING, Row, TaskHub
 
 _log = logging.getLogger(__name__)
 
-PREFIX = "/durabletask/"
+_PREFIX = "/durabletask/"
 _NOT_IN_IDS = set("/\\#?")
 _PURGE_FILTERS = {"createdTimeFrom", "createdTimeTo", "runtimeStatus"}
 
@@ -29,25 +31,27 @@ class _Answer(NamedTuple):
 class DurableRpc:
     """An ASGI app over `engine` and `hub`, both borrowed."""
 
-    def __init__(self, engine: Engine, hub: TaskHub, orchestrators: list[str]) -> None:
+    def __init__(self, engine: Engine, hub: TaskHub, orchestrators: list[str], prefix: str) -> None:
+        self._prefix = prefix
         self._engine = engine
         self._hub = hub
         self._orchestrators = orchestrators
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        path = scope["raw_path"].decode("latin-1").removeprefix(PREFIX)
+        path: str = scope["raw_path"].decode("latin-1")
+        if not path.startswith(self._prefix):
+            await _send(send, _Answer(404))
+            return
+        path = path.removeprefix(self._prefix)
         parts = [unquote(part) for part in path.rstrip("/").split("/")]
         query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
         try:
-            status, body = await self._route(scope["method"], parts, query, receive)
+            answer = await self._route(scope["method"], parts, query, receive)
         except Exception as error:  # noqa: BLE001 - the client gets it, as from the extension
             _log.exception("durable request %s failed", path)
-            status, body = _problem(500, error, type(error).__name__)
-        content = b"" if body is None else json.dumps(body).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+            answer = _problem(500, error, type(error).__name__)
+        await _send(send, answer)
 
     async def _route(self, method: str, parts: list[str], query: dict[str, str], receive: Receive) -> _Answer:
         match method, parts:
@@ -84,6 +88,18 @@ class DurableRpc:
             text = "An Orchestration instance with the status Running already exists."
             return _problem(500, text, "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException")
         return _Answer(202, {"id": instance_id})
+
+
+def secret_prefix() -> str:
+    """Return a path that nobody can guess, as `prefix` of a `DurableRpc` and for the client's base URL."""
+    return f"/{secrets.token_urlsafe(24)}{_PREFIX}"
+
+
+async def _send(send: Send, answer: _Answer) -> None:
+    content = b"" if answer.body is None else json.dumps(answer.body).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
 
 
 def _is_valid(instance_id: str) -> bool:

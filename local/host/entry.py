@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.errors import HostError, RefusedError
-from local.host.options import PLATFORM_SETTINGS, Options, load_settings, name_account, options_of
+from local.host.options import PLATFORM_SETTINGS, Options, exposure_of, load_settings, name_account, options_of
 from local.model.launch import ModelServer, use_scripted_model
 from shared.settings import SettingsError
 
@@ -134,6 +134,8 @@ async def _run(app: "FunctionRegister", options: Options, notes: list[str], bega
     async with serve(app, options, stop_now) as running:
         for line in [*_banner(running.index, options), *notes]:
             print(line)
+        if warning := exposure_of(options.host, os.environ.get("AUTH_MODE")):
+            print(warning, file=sys.stderr, flush=True)
         print(f"ready in {time.monotonic() - began:.1f} s")
         print(f"listening on {running.url}", flush=True)
         await stop.wait()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from local.errors import RefusedError
+from shared.domain.loopback import is_loopback
 
 PLATFORM_SETTINGS = {
     "PYTHON_ENABLE_INIT_INDEXING": "1",  # without it workers up to Python 3.12 do not stream
@@ -31,6 +32,7 @@ class Options:
     cors: frozenset[str] = frozenset()
     slots: int = 100  # activities that run at once
     grace: float = 30.0  # seconds that open requests and streams get at the end, as in Azure
+    input_seconds: float = 30.0  # within which the headers of a request must arrive, and then its body
 
 
 def read_values(app_dir: Path) -> dict[str, str]:
@@ -71,6 +73,16 @@ def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path
         route_prefix=extensions.get("http", {}).get("routePrefix", Options.route_prefix),
         cors=frozenset(origin.strip().rstrip("/") for origin in origins if origin.strip()),
         slots=durable.get("maxConcurrentActivityFunctions", Options.slots),
+    )
+
+
+def exposure_of(host: str, auth_mode: str | None) -> str | None:
+    """Return what to warn of if other machines can reach an app that identifies no caller."""
+    if is_loopback(host) or (auth_mode or "none") != "none":
+        return None
+    return (
+        f"WARNING: HOST={host} lets other machines reach this app. With AUTH_MODE=none everyone who reaches it may read"
+        " and change everything. Set AUTH_MODE=jwt, or leave HOST out."
     )
 
 

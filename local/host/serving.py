@@ -11,7 +11,7 @@ from azure.durable_functions.models.utils import http_utils
 from azure.functions import FunctionRegister
 
 from local.durable.engine import Engine
-from local.durable.rpc import PREFIX, DurableRpc
+from local.durable.rpc import DurableRpc, secret_prefix
 from local.durable.taskhub import TaskHub
 from local.host.functions import FeedFunction, Index
 from local.host.index import index_app
@@ -52,7 +52,8 @@ async def serve(
     """
     async with AsyncExitStack() as stack:
         rpc = stack.enter_context(bind("127.0.0.1", 0))
-        index = index_app(app, options.route_prefix, _durable_client(options.task_hub, url_of(rpc)))
+        prefix = secret_prefix()
+        index = index_app(app, options.route_prefix, _durable_client(options.task_hub, url_of(rpc) + prefix))
         stack.enter_context(hold(options.data_dir))
         web = stack.enter_context(bind(options.host, options.port))
         hub = TaskHub(options.data_dir / f"{options.task_hub}.taskhub.db")
@@ -61,12 +62,13 @@ async def serve(
         stack.push_async_callback(_close_client_session)
         triggers = [Timers(index.timers), *_feeds(index.feeds)]
         engine = Engine(index, hub, options.slots)
-        await stack.enter_async_context(serve_asgi(DurableRpc(engine, hub, sorted(index.orchestrators)), rpc, grace=0))
+        durable = DurableRpc(engine, hub, sorted(index.orchestrators), prefix)
+        await stack.enter_async_context(serve_asgi(durable, rpc, grace=0))
         stack.push_async_callback(engine.close)
         await engine.recover()
         stack.push_async_callback(_finish, engine, options.grace, stop_now)
-        http = HttpFunctions(index.routes, options.cors)
-        await stack.enter_async_context(serve_asgi(http, web, options.grace, stop_now))
+        http = HttpFunctions(index.routes, options.cors, options.input_seconds)
+        await stack.enter_async_context(serve_asgi(http, web, options.grace, stop_now, options.input_seconds))
         for each in triggers:
             stack.push_async_callback(each.stop)
             each.start()
@@ -93,7 +95,7 @@ def _feeds(feeds: Sequence[FeedFunction]) -> list["Feeds"]:
 def _durable_client(task_hub: str, rpc_url: str) -> str:
     """Return what the real host gives to a durable client binding, without the public URLs: the app uses none."""
     urls = {"taskHubName": task_hub, "creationUrls": {}, "managementUrls": {"id": "INSTANCEID"}}
-    return json.dumps({**urls, "rpcBaseUrl": rpc_url + PREFIX})
+    return json.dumps({**urls, "rpcBaseUrl": rpc_url})
 
 
 async def _close_client_session() -> None:

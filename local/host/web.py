@@ -3,10 +3,12 @@
 If no function serves a request, the answer is 404 with an empty body, as the platform's is; no code of the app runs.
 """
 
+import asyncio
 import logging
 from typing import Any
 
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from local.host.functions import Function
@@ -27,11 +29,15 @@ _SAFELISTED = {
 
 
 class HttpFunctions:
-    """An ASGI app that calls the functions of `routes`; `cors` are the allowed origins, or `*`."""
+    """An ASGI app that calls the functions of `routes`; `cors` are the allowed origins, or `*`.
 
-    def __init__(self, routes: list[Route[Function]], cors: frozenset[str]) -> None:
+    The body of a request must arrive within `body_seconds`.
+    """
+
+    def __init__(self, routes: list[Route[Function]], cors: frozenset[str], body_seconds: float) -> None:
         self._router = Router(routes)
         self._cors = cors
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -49,7 +55,7 @@ class HttpFunctions:
             await _answer(send, 404)
             return
         scope["path_params"] = match.params
-        await _call(match.target, scope, receive, send)
+        await _call(match.target, scope, _limited(receive, self._body_seconds), send)
 
     async def _answer_preflight(self, scope: Scope, origin: bytes, send: Send) -> None:
         headers: list[tuple[bytes, bytes]] = [(b"vary", b"Origin")]
@@ -84,10 +90,32 @@ class HttpFunctions:
         return send_with_cors
 
 
+def _limited(receive: Receive, seconds: float) -> Receive:
+    """`receive`, which reports a client that is gone if the whole body has not arrived within `seconds`."""
+    ends_at = asyncio.get_running_loop().time() + seconds
+    is_complete = False
+
+    async def receive_limited() -> Message:
+        nonlocal is_complete
+        if is_complete:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(ends_at):
+                message = await receive()
+        except TimeoutError:
+            message = {"type": "http.disconnect"}
+        is_complete = not message.get("more_body")
+        return message
+
+    return receive_limited
+
+
 async def _call(function: Function, scope: Scope, receive: Receive, send: Send) -> None:
     response: Any = None
     try:
         response = await function.call(Request(scope, receive))
+    except ClientDisconnect:
+        return  # nobody waits for an answer
     except Exception:  # noqa: BLE001 - it is the app's; the client gets 500
         _log.exception("function %s failed", function.name)
     else:

@@ -15,7 +15,7 @@ from shared.api.edge.parameters import (
     LAST_EVENT_ID,
     REPLAYED,
     Choice,
-    CommaList,
+    EventTypes,
     Flag,
     Integer,
 )
@@ -45,7 +45,7 @@ _FORMAT = Choice(
     allowed=("named", "envelope"),
     default="named",
 )
-_TYPES = CommaList("types", "only events of these types; `*` stands for any text, as in `tool_call.*`")
+_TYPES = EventTypes("types", "only events of these types, at most 32; `*` stands for any text, as in `tool_call.*`")
 _EXPORT_EXAMPLE = """\
 {"format":"turnlog-export","version":1,"session_id":"demo","epoch":1,"head":1,"exported_at":"2026-11-01T12:00:00Z"}
 {"sequence":1,"timestamp":"2026-11-01T12:00:00Z","data":{"type":"session.created","thread_id":"thread_demo","owner":\

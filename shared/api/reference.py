@@ -82,7 +82,12 @@ async def get_docs_asset(req: Request) -> Response:
 
 def _send(file: _File, req: Request, caching: str) -> Response:
     # Without @endpoint: this content is public, and a page loads its files without an account.
-    headers = {"x-trace-id": trace_id_of(req), "etag": file.etag, "cache-control": caching}
+    headers = {
+        "x-trace-id": trace_id_of(req),
+        "x-content-type-options": "nosniff",
+        "etag": file.etag,
+        "cache-control": caching,
+    }
     if file.etag in req.headers.get("if-none-match", ""):
         return Response(None, 304, headers)
     if file.media_type == "text/html":

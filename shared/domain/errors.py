@@ -32,6 +32,7 @@ TurnlogError
 ├── TooLargeError                too_large
 │   └── BatchTooLargeError       too_large            more than the store takes at once: write less, or in parts
 ├── QueueFullError               queue_full           try again later
+├── RateLimitedError             rate_limited         the caller uses all that it may: try again after `retry_after`
 ├── ForbiddenError               forbidden
 ├── ProducerFencedError          producer_fenced      another instance of the producer has taken over
 ├── UnauthenticatedError         unauthenticated
@@ -54,6 +55,8 @@ class TurnlogError(Exception):
 
     code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
+    sentence: ClassVar[str | None] = None
+    """What callers read, where the error's own text is for the operator: that may name files, hosts and accounts."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,17 @@ class QueueFullError(TurnlogError):
     retryable = True
 
 
+class RateLimitedError(TurnlogError):
+    """`retry_after` is the number of seconds after which it is worth trying again."""
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class UnauthenticatedError(TurnlogError):
     code = "unauthenticated"
 
@@ -250,8 +264,11 @@ class ProducerFencedError(TurnlogError):
 
 
 class StoreUnavailableError(TurnlogError):
+    """The text says what the operator has to know."""
+
     code = "store_unavailable"
     retryable = True
+    sentence = "The store can't be used at the moment: try again."
 
 
 class SignalRUnavailableError(TurnlogError):

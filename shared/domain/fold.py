@@ -59,6 +59,18 @@ def needs_checkpoint(chunk: Chunk) -> bool:
     return not all(isinstance(event.data, _UNCHECKPOINTED) for event in chunk.events)
 
 
+_WITHOUT_CONTENT: dict[str, Any] = {
+    "session_name": None,
+    "project_dir": None,
+    "metadata": {},
+    "diagnosis": None,
+    "diagnosis_overflow": None,
+    "run_meta": None,
+    "error_detail": None,
+}
+"""What a deletion takes out of the state: all that people and models wrote. Ids, usage and the head stay."""
+
+
 def fold(state: SessionState | None, chunks: Iterable[Chunk]) -> SessionState | None:
     """`state` after `chunks`, which follow it without a gap. Events that `state` already contains are skipped."""
     for chunk in chunks:
@@ -161,7 +173,8 @@ def _session_changes(state: SessionState, data: SessionCreated | SessionUpdated 
         case SessionUpdated(changes=changes):
             return {name: value for name, value in changes.items() if name in UPDATABLE}
         case SessionDeleted():
-            return {"deleted": True, "active_turn": None, "queue": (), "queued_ahead": 0, "status": "finished"}
+            ended = {"active_turn": None, "queue": (), "queued_ahead": 0, "status": "finished"}
+            return {"deleted": True, **ended, **_WITHOUT_CONTENT}
 
 
 def _waiting_changes(state: SessionState, event: Event) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from shared.domain.chunks import Event
@@ -156,4 +155,21 @@ def matches(event: Event, types: Sequence[str]) -> bool:
 
 
 def matches_any(types: Sequence[str], event_type: str) -> bool:
-    return any(fnmatchcase(event_type, pattern) for pattern in types)
+    return any(_is_match(event_type, pattern) for pattern in types)
+
+
+def _is_match(text: str, pattern: str) -> bool:
+    """Whether `text` is `pattern`, in which `*` stands for any text. No part of `pattern` is tried twice."""
+    start, *parts = pattern.split("*")
+    if not parts:
+        return text == pattern
+    *middle, end = parts
+    if not text.startswith(start):
+        return False
+    position = len(start)
+    for part in middle:
+        found = text.find(part, position)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return text.endswith(end) and len(text) - len(end) >= position

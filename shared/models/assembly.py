@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from shared.domain.redaction import redact
 from shared.domain.values import Piece
 from shared.models.merging import MAX_TEXT_BYTES, Fields, Room, Text, without_surrogates
 from shared.models.tool_calls import ToolCalls
@@ -13,6 +14,7 @@ _NOT_OF_CHOICE = frozenset({"delta", "message", "text", "usage", "index"})
 _NOT_OF_VENDOR = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "audio", "annotations"})
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 _THINKING = frozenset({"thinking", "reasoning", "reasoning.text", "reasoning.summary"})
+_MAX_REASON_LENGTH = 64
 _TEXTS_OF_PARTS = ("text", "content", "thinking", "reasoning", "summary")
 
 
@@ -113,7 +115,7 @@ class Assembly:
                 self._choice[name] = value
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
-            self.finish_reason = reason
+            self.finish_reason = redact(reason[:_MAX_REASON_LENGTH])
         if "usage" in choice:
             self._note_usage(choice)
 

@@ -1,4 +1,7 @@
-"""Translates what goes wrong between the app and a model's server: a code, a sentence, and whether to try again."""
+"""Translates what goes wrong between the app and a model's server: a code, a sentence, and whether to try again.
+
+The sentences quote the server. They are redacted where they leave this package (`redaction`).
+"""
 
 import email.utils
 import json
@@ -12,10 +15,8 @@ import httpx2
 import openai
 
 from shared.domain.errors import ModelError
-from shared.domain.redaction import redact
 from shared.models.complaints import Complaint, read_complaint, seconds_in
 
-MAX_MESSAGE_LENGTH = 500
 MAX_DELAY_SECONDS = 24 * 3600.0
 """A server that asks to wait longer is understood to ask for this."""
 
@@ -101,7 +102,7 @@ def failure_of(error: Exception) -> ModelError:
         case openai.APIError():
             return failure_in(error.body or error.message, "model_error")
         case openai.OpenAIError():
-            return ModelError("model_unauthorized", f"The model can't be called: {redact(str(error))}", transient=False)
+            return ModelError("model_unauthorized", f"The model can't be called: {error}", transient=False)
         case _:
             return ModelError("model_broke_off", "The model's answer could not be read.", transient=True)
 
@@ -115,10 +116,9 @@ def failure_in(value: Any, code: str) -> ModelError:
         else _first_match(_CODES_IN_STREAMS, complaint.words) or code
     )
     meaning = _meaning_of(complaint, complaint.delay)
-    message = _message(complaint)
     return ModelError(
         meaning or named,
-        f"The model's server reports: {message}" if message else "The model's server reports an error.",
+        f"The model's server reports: {complaint.text}" if complaint.text else "The model's server reports an error.",
         transient=_is_transient(meaning or named, complaint),
         retry_after=_bounded(complaint.delay),
     )
@@ -132,11 +132,10 @@ def _refusal(response: httpx2.Response) -> RefusedError:
     code = _meaning_of(complaint, delay) or _CODES.get(
         status, "model_unavailable" if status >= 500 else "model_refused"
     )
-    message = _message(complaint)
     advice = headers.get("x-should-retry")
     return RefusedError(
         code,
-        f"The model's server answered {status}: {message}" if message else f"The model's server answered {status}.",
+        f"The model's server answered {status}" + (f": {complaint.text}" if complaint.text else "."),
         complaint,
         transient=advice == "true" if advice in {"true", "false"} else _is_transient(code, complaint),
         retry_after=_bounded(delay),
@@ -156,11 +155,6 @@ def _meaning_of(complaint: Complaint, delay: float | None) -> str | None:
 def _first_match(patterns: Mapping[str, re.Pattern[str]], texts: Iterable[str]) -> str | None:
     found = list(texts)
     return next((name for name, pattern in patterns.items() if any(map(pattern.search, found))), None)
-
-
-def _message(complaint: Complaint) -> str:
-    text = redact(complaint.text)
-    return text if len(text) <= MAX_MESSAGE_LENGTH else f"{text[:MAX_MESSAGE_LENGTH]}…"
 
 
 def _had_connected(cause: BaseException | None) -> bool:

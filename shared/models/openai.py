@@ -1,8 +1,8 @@
 """The model client: any server that speaks OpenAI's Chat Completions, through the openai SDK."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -14,6 +14,7 @@ from shared.domain.errors import ModelError
 from shared.domain.values import Piece, ToolCall, Usage
 from shared.models.assembly import Assembly
 from shared.models.failures import CALLING_ERRORS, READING_ERRORS, RefusedError, failure_of
+from shared.models.redaction import ModelErrorRedactor
 from shared.models.requests.chat import chat_body
 from shared.models.requests.dialect import Dialect, is_about_media
 from shared.models.sse import EventStream
@@ -129,9 +130,10 @@ class OpenAIModelClient:
     path = "/chat/completions"
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
         self._client = endpoint.client()
         self._dialects: dict[str, Dialect] = {}
+        keys = [*filter(None, (endpoint.api_key,)), *endpoint.headers.values()]
+        self._redactor = ModelErrorRedactor(endpoint.base_url, keys)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncGenerator[OpenAIStream]:
@@ -142,19 +144,9 @@ class OpenAIModelClient:
     @asynccontextmanager
     async def opened(self, request: ModelRequest) -> AsyncGenerator[EventStream]:
         """The events of the answer."""
-        with self._hide_key():
+        with self._redactor.redacting(request.headers):
             async with aclosing(await self._open(request)) as events:
                 yield events
-
-    @contextmanager
-    def _hide_key(self) -> Generator[None]:
-        """Take the app's key out of the text of a ModelError: a server may repeat it, in whatever form it has."""
-        try:
-            yield
-        except ModelError as error:
-            if (key := self._endpoint.api_key) and key in str(error):
-                error.args = (str(error).replace(key, "[redacted]"),)
-            raise
 
     def body(self, request: ModelRequest) -> dict[str, Any]:
         """Return what is sent for `request` to a server that takes everything."""
@@ -196,7 +188,7 @@ class OpenAIModelClient:
 
     async def check(self) -> None:
         """Return if the model's server answers, also if it has no list of its models."""
-        with self._hide_key():
+        with self._redactor.redacting():
             try:
                 await self._client.get("/models", cast_to=httpx2.Response, options={"timeout": _CONNECT_SECONDS})
             except openai.APIStatusError as error:

@@ -11,7 +11,6 @@ import httpx2
 from pydantic_core import from_json
 
 from shared.domain.errors import ModelError
-from shared.domain.redaction import redact
 from shared.models.complaints import is_complaint
 from shared.models.failures import READING_ERRORS, failure_in
 from shared.models.frames import Frame, FrameReader
@@ -115,7 +114,7 @@ def _value_of(frame: Frame) -> dict[str, Any] | None:
             raise failure_in(text, "model_error") from None
         if not is_message or _HEARTBEAT.fullmatch(text):
             return None
-        detail = f"The model's stream holds a frame that is not JSON: {redact(text[:_QUOTED_LENGTH])}"
+        detail = f"The model's stream holds a frame that is not JSON: {text[:_QUOTED_LENGTH]}"
         raise ModelError("model_broke_off", detail, transient=True) from None
     if frame.event == b"error":
         raise failure_in(value, "model_error")

@@ -163,7 +163,7 @@ class Storage(Protocol):
         ...
 
     async def check(self) -> None:
-        """Return if the store answers."""
+        """Return if the store takes a write and answers."""
         ...
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.redaction import redact
+from shared.domain.redaction import redact, redact_keys
 from tests.behaviour.models.strategies import unhurried
 
 
@@ -38,6 +38,10 @@ from tests.behaviour.models.strategies import unhurried
         "wss://user:pass@host/path",
         "/home/somebody/.config/key",
         "C:\\Users\\somebody\\key.txt",
+        "\\\\server\\share\\key.txt",
+        "file:///home/somebody/key.txt",
+        "postgres://somebody:hunter22@db/turns",
+        "Ab1/" * 21 + "Ab==",
     ],
 )
 @pytest.mark.parametrize("sentence", ["Upstream said: {}.", "'{}' is not allowed", "({})", "{}"])
@@ -58,10 +62,23 @@ def test_a_secret_is_taken_out_of_a_sentence(secret: str, sentence: str) -> None
         ("api key: hunter22", "hunter22"),
         ("password=hunter22;", "hunter22"),
         ("sig=hunter22", "hunter22"),
+        ("client_secret=hunter22", "hunter22"),
+        ("x-access-token: hunter22", "hunter22"),
     ],
 )
 def test_a_value_is_taken_out_where_its_name_says_what_it_is(text: str, secret: str) -> None:
     assert secret not in redact(text)
+
+
+def test_what_the_app_itself_sends_is_taken_out_whatever_it_looks_like() -> None:
+    assert redact("no-key-of-ours is not known", ["no-key-of-ours"]) == "[redacted] is not known"
+    assert redact("no key of ours", ["no"]) == "no key of ours"  # too short to be a secret
+
+
+def test_the_operator_reads_where_it_happened_and_no_key() -> None:
+    reply = "Bearer abc.def-123 was refused by https://user:hunter22@llm.corp/v1 (/srv/llm/keys.json)"
+
+    assert redact_keys(reply) == "Bearer [redacted] was refused by https://[redacted]@llm.corp/v1 (/srv/llm/keys.json)"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ The example has more keys. They belong to the Functions host and its worker, and
 and the CORS origins of a plain `func start`.
 
 Without `OPENAI_BASE_URL` and `OPENAI_API_KEY` there is no model to call. Turns fail with `model_not_configured`, and
-`/ready` says so. `make run` starts a scripted model then.
+`/ready` answers 503. `make run` starts a scripted model then.
 
 In Azure (`WEBSITE_INSTANCE_ID` is present) the app does not start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`, nor
 with `AUTH_MODE=none`.

@@ -10,19 +10,26 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.api.description.describes import Description, description_of
-from shared.api.edge.problems import MalformedJsonError, UnsupportedMediaTypeError
+from shared.api.edge.problems import IncompleteBodyError, MalformedJsonError, UnsupportedMediaTypeError
 from shared.domain.errors import (
     ForbiddenError,
     IdentityUnavailableError,
     InvalidRequestError,
+    RateLimitedError,
     StoreUnavailableError,
     TooLargeError,
     TurnlogError,
     UnauthenticatedError,
 )
 
-_BODY_ERRORS = (MalformedJsonError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
-_COMMON_ERRORS = (UnauthenticatedError, ForbiddenError, IdentityUnavailableError, StoreUnavailableError)
+_BODY_ERRORS = (MalformedJsonError, IncompleteBodyError, UnsupportedMediaTypeError, TooLargeError, InvalidRequestError)
+_COMMON_ERRORS = (
+    UnauthenticatedError,
+    ForbiddenError,
+    RateLimitedError,
+    IdentityUnavailableError,
+    StoreUnavailableError,
+)
 
 
 @dataclass(frozen=True)

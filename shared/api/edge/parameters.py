@@ -10,6 +10,8 @@ from shared.timings import MAX_WAIT
 
 INCARNATION = r"-[A-Za-z0-9]{1,16}"
 """The end of a cursor that names its incarnation."""
+MAX_TYPES = 32
+_EVENT_TYPE = "[A-Za-z0-9_.:*-]{0,64}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,24 @@ class Text(Parameter):
 class CommaList(Parameter):
     def read(self, values: Mapping[str, str]) -> tuple[str, ...]:
         return tuple(filter(None, values.get(self.name, "").split(",")))
+
+
+@dataclass(frozen=True)
+class EventTypes(Parameter):
+    """A comma-separated list of event types, and of patterns in which `*` stands for any text."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_EVENT_TYPE}(,{_EVENT_TYPE}){{0,{MAX_TYPES - 1}}}$"}
+
+    def read(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """Raises InvalidRequestError: there are too many patterns, or one holds what no event type does."""
+        parts = values.get(self.name, "").split(",")
+        if len(parts) > MAX_TYPES or not all(re.fullmatch(_EVENT_TYPE, part) for part in parts):
+            raise self.error(
+                f"at most {MAX_TYPES} names or patterns of letters, digits and `_.:*-`, each of at most 64"
+            )
+        return tuple(filter(None, parts))
 
 
 @dataclass(frozen=True)
@@ -174,7 +194,11 @@ PAGE_CURSOR = Text("cursor", "the `next_cursor` of the previous page")
 STATUS = Choice("status", "only sessions with this status", allowed=("running", "finished"))
 AGENT_NAME = Text("agent_name", "only sessions with this agent")
 ARCHIVED = Flag("archived", "`true`: only archived sessions; `false`: only the others")
-METADATA = Text("metadata.<key>", "only sessions whose metadata has this text under the key")
+MAX_METADATA_FILTERS = 10
+METADATA = Text(
+    "metadata.<key>",
+    f"only sessions whose metadata has this text under the key; at most {MAX_METADATA_FILTERS} keys",
+)
 SESSION_LISTING = (STATUS, AGENT_NAME, ARCHIVED, METADATA, PAGE_LIMIT, PAGE_CURSOR)
 
 PREFER = Text(

@@ -6,12 +6,16 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from datetime import timedelta
+from typing import Any, TypeAlias, cast
+from urllib.parse import urlsplit
 
 from azurefunctions.extensions.http.fastapi import Request
 
+from shared.api.edge.local_only import require_local
 from shared.domain.errors import ForbiddenError, UnauthenticatedError
 from shared.settings import settings
 from shared.telemetry.recorder import current_trace_id
@@ -21,20 +25,36 @@ READING, WRITING, APPENDING = "sessions.read", "sessions.write", "events.append"
 
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _LOCAL_OWNER = "local"
-_SUBJECT_CLAIMS = ("http://schemas.microsoft.com/identity/claims/objectidentifier", "oid", "sub")
-_SCOPE_CLAIMS = ("scp", "roles", "scope")
+_OBJECT_ID_CLAIMS = ("http://schemas.microsoft.com/identity/claims/objectidentifier", "oid")
 _TENANT_CLAIMS = ("http://schemas.microsoft.com/identity/claims/tenantid", "tid")
+_SCOPE_CLAIMS = (
+    *("scp", "roles", "scope"),
+    "http://schemas.microsoft.com/identity/claims/scope",
+    "http://schemas.microsoft.com/ws/2008/06/identity/claims/role",
+)
+_ENTRA_HOSTS = (
+    "sts.windows.net",
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+)
+_ENTRA_DOMAINS = (".ciamlogin.com", ".b2clogin.com")
+_MIN_STREAM_SECONDS = 1.0  # a token is accepted for a minute after its end, since clocks differ
+
+Claims: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Caller:
     """The sender of a request. `owner` is issuer, tenant and subject: what the caller creates belongs to it.
 
-    `trace_id` has 32 hexadecimal digits (W3C trace context).
+    `trace_id` has 32 hexadecimal digits (W3C trace context). `expires_in` is how long the caller is known: None without
+    an end.
     """
 
     owner: str
     trace_id: str
+    expires_in: timedelta | None = None
 
 
 def caller_of(req: Request) -> Caller:
@@ -50,28 +70,33 @@ def trace_id_of(req: Request) -> str:
     return current_trace_id() or secrets.token_hex(16)  # a current trace exists where the host has begun one
 
 
-async def owner_of(req: Request, scopes: Sequence[str]) -> str:
-    """The owner whose sessions the request may use.
+async def identify(req: Request, trace_id: str, scopes: Sequence[str]) -> Caller:
+    """The caller of the request, who may do what one of `scopes` allows.
 
     Raises:
         UnauthenticatedError: the caller is not known. IdentityUnavailableError: the issuer can't be asked now.
-        ForbiddenError: the token has none of `scopes`.
+        ForbiddenError: the token has none of `scopes`, or another site or machine calls where nobody signs in.
     """
     match settings().auth_mode:
         case "none":
-            return _LOCAL_OWNER
+            require_local(req)
+            return Caller(_LOCAL_OWNER, trace_id)
         case "easyauth":
-            return _owner_in(_platform_claims(req))
+            claims, is_entra = _platform_claims(req)
+            # The platform lets in who is assigned to the app. Scopes are enforced for those who have any of the app's.
+            if _granted(claims) & {READING, WRITING, APPENDING}:
+                _require_scope(claims, scopes)
         case "jwt":
             # Imported only here: cryptography is slow to import, and other modes start without it.
             from shared.api.edge.tokens import bearer_token, verifier  # noqa: PLC0415
 
             claims = await verifier().claims(bearer_token(req))
+            is_entra = _is_entra(claims.get("iss"))
             _require_scope(claims, scopes)
-            return _owner_in(claims)
+    return Caller(owner_in(claims, is_entra=is_entra), trace_id, _expires_in(claims))
 
 
-def _require_scope(claims: Mapping[str, Any], scopes: Sequence[str]) -> None:
+def _granted(claims: Claims) -> set[str]:
     # Entra ID sends `scp` in a user's token and `roles` in an app's; other issuers send `scope` (RFC 9068).
     granted: set[str] = set()
     for name in _SCOPE_CLAIMS:
@@ -79,33 +104,89 @@ def _require_scope(claims: Mapping[str, Any], scopes: Sequence[str]) -> None:
         if isinstance(value, str):
             granted |= set(value.split())
         elif isinstance(value, list):
-            granted |= set(map(str, cast("list[Any]", value)))
-    if not granted & set(scopes):
+            granted |= {scope for each in cast("list[Any]", value) if isinstance(each, str) for scope in each.split()}
+    return granted
+
+
+def _require_scope(claims: Claims, scopes: Sequence[str]) -> None:
+    if not _granted(claims) & set(scopes):
         raise ForbiddenError(f"The token does not allow this: it needs the scope {' or '.join(scopes)}.")
 
 
-def _owner_in(claims: Mapping[str, Any]) -> str:
-    # A claim may be present but empty. All callers with an empty subject would be one owner.
-    subject = next((claims[name] for name in _SUBJECT_CLAIMS if claims.get(name)), None)
-    if subject is None:
+def owner_in(claims: Claims, *, is_entra: bool) -> str:
+    """Issuer, tenant and subject as one text, different for each caller. `is_entra`: Entra ID issued the claims.
+
+    Entra ID gives a user another `sub` in each app, so there the object id counts. Other issuers may let users choose
+    the value of such a claim.
+
+    Raises:
+        UnauthenticatedError: the claims name no caller, or not one.
+    """
+    object_id, subject = _text(claims, *_OBJECT_ID_CLAIMS), _text(claims, "sub")
+    if not object_id and not subject:
         raise UnauthenticatedError("Sign in: the request carries no identity.")
-    tenant = next((claims[name] for name in _TENANT_CLAIMS if claims.get(name)), "")
-    return "|".join((claims.get("iss", ""), str(tenant), str(subject)))
+    # Without a subject the name has another form: a `sub` of another caller may have the same value.
+    others = (subject,) if subject else ("", object_id)
+    names = (object_id or subject,) if is_entra else others
+    parts = (_text(claims, "iss"), _text(claims, *_TENANT_CLAIMS), *names)
+    return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
 
 
-def _platform_claims(req: Request) -> dict[str, str]:
+def _text(claims: Claims, *names: str) -> str:
+    """The first of these claims that is present and not empty: all callers with an empty one would be one owner."""
+    value = next((claims[name] for name in names if claims.get(name)), "")
+    if not isinstance(value, str) or (not value.isascii() and not _is_unicode(value)):
+        raise UnauthenticatedError("The identity of the caller is not valid.")
+    return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether `text` can be encoded: JSON may hold half characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _is_entra(issuer: Any) -> bool:
+    try:
+        host = urlsplit(issuer).hostname if isinstance(issuer, str) else None
+    except ValueError:
+        return False
+    return host is not None and (host in _ENTRA_HOSTS or host.endswith(_ENTRA_DOMAINS))
+
+
+def _expires_in(claims: Claims) -> timedelta | None:
+    try:
+        return timedelta(seconds=max(float(claims["exp"]) - time.time(), _MIN_STREAM_SECONDS))
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
+
+
+def _platform_claims(req: Request) -> tuple[Claims, bool]:
+    """The claims that App Service sends, and whether Entra ID issued them."""
     # Where the platform does not remove and set these headers itself, a caller can forge them.
     if os.environ.get("WEBSITE_AUTH_ENABLED") != "True":
         raise UnauthenticatedError(
             "AUTH_MODE is easyauth, but authentication is not enabled on this app (WEBSITE_AUTH_ENABLED)."
         )
-    return _decode_claims(req.headers.get("x-ms-client-principal", ""))
+    return read_principal(req.headers.get("x-ms-client-principal", ""))
 
 
-def _decode_claims(header: str) -> dict[str, str]:
-    """The claims that App Service sends, base64 of JSON (learn.microsoft.com, "Work with user identities")."""
+def read_principal(header: str) -> tuple[Claims, bool]:
+    """Read base64 of JSON (learn.microsoft.com, "Work with user identities"). A claim that repeats has several values.
+
+    Raises:
+        UnauthenticatedError: it is something else.
+    """
+    claims: dict[str, str | list[str]] = {}
     try:
-        principal: dict[str, Any] = json.loads(base64.b64decode(header)) if header else {}
-        return {str(claim["typ"]): str(claim["val"]) for claim in principal.get("claims", [])}
-    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+        principal: Any = json.loads(base64.b64decode(header)) if header else {}
+        for claim in principal.get("claims", []):
+            name, value = claim["typ"], claim["val"]
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise UnauthenticatedError("The identity header is not valid.")
+            first = claims.get(name, value)
+            claims[name] = value if first == value else [*(first if isinstance(first, list) else [first]), value]
+        provider = principal.get("auth_typ")
+    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnauthenticatedError("The identity header is not valid.") from error
+    issuer = claims.get("iss")
+    return claims, _is_entra(issuer) if issuer else provider is None or provider == "aad"

@@ -20,6 +20,7 @@ from shared.domain.errors import (
     PreconditionFailedError,
     ProducerFencedError,
     QueueFullError,
+    RateLimitedError,
     SignalRUnavailableError,
     StoreUnavailableError,
     TooLargeError,
@@ -40,6 +41,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (CursorGoneError, 410),
     (TooLargeError, 413),
     (QueueFullError, 429),
+    (RateLimitedError, 429),
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),
     (ProducerFencedError, 403),
@@ -62,10 +64,17 @@ class UnsupportedMediaTypeError(InvalidRequestError):
     code = "unsupported_media_type"
 
 
+class IncompleteBodyError(InvalidRequestError):
+    """The rest of the body did not arrive: the client is gone, or too slow."""
+
+    code = "incomplete_body"
+
+
 # For these classes alone, not for the ones below them.
 _EXACT_STATUSES: dict[type[TurnlogError], int] = {
     MalformedJsonError: 400,
     UnsupportedMediaTypeError: 415,
+    IncompleteBodyError: 408,
     PreconditionFailedError: 412,
 }
 
@@ -83,10 +92,13 @@ def problem(error: Exception, trace_id: str) -> Response:
         return _response(500, "internal_error", detail, trace_id)
     status = status_of(type(error))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("trace %s: %s, a fault of %s", trace_id, error.code, fault_domain(error.code))
+        _log.warning("trace %s: %s, a fault of %s: %s", trace_id, error.code, fault_domain(error.code), error)
     problems = error.problems if isinstance(error, InvalidRequestError) else ()
     errors: list[FieldError] = [{"pointer": item.pointer, "detail": item.detail} for item in problems]
-    return _response(status, error.code, str(error), trace_id, errors, retryable=error.retryable)
+    response = _response(status, error.code, error.sentence or str(error), trace_id, errors, retryable=error.retryable)
+    if isinstance(error, RateLimitedError):
+        response.headers["retry-after"] = str(error.retry_after)
+    return response
 
 
 def _response(

@@ -10,10 +10,20 @@ from typing import Any, TypeVar, cast
 from azurefunctions.extensions.http.fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
-from shared.api.edge.parameters import AGENT_NAME, ARCHIVED, IDEMPOTENCY_KEY, MAX_KEY_LENGTH, MAX_WAIT_SECONDS, STATUS
+from shared.api.edge.parameters import (
+    AGENT_NAME,
+    ARCHIVED,
+    IDEMPOTENCY_KEY,
+    MAX_KEY_LENGTH,
+    MAX_METADATA_FILTERS,
+    MAX_WAIT_SECONDS,
+    METADATA,
+    STATUS,
+)
 from shared.api.edge.principal import caller_of
-from shared.api.edge.problems import MalformedJsonError, UnsupportedMediaTypeError
+from shared.api.edge.problems import IncompleteBodyError, MalformedJsonError, UnsupportedMediaTypeError
 from shared.api.shapes.events import OutsideEvent, OutsideEvents
 from shared.domain.content import MAX_CONTENT_BYTES
 from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
@@ -44,16 +54,22 @@ def message_id_of(req: Request) -> MessageId:
 
 
 def session_filter(query: Mapping[str, str], owner: str, project_id: str | None) -> SessionFilter:
-    """The filter that the query parameters of a session list describe."""
+    """The filter that the query parameters of a session list describe.
+
+    Raises:
+        InvalidRequestError: a parameter is wrong, or there are too many of them.
+    """
+    prefix = METADATA.name.removesuffix("<key>")
+    metadata = {name.removeprefix(prefix): value for name, value in query.items() if name.startswith(prefix)}
+    if len(metadata) > MAX_METADATA_FILTERS:
+        raise METADATA.error(f"sent for at most {MAX_METADATA_FILTERS} keys")
     return SessionFilter(
         owner=owner,
         project_id=project_id,
         status=STATUS.read(query),
         agent_name=AGENT_NAME.read(query),
         archived=ARCHIVED.read(query),
-        metadata={
-            name.removeprefix("metadata."): value for name, value in query.items() if name.startswith("metadata.")
-        },
+        metadata=metadata,
     )
 
 
@@ -61,14 +77,19 @@ async def read_bytes(req: Request, max_bytes: int = BODY_BYTES) -> bytes:
     """The body. One of more than `max_bytes` is refused while it is read.
 
     Raises:
-        TooLargeError, UnsupportedMediaTypeError
+        TooLargeError, UnsupportedMediaTypeError, IncompleteBodyError
     """
     body = bytearray()
-    async for part in req.stream():
-        body += part
-        if len(body) > max_bytes:
-            raise TooLargeError(f"The body is larger than {max_bytes // 1024} KB.")
-    media_type = req.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    try:
+        async for part in req.stream():
+            body += part
+            if len(body) > max_bytes:
+                raise TooLargeError(f"The body is larger than {max_bytes // 1024} KB.")
+    except ClientDisconnect:
+        raise IncompleteBodyError("The body did not arrive in time.") from None
+    # A page of any site can send a body without a content type, and the browser does not ask first.
+    usual = "without a type" if settings().auth_mode == "none" else "application/json"
+    media_type = req.headers.get("content-type", usual).partition(";")[0].strip().lower()
     if body and media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaTypeError(f"The body is {media_type}: send content-type: application/json.")
     return bytes(body)

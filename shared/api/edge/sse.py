@@ -1,12 +1,14 @@
 """Server-sent events: frames, heartbeats, and the end of a stream (html.spec.whatwg.org, "Server-sent events")."""
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
+from starlette.responses import Content
 
 B_contra = TypeVar("B_contra", contravariant=True)
 
@@ -84,6 +86,28 @@ async def _packets(frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
                 yield each[start : start + _PACKET_BYTES]
     if waiting:
         yield bytes(waiting)
+
+
+async def until_expiry(body: AsyncIterable[Content], expires_in: timedelta | None) -> AsyncGenerator[Content]:
+    """`body`, which ends like a planned end when `expires_in` is over. It is closed in any case."""
+    ends_at = None if expires_in is None else asyncio.get_running_loop().time() + expires_in.total_seconds()
+    parts, is_whole = aiter(body), True
+    try:
+        while True:
+            async with asyncio.timeout_at(ends_at):
+                part = await anext(parts, None)
+            if part is None:
+                return
+            yield part
+            is_whole = bytes(part, "utf-8").endswith(b"\n\n") if isinstance(part, str) else part[-2:] == b"\n\n"
+    except TimeoutError:
+        if ends_at is None or asyncio.get_running_loop().time() < ends_at:
+            raise
+        if is_whole:  # a frame that is cut is no frame: clients drop it, and read it again
+            yield _RESUME
+    finally:
+        if isinstance(parts, AsyncGenerator):
+            await parts.aclose()
 
 
 def frame(frame_id: bytes, data: bytes, name: bytes | None = None) -> bytes:

@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Only algorithms with public keys: with a shared secret, anyone who can verify a token can also make one."""
 
+_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+"""The kinds of access tokens (RFC 9068 and before it), in lower case."""
+
 _LEEWAY_SECONDS = 60
 _REFRESH_SECONDS = 3600.0
 _EXPIRY_SECONDS = 24 * 3600.0
@@ -92,8 +95,11 @@ class TokenVerifier:
             IdentityUnavailableError: the issuer can't be asked now.
         """
         try:
-            key_id = jwt.get_unverified_header(token).get("kid")
-            key = await self._keys.key(str(key_id))
+            header = jwt.get_unverified_header(token)
+            # A token of another kind, for example of a logout, is signed with the same keys.
+            if str(header.get("typ", "JWT")).lower() not in _TYPES:
+                raise UnauthenticatedError("The bearer token is of another kind: send an access token.")
+            key = await self._keys.key(str(header.get("kid")))
             return jwt.decode(
                 token,
                 key,

@@ -11,8 +11,8 @@ class Health(TypedDict):
 
 
 class Readiness(TypedDict):
-    """`checks` says `ok` or what is wrong, for each of `store`, `task_hub` and `model`."""
+    """`checks` has each of `store`, `task_hub` and `model`."""
 
     status: Literal["ready", "not_ready"]
-    checks: dict[str, str]
+    checks: dict[str, Literal["ok", "failed"]]
     trace_id: str

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from shared.stores.cosmos.containers import CONTAINERS, PROJECTS, ROOMS, SESSIONS
-from shared.stores.cosmos.requests import log_charge, with_retries
+from shared.stores.cosmos.items import check_item
+from shared.stores.cosmos.requests import log_charge, upsert_item, with_retries
 
 Consistency = Literal["Strong", "Eventual"]
 
@@ -50,9 +51,12 @@ class Database:
         return await self._container(ROOMS, "Strong")
 
     async def check(self) -> None:
-        """Return if all containers answer."""
+        """Return if all containers answer, and the one of the sessions takes a write."""
         containers = [await self._container(name, "Strong") for name in CONTAINERS]
-        await asyncio.gather(*(with_retries(container.read) for container in containers))
+        await asyncio.gather(
+            *(with_retries(container.read) for container in containers),
+            upsert_item(await self.sessions(), check_item()),
+        )
 
     async def close(self) -> None:
         self._containers.clear()

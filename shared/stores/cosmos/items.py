@@ -28,6 +28,7 @@ from shared.domain.stored_documents import (
 )
 
 STATE_ID = "state"
+_CHECK_TTL = 60  # seconds
 
 _EVENTS = TypeAdapter(tuple[Event, ...])
 _PREFIXES: dict[type[Document], str] = {
@@ -148,6 +149,11 @@ def document_item(session_id: SessionId, document: AnyDocument) -> dict[str, Any
         **({} if document.expires_after is None else {"ttl": document.expires_after}),
         "body": document.model_dump_json(exclude_none=True),
     }
+
+
+def check_item() -> dict[str, Any]:
+    """What the check of the store writes: one small item, always the same, which expires. No session has its key."""
+    return {"id": "check", "session_id": "~check", "kind": "check", "ttl": _CHECK_TTL}
 
 
 def _prefix(kind: type[Document]) -> str:

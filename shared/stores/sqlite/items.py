@@ -108,6 +108,16 @@ def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> Idempote
     return IdempotencyRecord.model_validate_json(stored["body"])
 
 
+def write_check(connection: sqlite3.Connection) -> None:
+    """Write one small row, always the same: a full disk or a file that can't be written shows only in a write."""
+    connection.execute(
+        "INSERT INTO documents (session_id, kind, id, sequence, recorded_at, expires_at, body)"
+        " VALUES ('~check', 'check', 'check', 0, ?1, ?1, '{}')"
+        " ON CONFLICT DO UPDATE SET recorded_at = excluded.recorded_at, expires_at = excluded.expires_at",
+        (time.time(),),
+    )
+
+
 def release(connection: sqlite3.Connection, record: IdempotencyRecord) -> None:
     connection.execute(
         "DELETE FROM documents WHERE session_id = ? AND kind = ? AND id = ? AND body = ?",

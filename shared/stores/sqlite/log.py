@@ -34,6 +34,7 @@ from shared.stores.sqlite.items import (
     release,
     upsert_document,
     upsert_state,
+    write_check,
 )
 from shared.stores.sqlite.rooms import RecordedChunk, SqliteRooms, record_chunk
 
@@ -241,6 +242,7 @@ class SqliteSessionLog:
             pass
 
     async def check(self) -> None:
+        await self._database.write(write_check)
         await self._database.read(lambda connection: connection.execute("SELECT 1").fetchone())
 
     async def close(self) -> None:

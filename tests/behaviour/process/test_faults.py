@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.api.edge.problems import status_of
+from shared.api.edge.problems import problem, status_of
 from shared.domain.errors import ModelError, StoreUnavailableError, TurnlogError
 from shared.domain.faults import code_of, fault_domain
 from shared.telemetry.turns import tool_label
@@ -56,6 +56,17 @@ def test_every_failure_code_of_a_turn_has_its_documented_domain() -> None:
 )
 def test_every_error_has_a_code(error: Exception, code: str) -> None:
     assert code_of(error) == code
+
+
+def test_callers_never_read_the_text_of_a_failed_store(caplog: pytest.LogCaptureFixture) -> None:
+    error = StoreUnavailableError("The SQLite file /srv/data/sessions.db can't be used: disk I/O error.")
+
+    answered = bytes(problem(error, "0" * 32).body).decode()
+
+    assert StoreUnavailableError.sentence
+    assert StoreUnavailableError.sentence in answered
+    assert "sessions.db" not in answered
+    assert "/srv/data/sessions.db" in caplog.text
 
 
 def test_a_tool_that_a_model_invented_has_no_label() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from shared.domain.limits import OwnerLimits
 from shared.settings import Settings, SettingsError, settings
 from shared.timings import CLOUD, ONE_MACHINE, Timings
 
@@ -199,12 +200,58 @@ def test_tokens_need_an_issuer_an_audience_and_keys(environment: pytest.MonkeyPa
             read(environment, **(needed | {name: ""}))
 
 
-@pytest.mark.parametrize("url", ["http://i/keys", "file:///etc/passwd", "http://localhost.evil.example/", "keys"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://i/keys",
+        "file:///etc/passwd",
+        "http://localhost.evil.example/",
+        "http://localhost:x@evil.example/",
+        "https://user:key@i/keys",
+        "http://127.0.0.1:0/keys",
+        "http://localhost\\@evil.example/",
+        "https:///keys",
+        "https://i:port/keys",
+        "keys",
+    ],
+)
 def test_keys_are_read_over_https(environment: pytest.MonkeyPatch, url: str) -> None:
     with pytest.raises(SettingsError, match="JWT_JWKS_URL"):
         read(environment, JWT_JWKS_URL=url)
 
     assert read(environment, JWT_JWKS_URL="http://127.0.0.1:8080/keys").jwt_jwks_url
+
+
+@pytest.mark.parametrize(
+    ("url", "is_azure"),
+    [
+        ("https://x.openai.azure.com/openai/v1/", True),
+        ("https://X.OpenAI.Azure.Com:443/openai/v1", True),
+        ("https://evil.example/.azure.com/", False),
+        ("https://evil.example?x.openai.azure.com", False),
+        ("https://x.openai.azure.com@evil.example/", False),
+        ("https://x.azure.com.evil.example/", False),
+        ("https://evil.cloudapp.azure.com/v1", False),
+        ("http://x.openai.azure.com/v1", False),
+    ],
+)
+def test_only_azure_gets_the_identitys_token(environment: pytest.MonkeyPatch, url: str, is_azure: bool) -> None:
+    found = read(environment, OPENAI_BASE_URL=url, OPENAI_API_KEY="k", MODEL="m")
+
+    assert found.calls_azure is is_azure
+
+
+@pytest.mark.parametrize("url", ["https://", "http://:80/", "https://x:port/", "http://["])
+def test_a_url_needs_a_host(environment: pytest.MonkeyPatch, url: str) -> None:
+    with pytest.raises(SettingsError, match="OPENAI_BASE_URL takes a URL"):
+        read(environment, OPENAI_BASE_URL=url, OPENAI_API_KEY="k", MODEL="m")
+
+
+def test_owners_are_limited_where_callers_sign_in(environment: pytest.MonkeyPatch) -> None:
+    assert read(environment).owner_limits == OwnerLimits()
+    assert read(environment, MAX_TURNS="2").owner_limits == OwnerLimits(turns=2)
+    assert read(environment, AUTH_MODE="easyauth").owner_limits == OwnerLimits(100, 100, 2)
+    assert read(environment, MAX_STREAMS="3").owner_limits == OwnerLimits(100, 3, 2)
 
 
 def test_signalr_needs_the_change_feed_of_cosmos_db(environment: pytest.MonkeyPatch) -> None:

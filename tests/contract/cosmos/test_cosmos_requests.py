@@ -103,6 +103,12 @@ async def test_the_state_during_a_long_answer_takes_few_requests(log: SessionLog
     assert requests() == ["GET", "POST"]
 
 
+async def test_the_check_writes(log: SessionLog, requests: Requests) -> None:
+    await log.check()
+
+    assert requests() == ["POST"]
+
+
 async def test_waiting_readers_share_one_poll(log: SessionLog, requests: Requests) -> None:
     state = await create_session(log)
     requests()

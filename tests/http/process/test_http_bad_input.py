@@ -181,7 +181,7 @@ async def test_paths_that_the_platform_resolves_cause_no_server_error(api: Api, 
     [
         {"prefer": "wait=abc"}, {"prefer": "wait=-1"}, {"prefer": "=;,,"}, {"prefer": 'wait="5'},
         {"traceparent": "00-zz"}, {"accept": ";;;"}, {"idempotency-key": "\u00e9"}, {"if-match": "*"},
-        {"x-session-id": "forged"}, {"x-ms-client-principal": "!!"}, {"origin": "null"},
+        {"x-session-id": "forged"}, {"x-ms-client-principal": "!!"}, {"origin": "http://localhost:3000"},
     ],
 )  # fmt: skip
 async def test_odd_headers_change_nothing(api: Api, headers: dict[str, str]) -> None:
@@ -222,6 +222,49 @@ EXAMPLES = settings(max_examples=80, deadline=None, suppress_health_check=[Healt
 def client(host: Host) -> Generator[httpx2.Client]:
     with httpx2.Client(base_url=host.url, timeout=30, verify=False, trust_env=False) as client:
         yield client
+
+
+TYPES_THAT_NO_EVENT_HAS = {
+    "characters": "[a",
+    "a class for each letter": "[a" * 4000,
+    "question marks": "run.?",
+    "a long name": "x" * 65,
+    "many patterns": ",".join(["*a"] * 33),
+    "only commas": "," * 32,
+    "a line break": "run.start\n",
+    "letters beyond ASCII": "é",
+}
+
+
+@pytest.mark.parametrize("types", TYPES_THAT_NO_EVENT_HAS.values(), ids=TYPES_THAT_NO_EVENT_HAS)
+@pytest.mark.parametrize("route", ["events", "stream"])
+async def test_types_that_no_event_can_have_are_refused(api: Api, route: str, types: str) -> None:
+    session_id = await api.new_session()
+
+    response = await api.http.get(f"/sessions/{session_id}/{route}", params={"types": types})
+
+    (error,) = refusal(response, 422, "invalid_request")["errors"]
+    assert error["pointer"] == "?types"
+
+
+async def test_the_largest_list_of_types_is_read(api: Api) -> None:
+    session_id = await api.new_session()
+    types = ",".join(["*" * 64] * 32)
+
+    assert len(ok(await api.http.get(f"/sessions/{session_id}/events", params={"types": types}))["events"]) == 1
+    assert len(ok(await api.http.get(f"/sessions/{session_id}/events", params={"types": ""}))["events"]) == 1
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/projects/{project}/sessions"])
+async def test_a_list_takes_ten_filters_by_metadata(api: Api, path: str) -> None:
+    project = ok(await api.http.post("/projects", json={"name": "p"}), 201)["id"]
+    url = path.format(project=project)
+
+    assert ok(await api.http.get(url, params={f"metadata.{n}": "x" for n in range(10)}))["sessions"] == []
+    for count in (11, 999):
+        refused = await api.http.get(url, params={f"metadata.{n}": "x" for n in range(count)})
+        (error,) = refusal(refused, 422, "invalid_request")["errors"]
+        assert error["pointer"].startswith("?metadata.")
 
 
 @pytest.fixture(scope="module")

@@ -105,6 +105,12 @@ _FORGERIES: dict[str, Callable[[Issuer], str]] = {
     "no subject": lambda issuer: issuer.token(sub=None),
     "an empty subject": lambda issuer: issuer.token(""),
     "a number for a subject": lambda issuer: issuer.keys[0].sign(issuer.claims() | {"sub": 7}),
+    "the token of a logout": lambda issuer: issuer.keys[0].sign(issuer.claims(), typ="logout+jwt"),
+    "an id token that says so": lambda issuer: issuer.keys[0].sign(issuer.claims(), typ="ID+JWT"),
+    "a type that is no text": lambda issuer: issuer.keys[0].sign(issuer.claims(), typ="7"),
+    "half a character": lambda issuer: issuer.token("\ud800"),
+    "half a character in the tenant": lambda issuer: issuer.token(tid="\udfff"),
+    "a list for a tenant": lambda issuer: issuer.token(tid=[["x"]]),
     "no token": lambda _: "x",
     "two dots": lambda _: "..",
     "a body that is a list": lambda _: "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9uZSJ9.W10.AAAA",
@@ -122,6 +128,35 @@ async def test_an_invalid_token_is_refused(guarded_api: Api, issuer: Issuer, for
     refusal(response, 401, "unauthenticated")
     assert response.headers["www-authenticate"] == "Bearer"
     ok(await guarded_api.http.post("/sessions", json={"session_id": own}, headers=authorization(issuer.token())), 201)
+
+
+@pytest.mark.parametrize("kind", ["JWT", "at+jwt", "AT+JWT", "application/at+jwt"])
+async def test_every_kind_of_access_token_is_accepted(guarded_api: Api, issuer: Issuer, kind: str) -> None:
+    ok(await guarded_api.http.get("/sessions", headers=authorization(issuer.keys[0].sign(issuer.claims(), typ=kind))))
+
+
+@pytest.mark.parametrize("path", ["/stream", "/projects/{project}/stream", "/sessions/{session}/stream?follow=true"])
+async def test_a_stream_ends_with_its_token(guarded_api: Api, issuer: Issuer, path: str) -> None:
+    long_lived = authorization(issuer.token())
+    project = ok(await guarded_api.http.post("/projects", json={"name": "p"}, headers=long_lived), 201)["id"]
+    session = ok(await guarded_api.http.post("/sessions", headers=long_lived), 201)["session_id"]
+    short = authorization(issuer.token(exp=int(time.time()) + 1))
+
+    text = (await guarded_api.http.get(path.format(project=project, session=session), headers=short)).text
+
+    assert text.endswith("retry: 500\n\n")
+    assert "event: done" not in text
+
+
+async def test_a_posted_stream_ends_with_its_token(guarded_api: Api, issuer: Issuer) -> None:
+    session = ok(await guarded_api.http.post("/sessions", headers=authorization(issuer.token())), 201)["session_id"]
+    headers = {"accept": "text/event-stream", **authorization(issuer.token(exp=int(time.time()) + 1))}
+    body = {"content": "Hello", "model": "hang-1"}
+
+    text = (await guarded_api.http.post(f"/sessions/{session}/messages", json=body, headers=headers)).text
+
+    assert text.endswith("retry: 500\n\n")
+    assert "event: run.complete" not in text
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer    x y", "Basic YTpi", "eyJ"])

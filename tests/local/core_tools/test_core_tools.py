@@ -259,8 +259,8 @@ def test_plain_func_start_with_the_example_settings_names_the_missing_model(
         ready = httpx2.get(f"http://127.0.0.1:{port}/ready", timeout=30)
         message = run_turn(f"http://127.0.0.1:{port}")
 
-        assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "ok")
-        assert "OPENAI_BASE_URL" in ready.json()["checks"]["model"]
+        checks = ready.json()["checks"]
+        assert (ready.status_code, checks["store"], checks["model"]) == (503, "ok", "failed")
         assert (message["status"], message["error"]["code"]) == ("failed", "model_not_configured")
         assert "OPENAI_BASE_URL" in message["error"]["message"]
         assert "set OPENAI_BASE_URL" in run.output

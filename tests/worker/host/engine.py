@@ -16,7 +16,7 @@ from anyio.from_thread import start_blocking_portal
 from azure.functions import OrchestrationContext
 
 from local.durable.engine import Engine
-from local.durable.rpc import PREFIX, DurableRpc
+from local.durable.rpc import DurableRpc, secret_prefix
 from local.durable.taskhub import TaskHub
 from local.host.functions import Function, Index
 from local.sockets import bind, serve_asgi, url_of
@@ -49,9 +49,11 @@ async def _engine(index: Index, data_dir: Path) -> AsyncGenerator[str]:
         await hub.open()
         stack.push_async_callback(hub.close)
         engine = Engine(index, hub, _SLOTS)
-        await stack.enter_async_context(serve_asgi(DurableRpc(engine, hub, list(index.orchestrators)), rpc, grace=0))
+        prefix = secret_prefix()
+        durable = DurableRpc(engine, hub, list(index.orchestrators), prefix)
+        await stack.enter_async_context(serve_asgi(durable, rpc, grace=0))
         stack.push_async_callback(engine.close)
-        yield url_of(rpc) + PREFIX
+        yield url_of(rpc) + prefix
 
 
 class _Remote:

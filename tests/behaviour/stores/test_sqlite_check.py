@@ -1,0 +1,28 @@
+"""The check of a SQLite file notices what only a write shows."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from shared.domain.errors import StoreUnavailableError
+from shared.stores.sqlite.database import Database
+from shared.stores.sqlite.log import SqliteSessionLog
+from shared.stores.sqlite.rooms import SqliteRooms
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_file_that_takes_no_write_fails_the_check(tmp_path: Path) -> None:
+    database = Database(tmp_path / "sessions.db")
+    log = SqliteSessionLog(database, SqliteRooms(database))
+    await log.check()
+
+    def refuse_writes(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA query_only = 1")
+
+    await database.write(refuse_writes)
+
+    with pytest.raises(StoreUnavailableError, match="readonly"):
+        await log.check()
+    await database.close()
