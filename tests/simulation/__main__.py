@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from shared.agents.registry import AGENTS
 from tests.simulation.faults import PROFILES
 from tests.simulation.report import Trial, default_jobs, endings, run_trials, table
 from tests.simulation.world import Options, Store
@@ -23,6 +24,7 @@ def main() -> int:
         large=arguments.large,
         neighbours=arguments.neighbours,
         profile=arguments.faults,
+        agent=arguments.agent,
     )
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     trials = [Trial(seed, store, options) for seed in seeds for store in _STORES[arguments.store]]
@@ -43,6 +45,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--store", choices=_STORES, default="both")
     parser.add_argument("--faults", choices=[profile.name for profile in PROFILES], help="only these; else by the seed")
+    parser.add_argument("--agent", choices=sorted(AGENTS), help="only sessions of this agent; else by the seed")
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="how many processes (default: all cores)")
     parser.add_argument(
         "--kill-kit", action="store_true", help="also run the slow tests of tests/faults, which kill real processes"

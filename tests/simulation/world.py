@@ -51,6 +51,14 @@ class Options:
     profile: str | None = None
     agent: str | None = None
 
+    @property
+    def flags(self) -> str:
+        """The options as arguments of the command."""
+        switches = ("strict_outages", "strict_attempts", "large", "neighbours")
+        named = [f"--{name.replace('_', '-')}" for name in switches if getattr(self, name)]
+        values = [("--faults", self.profile), ("--agent", self.agent)]
+        return " ".join([*named, *(f"{name} {value}" for name, value in values if value is not None)])
+
 
 @dataclass
 class World:
