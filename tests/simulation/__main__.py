@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from shared.agents.registry import AGENTS
 from tests.simulation.faults import PROFILES
 from tests.simulation.report import Trial, default_jobs, endings, run_trials, table
 from tests.simulation.world import Options, Store
@@ -18,11 +19,10 @@ def main() -> int:
     """Run the trials, print the table, and return 1 if something was lost."""
     arguments = _parse()
     options = Options(
-        strict_outages=arguments.strict_outages,
-        strict_attempts=arguments.strict_attempts,
         large=arguments.large,
         neighbours=arguments.neighbours,
         profile=arguments.faults,
+        agent=arguments.agent,
     )
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     trials = [Trial(seed, store, options) for seed in seeds for store in _STORES[arguments.store]]
@@ -43,14 +43,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--store", choices=_STORES, default="both")
     parser.add_argument("--faults", choices=[profile.name for profile in PROFILES], help="only these; else by the seed")
+    parser.add_argument("--agent", choices=sorted(AGENTS), help="only sessions of this agent; else by the seed")
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="how many processes (default: all cores)")
     parser.add_argument(
         "--kill-kit", action="store_true", help="also run the slow tests of tests/faults, which kill real processes"
     )
     parser.add_argument("--large", action="store_true", help="models write answers that are larger than a batch")
     parser.add_argument("--neighbours", action="store_true", help="the store has events and fields of a next release")
-    parser.add_argument("--strict-outages", action="store_true", help="an outage alone bills no token twice")
-    parser.add_argument("--strict-attempts", action="store_true", help="a fault of the platform fails no turn")
     return parser.parse_args()
 
 

@@ -102,6 +102,8 @@ def _check_call(world: World, turn: TurnRecord, call: ModelCall) -> None:
     if key.attempt not in {number for number, _, _ in turn.starts(key.step)}:
         world.report(SUPERSEDED, f"{key} called the model without a start in the log")
         return
+    if turn.instances()[key.step, key.attempt] != key.instance_id:
+        world.report(SUPERSEDED, f"{key} called the model although its instance was replaced")
     over_at = _stop_at(turn, key.step, key.attempt)
     if over_at is None:
         return
@@ -137,7 +139,7 @@ def _check_step(world: World, turn: TurnRecord, step: int, calls: list[ModelCall
     billed = [call for call in calls if call.is_billed]
     if len(billed) > len(turn.starts(step)):
         world.report(BILLED, f"{turn.turn_id} step {step}: {len(billed)} billed, {len(turn.starts(step))} began")
-    if world.options.strict_outages and world.profile.name in {"calm", "outages"}:
+    if world.profile.name in {"calm", "outages"}:
         repeated = len(billed) - sum(call.broke_off for call in billed)
         if repeated > 1:
             world.report(STRICT_OUTAGES, f"{turn.turn_id} step {step} was billed {repeated} times")
@@ -155,6 +157,8 @@ def _check_tools(world: World, record: SessionRecord) -> None:
             once[call_id] += 1
         if run.execution.attempt not in {number for number, _, _ in turn.tool_starts(call_id)}:
             world.report(SUPERSEDED, f"{call_id} attempt {run.execution.attempt} ran without a start in the log")
+        elif turn.instances()[call_id, run.execution.attempt] != run.execution.instance_id:
+            world.report(SUPERSEDED, f"{call_id} ran although its instance was replaced")
     for call_id in (call_id for call_id, count in once.items() if count > 1):
         world.report(ONCE, f"{call_id} ran {once[call_id]} times")
     for (call_id, attempt), numbers in runs.items():

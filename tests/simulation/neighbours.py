@@ -11,7 +11,7 @@ from shared.services.writer import Decision, SessionWriter
 from tests.simulation.clock import moment
 from tests.simulation.world import World
 
-KEPT = "the fields of a next release are kept"
+PRESERVED = "the fields of a next release are kept"
 _FIELD = "next_release"
 
 
@@ -47,7 +47,7 @@ def check_neighbours(world: World) -> None:
     for session in world.rewritten - world.ledger.deleted:
         texts = world.account.stored_states(session)
         if not all(_FIELD in text for text in texts):
-            world.report(KEPT, f"{session} has lost it: {texts}")
+            world.report(PRESERVED, f"{session} has lost it: {texts}")
 
 
 def reads_tolerantly() -> bool:

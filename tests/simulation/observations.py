@@ -13,13 +13,10 @@ class Execution(NamedTuple):
     number: int
     activity: str
     turn_id: str
+    instance_id: str
     step: int
     attempt: int
     call_id: str | None
-
-    @property
-    def attempt_key(self) -> tuple[str, int, int]:
-        return self.turn_id, self.step, self.attempt
 
 
 EXECUTION: ContextVar[Execution] = ContextVar("execution")
@@ -70,7 +67,8 @@ class Observations:
         """Number an execution of `activity` with the input `work`."""
         self.executions += 1
         numbers = int(work.get("step", 0)), int(work.get("attempt", 1))
-        return Execution(self.executions, activity, str(work.get("turn_id")), *numbers, work.get("call_id"))
+        ids = str(work.get("turn_id")), str(work.get("instance_id"))
+        return Execution(self.executions, activity, *ids, *numbers, work.get("call_id"))
 
     def begin_model_call(self) -> ModelCall:
         process = CURRENT.get()

@@ -130,7 +130,8 @@ def _check_end(world: World, turn: TurnRecord) -> None:
         world.report(ENDS, f"{turn.turn_id} was cancelled and has {end.status}")
     domain = None if end.error is None else fault_domain(end.error.code)
     is_early = seconds(event.timestamp) < deadline
-    if end.error and world.options.strict_attempts and is_early and domain in {"platform", "store"}:
+    is_poisoned = end.error is not None and end.error.code == "attempt_poisoned"
+    if end.error and is_early and domain in {"platform", "store"} and not is_poisoned:
         world.report(STRICT_ATTEMPTS, f"{turn.turn_id} failed: {end.error.code}")
 
 

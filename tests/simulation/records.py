@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.domain.chunks import Chunk, Event
-from shared.domain.events import MessageStart, RunComplete, ToolCallStart
+from shared.domain.events import MessageStart, RunComplete, RunHandover, ToolCallStart
 from shared.domain.fold import fold
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
 from shared.domain.session import ActiveTurn, SessionState
 from tests.simulation.clock import moment
 from tests.simulation.world import World
@@ -31,6 +31,22 @@ class TurnRecord:
             if isinstance(event.data, RunComplete):
                 return event, event.data
         return None
+
+    def instances(self) -> dict[tuple[int | str, int], str]:
+        """The instance to which the turn belonged when each attempt at a step or a tool call began."""
+        found: dict[tuple[int | str, int], str] = {}
+        instance: str = instance_of(self.turn_id, 1)
+        for event, _ in self.events:
+            match event.data:
+                case RunHandover(instance_id=replacing):
+                    instance = replacing
+                case MessageStart(step=step, attempt=attempt):
+                    found[step, attempt] = instance
+                case ToolCallStart(id=call_id, attempt=attempt):
+                    found[call_id, attempt] = instance
+                case _:
+                    pass
+        return found
 
     def starts(self, step: int) -> list[tuple[int, float, WriterId]]:
         """The attempts at a step: number, time and writer, in the order in which they began."""

@@ -55,7 +55,9 @@ def run_trials(trials: Sequence[Trial], jobs: int) -> dict[Store, Total]:
 def describe(outcome: Outcome) -> str:
     """The broken rules of a schedule, and the command that runs it again."""
     rules = "\n".join(f"  {violation}" for violation in outcome.violations[:_MAX_SHOWN])
-    again = f"python -m tests.simulation --first {outcome.seed} --seeds 1 --store {outcome.store}"
+    again = (
+        f"python -m tests.simulation --first {outcome.seed} --seeds 1 --store {outcome.store} {outcome.flags}".rstrip()
+    )
     return f"seed {outcome.seed} on {outcome.store} ({outcome.profile}):\n{rules}\n  again: {again}"
 
 

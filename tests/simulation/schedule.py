@@ -29,11 +29,12 @@ _MAX_QUIET_SECONDS = 4000.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a schedule. `digest` is the same for every run of it."""
+    """What came of a schedule. `flags`: its options as arguments. `digest` is the same for every run of it."""
 
     seed: int
     store: Store
     profile: str
+    flags: str
     violations: tuple[str, ...]
     counts: Counter[str]
     digest: str
@@ -60,7 +61,7 @@ def run_schedule(seed: int, store: Store, options: Options | None = None) -> Out
             world.report(ENDS, f"{type(error).__name__}: {error}\n{''.join(place)}")
             counts = Counter[str]()
         digest = hashlib.sha256(repr((sorted(counts.items()), world.violations)).encode()).hexdigest()[:12]
-        return Outcome(seed, store, world.profile.name, tuple(world.violations), counts, digest)
+        return Outcome(seed, store, world.profile.name, options.flags, tuple(world.violations), counts, digest)
 
 
 async def _run(world: World) -> Counter[str]:

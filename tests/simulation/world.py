@@ -37,19 +37,24 @@ Store: TypeAlias = Literal["sqlite", "cosmos"]
 
 @dataclass(frozen=True)
 class Options:
-    """What a simulation checks beside the rules that always hold, and which faults it has.
+    """Which faults a simulation has.
 
-    `strict_outages`: no token is billed twice because of an outage alone. `strict_attempts`: no fault of the platform
-    fails a turn before its deadline. `large`: models write answers larger than a batch. `neighbours`: events and fields
-    of a next release appear in the store. `profile`, `agent`: only faults or agents of this name.
+    `large`: models write answers larger than a batch. `neighbours`: events and fields of a next release appear in the
+    store. `profile`, `agent`: only faults or agents of this name.
     """
 
-    strict_outages: bool = False
-    strict_attempts: bool = False
     large: bool = False
     neighbours: bool = False
     profile: str | None = None
     agent: str | None = None
+
+    @property
+    def flags(self) -> str:
+        """The options as arguments of the command."""
+        switches = ("large", "neighbours")
+        named = [f"--{name.replace('_', '-')}" for name in switches if getattr(self, name)]
+        values = [("--faults", self.profile), ("--agent", self.agent)]
+        return " ".join([*named, *(f"{name} {value}" for name, value in values if value is not None)])
 
 
 @dataclass
