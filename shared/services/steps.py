@@ -45,12 +45,19 @@ async def load_steps(documents: Documents, state: SessionState, messages: Sequen
 
 
 async def load_first_steps(
-    documents: Documents, state: SessionState, messages: Sequence[Message], *, newest: bool
+    documents: Documents,
+    state: SessionState,
+    messages: Sequence[Message],
+    *,
+    newest: bool,
+    max_bytes: int = MAX_RESPONSE_BYTES,
 ) -> Sequence[Message]:
-    """The first of `messages`, at least one, with their steps: as many as have a page of steps together.
+    """The first of `messages`, at least one, with their steps: as many as have `max_bytes` of steps together.
 
     `newest`: the messages are in descending order.
     """
+    if not messages:
+        return messages
     counts = [count_steps(message, state.active_turn) for message in messages]
     if sum(counts) <= _MAX_POINT_READS:
         ordered = await load_steps(documents, state, messages[::-1] if newest else messages)
@@ -63,7 +70,7 @@ async def load_first_steps(
         before=last + 1,
         limit=sum(counts),
         newest=newest,
-        max_bytes=MAX_RESPONSE_BYTES,
+        max_bytes=max_bytes,
     )
     steps: dict[MessageId, list[Step]] = {}
     for document in sorted(found, key=lambda document: document.number):

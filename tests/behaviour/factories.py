@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrations.contracts import Reply, Work
 from shared.domain.chunks import (
+    Chunk,
     Event,
 )
 from shared.domain.events import (
@@ -126,7 +127,9 @@ async def load_state(app: Services, session: SessionId) -> SessionState:
 
 
 async def load_events(app: Services, session: SessionId, event_type: str | None = None) -> list[Event]:
-    chunks = await app.log.read(session, 0, 10_000)
+    chunks = list[Chunk]()
+    while page := await app.log.read(session, chunks[-1].last if chunks else 0, 1000):
+        chunks += page
     return [event for chunk in chunks for event in chunk.events if event_type in {None, event.type}]
 
 

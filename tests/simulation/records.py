@@ -13,7 +13,7 @@ from shared.domain.session import ActiveTurn, SessionState
 from tests.simulation.clock import moment
 from tests.simulation.world import World
 
-_ALL = 1_000_000
+_PAGE = 1000
 
 
 @dataclass
@@ -82,7 +82,9 @@ async def load_record(world: World, session_id: SessionId) -> SessionRecord:
     """Read a session."""
     log = world.truth.log
     state = await world.state(session_id)
-    chunks = await log.read(session_id, 0, _ALL)
+    chunks = list[Chunk]()
+    while page := await log.read(session_id, chunks[-1].last if chunks else 0, _PAGE):
+        chunks += page
     record = SessionRecord(session_id, state, chunks, {})
     folded: SessionState | None = None
     for chunk in chunks:

@@ -1,6 +1,7 @@
 """Server-sent events: frames, heartbeats, and the end of a stream (html.spec.whatwg.org, "Server-sent events")."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import aclosing
@@ -49,7 +50,8 @@ async def stream_frames(
     An empty batch says that the reader has caught up.
     """
     yield _OPEN
-    closes_at = time.monotonic() + max_duration.total_seconds()
+    # Not all at the same time: streams that begin together after a deployment would also reconnect together.
+    closes_at = time.monotonic() + max_duration.total_seconds() * random.uniform(0.9, 1)  # noqa: S311
     is_silent = False
     async with aclosing(batches):
         async for batch in batches:

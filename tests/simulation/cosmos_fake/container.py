@@ -70,7 +70,7 @@ class FakeContainer:
         max_item_count: int | None = None,
     ) -> "_Answer":
         values = {each["name"]: each["value"] for each in parameters}
-        return _Answer(self._process.loop.time, lambda: self._query(query, values, partition_key))
+        return _Answer(self._process.loop.time, lambda: self._query(query, values, partition_key), max_item_count)
 
     async def _query(self, text: str, values: dict[str, Any], partition: str | None) -> list[Item]:
         return await self._request(lambda: parse(text).run(self._items.scan(partition), values))
@@ -121,16 +121,46 @@ class FakeContainer:
             raise CosmosHttpResponseError(status_code=status, message=error.fault.name) from error
 
 
+class _Pages:
+    """The pages of what a query found, each with a request of its own. A page that failed may be requested again."""
+
+    def __init__(self, run: Callable[[], Any], size: int) -> None:
+        self._run = run
+        self._size = size
+        self._read = 0
+        self._is_over = False
+
+    def __aiter__(self) -> "_Pages":
+        return self
+
+    async def __anext__(self) -> AsyncIterator[Item]:
+        if self._is_over:
+            raise StopAsyncIteration
+        items = (await self._run())[self._read : self._read + self._size]
+        self._read += len(items)
+        self._is_over = len(items) < self._size
+        return _each(items)
+
+
+async def _each(items: list[Item]) -> AsyncIterator[Item]:
+    for item in items:
+        yield item
+
+
 class _Answer:
     """The items that a query found."""
 
-    def __init__(self, now: Callable[[], float], run: Callable[[], Any]) -> None:
+    def __init__(self, now: Callable[[], float], run: Callable[[], Any], page_size: int | None) -> None:
         self._now = now
         self._run = run
+        self._page_size = page_size or 100
 
     async def __aiter__(self) -> AsyncIterator[Item]:
         for item in await self._run():
             yield item
+
+    def by_page(self) -> "_Pages":
+        return _Pages(self._run, self._page_size)
 
     def get_response_headers(self) -> Mapping[str, str]:
         return {"Date": format_datetime(moment(self._now()), usegmt=True)}
