@@ -7,9 +7,19 @@ from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, model_validator
-from pydantic_core import to_json
+from pydantic import (
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema, to_json
 
+from shared.domain.tolerance import is_from_store
 from shared.domain.values import Frozen, size_of
 
 MAX_TEXT_BYTES = 256 * 1024
@@ -133,7 +143,40 @@ class FilePart(SentPart):
     file: File
 
 
-ContentPart: TypeAlias = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
+class UnknownPart(SentPart):
+    """A part that a later release accepted, as it was sent."""
+
+    fields: dict[str, Any]
+
+    @model_serializer
+    def _unchanged(self) -> dict[str, Any]:
+        return self.fields
+
+
+_KnownPart: TypeAlias = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
+
+
+class _KnownOrStored:
+    """Accepts parts of this release, and from a store any other part."""
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        output = core_schema.simple_ser_schema("any")
+        known = handler.generate_schema(_KnownPart)
+        return core_schema.with_info_wrap_validator_function(_keep_part, known, serialization=output)
+
+
+def _keep_part(value: Any, validate: core_schema.ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    if isinstance(value, UnknownPart):
+        return value
+    try:
+        return validate(value)
+    except ValidationError:
+        if is_from_store(info) and isinstance(value, dict):
+            return UnknownPart(fields=value)  # pyright: ignore[reportUnknownArgumentType]
+        raise
+
+
+ContentPart: TypeAlias = Annotated[TextPart | ImagePart | AudioPart | FilePart | UnknownPart, _KnownOrStored()]
 Parts: TypeAlias = tuple[ContentPart, ...]
 
 _TEXT, _LIST = "one text", "list of parts"  # the space keeps them out of the pointers of errors: no field has one
@@ -168,6 +211,8 @@ def _name_of(part: ContentPart) -> str:
             return "[sound]"
         case FilePart(file=file):
             return f"[file {file.filename}]" if file.filename else "[file]"
+        case UnknownPart():
+            return "[something else]"
 
 
 def content_bytes(content: Content) -> int:
@@ -188,6 +233,13 @@ def _remembered_bytes(part: ContentPart) -> int:
 def bytes_of_parts(parts: Parts) -> int:
     """Return the size of `parts` as JSON."""
     return len(to_json(parts))
+
+
+def readable_parts(parts: Parts) -> Parts:
+    """Return `parts` with a name instead of each part that this release cannot read."""
+    return tuple(
+        TextPart(type="text", text=_name_of(part)) if isinstance(part, UnknownPart) else part for part in parts
+    )
 
 
 def has_media(content: Content) -> bool:
@@ -223,7 +275,7 @@ def _input_part(part: ContentPart) -> dict[str, Any]:
             return {"type": "input_image", "image_url": image.url, **detail}
         case FilePart(file=file):
             return {"type": "input_file", **file.model_dump()}
-        case AudioPart():
+        case AudioPart() | UnknownPart():
             return part.model_dump()
 
 

@@ -106,7 +106,7 @@ def _tool_changes(
             attempt = turn.tools.get(call_id, Attempt(number=1, writer=writer))
             return {"tools": {**turn.tools, call_id: attempt.model_copy(update={"done": True})}}
         case ToolCallActionRequired(id=call_id):
-            action = Action(**data.model_dump(exclude={"type", "id"}))
+            action = Action(**data.known_fields("type", "id"))
             return {"parked": True, "actions": {**turn.actions, call_id: action}}
         case ToolCallAction(id=call_id, decision=decision):
             if call_id not in turn.actions:

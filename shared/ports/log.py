@@ -31,7 +31,15 @@ class EventLog(Feed[SessionId, Chunk], Protocol):
         ...
 
     async def state(self, session_id: SessionId) -> SessionState | None:
-        """The session as its whole log says, read strongly; None if there is none. A deleted one is a tombstone."""
+        """The session as its whole log says, read strongly; None if there is none. A deleted one is a tombstone.
+
+        Raises:
+            SessionUnreadableError: another release stored it, in a form that this one cannot read.
+        """
+        ...
+
+    async def remains(self, session_id: SessionId) -> SessionState | None:
+        """What a deletion has to know: ids, owner, times and head. No more of the state need be readable."""
         ...
 
     async def outline(self, session_id: SessionId) -> SessionState | None:
@@ -82,6 +90,7 @@ class Documents(Protocol):
     ) -> Sequence[D]:
         """At most `limit` documents of a kind whose sequence is between `after` and `before`, both excluded, in order.
 
+        A document that cannot be read is logged and left out.
         `newest`: the last of them instead of the first.
         """
         ...
@@ -107,7 +116,10 @@ class SessionIndex(Protocol):
     """Which sessions there are."""
 
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
-        """Stored states, newest first. `before` is the `listing_key` of the last one on the previous page."""
+        """Stored states, newest first. `before` is the `listing_key` of the last one on the previous page.
+
+        A state that cannot be read is logged and left out; there are fewer than `limit` only at the end of the list.
+        """
         ...
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:

@@ -15,6 +15,7 @@ from shared.domain.errors import (
     SessionDeletedError,
     SessionExistsError,
     SessionNotFoundError,
+    SessionUnreadableError,
 )
 from shared.domain.events import (
     MessageComplete,
@@ -173,7 +174,12 @@ class Sessions:
             drafts = [] if turn is None else turn_drafts(turn, stop, trace_id=trace_id)
             return Decision(None, [*drafts, Draft(data=SessionDeleted(), trace_id=trace_id)])
 
-        await SessionWriter(self._log, self._clock, session_id).transact(decide, owner=owner)
+        writer = SessionWriter(self._log, self._clock, session_id)
+        try:
+            await writer.load()
+        except SessionUnreadableError:
+            await writer.load_remains()
+        await writer.transact(decide, owner=owner)
 
 
 def _changed(state: SessionState, patch: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from shared.api.shapes.events import envelope, event_data
 from shared.api.shapes.sessions import view_session
 from shared.domain.chunks import Event
 from shared.domain.ids import SessionId
-from shared.domain.rooms import PROJECT_EVENTS, RoomEntry
+from shared.domain.rooms import RoomEntry, in_project_room
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
 from shared.services.large_texts import load_texts
@@ -45,7 +45,7 @@ class RoomRenderer:
     async def render(self, entry: RoomEntry) -> list[FrameBody]:
         """The bodies of the entry's frames, in order."""
         session_id = entry.session_id
-        wanted = [event for event in entry.events if not self._is_named or event.type in PROJECT_EVENTS]
+        wanted = [event for event in entry.events if not self._is_named or in_project_room(event)]
         events = [self._of_event(session_id, event) for event in await load_texts(self._log, session_id, wanted)]
         session = None if entry.session is None else {"session": await view_session(self._sessions, entry.session)}
         created = [self._of_session("session_created", session)] if session and entry.is_new else []

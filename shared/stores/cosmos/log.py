@@ -17,6 +17,7 @@ from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, MessageParts, ModelResponse
+from shared.domain.tolerance import load
 from shared.domain.values import size_of
 from shared.ports import D, Tail
 from shared.stores.cosmos import idempotency, queries
@@ -29,11 +30,18 @@ from shared.stores.cosmos.items import (
     document_item,
     item_id,
     state_item,
-    state_of,
 )
-from shared.stores.cosmos.requests import Item, iterate_items, query_items, read_item, upsert_item, with_retries
+from shared.stores.cosmos.requests import (
+    Item,
+    iterate_items,
+    query_items,
+    query_readable,
+    read_item,
+    upsert_item,
+    with_retries,
+)
 from shared.stores.following import MAX_CHUNKS, Feeds, Polling
-from shared.stores.reading import state_or_none
+from shared.stores.reading import load_state, remains_of, state_or_none
 
 _MAX_BATCHED_BYTES = 256 * 1024
 _WRITTEN_ONCE = (ModelResponse, MessageParts)
@@ -76,6 +84,13 @@ class CosmosSessionLog:
         next_item = await self._item(session_id, chunk_id(checkpoint.head + 1))
         return checkpoint if next_item is None else await self._fold_later(checkpoint, next_item)
 
+    async def remains(self, session_id: SessionId) -> SessionState | None:
+        item = await self._item(session_id, STATE_ID)
+        if item is None:
+            return None
+        newest = await self._query(queries.chunks(session_id, 0, newest=True), 1)
+        return remains_of(item["body"], newest[0]["last"] if newest else item["folded_to"])
+
     async def outline(self, session_id: SessionId) -> SessionState | None:
         checkpoint = await self._checkpoint(session_id)
         if checkpoint is None or checkpoint.deleted:
@@ -106,7 +121,7 @@ class CosmosSessionLog:
 
     async def get(self, kind: type[D], session_id: SessionId, document_id: str) -> D | None:
         item = await self._item(session_id, item_id(kind, document_id))
-        return None if item is None else kind.model_validate_json(item["body"])
+        return None if item is None else load(kind, item["body"])
 
     async def find(
         self,
@@ -118,8 +133,9 @@ class CosmosSessionLog:
         limit: int,
         newest: bool = False,
     ) -> Sequence[D]:
-        items = await self._query(queries.documents(session_id, kind, after, before, newest=newest), limit)
-        return [kind.model_validate_json(item["body"]) for item in (reversed(items) if newest else items)]
+        query = queries.documents(session_id, kind, after, before, newest=newest)
+        found = await query_readable(await self._database.sessions(), query, limit, kind)
+        return found[::-1] if newest else found
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         await self._upsert(document_item(session_id, document))
@@ -144,7 +160,8 @@ class CosmosSessionLog:
         return await with_retries(call)
 
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Sequence[SessionState]:
-        return [state_of(item) for item in await self._query(queries.sessions(wanted, before), limit)]
+        query = queries.sessions(wanted, before)
+        return await query_readable(await self._database.sessions(), query, limit, SessionState)
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
         return self._due(queries.due("repair_due", by))
@@ -226,7 +243,7 @@ class CosmosSessionLog:
 
     async def _checkpoint(self, session_id: SessionId) -> SessionState | None:
         item = await self._item(session_id, STATE_ID)
-        return None if item is None else state_of(item)
+        return None if item is None else load_state(session_id, item["body"])
 
     async def _item(self, session_id: SessionId, item_id: str) -> Item | None:
         return await read_item(await self._database.sessions(), item_id, session_id)

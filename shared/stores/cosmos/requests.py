@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 
@@ -12,8 +14,10 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError, CosmosResourceNotFoundError
 
 from shared.domain.errors import StoreUnavailableError
+from shared.domain.tolerance import M, load
 from shared.stores.charges import add
 from shared.stores.cosmos.queries import Query
+from shared.stores.reading import readable
 
 Item: TypeAlias = dict[str, Any]
 T = TypeVar("T")
@@ -78,6 +82,17 @@ async def query_items(container: ContainerProxy, query: Query, limit: int | None
         return found
 
     return await with_retries(call)
+
+
+async def query_readable(container: ContainerProxy, query: Query, limit: int, model: type[M]) -> list[M]:
+    """The first `limit` bodies that can be read, of the results of a query."""
+    found: list[M] = []
+    async with aclosing(iterate_items(container, query, limit)) as items:
+        async for item in items:
+            found += readable([item["body"]], partial(load, model), f"A stored {model.__name__}")
+            if len(found) == limit:
+                break
+    return found
 
 
 async def iterate_items(container: ContainerProxy, query: Query, page: int) -> AsyncGenerator[Item]:

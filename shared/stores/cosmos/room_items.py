@@ -1,12 +1,15 @@
 """The stored form of rooms: a partition per room, and in it a document for each chunk that the room shows."""
 
+from functools import partial
 from typing import Any
 
 from shared.domain.chunks import Event
 from shared.domain.ids import SessionId
 from shared.domain.rooms import Room, RoomEntry
 from shared.domain.session import SessionState
+from shared.domain.tolerance import load
 from shared.domain.values import Frozen
+from shared.stores.reading import readable
 
 SEQUENCE_DIGITS = 12
 
@@ -48,20 +51,22 @@ def entry_item(room: Room, item_id: str, entry: RoomEntry) -> dict[str, Any]:
 
 
 def entry_of(item: dict[str, Any]) -> RoomEntry | None:
-    """The entry in a document that a change feed returned; None if it is blank.
+    """The entry in a document that a change feed returned; None if it is blank, or cannot be read.
 
     Its cursor is the feed's number of the change. The numbers rise with every write to the room, and the feed can be
     read from any of them.
     """
     if "entry" not in item:
         return None
-    cursor, stored = int(item["_lsn"]), _StoredEntry.model_validate_json(item["entry"])
-    return RoomEntry(
-        before=cursor - 1,
-        cursor=cursor,
-        session_id=SessionId(item["session_id"]),
-        events=stored.events,
-        session=stored.session,
-        is_deletion=stored.deletes,
-        is_new=stored.is_new,
-    )
+    cursor = int(item["_lsn"])
+    for stored in readable([item["entry"]], partial(load, _StoredEntry), f"A room's entry {item['id']}"):
+        return RoomEntry(
+            before=cursor - 1,
+            cursor=cursor,
+            session_id=SessionId(item["session_id"]),
+            events=stored.events,
+            session=stored.session,
+            is_deletion=stored.deletes,
+            is_new=stored.is_new,
+        )
+    return None

@@ -5,14 +5,14 @@ import time
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from shared.domain.chunks import Chunk, Event
+from shared.domain.chunks import Chunk
 from shared.domain.errors import SequenceTakenError
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Document, IdempotencyRecord, claim_partition
+from shared.domain.tolerance import load
+from shared.stores.reading import dump_events, load_events
 
 MAX_SEQUENCE = 2**63 - 1
 """No sequence is as large."""
@@ -20,7 +20,6 @@ MAX_SEQUENCE = 2**63 - 1
 SKIP_DELTAS = " AND only_deltas = 0"
 """The condition of the index `chunks_with_non_deltas`. SQLite uses the index only if the text is the same."""
 
-_EVENTS = TypeAdapter(tuple[Event, ...])
 _FILTERED_COLUMNS = ("owner", "project_id", "status", "agent_name", "archived")
 
 
@@ -32,7 +31,7 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
     Raises:
         SequenceTakenError: another writer holds the sequence, or the session is deleted.
     """
-    events = _events_json(chunk)
+    events = dump_events(chunk.events)
     inserted = connection.execute(
         # The column `hidden` is not enough: a fork that is being copied is hidden as well.
         "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
@@ -50,10 +49,6 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
     if stored is None or (stored["writer"], stored["events"]) != (chunk.writer, events):
         raise SequenceTakenError(chunk.session_id, chunk.first)
     return False
-
-
-def _events_json(chunk: Chunk) -> str:
-    return _EVENTS.dump_json(chunk.events, exclude_none=True).decode()
 
 
 def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
@@ -98,7 +93,7 @@ def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> Idempote
     if stored is None:
         upsert_document(connection, partition, record)
         return None
-    return IdempotencyRecord.model_validate_json(stored["body"])
+    return load(IdempotencyRecord, stored["body"])
 
 
 def release(connection: sqlite3.Connection, record: IdempotencyRecord) -> None:
@@ -135,7 +130,7 @@ def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:
         session_id=session_id,
         epoch=row["epoch"],
         writer=WriterId(row["writer"]),
-        events=_EVENTS.validate_json(row["events"]),
+        events=load_events(row["events"]),
     )
 
 

@@ -6,6 +6,9 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Any
 
 from shared.domain.chunks import Chunk
 from shared.domain.fold import fold
@@ -13,9 +16,10 @@ from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
+from shared.domain.tolerance import M, load
 from shared.ports import D, Tail
 from shared.stores.following import MAX_CHUNKS, Feeds
-from shared.stores.reading import state_or_none
+from shared.stores.reading import load_state, readable, remains_of, state_or_none
 from shared.stores.sqlite.database import Database, shielded
 from shared.stores.sqlite.items import (
     MAX_SEQUENCE,
@@ -69,11 +73,17 @@ class SqliteSessionLog:
             row = connection.execute("SELECT body FROM states WHERE session_id = ?", (session_id,)).fetchone()
             if row is None:
                 return None
-            checkpoint = SessionState.model_validate_json(row["body"])
+            checkpoint = load_state(session_id, row["body"])
             rest = read_chunks(connection, session_id, checkpoint.head, -1)
             return fold(checkpoint, () if checkpoint.deleted else rest)
 
         return await self._database.read_together(session_id, work)
+
+    async def remains(self, session_id: SessionId) -> SessionState | None:
+        newest = "(SELECT max(last) FROM chunks c WHERE c.session_id = s.session_id)"
+        query = f"SELECT body, {newest} AS head FROM states s WHERE session_id = ?"
+        row = await self._database.read(lambda connection: connection.execute(query, (session_id,)).fetchone())
+        return None if row is None else remains_of(row["body"], row["head"])
 
     async def outline(self, session_id: SessionId) -> SessionState | None:
         return await self.state(session_id)
@@ -117,7 +127,7 @@ class SqliteSessionLog:
 
         def work(connection: sqlite3.Connection) -> D | None:
             row = connection.execute(query, (*key, time.time())).fetchone()
-            return None if row is None else kind.model_validate_json(row["body"])
+            return None if row is None else load(kind, row["body"])
 
         return await self._database.read_together(key, work)
 
@@ -134,11 +144,11 @@ class SqliteSessionLog:
         direction = "DESC" if newest else "ASC"
         query = (
             "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND sequence > ? AND sequence < ?"
-            f" ORDER BY sequence {direction}, id {direction} LIMIT ?"
+            f" ORDER BY sequence {direction}, id {direction}"
         )
-        values = (session_id, kind_name(kind), after, MAX_SEQUENCE if before is None else before, limit)
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [kind.model_validate_json(row["body"]) for row in (reversed(rows) if newest else rows)]
+        values = (session_id, kind_name(kind), after, MAX_SEQUENCE if before is None else before)
+        found = await self._readable(query, values, limit, kind)
+        return found[::-1] if newest else found
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         await self._database.write(lambda connection: upsert_document(connection, session_id, document))
@@ -170,9 +180,17 @@ class SqliteSessionLog:
             where.append("listing_key < ?")
             values.append(before)
         # The text is built of constants of this package only; every value is bound.
-        query = f"SELECT body FROM states WHERE {' AND '.join(where)} ORDER BY listing_key DESC LIMIT ?"
-        rows = await self._database.read(lambda connection: connection.execute(query, (*values, limit)).fetchall())
-        return [SessionState.model_validate_json(row["body"]) for row in rows]
+        query = f"SELECT body FROM states WHERE {' AND '.join(where)} ORDER BY listing_key DESC"
+        return await self._readable(query, values, limit, SessionState)
+
+    async def _readable(self, query: str, values: Sequence[Any], limit: int, model: type[M]) -> list[M]:
+        """The first `limit` bodies that can be read. The rows after them are not read."""
+
+        def work(connection: sqlite3.Connection) -> list[M]:
+            bodies = (row["body"] for row in connection.execute(query, values))
+            return list(islice(readable(bodies, partial(load, model), f"A stored {model.__name__}"), limit))
+
+        return await self._database.read(work)
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
         return self._due("repair_due", by)
