@@ -124,7 +124,9 @@ class Projects:
         """Delete the project, then its sessions. After a crash the sweep deletes the remaining sessions."""
         while True:
             project = await self.get(owner, project_id)
-            tombstone = project.model_copy(update={"deleted": True, "document": EMPTY_DOCUMENT, "applied": ()})
+            tombstone = project.model_copy(
+                update={"deleted": True, "document": EMPTY_DOCUMENT, "applied": (), "fences": ()}
+            )
             try:
                 await self._delete_sessions(await self._replace(tombstone), trace_id)
             except RevisionTakenError:
