@@ -33,6 +33,7 @@ from shared.domain.ids import MessageId, SessionId, turn_of
 from shared.domain.message_status import with_current_status
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import Message, Step
+from shared.domain.tolerance import load
 from shared.domain.values import ToolCall, Usage
 
 
@@ -58,7 +59,7 @@ def read_export(lines: Iterable[str]) -> Rebuilt:
     """
     texts = (line for line in lines if line.strip())
     try:
-        header = ExportHeader.model_validate_json(next(texts, ""))
+        header = load(ExportHeader, next(texts, ""))
         return _rebuild(header, _parse(texts))
     except ValidationError as error:
         raise ExportError(f"This is not a line of an export that this version reads: {error}") from error
@@ -66,7 +67,7 @@ def read_export(lines: Iterable[str]) -> Rebuilt:
 
 def _parse(lines: Iterable[str]) -> Iterator[ExportedEvent]:
     for line in lines:
-        yield ExportedEvent.model_validate_json(line)
+        yield load(ExportedEvent, line)
 
 
 def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:

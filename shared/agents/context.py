@@ -23,12 +23,17 @@ class ProjectEditor(Protocol):
 
 @dataclass(frozen=True)
 class ToolContext:
-    """The call that a tool runs for. A tool function gets it if its first parameter is annotated `ToolContext`."""
+    """The call that a tool runs for. A tool function gets it if its first parameter is annotated `ToolContext`.
+
+    `attempt` is a fencing token: a system that has seen a call's attempt refuses all lower ones. An execution that was
+    suspended may still run when the next attempt at its call has begun.
+    """
 
     session_id: SessionId
     owner: str
     message_id: MessageId
     call_id: str
+    attempt: int
     projects: ProjectEditor
     project_id: str | None = None
     node_id: str | None = None

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, Field
 
-from shared.domain.events import DELTA_TYPES, EventData, Outside
+from shared.domain.events import DELTA_TYPES, EventData, Outside, UnknownEvent
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
 from shared.domain.pages import EVENT_OVERHEAD_BYTES
 from shared.domain.values import Frozen, Ordinal
@@ -72,6 +72,10 @@ class Chunk(Frozen):
     @property
     def has_only_deltas(self) -> bool:
         return all(event.type in DELTA_TYPES for event in self.events)
+
+    @property
+    def has_unknown(self) -> bool:
+        return any(isinstance(event.data, UnknownEvent) for event in self.events)
 
     def continues(self, after: int) -> bool:
         """Whether no other chunk can be between the event `after` and this chunk."""

@@ -7,10 +7,20 @@ from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, model_validator
-from pydantic_core import to_json
+from pydantic import (
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema, to_json
 
 from shared.domain.sizes import size_as_sent, size_of, size_of_body
+from shared.domain.tolerance import is_from_store
 from shared.domain.values import MAX_INLINE_TEXT_BYTES, Frozen
 
 MAX_TEXT_BYTES = 256 * 1024
@@ -134,7 +144,40 @@ class FilePart(SentPart):
     file: File
 
 
-ContentPart: TypeAlias = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
+class UnknownPart(SentPart):
+    """A part that a later release accepted, as it was sent."""
+
+    fields: dict[str, Any]
+
+    @model_serializer
+    def _unchanged(self) -> dict[str, Any]:
+        return self.fields
+
+
+_KnownPart: TypeAlias = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
+
+
+class _KnownOrStored:
+    """Accepts parts of this release, and from a store any other part."""
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        output = core_schema.simple_ser_schema("any")
+        known = handler.generate_schema(_KnownPart)
+        return core_schema.with_info_wrap_validator_function(_keep_part, known, serialization=output)
+
+
+def _keep_part(value: Any, validate: core_schema.ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    if isinstance(value, UnknownPart):
+        return value
+    try:
+        return validate(value)
+    except ValidationError:
+        if is_from_store(info) and isinstance(value, dict):
+            return UnknownPart(fields=value)  # pyright: ignore[reportUnknownArgumentType]
+        raise
+
+
+ContentPart: TypeAlias = Annotated[TextPart | ImagePart | AudioPart | FilePart | UnknownPart, _KnownOrStored()]
 Parts: TypeAlias = tuple[ContentPart, ...]
 
 _TEXT, _LIST = "one text", "list of parts"  # the space keeps them out of the pointers of errors: no field has one
@@ -169,6 +212,8 @@ def _name_of(part: ContentPart) -> str:
             return "[sound]"
         case FilePart(file=file):
             return f"[file {file.filename}]" if file.filename else "[file]"
+        case UnknownPart():
+            return "[something else]"
 
 
 def content_bytes(content: Content) -> int:
@@ -195,6 +240,13 @@ def inline_text(content: Content) -> str:
 def bytes_stored(content: Content) -> int:
     """Return the size of `content` as JSON if it is stored in a document of its own; 0 if its message holds it."""
     return 0 if isinstance(content, str) and content == inline_text(content) else len(to_json(content))
+
+
+def readable_parts(parts: Parts) -> Parts:
+    """Return `parts` with a name instead of each part that this release cannot read."""
+    return tuple(
+        TextPart(type="text", text=_name_of(part)) if isinstance(part, UnknownPart) else part for part in parts
+    )
 
 
 def has_media(content: Content) -> bool:
@@ -229,7 +281,7 @@ def _input_part(part: ContentPart) -> dict[str, Any]:
             return {"type": "input_image", "image_url": image.url, **detail}
         case FilePart(file=file):
             return {"type": "input_file", **file.model_dump()}
-        case AudioPart():
+        case AudioPart() | UnknownPart():
             return part.model_dump()
 
 

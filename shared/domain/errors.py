@@ -40,6 +40,7 @@ TurnlogError
 ├── StoreUnavailableError        store_unavailable    try again later
 ├── FanoutUnavailableError       fanout_unavailable   try again later
 ├── NotSupportedError            not_supported        this deployment can't do this
+│   └── SessionUnreadableError   session_unreadable   a later release has stored it; it can only be deleted
 ├── SequenceTakenError           sequence_taken       another writer was first: read the new events and decide again
 └── ModelError                   model_error …        `failure_code` says what failed
 """
@@ -278,6 +279,13 @@ class SignalRUnavailableError(TurnlogError):
 
 class NotSupportedError(TurnlogError):
     code = "not_supported"
+
+
+class SessionUnreadableError(NotSupportedError):
+    code = "session_unreadable"
+
+    def __init__(self, session_id: SessionId) -> None:
+        super().__init__(f"This release cannot read the session {session_id!r}, which another one has stored.")
 
 
 class SequenceTakenError(TurnlogError):

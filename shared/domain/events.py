@@ -7,12 +7,23 @@ all three in, and clients never see these fields.
 `docs/use/events.md` is generated from this module.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    Field,
+    GetCoreSchemaHandler,
+    JsonValue,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from shared.domain.content import Content
 from shared.domain.ids import SessionId
+from shared.domain.tolerance import OPEN, is_from_store
 from shared.domain.values import (
     ActionDecision,
     ActionKind,
@@ -244,7 +255,7 @@ class Status(Frozen):
     """
 
     type: Literal["status"] = "status"
-    status: Literal["cancelling", "stalled"]
+    status: Annotated[Literal["cancelling", "stalled"], OPEN]
     reason: str | None = None
 
 
@@ -279,7 +290,33 @@ class Outside(Frozen):
     fields: dict[str, Any] = {}
 
 
-EventData: TypeAlias = Annotated[
+class UnknownEvent(Frozen):
+    """An event that this release cannot read, because a later one wrote it: all its fields, as they are in the log.
+
+    It changes nothing here, and readers get it as it is.
+    """
+
+    fields: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        return self.fields["type"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_store(cls, value: object, info: ValidationInfo) -> object:
+        match value:
+            case {"type": str()} if is_from_store(info):
+                return {"fields": value}
+            case _:
+                return value
+
+    @model_serializer
+    def _unchanged(self) -> dict[str, Any]:
+        return self.fields
+
+
+_KnownEvent: TypeAlias = Annotated[
     SessionCreated
     | SessionUpdated
     | SessionDeleted
@@ -305,6 +342,18 @@ EventData: TypeAlias = Annotated[
     | Outside,
     Field(discriminator="type"),
 ]
+
+
+class _KnownOrUnknown:
+    """Output as any value: the union's own output would ask each of its types whether a value is one of it."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return {**handler(source), "serialization": core_schema.simple_ser_schema("any")}  # pyright: ignore[reportReturnType]
+
+
+EventData: TypeAlias = Annotated[_KnownEvent | UnknownEvent, Field(union_mode="left_to_right"), _KnownOrUnknown()]
+EVENT_TYPES: tuple[type[BaseModel], ...] = get_args(get_args(_KnownEvent)[0])
+"""The types of events that this release knows."""
 
 Delta: TypeAlias = MessageDelta | ReasoningDelta | ToolCallDelta
 """A piece of what a model writes. The chunks of an answer hold little else, so most reads skip them."""

@@ -32,6 +32,7 @@ from shared.domain.events import (
     ToolCallComplete,
     ToolCallDelta,
     ToolCallStart,
+    UnknownEvent,
     UserMessage,
     VibecodeResponse,
 )
@@ -118,7 +119,7 @@ def _created(data: SessionCreated, event: Event, chunk: Chunk) -> SessionState:
         created_at=event.timestamp,
         updated_at=event.timestamp,
         size_bytes=_size(event),
-        **data.model_dump(exclude={"type"}),
+        **data.known_fields("type"),
     )
 
 
@@ -162,6 +163,8 @@ def _own_changes(state: SessionState, event: Event, writer: WriterId) -> dict[st
         ) as data:
             own = _text_changes(data, event.sequence) | _usage_changes(state, data, event.sequence)
             return own | _turn_update(state, turn_changes(state.active_turn, event, writer))
+        case UnknownEvent():
+            return {}
         case _ as never:
             assert_never(never)
 
@@ -229,7 +232,7 @@ def _usage_changes(state: SessionState, used: EventData, sequence: int) -> dict[
     usage = usage_of(used)
     row = _usage_row(state, used.agent, used.model)
     others = tuple(other for other in state.usage_rows if (other.agent, other.model) != (row.agent, row.model))
-    added = UsageRow(agent=row.agent, model=row.model, calls=row.calls + 1, **(row + usage).model_dump())
+    added = (row + usage).model_copy(update={"calls": row.calls + 1})
     return {"usage": state.usage + usage, "usage_rows": (*others, added)}
 
 
@@ -281,7 +284,7 @@ def _size(event: Event) -> int:
         case UserMessage() | MessageQueued() as data:
             # Parts are counted with each of the message's one to three events, though they are stored once.
             return _EVENT_OVERHEAD_BYTES + size_of(content_text(data.content)) + (data.parts_bytes or 0)
-        case Outside(fields=fields):
+        case Outside(fields=fields) | UnknownEvent(fields=fields):
             return _EVENT_OVERHEAD_BYTES + size_of(str(fields))
         case VibecodeResponse(patch=patch):
             return _EVENT_OVERHEAD_BYTES + size_of(str(patch))

@@ -28,6 +28,15 @@ class AppliedPatch(Frozen):
     at: AwareDatetime | None = None
 
 
+class PatchFence(Frozen):
+    """Attempts at a tool call that may apply no patch any more: those up to `attempt`, or all if it is None."""
+
+    message_id: MessageId
+    call_id: str
+    attempt: Ordinal | None = None
+    at: AwareDatetime
+
+
 class Project(Frozen):
     """A project as it is stored. `revision` counts its changes. `changed_by` distinguishes it from an equal change.
 
@@ -42,6 +51,7 @@ class Project(Frozen):
     document: dict[str, Any]
     revision: Ordinal = 1
     applied: tuple[AppliedPatch, ...] = ()
+    fences: tuple[PatchFence, ...] = ()
     changed_by: WriterId
     changed_before: tuple[WriterId, ...] = ()
     body_hash: str | None = None
@@ -70,3 +80,20 @@ class Project(Frozen):
         applied = AppliedPatch(message_id=message_id, call_id=call_id, revision=self.revision + 1, at=at)
         known = [each for each in self.applied if each.at is None or at - each.at < _APPLIED_TTL]
         return self.next_revision(at, document=document, applied=(*known, applied)[-_MAX_APPLIED:])
+
+    def is_fenced(self, message_id: MessageId, call_id: str, attempt: int | None) -> bool:
+        """Whether `attempt` at a call may apply no patch any more. None: whether no attempt may."""
+        return any(
+            fence.attempt is None or (attempt is not None and attempt <= fence.attempt)
+            for fence in self.fences
+            if (fence.message_id, fence.call_id) == (message_id, call_id)
+        )
+
+    def fenced(self, at: datetime, message_id: MessageId, call_id: str, attempt: int | None) -> Self:
+        """The next revision, with the same document, which refuses these attempts.
+
+        It is a revision of its own: a suspended write then finds its revision taken.
+        """
+        fence = PatchFence(message_id=message_id, call_id=call_id, attempt=attempt, at=at)
+        known = [each for each in self.fences if at - each.at < _APPLIED_TTL]
+        return self.next_revision(at, fences=(*known, fence)[-_MAX_APPLIED:])

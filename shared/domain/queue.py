@@ -17,7 +17,7 @@ def joined(queue: Queue, message_id: MessageId, on_busy: OnBusy) -> Queue:
             return (message_id, *waiting), ahead + 1
         case "steer":
             return (*waiting[:ahead], message_id, *waiting[ahead:]), ahead + 1
-        case "enqueue" | "reject":
+        case _:
             return (*waiting, message_id), ahead
 
 

@@ -15,6 +15,7 @@ from shared.domain.events import (
     SessionUpdated,
     Status,
     ToolCallActionRequired,
+    UnknownEvent,
     UserMessage,
 )
 from shared.domain.ids import SessionId
@@ -45,6 +46,7 @@ _CHANGES = (
     RunComplete,
     Status,
     ToolCallActionRequired,
+    UnknownEvent,
 )
 
 
@@ -117,7 +119,12 @@ def concerns(room: Room, entry: RoomEntry) -> bool:
     """Whether `entry` holds anything for `room`. A store need not keep other entries."""
     if room.project_id is None or entry.session is not None or entry.is_deletion:
         return True
-    return any(event.type in PROJECT_EVENTS for event in entry.events)
+    return any(map(in_project_room, entry.events))
+
+
+def in_project_room(event: Event) -> bool:
+    """Whether a project's room contains `event`: one of its types, or one that this release does not know."""
+    return event.type in PROJECT_EVENTS or isinstance(event.data, UnknownEvent)
 
 
 def changes_session(event: Event) -> bool:
@@ -126,4 +133,4 @@ def changes_session(event: Event) -> bool:
         case Outside(event_type=event_type):
             return event_type == "session_stop"
         case data:
-            return isinstance(data, _CHANGES)
+            return isinstance(data, _CHANGES)  # an unknown event also, because it may have changed anything

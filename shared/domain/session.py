@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, JsonValue
 from shared.domain.errors import SessionNotFoundError
 from shared.domain.events import ForkedFrom
 from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, created_at_of
-from shared.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordinal, Usage, UsageRow
+from shared.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordinal, RunStatus, Usage, UsageRow
 
 UiState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
 
@@ -123,7 +123,7 @@ class SessionState(Frozen):
     created_at: AwareDatetime
     updated_at: AwareDatetime
     last_resumed_at: AwareDatetime | None = None
-    status: Literal["running", "finished"] = "running"
+    status: RunStatus = "running"
     active_turn: ActiveTurn | None = None
     queue: tuple[MessageId, ...] = ()
     queued_ahead: Count = 0

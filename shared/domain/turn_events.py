@@ -35,6 +35,7 @@ from shared.domain.values import (
     ToolCall,
     ToolOutcome,
     TurnOutcome,
+    Usage,
 )
 
 _MAX_REQUEUED_BYTES = 8 * MAX_INLINE_TEXT_BYTES
@@ -165,7 +166,7 @@ class Ending:
         end = RunComplete(
             status=self.status,
             steps=turn.steps_done + (self.unfinished is not None),
-            usage=turn.usage.model_dump(),
+            usage=turn.usage.model_dump(include=set(Usage.model_fields)),
             duration_ms=max(0, int((self.at - turn.started_at).total_seconds() * 1000)),
             model=turn.model,
             error=self.failure,
@@ -181,7 +182,7 @@ class Ending:
             closing.append(step_completion(message.message_id, turn.step, attempt, self.unfinished, partial=True))
         closing += [tool_completion(result) for result in self.dangling]
         if self.failure is not None:
-            closing.append(ErrorRaised(**self.failure.model_dump()))
+            closing.append(ErrorRaised(**self.failure.known_fields()))
         if self.vibecoded is not None:
             closing.append(self.vibecoded)
         return closing

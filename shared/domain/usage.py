@@ -36,5 +36,4 @@ def _added(row: UsageRow | None, more: UsageRow) -> UsageRow:
     """The sum of both rows, with the agent and the model of `more`."""
     if row is None:
         return more
-    total: Usage = row + more
-    return UsageRow(agent=more.agent, model=more.model, calls=row.calls + more.calls, **total.model_dump())
+    return (row + more).model_copy(update={"agent": more.agent, "model": more.model, "calls": row.calls + more.calls})

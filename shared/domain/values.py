@@ -1,28 +1,34 @@
 """Small values that events, documents and decisions share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from shared.domain.sizes import truncate
+from shared.domain.tolerance import OPEN, UnknownField
 
-TurnOutcome: TypeAlias = Literal["completed", "failed", "cancelled"]
-MessageStatus: TypeAlias = Literal[
-    "queued", "running", "requires_action", "completed", "failed", "cancelled", "withdrawn"
+TurnOutcome: TypeAlias = Annotated[Literal["completed", "failed", "cancelled"], OPEN]
+MessageStatus: TypeAlias = Annotated[
+    Literal["queued", "running", "requires_action", "completed", "failed", "cancelled", "withdrawn"], OPEN
 ]
-ToolStatus: TypeAlias = Literal["completed", "failed", "cancelled", "denied"]
-ActionKind: TypeAlias = Literal["approval", "client_tool"]
-ActionDecision: TypeAlias = Literal["approve", "deny", "result"]
-OnBusy: TypeAlias = Literal["enqueue", "reject", "interrupt", "steer"]
+RunStatus: TypeAlias = Annotated[Literal["running", "finished"], OPEN]
+ToolStatus: TypeAlias = Annotated[Literal["completed", "failed", "cancelled", "denied"], OPEN]
+ActionKind: TypeAlias = Annotated[Literal["approval", "client_tool"], OPEN]
+ActionDecision: TypeAlias = Annotated[Literal["approve", "deny", "result"], OPEN]
+OnBusy: TypeAlias = Annotated[Literal["enqueue", "reject", "interrupt", "steer"], OPEN]
 Count = Annotated[int, Field(ge=0)]
 Ordinal = Annotated[int, Field(ge=1)]
 
@@ -62,9 +68,34 @@ _DETAILS = frozenset({"cached_tokens", "reasoning_tokens"})
 
 
 class Frozen(BaseModel):
-    """An immutable value. Unknown fields are an error, so that no typo is taken for data."""
+    """An immutable value. Unknown fields are an error, so that no typo is taken for data.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Only what comes from a store may have more fields: see `shared.domain.tolerance`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, UnknownField] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def known_fields(self, *without: str) -> dict[str, Any]:
+        """The fields of this release, except `without`."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in without}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with the fields of `update`, which are not validated. It keeps the unknown fields."""
+        copied = super().model_copy(deep=deep)
+        if update:
+            if not update.keys() <= self.__pydantic_fields__.keys():
+                raise TypeError(f"{type(self).__name__} has no field {update.keys() - self.__pydantic_fields__.keys()}")
+            # What pydantic does itself for a model without unknown fields, which is a hot path of the fold.
+            vars(copied).update(update)
+            copied.__pydantic_fields_set__.update(update)
+        return copied
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        described = handler(schema)
+        handler.resolve_ref_schema(described)["additionalProperties"] = False
+        return described
 
 
 def _shortened(text: str) -> str:
@@ -99,8 +130,9 @@ class Usage(Frozen):
     cached_tokens: Count = 0
     reasoning_tokens: Count = 0
 
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
+    def __add__(self, other: "Usage") -> Self:
+        """`self` with the counts of both. What this release does not know stays as it is."""
+        return self.model_copy(update={name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
 
     @model_serializer(mode="wrap")
     def _without_zero_details(self, serialize: SerializerFunctionWrapHandler):  # noqa: ANN202  # else pydantic describes the fields by it

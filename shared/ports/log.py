@@ -40,7 +40,15 @@ class EventLog(Feed[SessionId, Chunk], Protocol):
         ...
 
     async def state(self, session_id: SessionId) -> SessionState | None:
-        """The session as its whole log says, read strongly; None if there is none. A deleted one is a tombstone."""
+        """The session as its whole log says, read strongly; None if there is none. A deleted one is a tombstone.
+
+        Raises:
+            SessionUnreadableError: another release stored it, in a form that this one cannot read.
+        """
+        ...
+
+    async def remains(self, session_id: SessionId) -> SessionState | None:
+        """What a deletion has to know: ids, owner, times and head. No more of the state need be readable."""
         ...
 
     async def outline(self, session_id: SessionId) -> SessionState | None:
@@ -96,7 +104,7 @@ class Documents(Protocol):
         """At most `limit` documents of a kind whose sequence is between `after` and `before`, both excluded, in order.
 
         `newest`: the last of them instead of the first. `max_bytes`: the page ends before it is larger; it has one
-        document at least.
+        document at least. A document that cannot be read is logged and left out.
         """
         ...
 
@@ -127,7 +135,8 @@ class SessionIndex(Protocol):
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Page[SessionState]:
         """Stored states, newest first: at most `limit`, and `MAX_RESPONSE_BYTES`; one at least.
 
-        `before` is the `listing_key` of the last one on the previous page.
+        `before` is the `listing_key` of the last one on the previous page. A state that cannot be read is logged and
+        left out.
         """
         ...
 

@@ -16,6 +16,7 @@ from shared.domain.errors import (
     SessionDeletedError,
     SessionExistsError,
     SessionNotFoundError,
+    SessionUnreadableError,
 )
 from shared.domain.events import (
     MessageComplete,
@@ -194,7 +195,12 @@ class Sessions:
         async def decide(state: SessionState) -> Decision[None]:
             return Decision(None, _deletion(state, trace_id))
 
-        await SessionWriter(self._log, self._clock, session_id).transact(decide, owner=owner)
+        writer = SessionWriter(self._log, self._clock, session_id)
+        try:
+            await writer.load()
+        except SessionUnreadableError:
+            await writer.load_remains()
+        await writer.transact(decide, owner=owner)
 
     async def delete_idle(self, found: SessionState, before: datetime) -> bool:
         """Delete a session like `delete`, unless something has happened in it since `before`. True if deleted."""

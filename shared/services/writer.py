@@ -126,6 +126,10 @@ class SessionWriter:
         self._state = await self.hold(lambda: self._log.state(self.session_id))
         return self._state
 
+    async def load_remains(self) -> None:
+        """Read only what a deletion has to know, of a session whose state cannot be read otherwise."""
+        self._state = await self._log.remains(self.session_id)
+
     async def hold(self, call: Callable[[], Awaitable[R]]) -> R:
         """The result of `call`, which is safe to repeat. If the store is unavailable, it waits like this writer."""
         return await (call() if self._hold_until is None else hold(self._clock, self._hold_until, call))
@@ -199,9 +203,12 @@ class SessionWriter:
         """Read what other writers appended after the state that this writer knows."""
         head = self.state.head
         chunks = await self.hold(lambda: self._log.read(self.session_id, head, _PAGE))
-        if [chunk.first for chunk in chunks] == [head + 1, *(chunk.last + 1 for chunk in chunks[:-1])]:
+        is_gapless = [chunk.first for chunk in chunks] == [head + 1, *(chunk.last + 1 for chunk in chunks[:-1])]
+        if is_gapless and not any(chunk.has_unknown for chunk in chunks):
             self._state = fold(self.state, chunks)
-        else:  # there are no chunks, or the log is being cleared: read the state itself
+        else:
+            # There are no chunks, or the log is being cleared, or a later release wrote what this one cannot fold. The
+            # state itself is then stored by the writer that could.
             await self.load()
 
 

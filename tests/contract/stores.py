@@ -1,13 +1,15 @@
 """The databases that the suite runs on. A new store is added here: how it is opened, and what it can't show."""
 
+import json
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 import pytest
@@ -15,8 +17,9 @@ from azure.cosmos import PartitionKey
 
 from shared.ports import RoomFeed
 from shared.stores import Stores, cosmos, sqlite
-from shared.stores.cosmos.containers import PARTITION_KEY_VERSION, PROVISIONED
+from shared.stores.cosmos.containers import PARTITION_KEY_VERSION, PROVISIONED, SESSIONS
 from shared.stores.cosmos.database import open_client
+from shared.stores.cosmos.items import STATE_ID
 from tests.contract.change_feed import up_to_date_rooms
 
 SERVER = Path(__file__).parent.parent / "cosmos_server"
@@ -50,6 +53,10 @@ class Database(Protocol):
         """The rooms of this data, which hold all that was appended whenever they are read."""
         ...
 
+    async def replace_state(self, session_id: str, changes: Mapping[str, Any]) -> None:
+        """Change the stored state as another release could, without the store's code."""
+        ...
+
 
 @dataclass(frozen=True)
 class SqliteDatabase:
@@ -62,6 +69,11 @@ class SqliteDatabase:
     @asynccontextmanager
     async def rooms(self, stores: Stores) -> AsyncGenerator[RoomFeed]:
         yield stores.rooms
+
+    async def replace_state(self, session_id: str, changes: Mapping[str, Any]) -> None:
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            query = "UPDATE states SET body = json_patch(body, ?) WHERE session_id = ?"
+            connection.execute(query, (json.dumps(changes), session_id))
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,14 @@ class CosmosDatabase:
     async def rooms(self, stores: Stores) -> AsyncGenerator[RoomFeed]:
         async with up_to_date_rooms(self.endpoint, self.name) as rooms:
             yield rooms
+
+    async def replace_state(self, session_id: str, changes: Mapping[str, Any]) -> None:
+        async with AsyncExitStack() as resources:
+            client = await open_client(self.endpoint, "Strong", resources)
+            container = client.get_database_client(self.name).get_container_client(SESSIONS)
+            item = await container.read_item(STATE_ID, session_id)
+            body = json.dumps({**json.loads(item["body"]), **changes})
+            await container.upsert_item({**item, "body": body})
 
 
 @asynccontextmanager

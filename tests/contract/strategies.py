@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 from hypothesis import strategies as st
 
 from shared.domain.chunks import Chunk, Draft, sequenced
 from shared.domain.events import (
     ErrorRaised,
-    EventData,
     MessageComplete,
     MessageDelta,
     MessageQueued,
@@ -36,8 +35,6 @@ from shared.domain.events import (
 from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
 from shared.domain.values import Usage
 from tests.contract.factories import THEN
-
-EVENT_TYPES: tuple[type, ...] = get_args(get_args(EventData)[0])
 
 SESSION = SessionId("ses_1")
 

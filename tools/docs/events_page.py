@@ -1,12 +1,12 @@
 """The page docs/use/events.md: every event type and its fields, from the code."""
 
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel
 
 from shared.api.shapes.events import PRIVATE_FIELDS
-from shared.domain.events import EventData, ForkedFrom, MessageQueued, Outside, SessionUpdated, UserMessage
+from shared.domain.events import EVENT_TYPES, ForkedFrom, MessageQueued, Outside, SessionUpdated, UserMessage
 from shared.domain.fold import UPDATABLE
 from shared.domain.values import Failure, Usage
 from tools.docs.headings import anchor
@@ -44,8 +44,7 @@ before it is refused with 410 `cursor_gone`, because its sequence may hold anoth
 
 
 def events_page() -> str:
-    types = get_args(get_args(EventData)[0])
-    return _HEAD + "".join(_section(kind) for kind in types if kind is not Outside) + _outside() + _FOOT
+    return _HEAD + "".join(_section(kind) for kind in EVENT_TYPES if kind is not Outside) + _outside() + _FOOT
 
 
 def _section(kind: type[BaseModel]) -> str:
@@ -85,6 +84,8 @@ def _type_of(annotation: Any) -> str:
         return "object" if inner[1] is not int else _type_of(Usage)  # the only counts by name in an event
     if origin is list:
         return f"list of {_type_of(inner[0])}s"
+    if origin is Annotated:
+        return _type_of(inner[0])
     if origin in {UnionType, Union}:
         return " or ".join(map(_type_of, inner))
     if inner and all(isinstance(value, str) for value in inner):

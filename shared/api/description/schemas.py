@@ -1,7 +1,7 @@
 """The schemas of the API description, built from the shapes and the events, under the names of their types."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, cast, get_args
+from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
@@ -10,7 +10,7 @@ from pydantic_core import core_schema
 from shared.api.edge.parameters import INCARNATION
 from shared.api.shapes.events import PRIVATE_FIELDS
 from shared.domain.content import SentPart
-from shared.domain.events import EventData, MessageQueued, Outside, SessionUpdated, UserMessage
+from shared.domain.events import EVENT_TYPES, MessageQueued, Outside, SessionUpdated, UserMessage
 
 Schema: TypeAlias = dict[str, Any]
 Use: TypeAlias = tuple[JsonSchemaMode, Any]
@@ -87,7 +87,7 @@ def reference(name: str) -> Schema:
 
 def event_types() -> list[type[BaseModel]]:
     """The types of events that this service itself appends."""
-    return [kind for kind in get_args(get_args(EventData)[0]) if kind is not Outside]
+    return [kind for kind in EVENT_TYPES if kind is not Outside]
 
 
 def type_name(kind: type[BaseModel]) -> str:

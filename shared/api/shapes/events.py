@@ -16,6 +16,7 @@ from shared.domain.events import (
     Outside,
     SessionUpdated,
     ToolCallComplete,
+    UnknownEvent,
     UserMessage,
 )
 from shared.domain.history import Entry
@@ -98,6 +99,8 @@ def event_data(session_id: SessionId, event: Event) -> dict[str, Any]:
         case Outside(fields=fields):
             # `origin` is repeated here: nothing else in a frame shows that the turn did not write it.
             return {**fields, **ids, "origin": "outside"}
+        case UnknownEvent(fields=fields):
+            return {**{name: value for name, value in fields.items() if name not in PRIVATE_FIELDS}, **ids}
         case SessionUpdated(changes=changes):
             return {**changes, **ids}
         case UserMessage() | MessageQueued() as message:

@@ -19,6 +19,7 @@ from shared.api.shapes.common import Body, Metadata, Name, with_example
 from shared.domain.content import MAX_PARTS, Content, check_content
 from shared.domain.ids import MessageId, SessionId, TurnId
 from shared.domain.stored_documents import Message
+from shared.domain.tolerance import FROM_STORE
 from shared.domain.values import Failure, MessageStatus, OnBusy, Usage
 
 _CONTENT_NAMES = ("content", "prompt", "text")
@@ -113,8 +114,8 @@ class MessageView(BaseModel):
         fields: dict[str, Any] = {name: getattr(message, name) for name in cls.model_fields if hasattr(message, name)}
         fields["content"] = content
         calls = [call for step in message.steps for call in step.tool_calls]
-        views = [ToolCallView(id=call.id, name=call.name, arguments=call.arguments) for call in calls]
-        return cls(**fields, tool_calls=views)
+        views = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
+        return cls.model_validate(fields | {"tool_calls": views}, context=FROM_STORE)
 
 
 class FullResponseView(BaseModel):
@@ -136,17 +137,10 @@ class FullResponseView(BaseModel):
         calls: list[dict[str, Any]] = []
         for body in bodies:
             calls += body["choices"][0]["message"].get("tool_calls") or []
-        return cls(
-            message_id=message.message_id,
-            session_id=message.session_id,
-            trace_id=message.trace_id,
-            status=message.status,
-            model=message.model,
-            usage=message.usage,
-            tool_calls=calls,
-            response=bodies[-1] if bodies else None,
-            responses=bodies,
-        )
+        names = {"message_id", "session_id", "trace_id", "status", "model", "usage"}
+        fields: dict[str, Any] = {name: getattr(message, name) for name in names}
+        fields |= {"tool_calls": calls, "response": bodies[-1] if bodies else None, "responses": bodies}
+        return cls.model_validate(fields, context=FROM_STORE)
 
 
 class CancelReceipt(TypedDict):

@@ -10,7 +10,7 @@ from shared.api.shapes.events import envelope, event_data
 from shared.api.shapes.sessions import view_session
 from shared.domain.chunks import Event
 from shared.domain.ids import SessionId
-from shared.domain.rooms import PROJECT_EVENTS, RoomEntry
+from shared.domain.rooms import RoomEntry, in_project_room
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
 from shared.services.large_texts import load_text_of
@@ -50,7 +50,7 @@ class RoomRenderer:
     def parts(self, entry: RoomEntry) -> list[Callable[[], Awaitable[FrameBody]]]:
         """Functions that render the bodies of the entry's frames, in order: together they may be large."""
         session_id, state = entry.session_id, entry.session
-        wanted = [event for event in entry.events if not self._is_named or event.type in PROJECT_EVENTS]
+        wanted = [event for event in entry.events if not self._is_named or in_project_room(event)]
         events = [partial(self._of_event, session_id, event) for event in wanted]
         created = [partial(self._of_state, "session_created", state)] if state and entry.is_new else []
         updated = [partial(self._of_state, "session_updated", state)] if state and not entry.is_new else []

@@ -10,7 +10,8 @@ from shared.api.shapes.tool_calls import RequiredAction, required_actions
 from shared.domain.events import ForkedFrom
 from shared.domain.ids import SessionId
 from shared.domain.session import SessionState, UiState
-from shared.domain.values import Usage
+from shared.domain.tolerance import FROM_STORE
+from shared.domain.values import RunStatus, Usage
 from shared.services.sessions import Page, Sessions
 
 
@@ -59,7 +60,7 @@ class SessionView(BaseModel):
     node_id: str | None
     openai_session_key: str
     thread_id: str
-    status: Literal["running", "finished"]
+    status: RunStatus
     state: UiState
     required_action: list[RequiredAction]
     created_at: AwareDatetime
@@ -97,7 +98,7 @@ class SessionView(BaseModel):
             },
             "queued": len(state.queue),
         }
-        return cls(**{**fields, **own, **more})
+        return cls.model_validate({**fields, **own, **more}, context=FROM_STORE)
 
 
 async def view_session(sessions: Sessions, state: SessionState, **more: Any) -> SessionView:

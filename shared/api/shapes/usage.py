@@ -56,4 +56,4 @@ class SessionUsage(_UsageReport):
 
 
 def _counts(rows: dict[str, UsageRow]) -> dict[str, UsageCount]:
-    return {name: UsageCount(**row.model_dump(exclude={"agent", "model"})) for name, row in rows.items()}
+    return {name: UsageCount(**row.model_dump(include=set(UsageCount.model_fields))) for name, row in rows.items()}

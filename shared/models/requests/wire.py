@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from shared.domain.content import Content, TextPart, content_text, has_media
+from shared.domain.content import Content, TextPart, content_text, has_media, readable_parts
 from shared.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
 from shared.domain.values import ToolCall
 from shared.models.merging import replaced_surrogates
@@ -134,7 +134,7 @@ def content_to_send(content: Content) -> Content:
     """Return what a user wrote, a text or parts, without a text that is blank."""
     if isinstance(content, str):
         return content if content.strip() else EMPTY_MESSAGE
-    parts = tuple(part for part in content if not isinstance(part, TextPart) or part.text.strip())
+    parts = tuple(part for part in readable_parts(content) if not isinstance(part, TextPart) or part.text.strip())
     # Some servers take only texts.
     return parts if has_media(parts) else content_text(parts) or EMPTY_MESSAGE
 

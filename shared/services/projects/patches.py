@@ -1,7 +1,9 @@
 """The VibeCoder's patches: each is applied to its project once, and recorded in its turn."""
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ from shared.agents.registry import AGENTS
 from shared.agents.vibecoder import propose_patch
 from shared.domain.errors import ProjectNotFoundError, RevisionTakenError
 from shared.domain.events import VibecodeResponse
-from shared.domain.ids import ProjectId
+from shared.domain.ids import MessageId, ProjectId
 from shared.domain.patch import InvalidPatchError, Operation, patched
 from shared.domain.project import AppliedPatch, Project
 from shared.domain.session import SessionState
@@ -51,12 +53,14 @@ class ProjectPatches:
                 if known.call_id == context.call_id:
                     return known.revision
                 raise InvalidPatchError("This turn has already applied a patch: put all operations into one patch.")
+            if project.is_fenced(context.message_id, context.call_id, context.attempt):
+                raise InvalidPatchError("The call was given up: its turn has ended, or a later attempt has begun.")
             document = patched(project.document, patch, context.node_id)
             if document == project.document:
                 return project.revision  # no record is needed: the same patch changes nothing again
             changed = project.patched(self._clock.now(), document, context.message_id, context.call_id)
             try:
-                await self._projects.replace(changed)
+                await _finish(self._projects.replace(changed))
             except RevisionTakenError:
                 continue
             return changed.revision
@@ -87,13 +91,39 @@ class ProjectPatches:
             return None
         return Change(_operations_in(call.arguments), known.revision)
 
+    async def settle(
+        self, state: SessionState, message_id: MessageId, call: ToolCall, attempt: int | None = None
+    ) -> Change | None:
+        """The change that a call made, before its outcome is recorded. If it made none, none will follow.
+
+        An execution of an earlier attempt may be suspended in front of its write. So the project refuses the attempts
+        below `attempt` from here on; without one, all attempts at the call.
+        """
+        change = await self.find_change(state, message_id, call)
+        is_first = attempt == 1
+        if change is not None or is_first or call.name != propose_patch.__name__ or state.project_id is None:
+            return change
+        while (project := await self._projects.get(ProjectId(state.project_id))) is not None:
+            is_other = project.deleted or project.owner != state.owner
+            is_applied = _applied_by(project, message_id) is not None
+            last = None if attempt is None else attempt - 1
+            if is_other or is_applied or project.is_fenced(message_id, call.id, last):
+                break
+            with suppress(RevisionTakenError):
+                await self._projects.replace(project.fenced(self._clock.now(), message_id, call.id, last))
+        return await self.find_change(state, message_id, call)
+
     async def close_calls(
         self, state: SessionState, message: Message, step: int, calls: Sequence[ToolCall]
     ) -> tuple[Message, tuple[ToolResult, ...]]:
         """The message, and the answers to open calls of a step. If a call's patch was applied, the answer says so."""
         results: list[ToolResult] = []
+        turn = state.active_turn
         for call, result in zip(calls, closed_calls(calls, message, step), strict=True):
-            change = await self.find_change(state, message.message_id, call)
+            # A call that did not begin has no execution that could be suspended.
+            has_begun = turn is not None and call.id in turn.tools
+            find = self.settle if has_begun else self.find_change
+            change = await find(state, message.message_id, call)
             message = message if change is None else change.added_to(message)
             results.append(result if change is None else result.model_copy(update={"outcome": change.outcome}))
         return message, tuple(results)
@@ -118,6 +148,18 @@ class ProjectPatches:
         if project is None or project.deleted or project.owner != owner:
             raise ProjectNotFoundError(project_id)
         return project
+
+
+async def _finish(write: Awaitable[None]) -> None:
+    """Wait for `write`, also if this task is cancelled: then its outcome decides what is recorded."""
+    writing = asyncio.ensure_future(write)
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        if not writing.cancelled():
+            writing.exception()  # whether it was written is read from the project
+        raise
 
 
 def _applied_by(project: Project, message_id: str) -> AppliedPatch | None:

@@ -125,7 +125,7 @@ class Projects:
         while True:
             project = await self.get(owner, project_id)
             tombstone = project.model_copy(
-                update={"deleted": True, "name": "", "document": EMPTY_DOCUMENT, "applied": ()}
+                update={"deleted": True, "name": "", "document": EMPTY_DOCUMENT, "applied": (), "fences": ()}
             )
             try:
                 await self._delete_sessions(await self._replace(tombstone), trace_id)

@@ -182,6 +182,7 @@ class _Execution:
             owner=state.owner,
             message_id=message.message_id,
             call_id=call.id,
+            attempt=self._request.attempt,
             projects=self._calls.vibecoding,
             project_id=state.project_id,
             node_id=state.node_id,
@@ -189,7 +190,9 @@ class _Execution:
 
     async def _record(self, message: Message, call: ToolCall, result: ToolResult) -> ToolCallResult:
         # Also for a call that was stopped: a change that it made to the project is made.
-        change = await self._calls.vibecoding.find_change(self._writer.state, message.message_id, call)
+        state = self._writer.state
+        attempt = None if result.outcome.status == "cancelled" else self._request.attempt
+        change = await self._calls.vibecoding.settle(state, message.message_id, call, attempt)
         if change is not None:
             result = result.model_copy(update={"outcome": change.outcome})
         recorded = _result(await self._fatal(message, call, result))

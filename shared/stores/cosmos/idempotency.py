@@ -7,6 +7,7 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceNotFoundError
 
 from shared.domain.stored_documents import IdempotencyRecord, claim_partition
+from shared.domain.tolerance import load
 from shared.stores.cosmos.items import document_item
 from shared.stores.cosmos.requests import create_item, read_item, with_retries
 
@@ -20,7 +21,7 @@ async def claim(container: ContainerProxy, record: IdempotencyRecord) -> Idempot
     while not await create_item(container, item):
         stored = await read_item(container, item["id"], item["session_id"])
         if stored is not None:  # otherwise it has just expired or been released
-            return IdempotencyRecord.model_validate_json(stored["body"])
+            return load(IdempotencyRecord, stored["body"])
     return None
 
 

@@ -7,9 +7,7 @@ and refuses deep nesting, and an outside event or the answer of a tool or a mode
 import json
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from shared.domain.chunks import Chunk, Event
+from shared.domain.chunks import Chunk
 from shared.domain.ids import SessionId, WriterId
 from shared.domain.listing import listing_key
 from shared.domain.pages import EVENT_OVERHEAD_BYTES
@@ -26,11 +24,12 @@ from shared.domain.stored_documents import (
     StepDocument,
     ToolResult,
 )
+from shared.domain.tolerance import load
+from shared.stores.reading import dump_events, load_events
 
 STATE_ID = "state"
 _CHECK_TTL = 60  # seconds
 
-_EVENTS = TypeAdapter(tuple[Event, ...])
 _PREFIXES: dict[type[Document], str] = {
     Message: "m",
     MessageParts: "c",
@@ -66,7 +65,7 @@ def chunk_item(chunk: Chunk) -> dict[str, Any]:
         "last": chunk.last,
         **non_delta,
         "writer": chunk.writer,
-        "events": _EVENTS.dump_json(chunk.events, exclude_none=True).decode(),
+        "events": dump_events(chunk.events),
     }
 
 
@@ -75,7 +74,7 @@ def chunk_of(item: dict[str, Any]) -> Chunk:
         session_id=SessionId(item["session_id"]),
         epoch=item["epoch"],
         writer=WriterId(item["writer"]),
-        events=_EVENTS.validate_json(item["events"]),
+        events=load_events(item["events"]),
     )
 
 
@@ -115,7 +114,7 @@ def state_item(state: SessionState) -> dict[str, Any]:
 
 
 def state_of(item: dict[str, Any]) -> SessionState:
-    return SessionState.model_validate_json(item["body"])
+    return load(SessionState, item["body"])
 
 
 def label(key: str, value: str) -> str:

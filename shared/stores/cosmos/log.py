@@ -18,12 +18,12 @@ from shared.domain.listing import SessionFilter
 from shared.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord
+from shared.domain.tolerance import M, load
 from shared.ports import D, Tail
 from shared.stores.cosmos import idempotency, queries
 from shared.stores.cosmos.database import Database
 from shared.stores.cosmos.items import (
     STATE_ID,
-    body_size,
     chunk_id,
     chunk_item,
     chunk_of,
@@ -31,20 +31,20 @@ from shared.stores.cosmos.items import (
     document_item,
     item_id,
     state_item,
-    state_of,
 )
 from shared.stores.cosmos.requests import (
     Item,
     iterate_items,
     query_items,
     query_page,
+    query_readable,
     read_item,
     upsert_item,
     with_retries,
 )
 from shared.stores.following import MAX_CHUNKS, Feeds, Polling
 from shared.stores.limits import require_batch_fits
-from shared.stores.reading import state_or_none
+from shared.stores.reading import load_state, remains_of, state_or_none
 
 _DELETE_BATCH = 100
 _DUE_PAGE = 100
@@ -80,6 +80,13 @@ class CosmosSessionLog:
         next_item = await self._item(session_id, chunk_id(checkpoint.head + 1))
         return checkpoint if next_item is None else await self._fold_later(checkpoint, next_item)
 
+    async def remains(self, session_id: SessionId) -> SessionState | None:
+        item = await self._item(session_id, STATE_ID)
+        if item is None:
+            return None
+        newest = await self._query(queries.chunks(session_id, 0, newest=True), 1)
+        return remains_of(item["body"], newest[0]["last"] if newest else item["folded_to"])
+
     async def outline(self, session_id: SessionId) -> SessionState | None:
         checkpoint = await self._checkpoint(session_id)
         if checkpoint is None or checkpoint.deleted:
@@ -109,7 +116,7 @@ class CosmosSessionLog:
 
     async def get(self, kind: type[D], session_id: SessionId, document_id: str) -> D | None:
         item = await self._item(session_id, item_id(kind, document_id))
-        return None if item is None else kind.model_validate_json(item["body"])
+        return None if item is None else load(kind, item["body"])
 
     async def find(
         self,
@@ -123,8 +130,7 @@ class CosmosSessionLog:
         max_bytes: int | None = None,
     ) -> Page[D]:
         query = queries.documents(session_id, kind, after, before, newest=newest)
-        found = await self._page(query, limit, max_bytes, body_size)
-        return found.map(lambda item: kind.model_validate_json(item["body"])).in_order(newest=newest)
+        return (await self._readable(query, kind, limit, max_bytes)).in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         item = document_item(session_id, document)
@@ -151,7 +157,7 @@ class CosmosSessionLog:
         return await with_retries(call)
 
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Page[SessionState]:
-        return (await self._page(queries.sessions(wanted, before), limit, MAX_RESPONSE_BYTES, body_size)).map(state_of)
+        return await self._readable(queries.sessions(wanted, before), SessionState, limit, MAX_RESPONSE_BYTES)
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
         return self._due(queries.due("repair_due", by))
@@ -165,7 +171,7 @@ class CosmosSessionLog:
                 yield state
 
     async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
-        return [state_of(item) for item in await self._query(queries.idle_since(before), limit)]
+        return await self._readable(queries.idle_since(before), SessionState, limit, None)
 
     async def clear(self, session_id: SessionId) -> None:
         while items := await self._query(queries.all_except(session_id, STATE_ID), _DELETE_BATCH):
@@ -231,13 +237,16 @@ class CosmosSessionLog:
 
     async def _checkpoint(self, session_id: SessionId) -> SessionState | None:
         item = await self._item(session_id, STATE_ID)
-        return None if item is None else state_of(item)
+        return None if item is None else load_state(session_id, item["body"])
 
     async def _item(self, session_id: SessionId, item_id: str) -> Item | None:
         return await read_item(await self._database.sessions(), item_id, session_id)
 
     async def _query(self, query: queries.Query, limit: int | None = None) -> list[Item]:
         return await query_items(await self._database.sessions(), query, limit)
+
+    async def _readable(self, query: queries.Query, kind: type[M], limit: int, max_bytes: int | None) -> Page[M]:
+        return await query_readable(await self._database.sessions(), query, kind, limit, max_bytes)
 
     async def _page(
         self, query: queries.Query, limit: int, max_bytes: int | None, size_of: Callable[[Item], int]

@@ -8,9 +8,10 @@ from azure.cosmos.exceptions import CosmosAccessConditionFailedError
 from shared.domain.errors import ProjectExistsError, RevisionTakenError
 from shared.domain.ids import ProjectId
 from shared.domain.project import Project
+from shared.domain.tolerance import load
 from shared.stores.cosmos import queries
 from shared.stores.cosmos.database import Database
-from shared.stores.cosmos.requests import Item, create_item, query_items, read_item, with_retries
+from shared.stores.cosmos.requests import Item, create_item, query_readable, read_item, with_retries
 
 
 class CosmosProjectStore:
@@ -67,11 +68,11 @@ class CosmosProjectStore:
         return await read_item(await self._database.projects(), project_id, project_id)
 
     async def _query(self, query: queries.Query, limit: int) -> Sequence[Project]:
-        return [_project(item) for item in await query_items(await self._database.projects(), query, limit)]
+        return await query_readable(await self._database.projects(), query, Project, limit, None)
 
 
 def _project(item: Item) -> Project:
-    return Project.model_validate_json(item["body"])
+    return load(Project, item["body"])
 
 
 def _item(project: Project) -> Item:

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,8 +15,10 @@ from azure.cosmos.exceptions import CosmosResourceExistsError, CosmosResourceNot
 
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.pages import Page, PageFiller
+from shared.domain.tolerance import M, load
 from shared.stores.charges import add
 from shared.stores.cosmos.queries import Query
+from shared.stores.reading import readable
 
 Item: TypeAlias = dict[str, Any]
 T = TypeVar("T")
@@ -88,6 +92,23 @@ async def query_items(container: ContainerProxy, query: Query, limit: int | None
         return found
 
     return await with_retries(call)
+
+
+async def query_readable(
+    container: ContainerProxy, query: Query, model: type[M], limit: int, max_bytes: int | None
+) -> Page[M]:
+    """The first bodies that `query` finds, that can be read, and that fit on a page."""
+    filler = PageFiller[M](limit, max_bytes)
+    async with aclosing(iterate_items(container, query, limit)) as items:
+        async for item in items:
+            for value in readable([item["body"]], partial(load, model), f"A stored {model.__name__}"):
+                if not filler.has_room(size := len(item["body"])):
+                    return filler.page()
+                filler.add(value, size)
+            if len(filler.page()) == limit:  # without asking whether there is another one
+                filler.page().has_more = True
+                break
+    return filler.page()
 
 
 async def iterate_items(container: ContainerProxy, query: Query, page: int) -> AsyncGenerator[Item]:

@@ -3,6 +3,7 @@
 A partition holds 20 GB at most. A busy owner writes so much in a week, so each day has its own partition.
 """
 
+from functools import partial
 from typing import Any
 
 from shared.domain.chunks import Event
@@ -10,7 +11,9 @@ from shared.domain.ids import SessionId
 from shared.domain.pages import EVENT_OVERHEAD_BYTES
 from shared.domain.rooms import Room, RoomEntry
 from shared.domain.session import SessionState
+from shared.domain.tolerance import load
 from shared.domain.values import Frozen
+from shared.stores.reading import readable
 
 SEQUENCE_DIGITS = 12
 SECONDS_PER_DAY = 24 * 60 * 60
@@ -84,13 +87,15 @@ def entry_of(item: dict[str, Any], day: int) -> RoomEntry | None:
     """
     if "entry" not in item:
         return None
-    cursor, stored = cursor_of(day, int(item["_lsn"])), _StoredEntry.model_validate_json(item["entry"])
-    return RoomEntry(
-        before=cursor - 1,
-        cursor=cursor,
-        session_id=SessionId(item["session_id"]),
-        events=stored.events,
-        session=stored.session,
-        is_deletion=stored.deletes,
-        is_new=stored.is_new,
-    )
+    cursor = cursor_of(day, int(item["_lsn"]))
+    for stored in readable([item["entry"]], partial(load, _StoredEntry), f"A room's entry {item['id']}"):
+        return RoomEntry(
+            before=cursor - 1,
+            cursor=cursor,
+            session_id=SessionId(item["session_id"]),
+            events=stored.events,
+            session=stored.session,
+            is_deletion=stored.deletes,
+            is_new=stored.is_new,
+        )
+    return None

@@ -5,9 +5,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from shared.domain.chunks import Chunk, Event
+from shared.domain.chunks import Chunk
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import DELTA_TYPES
 from shared.domain.ids import SessionId, WriterId
@@ -15,6 +13,8 @@ from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.pages import EVENT_OVERHEAD_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Document, IdempotencyRecord, claim_partition
+from shared.domain.tolerance import load
+from shared.stores.reading import dump_events, load_events
 
 MAX_SEQUENCE = 2**63 - 1
 """No sequence is as large."""
@@ -23,7 +23,6 @@ SKIP_DELTAS = " AND only_deltas = 0"
 """The condition of the index `chunks_with_non_deltas`. SQLite uses the index only if the text is the same."""
 
 _CHUNK = "first, last, epoch, writer, events"
-_EVENTS = TypeAdapter(tuple[Event, ...])
 _FILTERED_COLUMNS = ("owner", "project_id", "status", "agent_name", "archived")
 
 
@@ -35,7 +34,7 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
     Raises:
         SequenceTakenError: another writer holds the sequence, or the session is deleted.
     """
-    events = events_json(chunk)
+    events = dump_events(chunk.events)
     inserted = connection.execute(
         # The column `hidden` is not enough: a fork that is being copied is hidden as well.
         "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
@@ -53,10 +52,6 @@ def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
     if stored is None or (stored["writer"], stored["events"]) != (chunk.writer, events):
         raise SequenceTakenError(chunk.session_id, chunk.first)
     return False
-
-
-def events_json(chunk: Chunk) -> str:
-    return _EVENTS.dump_json(chunk.events, exclude_none=True).decode()
 
 
 def body_of(value: SessionState | AnyDocument) -> str:
@@ -105,7 +100,7 @@ def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> Idempote
     if stored is None:
         upsert_document(connection, partition, record)
         return None
-    return IdempotencyRecord.model_validate_json(stored["body"])
+    return load(IdempotencyRecord, stored["body"])
 
 
 def write_check(connection: sqlite3.Connection) -> None:
@@ -180,7 +175,7 @@ def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:
         session_id=session_id,
         epoch=row["epoch"],
         writer=WriterId(row["writer"]),
-        events=_EVENTS.validate_json(row["events"]),
+        events=load_events(row["events"]),
     )
 
 

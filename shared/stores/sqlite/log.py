@@ -15,16 +15,16 @@ from shared.domain.listing import SessionFilter
 from shared.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller, fill
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
+from shared.domain.tolerance import M, load
 from shared.ports import D, Tail
 from shared.stores.following import MAX_CHUNKS, Feeds
 from shared.stores.limits import require_batch_fits
-from shared.stores.reading import state_or_none
+from shared.stores.reading import dump_events, load_state, readable, remains_of, state_or_none
 from shared.stores.sqlite.database import Database, shielded, shrink
 from shared.stores.sqlite.items import (
     MAX_SEQUENCE,
     body_of,
     claim,
-    events_json,
     filter_conditions,
     insert_chunk,
     kind_name,
@@ -58,7 +58,7 @@ class SqliteSessionLog:
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
         states = () if checkpoint is None else (checkpoint,)
-        require_batch_fits([events_json(chunk), *map(body_of, (*states, *documents))])
+        require_batch_fits([dump_events(chunk.events), *map(body_of, (*states, *documents))])
         # Shielded: if the caller is cancelled while the chunk is written, readers are woken all the same.
         await shielded(asyncio.ensure_future(self._append(chunk, checkpoint, documents)))
 
@@ -82,7 +82,7 @@ class SqliteSessionLog:
             row = connection.execute("SELECT body FROM states WHERE session_id = ?", (session_id,)).fetchone()
             if row is None:
                 return None
-            checkpoint = SessionState.model_validate_json(row["body"])
+            checkpoint = load_state(session_id, row["body"])
             if checkpoint.deleted:
                 return checkpoint
             # An answer that is being written may be thousands of chunks of deltas. They change only the head.
@@ -91,6 +91,12 @@ class SqliteSessionLog:
             return fold_without_deltas(checkpoint, rest, last_sequence(connection, session_id))
 
         return await self._database.read_together(session_id, work)
+
+    async def remains(self, session_id: SessionId) -> SessionState | None:
+        newest = "(SELECT max(last) FROM chunks c WHERE c.session_id = s.session_id)"
+        query = f"SELECT body, {newest} AS head FROM states s WHERE session_id = ?"
+        row = await self._database.read(lambda connection: connection.execute(query, (session_id,)).fetchone())
+        return None if row is None else remains_of(row["body"], row["head"])
 
     async def outline(self, session_id: SessionId) -> SessionState | None:
         return await self.state(session_id)
@@ -129,7 +135,7 @@ class SqliteSessionLog:
 
         def work(connection: sqlite3.Connection) -> D | None:
             row = connection.execute(query, (*key, time.time())).fetchone()
-            return None if row is None else kind.model_validate_json(row["body"])
+            return None if row is None else load(kind, row["body"])
 
         return await self._database.read_together(key, work)
 
@@ -150,8 +156,7 @@ class SqliteSessionLog:
             f" ORDER BY sequence {direction}, id {direction}"
         )
         values = (session_id, kind_name(kind), after, MAX_SEQUENCE if before is None else before)
-        found = await self._bodies(query, values, limit, max_bytes)
-        return found.map(kind.model_validate_json).in_order(newest=newest)
+        return (await self._readable(query, values, kind, limit, max_bytes)).in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         require_batch_fits([body_of(document)])
@@ -185,15 +190,17 @@ class SqliteSessionLog:
             values.append(before)
         # The text is built of constants of this package only; every value is bound.
         query = f"SELECT body FROM states WHERE {' AND '.join(where)} ORDER BY listing_key DESC"
-        found = await self._bodies(query, values, limit, MAX_RESPONSE_BYTES)
-        return found.map(SessionState.model_validate_json)
+        return await self._readable(query, values, SessionState, limit, MAX_RESPONSE_BYTES)
 
-    async def _bodies(self, query: str, values: Sequence[Any], limit: int, max_bytes: int | None) -> Page[str]:
-        """The first bodies that `query` finds and that fit on a page. No other row is read."""
+    async def _readable(
+        self, query: str, values: Sequence[Any], model: type[M], limit: int, max_bytes: int | None
+    ) -> Page[M]:
+        """The first bodies that `query` finds, that can be read, and that fit on a page. No other row is read."""
 
-        def work(connection: sqlite3.Connection) -> Page[str]:
+        def work(connection: sqlite3.Connection) -> Page[M]:
             bodies = (row["body"] for row in connection.execute(query, values))
-            return fill(((body, len(body)) for body in bodies), limit, max_bytes)
+            sized = readable(bodies, lambda body: (load(model, body), len(body)), f"A stored {model.__name__}")
+            return fill(sized, limit, max_bytes)
 
         return await self._database.read(work)
 
@@ -221,7 +228,7 @@ class SqliteSessionLog:
 
     async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
         query = "SELECT body FROM states WHERE hidden = 0 AND updated_at < ? ORDER BY updated_at"
-        return (await self._bodies(query, (before.timestamp(),), limit, None)).map(SessionState.model_validate_json)
+        return await self._readable(query, (before.timestamp(),), SessionState, limit, None)
 
     async def clear(self, session_id: SessionId) -> None:
         def work(connection: sqlite3.Connection) -> int:

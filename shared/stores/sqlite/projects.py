@@ -2,11 +2,15 @@
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from shared.domain.errors import ProjectExistsError, RevisionTakenError
 from shared.domain.ids import ProjectId
 from shared.domain.project import Project
+from shared.domain.tolerance import load
+from shared.stores.reading import readable
 from shared.stores.sqlite.database import Database
 
 
@@ -27,15 +31,13 @@ class SqliteProjectStore:
 
     async def get(self, project_id: ProjectId) -> Project | None:
         row = await self._database.read(lambda connection: _select(connection, project_id))
-        return None if row is None else Project.model_validate_json(row["body"])
+        return None if row is None else load(Project, row["body"])
 
     async def replace(self, project: Project) -> None:
         def work(connection: sqlite3.Connection) -> None:
             stored = _select(connection, project.id)
             if stored is None or stored["revision"] != project.revision - 1:
-                if stored is not None and Project.model_validate_json(stored["body"]).was_changed_by(
-                    project.changed_by
-                ):
+                if stored is not None and load(Project, stored["body"]).was_changed_by(project.changed_by):
                     return
                 raise RevisionTakenError(project.id)
             _upsert(connection, project)
@@ -47,16 +49,20 @@ class SqliteProjectStore:
         if before is not None:
             where += " AND listing_key < ?"
             values.append(before)
-        return await self._query(f"WHERE {where} ORDER BY listing_key DESC LIMIT ?", *values, limit)
+        return await self._query(f"WHERE {where} ORDER BY listing_key DESC", values, limit)
 
     async def deleted_with_sessions(self, limit: int) -> Sequence[Project]:
-        return await self._query("WHERE closing = 1 ORDER BY updated_at LIMIT ?", limit)
+        return await self._query("WHERE closing = 1 ORDER BY updated_at", (), limit)
 
-    async def _query(self, condition: str, *values: Any) -> Sequence[Project]:
+    async def _query(self, condition: str, values: Sequence[Any], limit: int) -> Sequence[Project]:
         # The text is built of constants of this module only; every value is bound.
         query = f"SELECT body FROM projects {condition}"
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [Project.model_validate_json(row["body"]) for row in rows]
+
+        def work(connection: sqlite3.Connection) -> Sequence[Project]:
+            bodies = (row["body"] for row in connection.execute(query, values))
+            return list(islice(readable(bodies, partial(load, Project), "A stored project"), limit))
+
+        return await self._database.read(work)
 
 
 def _select(connection: sqlite3.Connection, project_id: ProjectId) -> sqlite3.Row | None:

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from shared.domain.chunks import Chunk
 from shared.domain.events import SessionDeleted
@@ -13,6 +14,7 @@ from shared.domain.rooms import Room, RoomEntry, has_room_events, room_entry
 from shared.domain.session import SessionState
 from shared.ports import Tail
 from shared.stores.following import MAX_ROOM_ENTRIES, Feeds
+from shared.stores.reading import readable, state_or_none
 from shared.stores.sqlite.database import Database, delete_expired
 from shared.stores.sqlite.items import chunk_of
 
@@ -36,7 +38,7 @@ def record_chunk(connection: sqlite3.Connection, chunk: Chunk) -> RecordedChunk 
         return None
     query = "SELECT owner, project_id, CASE WHEN hidden THEN body END AS hidden_body FROM states WHERE session_id = ?"
     session = connection.execute(query, (chunk.session_id,)).fetchone()
-    if session is None or _is_incomplete(session["hidden_body"]):
+    if session is None or _is_incomplete(chunk.session_id, session["hidden_body"]):
         return None
     owner, project_id = session["owner"], session["project_id"]
     rooms = {Room(owner), Room(owner, project_id or None)}
@@ -52,9 +54,10 @@ def record_chunk(connection: sqlite3.Connection, chunk: Chunk) -> RecordedChunk 
     return RecordedChunk(cursor, before)
 
 
-def _is_incomplete(hidden_body: str | None) -> bool:
+def _is_incomplete(session_id: SessionId, hidden_body: str | None) -> bool:
     """Whether a hidden state belongs to a fork whose copy was not finished."""
-    return hidden_body is not None and not SessionState.model_validate_json(hidden_body).is_complete
+    state = None if hidden_body is None else state_or_none(session_id, hidden_body)
+    return state is not None and not state.is_complete
 
 
 class SqliteRooms:
@@ -121,5 +124,7 @@ def _entry(row: sqlite3.Row) -> RoomEntry:
     session_id, cursor = SessionId(row["session_id"]), row["cursor"]
     if row["events"] is None:  # its log was cleared: only the deletion itself is still shown
         return RoomEntry(cursor - 1, cursor, session_id, (), is_deletion=bool(row["deletes"]))
-    state = None if row["body"] is None else SessionState.model_validate_json(row["body"])
-    return room_entry(cursor - 1, cursor, chunk_of(session_id, row), state)
+    state = None if row["body"] is None else state_or_none(session_id, row["body"])
+    for chunk in readable([row], partial(chunk_of, session_id), f"A chunk of session {session_id}"):
+        return room_entry(cursor - 1, cursor, chunk, state)
+    return RoomEntry(cursor - 1, cursor, session_id, ())

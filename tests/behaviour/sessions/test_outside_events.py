@@ -1,12 +1,12 @@
 """An outside event never affects a turn, whatever type it names and whatever ids it holds."""
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from shared.api.shapes.events import OutsideEvent
+from shared.domain import events
 from shared.domain.events import (
-    EventData,
     MessageDelta,
     MessageStart,
     Outside,
@@ -25,9 +25,7 @@ from tests.behaviour.factories import LOST_STARTS, create_session, load_events, 
 from tests.domain.factories import FENCE, MESSAGE, OWNER, TRACE, TURN, fold_events, new_state
 
 CALL = "call_1"
-OWN_TYPES = sorted(
-    kind.model_fields["type"].default for kind in get_args(get_args(EventData)[0]) if kind is not Outside
-)
+OWN_TYPES = sorted(kind.model_fields["type"].default for kind in events.EVENT_TYPES if kind is not Outside)
 EVENT_TYPES = [
     *OWN_TYPES,
     "session_stop",

@@ -17,6 +17,7 @@ from shared.domain.patch import InvalidPatchError, Operation
 from shared.domain.project import Project
 from shared.domain.stored_documents import Message, Step, ToolResult
 from shared.domain.values import Failure, ToolCall
+from shared.ports import ProjectStore
 from shared.services.turns.answers import step_documents
 from shared.services.turns.endings import EndRequest
 from shared.services.turns.submit import NewMessage
@@ -80,7 +81,13 @@ BAD = proposal(BROKEN)
 
 def call(app: Services, project: Project, number: int = 1, **fields: Any) -> ToolContext:
     message_id = fields.pop("message_id", MessageId(f"msg_{number}"))
-    own = {"owner": OWNER, "project_id": project.id, "call_id": f"call_{number}", "projects": app.project_patches}
+    own = {
+        "owner": OWNER,
+        "attempt": 1,
+        "project_id": project.id,
+        "call_id": f"call_{number}",
+        "projects": app.project_patches,
+    }
     details: dict[str, Any] = {**own, **fields}
     return ToolContext(session_id=SessionId("ses_1"), message_id=message_id, **details)
 
@@ -229,6 +236,83 @@ async def test_a_cancelled_turn_records_a_patch_that_was_applied(app: Services, 
     result = await app.log.get(ToolResult, message.session_id, "call_1a")
     assert result is not None
     assert (result.outcome.status, result.outcome.response) == ("completed", {"project_revision": 2})
+
+
+class SlowWrites:
+    """Holds each write of a patch to a project until the test lets it through."""
+
+    def __init__(self, store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = asyncio.Event()
+        self.released = asyncio.Event()
+        self._replace = store.replace
+        monkeypatch.setattr(store, "replace", self.replace)
+
+    async def replace(self, project: Project) -> None:
+        if project.applied:
+            self.begun.set()
+            await self.released.wait()
+        await self._replace(project)
+
+
+async def test_a_cancel_waits_for_a_patch_that_is_being_written(
+    app: Services, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = await coding(app, project, (GOOD,))
+    writes = SlowWrites(app.project_store, monkeypatch)
+    running = asyncio.create_task(run(message, "call_1a"))
+    await writes.begun.wait()
+    await cancel_turn(app, message)
+    await asyncio.sleep(0.1)  # time in which a call that does not wait would be recorded
+
+    writes.released.set()
+    assert await running == "cancelled"
+
+    response = await end(app, message)
+    assert response is not None
+    assert (response.patch, response.project_revision) == ([ADDED], 2)
+    assert (await now(app, project)).revision == 2
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_suspended_write_changes_nothing_after_its_turn_has_ended(
+    app: Services, project: Project, monkeypatch: pytest.MonkeyPatch, *, is_cancelled: bool
+) -> None:
+    message = await coding(app, project, (GOOD,))
+    start = ToolCallStart(id="call_1a", step=1, attempt=1, name="propose_patch", arguments=GOOD)
+    await append_events(app, message.session_id, start)
+    writes = SlowWrites(app.project_store, monkeypatch)
+    context = call(app, project, message_id=message.message_id, call_id="call_1a")
+    suspended = asyncio.create_task(app.project_patches.apply(context, [Operation.model_validate(ADDED)]))
+    await writes.begun.wait()
+    if is_cancelled:
+        await cancel_turn(app, message)
+    await end(app, message, "failed", Failure(code="turn_timeout", message="too late"))
+
+    writes.released.set()
+    with pytest.raises(InvalidPatchError, match="given up"):
+        await suspended
+
+    assert (await now(app, project)).document == project.document
+    assert (await load_message(app, message)).patch is None
+
+
+async def test_a_suspended_attempt_changes_nothing_after_the_next_one_was_answered(
+    app: Services, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = await coding(app, project, (BAD,))
+    start = ToolCallStart(id="call_1a", step=1, attempt=1, name="propose_patch", arguments=BAD)
+    await append_events(app, message.session_id, start)
+    writes = SlowWrites(app.project_store, monkeypatch)
+    context = call(app, project, message_id=message.message_id, call_id="call_1a")
+    suspended = asyncio.create_task(app.project_patches.apply(context, [Operation.model_validate(ADDED)]))
+    await writes.begun.wait()
+
+    assert await run(message, "call_1a", attempt=2) == "done"
+    writes.released.set()
+
+    with pytest.raises(InvalidPatchError, match="given up"):
+        await suspended
+    assert (await now(app, project)).document == project.document
 
 
 async def test_a_cancelled_turn_without_a_change_has_no_vibecode_response(app: Services, project: Project) -> None:
