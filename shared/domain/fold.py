@@ -65,7 +65,7 @@ _WITHOUT_CONTENT: dict[str, Any] = {
     "project_dir": None,
     "metadata": {},
     "diagnosis": None,
-    "diagnosis_overflow": None,
+    "diagnosis_sequence": 0,
     "run_meta": None,
     "error_detail": None,
 }

@@ -26,7 +26,7 @@ _NO_STEP = Step(text="")
 async def load_texts(documents: Documents, session_id: SessionId, events: Sequence[Event]) -> Sequence[Event]:
     """`events` with their large texts, arguments and contents filled in. Tool responses over 64 KB stay links."""
     texts = _Texts(documents, session_id)
-    return [event if event.message_id is None else await texts.fill(event, event.message_id) for event in events]
+    return [await texts.fill(event) for event in events]
 
 
 async def load_text_of(documents: Documents, session_id: SessionId, event: Event) -> Event:
@@ -52,10 +52,12 @@ class _Texts:
         self._session_id = session_id
         self._newest: tuple[str, Step] = ("", _NO_STEP)
 
-    async def fill(self, event: Event, message_id: MessageId) -> Event:
+    async def fill(self, event: Event) -> Event:
         match event.data:
             case UserMessage(parts_bytes=int()) | MessageQueued(parts_bytes=int()) as data:
-                content = await _load_content(self._documents, self._session_id, message_id)
+                if event.message_id is None:
+                    return event
+                content = await _load_content(self._documents, self._session_id, event.message_id)
                 return event if content is None else _with(event, data, content=content)
             case MessageComplete(overflow=str(document_id)) as data:
                 return _with(event, data, text=(await self._step(document_id)).text)

@@ -15,12 +15,14 @@ from shared.domain.stored_documents import (
     MessageParts,
     ModelResponse,
     Producer,
+    StepDocument,
     ToolResult,
 )
 
 KINDS: tuple[type[Document], ...] = (
     Message,
     MessageParts,
+    StepDocument,
     ToolResult,
     ModelResponse,
     IdempotencyRecord,

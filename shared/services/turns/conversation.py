@@ -18,17 +18,19 @@ from shared.services.steps import load_first_steps, load_steps
 MAX_PARTS_BYTES = 4 * 1024 * 1024
 """A model call is given parts up to this size, pictures and files among them, and those of the newest messages."""
 
+_READ_BYTES = 64 * 1024
+
 
 async def recent_messages(log: SessionLog, state: SessionState, agent: Agent) -> Sequence[Message]:
     """The newest messages with their steps, as many as the agent remembers; among them the waiting and current ones."""
-    stored = await log.find(
-        Message, state.session_id, limit=agent.memory_messages, newest=True, max_bytes=agent.memory_bytes
-    )
+    # As stored, texts are larger than what is remembered of them.
+    max_bytes = 2 * agent.memory_bytes + _READ_BYTES
+    stored = await log.find(Message, state.session_id, limit=agent.memory_messages, newest=True, max_bytes=max_bytes)
     turn = state.active_turn
     began = next((message.sequence for message in stored if turn is not None and message.id == turn.message_id), 0)
     earlier = [message for message in reversed(stored) if message.sequence < began]
     # Of the running turn all steps are needed, of earlier ones no more than the agent remembers.
-    known = await load_first_steps(log, state, earlier, newest=True, max_bytes=agent.memory_bytes)
+    known = await load_first_steps(log, state, earlier, newest=True, max_bytes=max_bytes)
     return [*reversed(known), *await load_steps(log, state, stored[len(earlier) :])]
 
 

@@ -12,7 +12,7 @@ from shared.domain.chunks import Event
 from shared.domain.events import MessageComplete, Outside, UserMessage
 from shared.domain.ids import MessageId, SessionId
 from shared.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES
-from shared.domain.stored_documents import MessageParts, ModelResponse
+from shared.domain.stored_documents import MessageParts, Step, StepDocument
 from shared.services.history import PageQuery
 from shared.services.stream import follow_events
 from shared.wiring import Services
@@ -34,6 +34,14 @@ async def session_with(app: Services, *chunks: Sequence[Any]) -> SessionId:
 
 def outside(count: int) -> list[Outside]:
     return [Outside(event_type="x", fields={"text": LARGE}) for _ in range(count)]
+
+
+async def store_steps(app: Services, session_id: SessionId) -> None:
+    """Five steps with 300 000 characters each."""
+    for number in range(1, 6):
+        step = Step(text=str(number) * 300_000)
+        document = StepDocument(id=f"step_{number}", message_id=MessageId("msg_1"), number=number, step=step)
+        await app.log.put(session_id, document)
 
 
 def stored_size(events: Sequence[Event]) -> int:
@@ -69,14 +77,9 @@ async def test_live_readers_share_no_more_than_a_page(app: Services) -> None:
 
 
 async def test_a_stream_holds_one_large_text_at_a_time(app: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = [MessageComplete(step=n, attempt=1, text="", overflow=f"response_{n}") for n in range(1, 6)]
+    calls = [MessageComplete(step=n, attempt=1, text="", overflow=f"step_{n}") for n in range(1, 6)]
     session_id = await session_with(app, calls)
-    for number in range(1, 6):
-        body = {"choices": [{"message": {"content": str(number) * 300_000}}]}
-        message_id = MessageId("msg_1")
-        await app.log.put(
-            session_id, ModelResponse(id=f"response_{number}", message_id=message_id, step=number, body=body)
-        )
+    await store_steps(app, session_id)
     loaded: list[str] = []
     get = app.log.get
 
@@ -94,19 +97,14 @@ async def test_a_stream_holds_one_large_text_at_a_time(app: Services, monkeypatc
         assert len(packet) <= 64 * 1024
         sent += packet
 
-    assert loaded == ["response_1"]
+    assert loaded == ["step_1"]
     await packets.aclose()
 
 
 async def test_a_page_of_events_ends_with_its_texts_at_about_a_megabyte(app: Services) -> None:
-    calls = [MessageComplete(step=n, attempt=1, text="", overflow=f"response_{n}") for n in range(1, 6)]
+    calls = [MessageComplete(step=n, attempt=1, text="", overflow=f"step_{n}") for n in range(1, 6)]
     session_id = await session_with(app, outside(4), calls)
-    for number in range(1, 6):
-        body = {"choices": [{"message": {"content": str(number) * 300_000}}]}
-        message_id = MessageId("msg_1")
-        await app.log.put(
-            session_id, ModelResponse(id=f"response_{number}", message_id=message_id, step=number, body=body)
-        )
+    await store_steps(app, session_id)
 
     for newest in (False, True):
         read: list[int] = []

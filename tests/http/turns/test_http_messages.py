@@ -98,7 +98,12 @@ async def test_a_posted_stream_runs_from_the_message_to_the_end_of_its_turn(api:
     assert text_of(frames) == frames[-4].data["text"]
     assert (frames[-1].id, frames[-1].data) == (
         frames[-2].id,
-        {"session_id": session_id, "head": frames[-2].id, "reason": "finished"},
+        {
+            "session_id": session_id,
+            "head": frames[-2].id,
+            "incarnation": frames[-1].incarnation,
+            "reason": "finished",
+        },
     )
 
 
