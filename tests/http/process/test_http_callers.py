@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx2
 import pytest
@@ -26,11 +26,12 @@ CALLS = 'call draw_lots {"names": ["heron"], "count": 1} and call ask_user {"que
 
 @dataclass
 class World:
-    """What one owner has, and the tokens of two owners. `ids` are those of the parameters of paths."""
+    """What one owner has, `at_first` as the owner reads it, and the tokens of two owners. `ids` are for paths."""
 
     api: Api
     issuer: Issuer
     ids: dict[str, str] = field(default_factory=dict[str, str])
+    at_first: list[str] = field(default_factory=list[str])
 
     @property
     def owner(self) -> dict[str, str]:
@@ -133,19 +134,20 @@ def guarded_host(
 
 
 @pytest.fixture(scope="module")
-def shared_ids() -> dict[str, str]:
-    """The ids of the world that all tests share that change nothing in it; the first one fills it."""
-    return {}
+def filled() -> list[World]:
+    """The world that all tests share that change nothing in it, once the first one has filled it."""
+    return []
 
 
 @pytest.fixture
-async def world(guarded_host: Host, issuer: Issuer, shared_ids: dict[str, str]) -> AsyncGenerator[World]:
+async def world(guarded_host: Host, issuer: Issuer, filled: list[World]) -> AsyncGenerator[World]:
     async with api_client(guarded_host) as api:
-        world = World(api, issuer, shared_ids)
-        if not shared_ids:
+        if not filled:
+            world = World(api, issuer)
             await world.fill()
-            shared_ids.update(world.ids)
-        yield world
+            world.at_first = await world.everything_of(world.owner)
+            filled.append(world)
+        yield replace(filled[0], api=api)
 
 
 def require_safe(response: httpx2.Response) -> None:
@@ -163,20 +165,18 @@ def test_every_route_of_the_app_has_rules() -> None:
 
 @pytest.mark.parametrize("entry", GUARDED)
 async def test_who_does_not_sign_in_is_refused(world: World, entry: str) -> None:
-    before = await world.everything_of(world.owner)
-
     for headers in ({}, world.forged, {"authorization": f"Bearer {SECRET}", **world.forged}):
         response, text = await world.send(entry, headers)
         refusal(response, 401, "unauthenticated")
         require_safe(response)
         assert SECRET not in text + str(response.headers)
 
-    assert await world.everything_of(world.owner) == before
+    assert await world.everything_of(world.owner) == world.at_first
 
 
 @pytest.mark.parametrize("entry", HIDDEN)
 async def test_what_another_owner_has_does_not_exist(world: World, entry: str) -> None:
-    before, of_other = await world.everything_of(world.owner), await world.everything_of(world.other)
+    of_other = await world.everything_of(world.other)
 
     for headers in (world.other, world.forged | world.other):
         response, text = await world.send(entry, headers)
@@ -184,13 +184,12 @@ async def test_what_another_owner_has_does_not_exist(world: World, entry: str) -
         require_safe(response)
         assert SECRET not in text + str(response.headers)
 
-    assert await world.everything_of(world.owner) == before
+    assert await world.everything_of(world.owner) == world.at_first
     assert await world.everything_of(world.other) == of_other
 
 
 @pytest.mark.parametrize("entry", OPEN_TO_OTHERS)
 async def test_what_every_caller_gets_has_nothing_of_another_owner(world: World, entry: str) -> None:
-    before = await world.everything_of(world.owner)
     expires_soon = world.forged | authorization(world.issuer.token("bob", exp=int(time.time()) + 1))
 
     response, text = await world.send(entry, expires_soon)
@@ -200,12 +199,11 @@ async def test_what_every_caller_gets_has_nothing_of_another_owner(world: World,
     assert SECRET not in text + str(response.headers)
     if entry.endswith("/status"):
         assert response.json()["status"] == "not_existent"
-    assert await world.everything_of(world.owner) == before
+    assert await world.everything_of(world.owner) == world.at_first
 
 
 @pytest.mark.parametrize("entry", GUARDED)
 async def test_a_token_without_the_scope_is_refused_even_to_the_owner(world: World, entry: str) -> None:
-    before = await world.everything_of(world.owner)
     others = " ".join(scope for scope in ALL.split() if scope not in ROUTES[entry].scopes)
 
     response, text = await world.send(entry, world.token(SECRET, others))
@@ -213,11 +211,10 @@ async def test_a_token_without_the_scope_is_refused_even_to_the_owner(world: Wor
     refusal(response, 403, "forbidden")
     require_safe(response)
     assert SECRET not in text
-    assert await world.everything_of(world.owner) == before
+    assert await world.everything_of(world.owner) == world.at_first
 
 
 async def test_an_id_that_another_owner_has_is_refused_and_shows_nothing(world: World) -> None:
-    before = await world.everything_of(world.owner)
     session = {"session_id": world.ids["session"]}
 
     for path, more in (("/sessions", {}), ("/events", {"event_type": "session_start"})):
@@ -225,7 +222,7 @@ async def test_an_id_that_another_owner_has_is_refused_and_shows_nothing(world: 
         refusal(response, 409, "session_exists")
         assert SECRET not in response.text
 
-    assert await world.everything_of(world.owner) == before
+    assert await world.everything_of(world.owner) == world.at_first
 
 
 async def test_the_owner_is_served_by_every_route(guarded_host: Host, issuer: Issuer) -> None:
