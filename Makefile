@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COSMOS := tests/cosmos_server
 SEEDS ?= 5000
+COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
 # Each run of the tests uses what the one before compiled, and so do the processes that tests start.
@@ -61,12 +62,12 @@ cost: install ## count and price a turn's requests to Cosmos DB: the figures of 
 docs: $(VENV)/.dev ## write the generated docs
 	$(BIN)/python -m tools.docs
 
-lock: $(VENV)/.dev ## resolve the requirements files from pyproject.toml
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local -o requirements-local.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local --extra dev -o requirements-dev.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.13 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra worker -c requirements.txt -o requirements-worker.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --extra local --extra agents -c requirements.txt -o requirements-agents.txt
+lock: $(VENV)/.dev ## resolve the requirements files from pyproject.toml, with hashes
+	$(COMPILE) --python-version 3.11 pyproject.toml -o requirements.txt
+	$(COMPILE) --python-version 3.11 pyproject.toml --extra local -o requirements-local.txt
+	$(COMPILE) --python-version 3.11 pyproject.toml --extra local --extra dev -o requirements-dev.txt
+	$(COMPILE) --python-version 3.13 pyproject.toml --extra worker -c requirements.txt -o requirements-worker.txt
+	$(COMPILE) --python-version 3.11 pyproject.toml --extra local --extra agents -c requirements.txt -o requirements-agents.txt
 
 clean: ## remove what the targets created, and the local data
 	find .data -mindepth 1 -not -name .gitignore -delete

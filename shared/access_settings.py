@@ -13,6 +13,10 @@ from shared.model_settings import split_list
 _WHERE = "where callers sign in, else no limit; each process counts for itself"
 
 
+SIGNED_IN_LIMITS = OwnerLimits(requests_per_second=100, streams=100, turns=50)
+"""The limits of an owner where callers sign in, unless a setting says otherwise."""
+
+
 class AccessSettings(BaseSettings):
     """The variables that say who may call, and how much."""
 
@@ -59,7 +63,7 @@ class AccessSettings(BaseSettings):
     @property
     def owner_limits(self) -> OwnerLimits:
         """What one owner may use. On one machine there is one owner, who is not limited unless a setting says so."""
-        usual = OwnerLimits() if self.auth_mode == "none" else OwnerLimits(100, 100, 50)
+        usual = OwnerLimits() if self.auth_mode == "none" else SIGNED_IN_LIMITS
         return OwnerLimits(
             self.max_requests_per_second or usual.requests_per_second,
             self.max_streams or usual.streams,

@@ -97,7 +97,7 @@ class Services:
             default_model=self.settings.model,
             allowed_models=self.settings.allowed_models,
         )
-        return Turns(self.log, self.clock, limits)
+        return Turns(self.log, self.clock, limits, self.limits)
 
     @cached_property
     def messages(self) -> Messages:

@@ -74,12 +74,12 @@ async def list_events(req: Request) -> Response:
     """
     query, caller, session_id = req.query_params, caller_of(req), session_id_of(req)
     wanted = PageQuery(
-        after=AFTER.read(query, services().log.incarnation),
-        before=BEFORE.read(query, services().log.incarnation),
         limit=_LIMIT.read(query),
         newest=_ORDER.read(query) == "desc",
         types=_TYPES.read(query),
         coalesce=_COALESCE.read(query) is not False,
+        after=AFTER.read(query, services().log.incarnation),
+        before=BEFORE.read(query, services().log.incarnation),
     )
 
     page = await services().history.page(caller.owner, session_id, wanted)
@@ -164,7 +164,7 @@ async def stream_session_under_api(req: Request) -> Response:
 
 async def _stream(req: Request) -> Response:
     query = req.query_params
-    follows, form = _FOLLOW.read(query) or False, _FORMAT.read(query)
+    follows, form, types = _FOLLOW.read(query) or False, _FORMAT.read(query), _TYPES.read(query)
     state = await services().sessions.get(caller_of(req).owner, session_id_of(req))
     after = await _start(req, state)
     if after is None or end_reason(state, after, follow=follows):
@@ -175,7 +175,7 @@ async def _stream(req: Request) -> Response:
         max_duration=timedelta(seconds=services().settings.stream_max_seconds),
         envelope=form == "envelope",
         follow=follows,
-        types=_TYPES.read(query),
+        types=types,
     )
     return session_stream(services().log, state.session_id, options)
 

@@ -95,10 +95,8 @@ async def post_message(req: Request, client: df.DurableOrchestrationClient) -> R
     sent, caller, session_id = parse(PostMessage, body), caller_of(req), session_id_of(req)
     new = NewMessage(sent.content, caller.trace_id, sent.agent, sent.model, sent.on_busy, dict(sent.metadata))
 
-    limits, scheduler = services().limits, DurableTurnScheduler(client, services().settings)
-    await limits.require_turn(caller.owner)
+    scheduler = DurableTurnScheduler(client, services().settings)
     submission = await services().turns.submit(caller.owner, session_id, new, scheduler, idempotency_key(req, body))
-    limits.count_turn(caller.owner, session_id, submission.message.turn_id)
     record_posting(submission)
 
     return await _answer(req, submission)

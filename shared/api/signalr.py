@@ -40,9 +40,10 @@ async def negotiate(req: Request) -> Response:
     A SignalR client with `withUrl("<app>/?session_id=<id>")` sends this request each time it connects. The token is
     valid for five minutes and for these groups only: connect at once, and ask again for every connection.
     """
-    caller, watch, signalr = caller_of(req), await _read_watch(req), services().signalr
+    caller, watch = caller_of(req), await _read_watch(req)
+    groups = await _groups(caller.owner, watch)
 
-    connection = await signalr.admit(await _groups(caller.owner, watch))
+    connection = await services().signalr.admit(groups)
 
     headers = {"cache-control": "no-store", **({"x-session-id": watch.session_id} if watch.session_id else {})}
     body = Negotiation(url=connection.url, accessToken=connection.access_token, trace_id=caller.trace_id)

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +41,7 @@ class Limits:
         self._allowances: dict[str, _Allowance] = {}
         self._streams: dict[str, int] = {}
         self._turns: dict[str, dict[TurnId, SessionId]] = {}
+        self._starting: set[TurnId] = set()  # counted, and maybe not in the log yet
 
     def count_request(self, owner: str) -> None:
         """Raises RateLimitedError: the owner has sent too many requests."""
@@ -79,24 +81,44 @@ class Limits:
 
         return close
 
-    async def require_turn(self, owner: str) -> None:
-        """Raises RateLimitedError: too many turns run that this process accepted from the owner."""
-        limit, turns = self._limits.turns, self._turns.get(owner, {})
-        if limit is None or len(turns) < limit:
+    @contextmanager
+    def new_turn(self, owner: str, session_id: SessionId) -> Generator[Callable[[TurnId], Awaitable[None]]]:
+        """Let a request count the turn that it is about to start: at once, so that simultaneous ones see it.
+
+        It is counted until it has ended. If the request then starts another turn instead, that one is counted. The
+        function that is yielded raises RateLimitedError: too many turns run that this process accepted from the owner.
+        """
+        counted: set[TurnId] = set()
+
+        async def count(turn_id: TurnId) -> None:
+            if self._limits.turns is None:
+                return
+            for earlier in counted:
+                self._turns.get(owner, {}).pop(earlier, None)
+            self._starting -= counted
+            await self._require_turn(owner, self._limits.turns)
+            counted.add(turn_id)
+            self._starting.add(turn_id)
+            self._turns.setdefault(owner, {})[turn_id] = session_id
+
+        try:
+            yield count
+        finally:
+            self._starting -= counted
+
+    async def _require_turn(self, owner: str, limit: int) -> None:
+        turns = self._turns.get(owner, {})
+        if len(turns) < limit:
             return
         # Only at the limit: look which of them have ended, or wait for a decision.
         for turn_id, session_id in list(turns.items()):
-            if not await self._is_running(turn_id, session_id):
+            if turn_id not in self._starting and not await self._is_running(turn_id, session_id):
                 turns.pop(turn_id, None)
-        if not turns:
-            self._turns.pop(owner, None)
+        turns = self._turns.get(owner, {})
         if len(turns) >= limit:
             raise RateLimitedError(f"You may run {limit} turns at once: wait for one to end.", _TURN_RETRY_SECONDS)
-
-    def count_turn(self, owner: str, session_id: SessionId, turn_id: TurnId) -> None:
-        """Count a turn that was accepted, until it has ended."""
-        if self._limits.turns is not None:
-            self._turns.setdefault(owner, {})[turn_id] = session_id
+        if not turns:
+            self._turns.pop(owner, None)
 
     async def _is_running(self, turn_id: TurnId, session_id: SessionId) -> bool:
         state = await self._log.outline(session_id)

@@ -31,4 +31,4 @@ def _pins(file: str) -> dict[str, str]:
     """The versions in a lock file that apply to Python 3.13 on Linux."""
     lines = (environment.ROOT / file).read_text().splitlines()
     pinned = [line for line in lines if "==" in line and "python_full_version < '3.13'" not in line]
-    return dict(line.partition(" ;")[0].strip().split("==") for line in pinned)
+    return dict(line.rstrip(" \\").partition(" ;")[0].split("==") for line in pinned)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from shared.api.edge.parameters import MAX_KEY_LENGTH
+from shared.access_settings import SIGNED_IN_LIMITS
+from shared.api.edge.parameters import MAX_KEY_LENGTH, MAX_METADATA_FILTERS, MAX_TYPES
 from shared.api.edge.requests import BODY_BYTES, MAX_LEVELS, MESSAGE_BODY_BYTES
 from shared.api.resources import document
 from shared.api.shapes.events import EVENT_BYTES, MAX_EVENTS
@@ -17,17 +18,27 @@ from shared.services.projects.rooms import MAX_SESSIONS
 from shared.services.turns.submit import FULL_AT_BYTES
 from shared.settings import Settings
 
+_PER_PROCESS = """
+The limits of an owner hold for each process: an app on several instances lets through as many times more. Without
+sign-in (`AUTH_MODE=none`) there is one owner, who has no limits unless the settings set them. At the limit of turns,
+retries with an `Idempotency-Key` and messages that steer a turn are still accepted: they start none."""
+
 
 def limits_section() -> str:
     rows = [f"| {what} | {limit} | {beyond} |" for what, limit, beyond in _limits()]
-    return "\n".join(["\n## Limits\n", "| what | limit | beyond it |", "| --- | --- | --- |", *rows, *_pages()]) + "\n"
+    return (
+        "\n".join(
+            ["\n## Limits\n", "| what | limit | beyond it |", "| --- | --- | --- |", *rows, *_pages(), _PER_PROCESS]
+        )
+        + "\n"
+    )
 
 
 def _limits() -> list[tuple[str, str, str]]:
     schemas = document()["components"]["schemas"]
     event_type, name = schemas["OutsideEvent"]["properties"]["event_type"], _text(schemas, "session_name")
     producer = next(each for each in _reads("/sessions/{session_id}/events", "post") if each["name"] == "producer-id")
-    invalid = "422 `invalid_request`"
+    invalid, rated, per_owner = "422 `invalid_request`", "429 `rate_limited`", SIGNED_IN_LIMITS
     return [
         ("a body", f"{_size(BODY_BYTES)}; of a message {_size(MESSAGE_BODY_BYTES)}", "413 `too_large`"),
         ("its nesting", f"{MAX_LEVELS} levels", invalid),
@@ -51,6 +62,15 @@ def _limits() -> list[tuple[str, str, str]]:
             f"`QUEUE_LIMIT`, {Settings.model_fields['queue_limit'].default} by default",
             "429 `queue_full`",
         ),
+        ("`types`", f"{MAX_TYPES} names or patterns, of 64 characters each", invalid),
+        ("`metadata.<key>` of a list", f"{MAX_METADATA_FILTERS} keys", invalid),
+        (
+            "requests of an owner in a second",
+            _of_owner("MAX_REQUESTS_PER_SECOND", per_owner.requests_per_second),
+            rated,
+        ),
+        ("open streams of an owner", _of_owner("MAX_STREAMS", per_owner.streams), rated),
+        ("turns of an owner at once", f"{_of_owner('MAX_TURNS', per_owner.turns)}; parked ones don't count", rated),
         ("a session's log", _size(FULL_AT_BYTES), "409 `session_full` for messages"),
         ("a project's document", _size(MAX_DOCUMENT_BYTES), "422 `invalid_document`"),
         (
@@ -80,6 +100,10 @@ def _pages() -> list[str]:
 
 def _reads(path: str, method: str) -> list[dict[str, Any]]:
     return document()["paths"][path].get(method, {}).get("parameters", [])
+
+
+def _of_owner(setting: str, number: int | None) -> str:
+    return f"`{setting}`, {number} by default"
 
 
 def _text(schemas: dict[str, Any], name: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from shared.domain.turn_events import cancel_drafts, queued_draft, start_drafts,
 from shared.domain.values import OnBusy
 from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.idempotency import IdempotencyKey
+from shared.services.limits import Limits
 from shared.services.messages import Messages, load_messages
 from shared.services.writer import Decision, SessionWriter
 
@@ -68,10 +69,11 @@ class Submission:
 
 
 class Turns:
-    def __init__(self, log: SessionLog, clock: Clock, limits: MessageLimits) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, limits: MessageLimits, owners: Limits) -> None:
         self._log = log
         self._clock = clock
         self._limits = limits
+        self._owners = owners
         self._messages = Messages(log)
 
     async def submit(
@@ -88,17 +90,23 @@ class Turns:
 
         Raises:
             SessionNotFoundError, SessionArchivedError, SessionFullError, TurnInProgressError, QueueFullError,
-            AgentNotFoundError, ModelNotAllowedError, IdempotencyKeyReusedError: and nothing was written.
+            AgentNotFoundError, ModelNotAllowedError, IdempotencyKeyReusedError, RateLimitedError: and nothing was
+            written.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
-
-        async def decide(state: SessionState) -> Decision[Submission]:
-            return await self._decide(state, new)
 
         async def replay(_: SessionState, message_id: str) -> Submission:
             return Submission(await self._messages.get(owner, MessageId(message_id)), replayed=True)
 
-        submission = await writer.transact(decide, owner=owner, key=key, replay=replay)
+        with self._owners.new_turn(owner, session_id) as count_turn:
+
+            async def decide(state: SessionState) -> Decision[Submission]:
+                decision = await self._decide(state, new)
+                if (message := decision.result.message).steers is None:
+                    await count_turn(message.turn_id)
+                return decision
+
+            submission = await writer.transact(decide, owner=owner, key=key, replay=replay)
         if submission.starts_instance:
             await scheduler.start(writer.state)
         return submission

@@ -77,25 +77,42 @@ def test_a_closed_stream_makes_room_once() -> None:
         limited.open_stream("me")
 
 
+async def start(limits: Limits, owner: str, session_id: SessionId = SESSION, turn_id: TurnId = TURN) -> None:
+    with limits.new_turn(owner, session_id) as count:
+        await count(turn_id)
+
+
 async def test_a_turn_counts_until_it_has_ended() -> None:
     running = fold_events(new_state(), UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
     log = Log({SESSION: running})
     limited = limits(log, turns=1)
-    await limited.require_turn("me")
+    await start(limited, "me")
     assert log.reads == 0
-    limited.count_turn("me", SESSION, TURN)
 
     with pytest.raises(RateLimitedError):
-        await limited.require_turn("me")
-    await limited.require_turn("somebody")
+        await start(limited, "me", turn_id=TurnId("turn_next"))
+    await start(limited, "somebody")
     log.states[SESSION] = fold_events(
         running, RunComplete(status="completed", steps=1, usage={}, duration_ms=1, model="m")
     )
-    await limited.require_turn("me")
+    await start(limited, "me", turn_id=TurnId("turn_next"))
 
 
 async def test_turns_of_sessions_that_are_gone_do_not_count() -> None:
     limited = limits(turns=1)
-    limited.count_turn("me", SessionId("gone"), TurnId("turn_gone"))
+    await start(limited, "me", SessionId("gone"), TurnId("turn_gone"))
 
-    await limited.require_turn("me")
+    await start(limited, "me")
+
+
+async def test_a_turn_counts_before_it_is_in_the_log_and_a_second_try_replaces_the_first() -> None:
+    limited = limits(turns=1)
+    with limited.new_turn("me", SESSION) as count:
+        await count(TURN)
+        with pytest.raises(RateLimitedError):
+            await start(limited, "me", SessionId("other"), TurnId("turn_other"))
+        await count(TurnId("turn_again"))
+        with pytest.raises(RateLimitedError):
+            await start(limited, "me", SessionId("other"), TurnId("turn_other"))
+
+    await start(limited, "me", SessionId("other"), TurnId("turn_other"))  # nothing was written

@@ -15,6 +15,8 @@ from shared.wiring import Services
 from tests.behaviour.factories import DurableClient
 from tests.domain.factories import OWNER, TRACE
 
+WRITTEN = "what somebody wrote"
+
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
 
@@ -30,6 +32,21 @@ async def _marked(app: Services, project: Project) -> None:
 
 async def _count_sessions(app: Services, project_id: ProjectId) -> int:
     return len(await app.log.sessions(SessionFilter(project_id=project_id), before=None, limit=1000))
+
+
+async def test_a_deleted_project_keeps_nothing_that_was_written(app: Services) -> None:
+    document = {"nodes": {"n": {"name": WRITTEN, "instructions": WRITTEN}}}
+    project, _ = await app.projects.create(OWNER, WRITTEN, document)
+    session = (await app.project_sessions.start(OWNER, project.id, "n", {"session_name": WRITTEN}, TRACE)).state
+    assert WRITTEN in str(await app.project_store.get(project.id))
+
+    await app.projects.delete(OWNER, project.id, TRACE)
+
+    tombstone, left = await app.project_store.get(project.id), await app.log.state(session.session_id)
+    assert tombstone is not None
+    assert left is not None
+    assert (tombstone.id, tombstone.deleted, left.deleted) == (project.id, True, True)
+    assert WRITTEN not in tombstone.model_dump_json() + left.model_dump_json()
 
 
 async def test_the_sweep_deletes_the_sessions_that_remain_after_a_crash(app: Services) -> None:

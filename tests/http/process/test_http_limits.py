@@ -1,5 +1,6 @@
 """The limits of an owner, on a host with small ones, whose callers are identified by the platform."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator, Generator
@@ -82,14 +83,31 @@ async def test_an_owner_runs_a_limited_number_of_turns(api: Api) -> None:
     one, other = [ok(await api.http.post("/sessions", headers=me), 201)["session_id"] for _ in range(2)]
     hanging = {"content": "x", "model": "hang-1"}
     async_me = {"prefer": "respond-async", **me}
-    ok(await api.http.post(f"/sessions/{one}/messages", json=hanging, headers=async_me), 202)
+    keyed = {"idempotency-key": "first", **async_me}
+    first = ok(await api.http.post(f"/sessions/{one}/messages", json=hanging, headers=keyed), 202)
 
+    again = await api.http.post(f"/sessions/{one}/messages", json=hanging, headers=keyed)
+    assert ok(again, 202)["message_id"] == first["message_id"]  # a retry starts no turn
+    steering = {"content": "x", "on_busy": "steer"}
+    ok(await api.http.post(f"/sessions/{one}/messages", json=steering, headers=async_me), 202)
     refused = await api.http.post(f"/sessions/{other}/messages", json={"content": "x"}, headers=me)
 
     refusal(refused, 429, "rate_limited")
     assert ok(await api.http.get(f"/sessions/{other}", headers=me))["head"] == 1
     ok(await api.http.post(f"/sessions/{one}/cancel", json={}, headers={"prefer": "wait=30", **me}))
     ok(await api.http.post(f"/sessions/{other}/messages", json={"content": "x"}, headers=me))
+
+
+async def test_simultaneous_messages_do_not_exceed_the_limit(api: Api) -> None:
+    me = as_caller("crowd")
+    sessions = [ok(await api.http.post("/sessions", headers=me), 201)["session_id"] for _ in range(8)]
+    async_me = {"prefer": "respond-async", **me}
+
+    answers = await asyncio.gather(*(api.post(each, model="hang-1", headers=async_me) for each in sessions))
+
+    assert sorted(answer.status_code for answer in answers) == [202] + [429] * 7
+    heads = [ok(await api.http.get(f"/sessions/{each}", headers=me))["head"] for each in sessions]
+    assert [head == 1 for head in heads] == [answer.status_code == 429 for answer in answers]
 
 
 async def test_scopes_of_the_app_are_enforced_if_the_principal_names_one(api: Api) -> None:
