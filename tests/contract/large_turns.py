@@ -28,6 +28,7 @@ from tests.behaviour.models.streams import Response, encode, events
 
 OWNER, TRACE = "me", "0" * 32
 _PIECE = 24 * 1024
+_COMPLETED = EndRequest("completed")
 
 
 async def repeat(text: str, times: int = 1) -> str:
@@ -136,12 +137,18 @@ class LargeTurns(Services):
         yield OpenAIStream(events(_Stopping(packets, answer.stops_after, self.cancel)))
 
     async def begin(self, *answers: Answer) -> Message:
-        """Post a message whose turn has these answers."""
-        self.answers = list(answers)
+        """Post a message to a new session. Its turn has these answers."""
         created, _ = await self.sessions.create(OWNER, {}, None, TRACE)
-        self._session = created.session_id
+        return await self._post(created.session_id, answers)
+
+    async def post(self, before: Message, *answers: Answer) -> Message:
+        """Post another message to the session of the message `before`."""
+        return await self._post(before.session_id, answers)
+
+    async def _post(self, session_id: SessionId, answers: Sequence[Answer]) -> Message:
+        self.answers, self._session = list(answers), session_id
         new = NewMessage("Write much.", TRACE, agent="large")
-        return (await self.turns.submit(OWNER, created.session_id, new, _Starts())).message
+        return (await self.turns.submit(OWNER, session_id, new, _Starts())).message
 
     async def cancel(self) -> None:
         if self._session is not None:
@@ -165,8 +172,12 @@ class LargeTurns(Services):
                     await self.tool_calls.run(await self._request(message, step, call_id))
             step += 1
         if result.outcome != "ended":
-            end = EndRequest("failed" if result.failure else "completed", result.failure)
-            await self.endings.end(message.session_id, await self._fence(message), end, _Starts())
+            return await self.end(message, EndRequest("failed" if result.failure else "completed", result.failure))
+        return await self.messages.get(OWNER, message.message_id)
+
+    async def end(self, message: Message, request: EndRequest = _COMPLETED) -> Message:
+        """End the turn, and return its message."""
+        await self.endings.end(message.session_id, await self._fence(message), request, _Starts())
         return await self.messages.get(OWNER, message.message_id)
 
     async def _wait_for_decisions(self, message: Message, decides: int) -> bool:
