@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from shared.api.shapes.common import as_json
 from shared.api.shapes.messages import MessageView
 from shared.api.shapes.sessions import SessionView
+from shared.api.shapes.tool_calls import required_actions
+from shared.domain.actions import with_arguments
 from shared.domain.chunks import Chunk, Event
 from shared.domain.content import Content, content_text
 from shared.domain.events import (
@@ -22,16 +24,17 @@ from shared.domain.events import (
     MessageQueued,
     RunComplete,
     TokenUsage,
+    ToolCallActionRequired,
     ToolCallComplete,
     ToolCallStart,
     UserMessage,
     VibecodeResponse,
 )
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
-from shared.domain.fold import fold
+from shared.domain.fold import event_text, fold
 from shared.domain.ids import MessageId, SessionId, turn_of
 from shared.domain.message_status import with_current_status
-from shared.domain.session import SessionState
+from shared.domain.session import Action, SessionState
 from shared.domain.stored_documents import Message, Step
 from shared.domain.tolerance import load
 from shared.domain.values import ToolCall, Usage
@@ -43,12 +46,13 @@ class ExportError(ValueError):
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A session after the last event of its export; of a running step only the tool calls that were begun are known."""
+    """A session after the last event of its export. Of a running step the tool calls that began or wait are known."""
 
     state: SessionState
     messages: Sequence[Message]
     contents: Mapping[MessageId, Content]
     diagnosis: str | None
+    open_actions: Mapping[str, Action]
 
 
 def read_export(lines: Iterable[str]) -> Rebuilt:
@@ -74,20 +78,29 @@ def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:
     state: SessionState | None = None
     messages = _Messages(header.session_id)
     large_diagnosis = ""
+    arguments = dict[str, str]()
     for line in lines:
         event = line.event
         messages.apply(state, event, line.message or MessageFacts())
+        if isinstance(event.data, ToolCallActionRequired):
+            arguments[event.data.id] = event.data.arguments
         chunk = Chunk(session_id=header.session_id, epoch=header.epoch, writer=line.writer, events=(event,))
         try:
             state = fold(state, (chunk,))
         except ValueError as error:
             raise ExportError(str(error)) from error
         if state is not None and state.diagnosis_sequence == event.sequence:
-            large_diagnosis = event.data.text if isinstance(event.data, MessageComplete) else ""
+            large_diagnosis = event_text(event.data) or ""
     if state is None or state.head != header.head:
         raise ExportError(f"The export was cut off: it ends with {state.head if state else 0}, not {header.head}.")
     diagnosis = large_diagnosis if state.diagnosis_sequence else state.diagnosis
-    return Rebuilt(state, messages.current(state), messages.contents, diagnosis)
+    return Rebuilt(state, messages.current(state), messages.contents, diagnosis, _open_actions(state, arguments))
+
+
+def _open_actions(state: SessionState, arguments: Mapping[str, str]) -> Mapping[str, Action]:
+    """Return what the parked turn waits for. `arguments` are those of all calls that waited."""
+    turn = state.active_turn
+    return {} if turn is None or not turn.parked else with_arguments(turn.open_actions, arguments)
 
 
 class _Messages:
@@ -148,8 +161,10 @@ def _changes(message: Message, state: SessionState, event: Event, facts: Message
             return {"steps": (*message.steps, step)}
         case TokenUsage() as used if not state.is_copied(event.sequence):
             return {"usage": message.usage + Usage(**used.model_dump(include=set(Usage.model_fields)))}
-        case ToolCallStart() | ToolCallComplete() as call:
-            return {"steps": _with_call(message.steps, call)}
+        case ToolCallStart(step=number) | ToolCallComplete(step=number) as call:
+            return {"steps": _with_call(message.steps, number, call)}
+        case ToolCallActionRequired() as call if turn is not None:
+            return {"steps": _with_call(message.steps, turn.step, call)}
         case VibecodeResponse(patch=list() as patch, project_revision=revision):
             return {"patch": patch, "project_revision": revision}
         case RunComplete(status=status, error=error):
@@ -160,21 +175,23 @@ def _changes(message: Message, state: SessionState, event: Event, facts: Message
             return {}
 
 
-def _with_call(steps: Sequence[Step], call: ToolCallStart | ToolCallComplete) -> tuple[Step, ...]:
+def _with_call(
+    steps: Sequence[Step], number: int, call: ToolCallStart | ToolCallComplete | ToolCallActionRequired
+) -> tuple[Step, ...]:
     """Return `steps` with `call` in its step, in the order of the ids: calls of one step may begin in any order."""
-    if not 0 < call.step <= len(steps) or any(known.id == call.id for known in steps[call.step - 1].tool_calls):
+    if not 0 < number <= len(steps) or any(known.id == call.id for known in steps[number - 1].tool_calls):
         return tuple(steps)
-    step = steps[call.step - 1]
+    step = steps[number - 1]
     calls = (*step.tool_calls, ToolCall(id=call.id, name=call.name, arguments=call.arguments))
     ordered = tuple(sorted(calls, key=lambda each: int(each.id.rpartition("_")[2])))
-    return (*steps[: call.step - 1], step.model_copy(update={"tool_calls": ordered}), *steps[call.step :])
+    return (*steps[: number - 1], step.model_copy(update={"tool_calls": ordered}), *steps[number:])
 
 
 def render(session: Rebuilt) -> dict[str, Any]:
     """Return the session as the API shows it."""
-    state = session.state
+    state, required = session.state, required_actions(session.open_actions)
     return {
-        "session": SessionView.of(state, diagnosis=session.diagnosis),
+        "session": SessionView.of(state, diagnosis=session.diagnosis, required_action=required),
         "usage": state.usage,
         "messages": [MessageView.of(message, session.contents[message.message_id]) for message in session.messages],
     }

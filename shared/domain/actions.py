@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.domain.chunks import Draft
 from shared.domain.events import EventData, ToolCallAction, ToolCallActionRequired
-from shared.domain.session import ActiveTurn
+from shared.domain.session import Action, ActiveTurn
 from shared.domain.sizes import size_of_body, truncate
 from shared.domain.stored_documents import Message, ToolResult
 from shared.domain.turn_events import arguments_fields, handover_event, tool_completion, turn_drafts
@@ -60,6 +60,14 @@ def completed_outcome(value: Any) -> ToolOutcome:
 def failed_outcome(text: str) -> ToolOutcome:
     """The outcome of a tool that failed; the model reads `text`."""
     return ToolOutcome(status="failed", response={"error": truncate(text, MAX_MESSAGE_BYTES)[0]})
+
+
+def with_arguments(actions: Mapping[str, Action], arguments: Mapping[str, str]) -> dict[str, Action]:
+    """`actions` with the whole arguments of their calls, where `arguments` has them."""
+    return {
+        call_id: action.model_copy(update={"arguments": arguments.get(call_id, action.arguments), "arguments_in": None})
+        for call_id, action in actions.items()
+    }
 
 
 def action_drafts(

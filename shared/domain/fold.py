@@ -275,6 +275,19 @@ def text_of(content: Any) -> str:
     return "".join(str(part.get("text", "")) for part in parts)
 
 
+def event_text(data: EventData) -> str | None:
+    """The text of an answer's event, also of one from outside; None for other events."""
+    match data:
+        case MessageComplete(text=text):
+            return text
+        case Outside(event_type="message", fields=fields):
+            return text_of(fields.get("content"))
+        case Outside(fields=fields):
+            return text_of(fields.get("text"))
+        case _:
+            return None
+
+
 def _size(event: Event) -> int:
     """The approximate size of `event` in the store: exact enough to notice that a partition fills up."""
     match event.data:

@@ -51,8 +51,8 @@ class Exports:
         if isinstance(data, ToolCallComplete) and data.overflow is not None:
             result = await self._log.get(ToolResult, chunk.session_id, data.overflow)
             data = data.model_copy(update={"response": None if result is None else result.outcome.response})
-        if getattr(data, "overflow", None) is not None:  # the text is filled in
-            data = data.model_copy(update={"overflow": None})
+        references = {name: None for name in ("overflow", "arguments_in") if getattr(data, name, None) is not None}
+        data = data.model_copy(update=references)  # what they refer to is filled in
         facts = await self._load_facts(chunk.session_id, event)
         return ExportedEvent.of(event.model_copy(update={"data": data}), chunk.writer, facts)
 

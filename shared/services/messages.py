@@ -99,7 +99,8 @@ class Messages:
         filler = PageFiller[Message](None, MAX_RESPONSE_BYTES)
         while rest := stored[len(filler.page()) :]:
             for message in await load_first_steps(self._log, state, rest, newest=newest):
-                size = message.parts_bytes + len(message.model_dump_json())
+                steps = sum(len(step.model_dump_json()) for step in message.steps)  # they are no part of the dump
+                size = message.parts_bytes + len(message.model_dump_json()) + steps
                 if not filler.has_room(size):
                     return filler.page()
                 filler.add(message, size)

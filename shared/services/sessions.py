@@ -18,15 +18,8 @@ from shared.domain.errors import (
     SessionNotFoundError,
     SessionUnreadableError,
 )
-from shared.domain.events import (
-    MessageComplete,
-    Outside,
-    SessionCreated,
-    SessionDeleted,
-    SessionUpdated,
-    Status,
-)
-from shared.domain.fold import text_of
+from shared.domain.events import SessionCreated, SessionDeleted, SessionUpdated, Status
+from shared.domain.fold import event_text
 from shared.domain.ids import SessionId, is_session_id, new_session_id
 from shared.domain.listing import SessionFilter, decode_cursor, encode_cursor, listing_key
 from shared.domain.pages import MAX_RESPONSE_BYTES, PageFiller, fill
@@ -125,15 +118,7 @@ class Sessions:
         chunks = await self._log.read(session_id, sequence - 1, 1)
         events = [event for chunk in chunks for event in chunk.events if event.sequence == sequence]
         for event in await load_texts(self._log, session_id, events):
-            match event.data:
-                case MessageComplete(text=text):
-                    return text
-                case Outside(event_type="message", fields=fields):
-                    return text_of(fields.get("content"))
-                case Outside(fields=fields):
-                    return text_of(fields.get("text"))
-                case _:
-                    pass
+            return event_text(event.data)
         return None
 
     async def diagnosis(self, state: SessionState) -> str | None:

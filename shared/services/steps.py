@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from shared.domain.ids import MessageId
+from shared.domain.actions import with_arguments
+from shared.domain.ids import MessageId, SessionId
 from shared.domain.pages import MAX_RESPONSE_BYTES
 from shared.domain.session import Action, ActiveTurn, SessionState
 from shared.domain.stored_documents import Message, Step, StepDocument, step_id
@@ -111,18 +112,15 @@ async def load_open_actions(documents: Documents, state: SessionState) -> Mappin
     turn = state.active_turn
     if turn is None or not turn.parked:
         return {}
-    if all(action.arguments_in is None for action in turn.open_actions.values()):
-        return turn.open_actions
-    arguments = await load_arguments(documents, state, turn.message_id, turn.step)
-    return {
-        call_id: action.model_copy(update={"arguments": arguments.get(call_id, action.arguments), "arguments_in": None})
-        for call_id, action in turn.open_actions.items()
-    }
+    return await load_whole_actions(documents, state.session_id, turn, turn.open_actions)
 
 
-async def load_arguments(
-    documents: Documents, state: SessionState, message_id: MessageId, step: int
-) -> Mapping[str, str]:
-    """The arguments of a step's tool calls by their ids; empty once they are cleared."""
-    found = await documents.get(StepDocument, state.session_id, step_id(message_id, step))
-    return {} if found is None else {call.id: call.arguments for call in found.step.tool_calls}
+async def load_whole_actions(
+    documents: Documents, session_id: SessionId, turn: ActiveTurn, actions: Mapping[str, Action]
+) -> Mapping[str, Action]:
+    """`actions` of the turn's newest step, with the whole arguments; with short ones only, once they are cleared."""
+    if all(action.arguments_in is None for action in actions.values()):
+        return actions
+    found = await documents.get(StepDocument, session_id, step_id(turn.message_id, turn.step))
+    arguments = {} if found is None else {call.id: call.arguments for call in found.step.tool_calls}
+    return with_arguments(actions, arguments)

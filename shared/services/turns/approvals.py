@@ -18,7 +18,7 @@ from shared.domain.turn import Fence
 from shared.domain.values import ActionKind, ToolCall
 from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.idempotency import IdempotencyKey
-from shared.services.steps import load_step
+from shared.services.steps import load_open_actions, load_step, load_whole_actions
 from shared.services.turns.attempts import load_active_message
 from shared.services.writer import Decision, SessionWriter
 
@@ -50,7 +50,8 @@ class _DecisionRecord(BaseModel):
 class RecordedDecision:
     """A decision that is in the log.
 
-    `after`: the cursor from which its events are read. `still_open`: the calls for which the turn still waits.
+    `after`: the cursor from which its events are read. `still_open`: the calls for which the turn still waits, with
+    their whole arguments.
     `resumes`: no call is open any more, and the turn's next instance is started. `replayed`: an earlier request with
     the same key recorded it.
     """
@@ -114,7 +115,7 @@ class Approvals:
 
         async def replay(state: SessionState, record: str) -> RecordedDecision:
             recorded = _DecisionRecord.model_validate_json(record)
-            still_open = _open_actions(state, recorded.turn_id)
+            still_open = await self._open_actions(state, recorded.turn_id)
             return RecordedDecision(recorded.turn_id, recorded.message_id, recorded.after, still_open, replayed=True)
 
         decided = await writer.transact(decide, owner=owner, key=key, replay=replay)
@@ -125,7 +126,8 @@ class Approvals:
     async def _decide(self, state: SessionState, request: DecisionRequest) -> Decision[RecordedDecision]:
         turn = await self._require_waiting(state, request)
         resolved = await self._resolve(state, turn, {request.call_id: request.resolution}, request.trace_id)
-        still_open = {call_id: action for call_id, action in turn.open_actions.items() if call_id != request.call_id}
+        others = {call_id: action for call_id, action in turn.open_actions.items() if call_id != request.call_id}
+        still_open = await load_whole_actions(self._log, state.session_id, turn, others)
         decided = RecordedDecision(turn.turn_id, turn.message_id, state.head, still_open, resolved.resumes)
         recorded = _DecisionRecord(turn_id=turn.turn_id, message_id=turn.message_id, after=state.head)
         return Decision(decided, resolved.drafts, resolved.results, record=recorded.model_dump_json())
@@ -164,6 +166,10 @@ class Approvals:
             raise WrongActionError(f"The tool call waits for another action: {expected}.")
         return turn
 
+    async def _open_actions(self, state: SessionState, turn_id: TurnId) -> Mapping[str, Action]:
+        turn = state.active_turn
+        return {} if turn is None or turn.turn_id != turn_id else await load_open_actions(self._log, state)
+
     async def _resolve(
         self, state: SessionState, turn: ActiveTurn, resolutions: Mapping[str, Resolution], trace_id: str | None
     ) -> Resolved:
@@ -179,8 +185,3 @@ def _required_actions(turn: ActiveTurn, agent: Agent, step: Step) -> Sequence[tu
         if kind is not None and call.id not in turn.actions:
             waiting.append((call, kind))
     return waiting
-
-
-def _open_actions(state: SessionState, turn_id: TurnId) -> Mapping[str, Action]:
-    turn = state.active_turn
-    return turn.open_actions if turn is not None and turn.turn_id == turn_id and turn.parked else {}

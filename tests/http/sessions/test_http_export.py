@@ -141,6 +141,29 @@ async def test_large_texts_are_exported_whole(api: Api) -> None:
     assert not any('"overflow"' in line for line in await export_of(api, session_id))
 
 
+async def test_a_large_text_from_outside_is_the_diagnosis_of_the_rebuilt_session(api: Api) -> None:
+    session_id = await api.new_session()
+    text = "outside " * 5_000
+    await api.append(session_id, {"event_type": "message.complete", "text": text})
+
+    found = await assert_rebuilt(api, session_id)
+
+    assert found["session"]["diagnosis"] == text
+
+
+@pytest.mark.parametrize("names", [1, 500, 3_000])
+async def test_a_turn_that_waits_is_rebuilt_with_the_whole_arguments(api: Api, names: int) -> None:
+    session_id = await api.new_session()
+    arguments = json.dumps({"names": [f"name {number}" for number in range(names)], "count": 1})
+    parked = await api.post(session_id, f"call draw_lots {arguments} and call draw_lots {arguments}", agent="raffle")
+    assert ok(parked, 202)["status"] == "requires_action"
+
+    found = await assert_rebuilt(api, session_id)
+
+    assert [action["arguments"] for action in found["session"]["required_action"]] == [arguments] * 2
+    assert not any('"arguments_in":"' in line for line in await export_of(api, session_id))
+
+
 async def test_the_command_prints_what_it_rebuilt(api: Api) -> None:
     session_id = await api.new_session()
     await api.run_turn(session_id)

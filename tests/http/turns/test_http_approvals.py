@@ -1,6 +1,7 @@
 """Approvals: a turn that waits for a decision is park, survives a crash, and continues after the decision."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,26 @@ async def test_calls_that_need_no_approval_run_before_the_turn_waits(api: Api) -
     assert call["status"] == "failed"  # a call that can't run needs no approval
     await decide(api, session_id, action["call_id"], decision="approve")
     assert (await wait_for_end(api, session_id))["status"] == "completed"
+
+
+@pytest.mark.parametrize("names", [500, 3_000])
+async def test_the_receipt_of_a_decision_has_the_whole_arguments_of_what_is_still_open(api: Api, names: int) -> None:
+    session_id = await api.new_session()
+    arguments = json.dumps({"names": [f"name {number}" for number in range(names)], "count": 1})
+    call = f"call draw_lots {arguments}"
+    first, second = await park(api, session_id, f"{call} and {call}")
+    path, key = f"/sessions/{session_id}/tool_calls/{second['call_id']}/approval", {"idempotency-key": new_id()}
+
+    receipts = [ok(await api.http.post(path, json={"decision": "approve"}, headers=key)) for _ in range(2)]
+
+    assert first["arguments"] == arguments
+    assert [receipt["required_action"] for receipt in receipts] == [[first]] * 2
+    (required, _) = [event["data"] for event in await api.events(session_id) if event["type"].endswith("_required")]
+    assert required["arguments"] == arguments
+    await decide(api, session_id, first["call_id"], decision="deny")
+    assert (await wait_for_end(api, session_id))["status"] == "completed"
+    whole = ok(await api.http.get(f"/sessions/{session_id}/tool_calls/{first['call_id']}"))
+    assert whole["arguments"] == arguments
 
 
 async def test_a_turn_continues_when_the_last_of_two_calls_is_decided(api: Api) -> None:
