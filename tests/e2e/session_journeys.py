@@ -5,6 +5,8 @@ import json
 from tests.e2e.service import Service
 from tests.http.api_client import is_gapless, new_id, ok, refusal, types
 
+JSON_BODY = {"content-type": "application/json"}
+
 
 async def check_readiness_and_reference(service: Service) -> None:
     http = service.api.http
@@ -45,7 +47,7 @@ async def send_invalid_requests(service: Service) -> None:
     problem = refusal(await http.post("/sessions", json={"session_nam": "typo"}), 422, "invalid_request")
 
     assert [error["pointer"] for error in problem["errors"]] == ["/session_nam"]
-    refusal(await http.post("/sessions", content=b"{"), 400, "malformed_json")
+    refusal(await http.post("/sessions", content=b"{", headers=JSON_BODY), 400, "malformed_json")
     assert (await http.get("/nowhere")).status_code == 404
 
 
