@@ -41,7 +41,7 @@ async def outcomes(turns: LargeTurns, message: Message, step: int = 0) -> Sequen
     return [(result.outcome.status, result.outcome.response) for result in results]
 
 
-async def test_of_more_than_64_calls_the_rest_fails_and_the_model_is_told(turns: LargeTurns) -> None:
+async def test_of_more_than_64_calls_the_rest_fails_and_the_model_reads_why(turns: LargeTurns) -> None:
     message = await run(turns, Answer(calls=[Call("repeat", '{"text": "a"}')] * 70))
 
     assert message.status == "completed"
