@@ -65,7 +65,9 @@ class Settings(AccessSettings, ModelSettings):
     session_ttl_days: int | None = Field(
         None, ge=1, le=36_500, description="sessions in which nothing happens for so long are deleted; empty: never"
     )
-    queue_limit: int = Field(20, ge=0, le=200, description="maximum number of messages that wait in a session")
+    queue_limit: int = Field(
+        20, ge=0, le=200, description="maximum number of messages that wait in a session, at most 200"
+    )
     taskhub_name: str = Field(
         "turnlog",
         pattern=r"^[A-Za-z][A-Za-z0-9]{2,44}$",

@@ -30,7 +30,7 @@ from shared.domain.events import (
     ToolCallStart,
     UserMessage,
 )
-from shared.domain.fold import fold, fold_without_deltas, needs_checkpoint, text_of
+from shared.domain.fold import MAX_USAGE_ROWS, fold, fold_without_deltas, needs_checkpoint, text_of
 from shared.domain.ids import MessageId, TurnId, WriterId
 from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.turn_fold import call_crashes
@@ -225,6 +225,17 @@ def test_usage_adds_up_over_the_turns() -> None:
 
     assert state.usage.total_tokens == 15
     assert turn_of(state).usage.total_tokens == 10
+
+
+def test_of_many_models_the_last_ones_share_a_row_of_usage_and_nothing_is_lost() -> None:
+    used = [USED.model_copy(update={"model": f"m{number}"}) for number in range(60)]
+
+    state = fold_events(running(), *used, used[0])
+
+    assert len(state.usage_rows) == MAX_USAGE_ROWS
+    assert state.usage_rows[-1].model == "m0"
+    assert (state.usage_rows[-2].model, state.usage_rows[-2].calls) == ("other", 11)
+    assert sum(row.total_tokens for row in state.usage_rows) == state.usage.total_tokens == 61 * 5
 
 
 def test_a_large_answer_is_in_its_document_until_the_next_answer() -> None:

@@ -127,6 +127,7 @@ def test_a_working_attempt_renews_its_lease_before_it_counts_as_lost(timings: Ti
         ("DELTA_FLUSH_MS", ","),
         ("DELTA_FLUSH_BYTES", "0"),
         ("QUEUE_LIMIT", "-1"),
+        ("QUEUE_LIMIT", "201"),
         ("TELEMETRY", "loud"),
         ("TELEMETRY_CONTENT", "perhaps"),
         ("APPLICATIONINSIGHTS_CONNECTION_STRING", "https://x"),
