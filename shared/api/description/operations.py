@@ -16,6 +16,8 @@ from shared.domain.errors import (
     IdentityUnavailableError,
     InvalidRequestError,
     RateLimitedError,
+    SessionNotFoundError,
+    SessionUnreadableError,
     StoreUnavailableError,
     TooLargeError,
     TurnlogError,
@@ -56,7 +58,9 @@ class Operation:
             return list(own.refuses)
         of_body = _BODY_ERRORS if own.takes is not None else ()
         of_parameters = (InvalidRequestError,) if any(each.is_checked for each in own.reads) else ()
-        return list(dict.fromkeys([*of_body, *of_parameters, *own.refuses, *_COMMON_ERRORS]))
+        reads_session = SessionNotFoundError in own.refuses and self.method != "DELETE"
+        of_session = (SessionUnreadableError,) if reads_session else ()
+        return list(dict.fromkeys([*of_body, *of_parameters, *own.refuses, *of_session, *_COMMON_ERRORS]))
 
 
 def operations(resources: Sequence[ModuleType]) -> Iterator[Operation]:
