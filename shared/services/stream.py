@@ -23,7 +23,8 @@ async def follow(feed: Feed[K, E], key: K, after: int, timeout: timedelta) -> As
     with feed.watch(key) as tail:
         page = Page[E]()
         while True:
-            page = page or await feed.read(key, after, _MAX_ENTRIES)
+            if not _without_gap(page, after):  # nothing, or something behind a gap
+                page = await feed.read(key, after, _MAX_ENTRIES)
             while following := _without_gap(page, after):
                 after = following[-1].cursor
                 yield following
@@ -40,7 +41,10 @@ async def follow_events(
     async with aclosing(follow(_CutChunks(log), session_id, after, timeout)) as batches:
         async for chunks in batches:
             for chunk in chunks:
-                yield chunk.events[max(0, after + 1 - chunk.first) :]
+                # A reader may have read a part of the chunk, and be woken with all of it.
+                events = chunk.events[max(0, after + 1 - chunk.first) :]
+                after = chunk.last
+                yield events
             if not chunks:
                 yield ()
 

@@ -16,7 +16,7 @@ from tests.model_servers.habits import HABITS, model_lists
 from tests.model_servers.server import ModelServer, model_server
 from tests.model_servers.turns import ask
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]  # all habits run in one fixture
 
 _AT_ONCE = 16
 """Many habits make a turn wait, so several turns run at the same time."""

@@ -11,7 +11,7 @@ from shared.agents.declaration import Agent
 from shared.agents.raffle import RAFFLE
 from shared.agents.tools import Tool
 from shared.domain.chunks import Chunk, Draft, Event
-from shared.domain.errors import SequenceTakenError, StoreUnavailableError
+from shared.domain.errors import SequenceTakenError
 from shared.domain.events import MessageQueued, UserMessage
 from shared.domain.session import SessionState
 from shared.domain.turn import Fence, Permission
@@ -123,11 +123,13 @@ def act_without_append(original: Any) -> Any:
 
 
 def ignore_later_attempts(original: Any) -> Any:
-    """An execution continues although a later attempt has begun."""
+    """An execution continues although a later attempt has begun, or another instance has the turn."""
 
     def permission(state: SessionState, fence: Fence, *others: Any) -> Permission:
         found = original(state, fence, *others)
-        return Permission.ACT if found is Permission.SUPERSEDED and fence.turn_in(state) else found
+        turn = state.active_turn
+        is_own = turn is not None and turn.turn_id == fence.turn_id and turn.call is not None
+        return Permission.ACT if found is Permission.SUPERSEDED and is_own else found
 
     return permission
 
@@ -141,23 +143,20 @@ def shorten(original: Any) -> Any:
     return delta
 
 
-def call_outages_faults(original: Any) -> Any:
-    """An attempt cannot distinguish an outage of the store from a fault of its own."""
+def give_up(_: Any) -> Any:
+    """An attempt does not wait for the store."""
 
-    async def append(self: SessionWriter, *arguments: Any) -> Any:
-        try:
-            return await original(self, *arguments)
-        except StoreUnavailableError as error:
-            raise RuntimeError("the store is away") from error
+    async def hold(_: SessionWriter, call: Any) -> Any:
+        return await call()
 
-    return append
+    return hold
 
 
 def fail_turns(original: Any) -> Any:
     """A turn ends as if its attempt was lost."""
 
     async def end(self: Endings, session: Any, fence: Fence, request: EndRequest, scheduler: Any) -> Any:
-        failure = Failure(code="attempt_lost", message="lost")
+        failure = Failure(code="turn_lost", message="lost")
         return await original(self, session, fence, EndRequest("failed", failure), scheduler)
 
     return end

@@ -96,7 +96,7 @@ MUTATIONS = (
     Mutation(
         "an outage counts as a fault",
         attempt_oracles.STRICT_OUTAGES,
-        [(SessionWriter, "append", broken_rules.call_outages_faults)],
+        [(SessionWriter, "hold", broken_rules.give_up)],
         Options(profile="outages"),
     ),
     Mutation(

@@ -28,6 +28,7 @@ class Sweeps:
     world: World
     runs: int = 0
     _noted_at: float = 0.0
+    _faulty_at: float = 0.0
     due: dict[SessionId, tuple[int, int]] = field(default_factory=dict[SessionId, tuple[int, int]])
 
     async def run(self) -> None:
@@ -39,7 +40,12 @@ class Sweeps:
                 await self._note_due()
             faults = sum(self.world.network.counts.values())
             is_done = await self._sweep()
-            is_clean = is_done and faults == sum(self.world.network.counts.values()) and not self.world.network.is_down
+            is_faulty = faults != sum(self.world.network.counts.values()) or self.world.network.is_down
+            now, wait = self.world.loop.time(), self.world.settings.timings.lost_after.total_seconds()
+            if is_faulty or not is_done:
+                self._faulty_at = now
+            # After an outage a sweep gives attempts that wait for the store some time.
+            is_clean = now - self._faulty_at > wait
             await self._check(is_clean=is_clean)
 
     async def _sweep(self) -> bool:
