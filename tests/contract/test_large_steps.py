@@ -19,7 +19,7 @@ from tests.behaviour.factories import append_events
 from tests.contract.factories import read_all
 from tests.contract.large_turns import AGENT, OWNER, TRACE, Answer, Call, LargeTurns, arguments_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 LARGE = arguments_of(text="large " * 10_000)
 MIDDLE = arguments_of(text="x" * 2_000)

@@ -43,12 +43,12 @@ async def test_the_sweep_starts_a_turn_that_could_not_be_started(
     assert (ended["status"], bool(ended["answer"])) == ("completed", True)
 
 
-async def test_the_sweep_clears_deleted_sessions(worker: Worker, service: Service) -> None:
+async def test_deleted_sessions_are_cleared(worker: Worker, service: Service) -> None:
     session_id = await service.api.new_session()
     await service.api.run_turn(session_id)
     await service.api.http.delete(f"/sessions/{session_id}")
 
-    await worker.invoke("sweep_turns", _DUE)
+    await worker.invoke("clear_deleted", _DUE)
 
     assert list(await services().log.read(SessionId(session_id), 0, 10)) == []
 
