@@ -43,7 +43,7 @@ async def follow_events(
             for chunk in chunks:
                 # A reader may have read a part of the chunk, and be woken with all of it.
                 events = chunk.events[max(0, after + 1 - chunk.first) :]
-                after = chunk.last
+                after = max(after, chunk.last)
                 yield events
             if not chunks:
                 yield ()

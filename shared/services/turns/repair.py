@@ -26,6 +26,8 @@ _MAX_DURATION = timedelta(minutes=5)
 """A sweep ends after this. The next one begins with the sessions that are due the longest."""
 
 _AT_ONCE = 8
+_SLOW = timedelta(seconds=2)
+"""A request to the store that takes longer was retried: the store was not available."""
 _MAX_PROJECTS = 50
 _LOST = Failure(code="turn_lost", message="The turn made no progress until its deadline was over.", retryable=True)
 
@@ -63,16 +65,20 @@ class Repair:
 
     async def _repair_all(self, due: AsyncGenerator[SessionState], began: datetime, scheduler: TurnScheduler) -> None:
         running = set[asyncio.Task[None]]()
+        asked = began
         try:
             async for state in due:
+                self._note_duration(asked)
                 if self.clock.now() - began >= _MAX_DURATION:
                     _log.warning("the sweep did not get through all sessions that are due; the next one continues")
                     break
                 if self.backoff.is_waiting(state.session_id, self.clock.now()):
+                    asked = self.clock.now()
                     continue
                 running.add(asyncio.create_task(self._try(state, scheduler)))
                 if len(running) >= _AT_ONCE:
                     _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                asked = self.clock.now()
         finally:
             if running:
                 await asyncio.wait(running)
@@ -96,14 +102,17 @@ class Repair:
         if turn.parked:
             await self.approvals.expire(stored.session_id, turn.turn_id, scheduler)
             return
+        asked = self.clock.now()
         state = await self.log.state(stored.session_id)
+        self._note_duration(asked)
         if state is not None and state.active_turn is not None and state.active_turn.turn_id == turn.turn_id:
             await self._repair_turn(state, state.active_turn, scheduler)
 
     async def _repair_turn(self, state: SessionState, turn: ActiveTurn, scheduler: TurnScheduler) -> None:
-        now = self.clock.now()
-        open_attempts = _open_attempts(turn)
+        asked, open_attempts = self.clock.now(), _open_attempts(turn)
         silence = await self._silence(state, turn, open_attempts)
+        self._note_duration(asked)
+        now = self.clock.now()
         limit = self.timings.lost_after if open_attempts else self.timings.handover_after
         max_silence = limit * 2 ** (turn.generation - turn.running_generation)
         if silence >= self.timings.lost_after and now > turn.running_since + self.turn_timeout + max_silence:
@@ -120,6 +129,12 @@ class Repair:
         silences = [await self.log.silence(state.session_id, writer) for writer in writers]
         known = [silence for silence in silences if silence is not None]
         return min(known, default=self.clock.now() - turn.changed_at)
+
+    def _note_duration(self, asked: datetime) -> None:
+        """Note an outage that a request, made at `asked`, has outlasted."""
+        now = self.clock.now()
+        if now - asked > _SLOW:
+            self._unavailable_at = now
 
     def _was_unavailable(self, now: datetime) -> bool:
         """Whether the store was unavailable a short time ago.

@@ -113,12 +113,12 @@ class SqliteSessionLog:
         skip_deltas: bool = False,
     ) -> Page[Chunk]:
         end = MAX_SEQUENCE if before is None else before
-        filler = PageFiller[Chunk](limit, MAX_PAGE_BYTES)
-        return await self._database.read(
-            lambda connection: read_chunks(
-                connection, session_id, after, filler, end, newest=newest, skip_deltas=skip_deltas
-            )
-        )
+
+        def work(connection: sqlite3.Connection) -> Page[Chunk]:
+            filler = PageFiller[Chunk](limit, MAX_PAGE_BYTES)
+            return read_chunks(connection, session_id, after, filler, end, newest=newest, skip_deltas=skip_deltas)
+
+        return await self._database.read(work)
 
     async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Page[Chunk]:
         return await self._database.read(lambda connection: newest_chunks(connection, session_id, event_type, limit))
