@@ -83,10 +83,6 @@ def chunk_size(item: dict[str, Any]) -> int:
     return len(item["events"]) + EVENT_OVERHEAD_BYTES * (item["last"] - item["first"] + 1)
 
 
-def body_size(item: dict[str, Any]) -> int:
-    return len(item["body"])
-
-
 def state_item(state: SessionState) -> dict[str, Any]:
     """The checkpoint, with the fields that lists are filtered and ordered by.
 
