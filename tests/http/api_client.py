@@ -160,7 +160,7 @@ class Api:
         await wait_until(lambda: self.model_stats(model), lambda seen: (seen["aborted"], seen["active"]) == (1, 0))
 
     async def model_stats(self, model: str) -> JSON:
-        """The counts of the requests with this model. Each test uses its own model names, so the counts don't mix."""
+        """The counts of the test's requests with this model."""
         counts = ok(await self.model.get("/stats"))["models"].get(model)
         return counts or {"requests": 0, "started": 0, "finished": 0, "aborted": 0, "tokens_sent": 0, "active": 0}
 

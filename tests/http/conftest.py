@@ -52,5 +52,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, store_environment: dict[str, 
 
 @pytest.fixture
 async def api(host: Host) -> AsyncGenerator[Api]:
+    """A client of the host. The model server counts this test's requests only."""
     async with api_client(host) as api:
+        await api.model.post("/stats/reset")
         yield api
