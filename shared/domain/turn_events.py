@@ -25,7 +25,7 @@ from shared.domain.events import (
 from shared.domain.ids import MessageId, instance_of, turn_of
 from shared.domain.session import ActiveTurn
 from shared.domain.sizes import size_as_sent, size_of_body, truncate
-from shared.domain.stored_documents import Message, Step, ToolResult, step_id
+from shared.domain.stored_documents import Message, Step, StepDocument, ToolResult, step_id
 from shared.domain.values import (
     MAX_INLINE_RESPONSE_BYTES,
     MAX_INLINE_TEXT_BYTES,
@@ -234,10 +234,10 @@ def tool_completion(result: ToolResult) -> ToolCallComplete:
     )
 
 
-def tool_result(call: ToolCall, message: Message, step: int, outcome: ToolOutcome) -> ToolResult:
-    """The answer to a call of a step of the message's turn. Large arguments stay in the step's document."""
-    fields = arguments_fields(call, message.message_id, step, MAX_INLINE_TEXT_BYTES)
-    return _tool_result(call, message, step, outcome, fields)
+def tool_result(call: ToolCall, step: StepDocument, outcome: ToolOutcome) -> ToolResult:
+    """The answer to a call of a step. Large arguments stay in the step's document."""
+    fields = arguments_fields(call, step.message_id, step.number, MAX_INLINE_TEXT_BYTES)
+    return _tool_result(call, step, step.number, outcome, fields)
 
 
 def closed_calls(calls: Sequence[ToolCall], message: Message, step: int) -> tuple[ToolResult, ...]:
@@ -258,7 +258,7 @@ def closed_calls(calls: Sequence[ToolCall], message: Message, step: int) -> tupl
 
 
 def _tool_result(
-    call: ToolCall, message: Message, step: int, outcome: ToolOutcome, arguments: dict[str, Any]
+    call: ToolCall, message: Message | StepDocument, step: int, outcome: ToolOutcome, arguments: dict[str, Any]
 ) -> ToolResult:
     return ToolResult(
         id=call.id,
