@@ -15,7 +15,8 @@ from shared.domain.ids import MessageId
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.stored_documents import Message, Step
 from shared.domain.turn import Permission, permission_for_step
-from shared.domain.turn_events import Ending, turn_drafts
+from shared.domain.turn_ending import Ending
+from shared.domain.turn_events import turn_drafts
 from shared.domain.values import Failure, Piece
 from shared.ports import Clock, ModelClient, ModelRequest, SessionLog
 from shared.services.projects.patches import ProjectPatches
