@@ -31,7 +31,7 @@ _MEGABYTE = 1 << 20
 
 @dataclass
 class _Load:
-    """What the clients did so far, and how long the first event of the short turns took, in milliseconds."""
+    """What the clients have done, and how long the first event of the short turns took, in milliseconds."""
 
     done: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
