@@ -14,6 +14,7 @@ from shared.agents.tools import MAX_TOOL_FAILURES, Tool, ToolError
 from shared.domain.actions import completed_outcome, failed_outcome
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import ToolCallStart
+from shared.domain.ids import public_id
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Message, Step, ToolResult
 from shared.domain.turn import Permission, permission_for_tool
@@ -178,7 +179,7 @@ class _Execution:
     def _context(self, message: Message, call: ToolCall) -> ToolContext:
         state = self._writer.state
         return ToolContext(
-            session_id=state.session_id,
+            session_id=public_id(state.session_id),
             owner=state.owner,
             message_id=message.message_id,
             call_id=call.id,
