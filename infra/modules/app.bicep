@@ -170,14 +170,17 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (authMode =
     globalValidation: {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
-      // These return no data: the app's state and the API's description. A deployment calls the last one to register
-      // its triggers. The host itself requires the platform's signature or the master key there.
+      // Exact paths: a pattern would also open what is added below it. These return no data: the app's state and the
+      // API's description. A deployment calls the last one to register its triggers. The host itself requires the
+      // platform's signature or the master key there.
       excludedPaths: [
         '/health'
         '/ready'
         '/api/openapi.json'
         '/api/docs'
-        '/api/docs/*'
+        '/api/docs/docs.js'
+        '/api/docs/swagger-ui-bundle.js'
+        '/api/docs/swagger-ui.css'
         '/admin/host/synctriggers'
       ]
     }

@@ -107,6 +107,11 @@ def _page() -> _File:
     return _file(text.replace("{{version}}", distribution(_UI).version).encode(), "text/html")
 
 
+def asset_names() -> frozenset[str]:
+    """The files of the page, each at its own public path."""
+    return frozenset(_assets())
+
+
 @cache
 def _assets() -> dict[str, _File]:
     ui = Path(str(distribution(_UI).locate_file(_UI.replace("-", "_")))) / "static"
