@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime
 
+from shared.domain.deletion import Deletion
 from shared.domain.ids import MessageId, ProjectId, WriterId, new_writer_id
 from shared.domain.values import Frozen, Ordinal
 
@@ -41,8 +42,7 @@ class Project(Frozen):
     """A project as it is stored. `revision` counts its changes. `changed_by` distinguishes it from an equal change.
 
     `changed_before` are the writers of the changes before, the newest last. `body_hash` is the hash of the creating
-    request's body, if that had an Idempotency-Key. A deleted project remains as a tombstone. When it is `emptied`, its
-    sessions are deleted as well.
+    request's body, if that had an Idempotency-Key. A deleted project remains as a tombstone, with its `deletion`.
     """
 
     id: ProjectId
@@ -55,8 +55,7 @@ class Project(Frozen):
     changed_by: WriterId
     changed_before: tuple[WriterId, ...] = ()
     body_hash: str | None = None
-    deleted: bool = False
-    emptied: bool = False
+    deletion: Deletion | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
 
@@ -64,6 +63,16 @@ class Project(Frozen):
     def listing_key(self) -> str:
         """The key by which projects are sorted in lists: creation time, then id."""
         return f"{self.created_at.isoformat()}|{self.id}"
+
+    @property
+    def deleted(self) -> bool:
+        return self.deletion is not None
+
+    @property
+    def deletion_due(self) -> float:
+        """When the sweep has to look at the deletion, in seconds since 1970; 0: never."""
+        due_at = None if self.deletion is None else self.deletion.due_at
+        return 0 if due_at is None else due_at.timestamp()
 
     def was_changed_by(self, writer: WriterId) -> bool:
         """Whether `writer` wrote this revision or one of the last before it."""
