@@ -20,7 +20,7 @@ import httpx2
 from tests.http.sse_client import JSON, Frame, Stream
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 60.0
 """A wait for a state fails after this time. It is not a measure of anything."""
 
 T = TypeVar("T")
