@@ -1,4 +1,4 @@
-"""The activities of a turn. Each calls one service and translates the result into a reply."""
+"""The activities of turns and deletions. Each calls one service and translates the result into a reply."""
 
 import logging
 from functools import wraps
@@ -6,11 +6,20 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from orchestrations.contracts import EndReply, ModelReply, ParkReply, Reply, ToolReply, Work
+from orchestrations.contracts import (
+    DeletionReply,
+    DeletionWork,
+    EndReply,
+    ModelReply,
+    ParkReply,
+    Reply,
+    ToolReply,
+    Work,
+)
 from orchestrations.tracing import ActivityFunction, traced_activity, traced_tool
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.faults import fault_domain
-from shared.scheduler import DurableTurnScheduler
+from shared.scheduler import DurableDeletionScheduler, DurableTurnScheduler
 from shared.telemetry.turns import expect_first_text
 from shared.wiring import services
 
@@ -86,3 +95,17 @@ async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[
         code = request.failure.code
         _log.warning("turn %s failed: %s, a fault of %s", request.turn_id, code, fault_domain(code))
     return EndReply(outcome=outcome).dump()
+
+
+@_reply_errors
+async def delete_sessions(work: Any, client: df.DurableOrchestrationClient) -> dict[str, Any]:
+    """Delete a page of the sessions of a deleted project.
+
+    If it runs twice, the second execution deletes the next page, or finds that nothing is left or another instance
+    continues.
+    """
+    page = DeletionWork.model_validate(work)
+    outcome = await services().deletions.delete_page(
+        page.project_id, page.generation, DurableDeletionScheduler(client), is_last=page.is_last
+    )
+    return DeletionReply(outcome=outcome).dump()

@@ -3,7 +3,8 @@
 import azure.durable_functions as df
 import azure.functions as func
 
-from orchestrations.activities import call_model, finish_turn, park_turn, run_tool
+from orchestrations.activities import call_model, delete_sessions, finish_turn, park_turn, run_tool
+from orchestrations.run_deletion import run_deletion
 from orchestrations.run_turn import run_turn
 from orchestrations.timers import clear, purge, sweep
 from shared.settings import settings
@@ -11,12 +12,14 @@ from shared.settings import settings
 bp = df.Blueprint()
 
 bp.orchestration_trigger(context_name="context")(run_turn)
+bp.orchestration_trigger(context_name="context")(run_deletion)
 
 # An activity's input is annotated `Any`: with `dict[str, Any]` the worker finds no type and indexes nothing.
 bp.activity_trigger(input_name="work")(call_model)
 bp.activity_trigger(input_name="work")(run_tool)
 bp.activity_trigger(input_name="work")(park_turn)
 bp.activity_trigger(input_name="work")(bp.durable_client_input(client_name="client")(finish_turn))
+bp.activity_trigger(input_name="work")(bp.durable_client_input(client_name="client")(delete_sessions))
 
 
 @bp.timer_trigger(arg_name="timer", schedule=settings().sweep_schedule, run_on_startup=True)

@@ -11,10 +11,11 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import AwareDatetime
 
-from shared.domain.ids import InstanceId, SessionId, TurnId
+from shared.domain.ids import InstanceId, ProjectId, SessionId, TurnId
 from shared.domain.turn import Fence
 from shared.domain.values import Failure, TurnOutcome
 from shared.scheduler import Payload, TurnStart
+from shared.services.projects.deletions import PageOutcome
 from shared.services.turns.approvals import ParkOutcome
 from shared.services.turns.attempts import AttemptRequest
 from shared.services.turns.endings import EndOutcome, EndRequest
@@ -80,6 +81,14 @@ class Work(Payload):
         return EndRequest(self.ends or "failed", self.failure, self.continues_after, has_time=now < self.deadline)
 
 
+class DeletionWork(Payload):
+    """A page of sessions that an instance of `run_deletion` deletes. `is_last`: after it comes another instance."""
+
+    project_id: ProjectId
+    generation: int
+    is_last: bool = False
+
+
 class Reply(Payload, Generic[Outcome]):
     """What an activity returns. The services say what their outcomes mean.
 
@@ -142,6 +151,7 @@ _NEXT_AFTER_INTERRUPTION: Mapping[str, Next] = {
 ModelReply: TypeAlias = Reply[ModelCallOutcome | Interrupted]
 ToolReply: TypeAlias = Reply[ToolCallOutcome | Interrupted]
 ParkReply: TypeAlias = Reply[ParkOutcome | Interrupted]
+DeletionReply: TypeAlias = Reply[PageOutcome | Interrupted]
 EndReply: TypeAlias = Reply[EndOutcome | Interrupted]
 
 CALL_MODEL = Activity(

@@ -6,7 +6,7 @@ from datetime import timedelta
 import azure.durable_functions as df
 from azure.durable_functions import OrchestrationRuntimeStatus
 
-from shared.scheduler import DurableTurnScheduler
+from shared.scheduler import DurableDeletionScheduler, DurableTurnScheduler
 from shared.telemetry.logs import log_failures
 from shared.wiring import services
 
@@ -22,10 +22,10 @@ _log = logging.getLogger(__name__)
 
 @log_failures
 async def sweep(client: df.DurableOrchestrationClient) -> None:
-    """Repair every session that is due, and delete the sessions of deleted projects. Two sweeps at once do no harm."""
+    """Repair every session that is due, and continue the deletions of projects. Two sweeps at once do no harm."""
     app = services()
     await app.repair.sweep(DurableTurnScheduler(client, app.settings))
-    await app.project_repair.sweep()
+    await app.deletions.sweep(DurableDeletionScheduler(client))
     await app.model()  # imported here, so that the first message does not wait for the import
 
 

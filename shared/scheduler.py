@@ -1,4 +1,4 @@
-"""Starting turns: what an instance is given, and the only use of the Durable Functions client that starts it.
+"""Starting instances: what each is given, and the only use of the Durable Functions client that starts it.
 
 The next version of that client renames its methods.
 """
@@ -11,7 +11,8 @@ import azure.durable_functions as df
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.agents.registry import step_limit
-from shared.domain.ids import InstanceId, SessionId, TurnId
+from shared.domain.deletion import Deletion
+from shared.domain.ids import InstanceId, ProjectId, SessionId, TurnId, deletion_instance
 from shared.domain.session import ActiveTurn, SessionState
 from shared.settings import Settings
 
@@ -66,6 +67,13 @@ def turn_start(session_id: SessionId, turn: ActiveTurn, settings: Settings) -> T
     )
 
 
+class DeletionStart(Payload):
+    """The input of `run_deletion`."""
+
+    project_id: ProjectId
+    generation: int
+
+
 class DurableTurnScheduler:
     """Implements `shared.ports.TurnScheduler`. The client is the one bound to the running function."""
 
@@ -74,15 +82,30 @@ class DurableTurnScheduler:
         self._settings = settings
 
     async def start(self, state: SessionState) -> None:
-        if state.active_turn is None:
-            return
-        start = turn_start(state.session_id, state.active_turn, self._settings)
-        try:
-            await self._client.start_new("run_turn", start.instance_id, start.dump())
-        except Exception as error:  # noqa: BLE001  # the SDK raises bare Exceptions
-            if "OrchestrationAlreadyExistsException" not in str(error):
-                # The turn is claimed in the log, and that claim was acknowledged: the sweep starts the instance.
-                _log.warning("instance %s could not be started now: %s", start.instance_id, error)
+        if state.active_turn is not None:
+            # The turn is claimed in the log, and that claim was acknowledged: the sweep starts what is not started now.
+            start = turn_start(state.session_id, state.active_turn, self._settings)
+            await _start(self._client, "run_turn", start.instance_id, start)
 
     async def exists(self, instance_id: InstanceId) -> bool:
         return (await self._client.get_status(instance_id)).runtime_status is not None
+
+
+class DurableDeletionScheduler:
+    """Implements `shared.ports.DeletionScheduler`. The client is the one bound to the running function."""
+
+    def __init__(self, client: df.DurableOrchestrationClient) -> None:
+        self._client = client
+
+    async def start(self, project_id: ProjectId, deletion: Deletion) -> None:
+        start = DeletionStart(project_id=project_id, generation=deletion.generation)
+        await _start(self._client, "run_deletion", deletion_instance(project_id, deletion.generation), start)
+
+
+async def _start(client: df.DurableOrchestrationClient, name: str, instance_id: InstanceId, start: Payload) -> None:
+    """Start an instance, unless it runs. If that fails, the sweep starts one."""
+    try:
+        await client.start_new(name, instance_id, start.dump())
+    except Exception as error:  # noqa: BLE001  # the SDK raises bare Exceptions
+        if "OrchestrationAlreadyExistsException" not in str(error):
+            _log.warning("instance %s could not be started now: %s", instance_id, error)

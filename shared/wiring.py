@@ -16,6 +16,7 @@ from shared.services.limits import Limits
 from shared.services.memory import Memories
 from shared.services.messages import Messages
 from shared.services.outside_events import OutsideEvents
+from shared.services.projects.deletions import Deletions
 from shared.services.projects.patches import ProjectPatches
 from shared.services.projects.projects import Projects
 from shared.services.projects.rooms import Rooms
@@ -29,7 +30,7 @@ from shared.services.turns.endings import Endings
 from shared.services.turns.model_calls import ModelCalls
 from shared.services.turns.model_retries import CallSettings
 from shared.services.turns.relay import Relay
-from shared.services.turns.repair import ProjectRepair, Repair
+from shared.services.turns.repair import Repair
 from shared.services.turns.submit import MessageLimits, Turns
 from shared.services.turns.tool_calls import ToolCalls
 from shared.settings import Settings, settings
@@ -69,7 +70,7 @@ class Services:
 
     @cached_property
     def projects(self) -> Projects:
-        return Projects(self.project_store, self.log, self.sessions, self.clock)
+        return Projects(self.project_store, self.clock)
 
     @cached_property
     def project_sessions(self) -> ProjectSessions:
@@ -170,8 +171,9 @@ class Services:
         return Retention(self.log, self.sessions, self.clock, None if days is None else timedelta(days=days))
 
     @cached_property
-    def project_repair(self) -> ProjectRepair:
-        return ProjectRepair(self.project_store, self.projects, self.settings.timings.clear_after)
+    def deletions(self) -> Deletions:
+        timings = self.settings.timings
+        return Deletions(self.projects, self.project_store, self.log, self.sessions, self.clock, timings)
 
     @cached_property
     def project_patches(self) -> ProjectPatches:

@@ -1,13 +1,14 @@
 """The bills of turns: their requests, priced and compared with goals."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.cost import leases, prices
 from bench.cost.charges import Meter, by_size, create_charge
 from bench.cost.requests import Item, Request
+from bench.cost.scale import Operation
 from bench.cost.turns import Shape, Turn
 from bench.report import Figure
 from bench.report import table as figure_table
@@ -121,6 +122,14 @@ def _batches() -> str:
         for title, (requests, charge) in batches.items()
     ]
     return _markdown([head, *rows])
+
+
+def scale_tables(operations: Sequence[Operation], stored: Mapping[str, int]) -> str:
+    """Return as Markdown: the requests besides turns, and what a session with one turn stores."""
+    head = ("request of a client", "requests to Cosmos DB", "RU", "largest answer, KB")
+    rows = [[each.title, str(each.requests), f"{each.charge:.0f}", f"{each.size / 1024:.1f}"] for each in operations]
+    sizes = [[title, f"{size / 1024:.1f}"] for title, size in stored.items()]
+    return "\n\n".join((_markdown([head, *rows]), _markdown([("a session with one turn", "stored KB"), *sizes]))) + "\n"
 
 
 def details(bill: Bill) -> str:

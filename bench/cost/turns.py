@@ -62,6 +62,11 @@ class Turn:
     seconds: float
 
     @property
+    def all(self) -> Sequence[Request]:
+        """What was sent for the session."""
+        return [*self.before, *self.own, *self.reading]
+
+    @property
     def flushes(self) -> Sequence[Request]:
         return [request for request in self.own if request.is_flush]
 

@@ -61,7 +61,7 @@ var containers = [
         { path: '/owner/?' }
         { path: '/listing_key/?' }
         { path: '/deleted/?' }
-        { path: '/closing/?' }
+        { path: '/deletion_due/?' }
       ]
       excludedPaths: [{ path: '/*' }]
       compositeIndexes: [

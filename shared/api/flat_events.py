@@ -15,6 +15,7 @@ from shared.api.shapes.common import as_json
 from shared.api.shapes.flat_events import FlatEvent, FlatEventList, FlatReceipt, flat_event
 from shared.api.shapes.sessions import CreateSession
 from shared.domain.errors import (
+    ProjectNotFoundError,
     SessionArchivedError,
     SessionDeletedError,
     SessionNotFoundError,
@@ -34,7 +35,7 @@ _NEWEST = PageQuery(limit=1000, newest=True)
     Answer(200, "The event is appended", FlatReceipt),
     takes=FlatEvent,
     reads=ONCE_HEADERS,
-    refuses=(SessionNotFoundError, SessionArchivedError, SessionDeletedError, *ONCE_ERRORS),
+    refuses=(SessionNotFoundError, SessionArchivedError, SessionDeletedError, ProjectNotFoundError, *ONCE_ERRORS),
     is_deprecated=True,
     scopes=(APPENDING, WRITING),
 )

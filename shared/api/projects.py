@@ -13,16 +13,20 @@ from shared.api.edge.principal import caller_of
 from shared.api.edge.requests import idempotency_key, parse, project_id_of, read_body, read_bytes
 from shared.api.edge.responses import no_content, ok, replay_header
 from shared.api.shapes.common import as_json
-from shared.api.shapes.projects import CreateProject, ProjectPage, ProjectView, UpdateProject
+from shared.api.shapes.projects import CreateProject, DeletionView, ProjectPage, ProjectView, UpdateProject
+from shared.domain.deletion import Deletion
 from shared.domain.errors import (
+    DeletionNotFoundError,
     IdempotencyKeyReusedError,
     InvalidDocumentError,
     PreconditionFailedError,
     ProjectExistsError,
     ProjectNotFoundError,
 )
+from shared.domain.ids import ProjectId
 from shared.domain.project import Project
 from shared.domain.project_document import document_schema
+from shared.scheduler import DurableDeletionScheduler
 from shared.wiring import services
 
 bp = df.Blueprint()
@@ -94,15 +98,37 @@ async def update_project(req: Request) -> Response:
 
 
 @bp.route("projects/{project_id}", methods=["DELETE"])
+@bp.durable_client_input(client_name="client")
 @endpoint
-@describes(Answer(204, "The project is deleted"), refuses=(ProjectNotFoundError,))
-async def delete_project(req: Request) -> Response:
-    """Delete the project and its sessions. From now on none of them is found."""
-    caller = caller_of(req)
+@describes(
+    Answer(204, "The project and its sessions are deleted"),
+    Answer(202, "The project is deleted, and its sessions are being deleted", DeletionView, headers=(LOCATION,)),
+    refuses=(ProjectNotFoundError,),
+)
+async def delete_project(req: Request, client: df.DurableOrchestrationClient) -> Response:
+    """Delete the project and its sessions. From now on the project is not found, and takes no new sessions.
 
-    await services().projects.delete(caller.owner, project_id_of(req), caller.trace_id)
+    The first 100 sessions are deleted at once. If there are more, they are deleted in the background; read how far that
+    is at `/projects/{project_id}/deletion`.
+    """
+    caller, project_id = caller_of(req), project_id_of(req)
 
-    return no_content()
+    request = services().deletions.request
+    deletion = await request(caller.owner, project_id, caller.trace_id, DurableDeletionScheduler(client))
+
+    return _deletion_answer(project_id, deletion, caller.trace_id)
+
+
+@bp.route("projects/{project_id}/deletion", methods=["GET"])
+@endpoint
+@describes(Answer(200, "The deletion", DeletionView), refuses=(DeletionNotFoundError,))
+async def get_project_deletion(req: Request) -> Response:
+    """Read how far the deletion of a project is."""
+    caller, project_id = caller_of(req), project_id_of(req)
+
+    deletion = await services().deletions.progress(caller.owner, project_id)
+
+    return ok(DeletionView.of(project_id, deletion, caller.trace_id))
 
 
 @bp.route("api/schemas/project-document", methods=["GET"])
@@ -119,6 +145,13 @@ def _revisions(if_match: str | None) -> frozenset[int] | None:
         return None
     tags = (re.fullmatch(r'"(\d{1,15})"', tag.strip(), re.ASCII) for tag in if_match.split(","))
     return frozenset(int(tag.group(1)) for tag in tags if tag is not None)
+
+
+def _deletion_answer(project_id: ProjectId, deletion: Deletion, trace_id: str) -> Response:
+    if deletion.ended_at is not None:
+        return no_content()
+    location = {"location": f"/projects/{project_id}/deletion"}
+    return ok(DeletionView.of(project_id, deletion, trace_id), 202, location)
 
 
 def _answer(project: Project, trace_id: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -42,6 +42,7 @@ from shared.domain.errors import (
     IdempotencyKeyReusedError,
     NoResultError,
     NotFinishedError,
+    ProjectNotFoundError,
     SessionDeletedError,
     SessionExistsError,
     SessionNotFoundError,
@@ -63,7 +64,7 @@ _INCLUDE = CommaList("include", f"`event_log`: also the newest {_MAX_EVENTS} eve
     Answer(201, "The session", SessionView, headers=(LOCATION, REPLAYED)),
     takes=CreateSession,
     reads=(IDEMPOTENCY_KEY,),
-    refuses=(SessionExistsError, SessionDeletedError, IdempotencyKeyReusedError),
+    refuses=(SessionExistsError, SessionDeletedError, ProjectNotFoundError, IdempotencyKeyReusedError),
 )
 async def create_session(req: Request) -> Response:
     """Create a session. A retry with the same Idempotency-Key returns the session that the first request created."""

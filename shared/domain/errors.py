@@ -11,6 +11,7 @@ TurnlogError
 │   ├── MessageNotFoundError     message_not_found
 │   ├── ToolCallNotFoundError    tool_call_not_found
 │   ├── ProjectNotFoundError     project_not_found    also for another owner's project
+│   ├── DeletionNotFoundError    deletion_not_found   no project of the caller's with this id is deleted
 │   ├── NotFinishedError         not_finished
 │   └── NoResultError            no_result
 ├── ConflictError
@@ -127,6 +128,13 @@ class ProjectNotFoundError(NotFoundError):
         super().__init__(
             "The session has no project." if project_id is None else f"There is no project {project_id!r}."
         )
+
+
+class DeletionNotFoundError(NotFoundError):
+    code = "deletion_not_found"
+
+    def __init__(self, project_id: str) -> None:
+        super().__init__(f"There is no deletion of a project {project_id!r}.")
 
 
 class NotFinishedError(NotFoundError):

@@ -110,6 +110,11 @@ def call_id(turn_id: TurnId, step: int, index: int) -> CallId:
     return CallId(f"call_{turn_id.removeprefix('turn_')}_{step}_{index}")
 
 
+def deletion_instance(project_id: ProjectId, generation: int) -> InstanceId:
+    """The Durable instance that deletes the sessions of a project."""
+    return InstanceId(f"delete_{project_id}~{generation}")
+
+
 def instance_of(turn_id: TurnId, generation: int) -> InstanceId:
     """The Durable instance that runs a turn. The first has the turn's id; after each handover `~2`, `~3` … follows."""
     return InstanceId(turn_id if generation == 1 else f"{turn_id}~{generation}")

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime
 
+from shared.domain.deletion import Deletion
 from shared.domain.ids import MessageId, OwnerHash, ProjectId, WriterId, new_writer_id, owner_hash
 from shared.domain.project_document import EMPTY_DOCUMENT
 from shared.domain.values import Frozen, Ordinal
@@ -42,8 +43,8 @@ class Project(Frozen):
     """A project as it is stored. `revision` counts its changes. `changed_by` distinguishes it from an equal change.
 
     `changed_before` are the writers of the changes before, the newest last. `body_hash` is the hash of the creating
-    request's body, if that had an Idempotency-Key. A deleted project remains as a tombstone, whose
-    `owner` is only the hash of its owner. When it is `emptied`, its sessions are deleted as well.
+    request's body, if that had an Idempotency-Key. A deleted project remains as a tombstone, with its `deletion`. Its
+    `owner` is only the hash of its owner.
     """
 
     id: ProjectId
@@ -56,8 +57,7 @@ class Project(Frozen):
     changed_by: WriterId
     changed_before: tuple[WriterId, ...] = ()
     body_hash: str | None = None
-    deleted: bool = False
-    emptied: bool = False
+    deletion: Deletion | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
 
@@ -70,6 +70,16 @@ class Project(Frozen):
         """The key by which projects are sorted in lists: creation time, then id."""
         return f"{self.created_at.isoformat()}|{self.id}"
 
+    @property
+    def deleted(self) -> bool:
+        return self.deletion is not None
+
+    @property
+    def deletion_due(self) -> float:
+        """When the sweep has to look at the deletion, in seconds since 1970; 0: never."""
+        due_at = None if self.deletion is None else self.deletion.due_at
+        return 0 if due_at is None else due_at.timestamp()
+
     def was_changed_by(self, writer: WriterId) -> bool:
         """Whether `writer` wrote this revision or one of the last before it."""
         return writer == self.changed_by or writer in self.changed_before
@@ -80,10 +90,10 @@ class Project(Frozen):
         own = {"revision": self.revision + 1, "changed_by": new_writer_id(), "changed_before": before, "updated_at": at}
         return self.model_copy(update=changes | own)
 
-    def tombstone(self, at: datetime) -> Self:
+    def tombstone(self, at: datetime, deletion: Deletion) -> Self:
         """The next revision, deleted: without all that people and models wrote."""
         left: dict[str, Any] = {"owner": self.owner_hash, "name": "", "document": EMPTY_DOCUMENT, "body_hash": None}
-        return self.next_revision(at, deleted=True, applied=(), fences=(), **left)
+        return self.next_revision(at, deletion=deletion, applied=(), fences=(), **left)
 
     def patched(self, at: datetime, document: dict[str, Any], message_id: MessageId, call_id: str) -> Self:
         """The next revision, with the document after a turn's patch."""

@@ -5,7 +5,7 @@ from shared.ports.log import Claims, D, Documents, EventLog, SessionIndex, Sessi
 from shared.ports.model import ModelClient, ModelRequest, ModelStream
 from shared.ports.projects import ProjectStore
 from shared.ports.rooms import RoomFeed, RoomWriter
-from shared.ports.runtime import Clock, TurnScheduler
+from shared.ports.runtime import Clock, DeletionScheduler, TurnScheduler
 from shared.ports.signalr import Connection, SignalR
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Clock",
     "Connection",
     "D",
+    "DeletionScheduler",
     "Documents",
     "Entry",
     "EventLog",

@@ -1,6 +1,7 @@
 """The port of the projects."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from shared.domain.ids import ProjectId
@@ -34,6 +35,6 @@ class ProjectStore(Protocol):
         """An owner's projects that are not deleted, newest first. `before` is the last page's last `listing_key`."""
         ...
 
-    async def deleted_with_sessions(self, limit: int) -> Sequence[Project]:
-        """Deleted projects whose sessions may still exist, the least recently changed first."""
+    def due_deletions(self, by: datetime) -> AsyncGenerator[Project]:
+        """All deleted projects whose `deletion_due` is not after `by`, the longest due first. Read page by page."""
         ...

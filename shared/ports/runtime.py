@@ -1,9 +1,10 @@
-"""What runs turns: the scheduler of their instances, and the clock."""
+"""What runs turns and deletions: the schedulers of their instances, and the clock."""
 
 from datetime import datetime
 from typing import Protocol
 
-from shared.domain.ids import InstanceId
+from shared.domain.deletion import Deletion
+from shared.domain.ids import InstanceId, ProjectId
 from shared.domain.session import SessionState
 
 
@@ -18,6 +19,17 @@ class TurnScheduler(Protocol):
         ...
 
     async def exists(self, instance_id: InstanceId) -> bool: ...
+
+
+class DeletionScheduler(Protocol):
+    """Starts the Durable instances that delete the sessions of projects."""
+
+    async def start(self, project_id: ProjectId, deletion: Deletion) -> None:
+        """Start the instance that carries out the deletion now. Nothing happens if it was started before.
+
+        A start that fails is logged and left to the sweep.
+        """
+        ...
 
 
 class Clock(Protocol):

@@ -180,12 +180,26 @@ class Sessions:
         async def decide(state: SessionState) -> Decision[None]:
             return Decision(None, _deletion(state, trace_id))
 
+        writer = await self._writer_of(session_id)
+        await writer.transact(decide, owner=owner)
+
+    async def delete_listed(self, session_id: SessionId, trace_id: str | None) -> None:
+        """Delete a session like `delete`, where only the hash of its owner is known. It may be deleted already."""
+
+        async def decide(state: SessionState) -> Decision[None]:
+            return Decision(None, [] if state.deleted else _deletion(state, trace_id))
+
+        writer = await self._writer_of(session_id)
+        await writer.transact(decide)
+
+    async def _writer_of(self, session_id: SessionId) -> SessionWriter:
+        """A writer of a session, also if this release can read only what remains of it."""
         writer = SessionWriter(self._log, self._clock, session_id)
         try:
             await writer.load()
         except SessionUnreadableError:
             await writer.load_remains()
-        await writer.transact(decide, owner=owner)
+        return writer
 
     async def delete_idle(self, found: SessionState, before: datetime) -> bool:
         """Delete a session like `delete`, unless something has happened in it since `before`. True if deleted."""

@@ -18,8 +18,8 @@ from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Message
 from shared.domain.turn import Fence
 from shared.domain.turn_events import turn_drafts
-from shared.ports import TurnScheduler
-from shared.scheduler import DurableTurnScheduler, TurnStart
+from shared.ports import DeletionScheduler, TurnScheduler
+from shared.scheduler import DurableDeletionScheduler, DurableTurnScheduler, TurnStart
 from shared.services.steps import load_steps
 from shared.services.turns.cancelling import CancelRequest
 from shared.services.turns.endings import EndOutcome, EndRequest
@@ -67,7 +67,7 @@ async def append_events(
 
 
 class DurableClient:
-    """The durable client as far as a turn needs it. It records started instances, and then they exist."""
+    """The durable client as far as turns and deletions need it. It records started instances, and then they exist."""
 
     def __init__(self, *, broken: bool = False) -> None:
         self.broken = broken
@@ -77,7 +77,7 @@ class DurableClient:
     async def start_new(self, name: str, instance_id: str, payload: dict[str, Any]) -> None:
         if self.broken:
             raise RuntimeError("the task hub does not answer")
-        assert (name, payload["instance_id"]) == ("run_turn", instance_id)
+        assert name == "run_deletion" or (name, payload["instance_id"]) == ("run_turn", instance_id)
         if instance_id not in self.known:
             self.known.add(instance_id)
             self.started.append(payload)
@@ -88,6 +88,10 @@ class DurableClient:
 
 def scheduler(app: Services, client: DurableClient) -> TurnScheduler:
     return DurableTurnScheduler(client, app.settings)  # pyright: ignore[reportArgumentType]
+
+
+def deletion_scheduler(client: DurableClient) -> DeletionScheduler:
+    return DurableDeletionScheduler(client)  # pyright: ignore[reportArgumentType]
 
 
 async def end_turn(

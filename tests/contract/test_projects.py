@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.deletion import Deletion
 from shared.domain.errors import ProjectExistsError, RevisionTakenError
 from shared.domain.ids import new_project_id, new_writer_id
 from shared.domain.project import Project
@@ -127,17 +128,43 @@ async def test_an_owners_projects_are_listed_in_pages_newest_first(projects: Pro
     assert [*first, *rest] == created[::-1]
 
 
-async def test_the_sweep_finds_a_deleted_project_until_it_is_emptied(projects: ProjectStore) -> None:
-    created = _project(owner=new_writer_id())
+async def _due(projects: ProjectStore, seconds: int) -> list[Project]:
+    return [project async for project in projects.due_deletions(THEN + timedelta(seconds=seconds))]
+
+
+async def _deleted_project(projects: ProjectStore, due: int | None, **fields: Any) -> Project:
+    created = _project(**fields)
     await projects.create(created)
-    mark = _changed(created, deleted=True, document={})
+    due_at = None if due is None else THEN + timedelta(seconds=due)
+    tombstone = _changed(created, deletion=Deletion(requested_at=THEN, due_at=due_at), document={})
+    await projects.replace(tombstone)
+    return tombstone
 
-    await projects.replace(mark)
 
-    assert await projects.list(created.owner, before=None, limit=10) == []
-    assert await projects.get(created.id) == mark
-    assert mark in await projects.deleted_with_sessions(1000)
-    emptied = _changed(mark, emptied=True)
-    await projects.replace(emptied)
-    assert emptied not in await projects.deleted_with_sessions(1000)
-    assert mark not in await projects.deleted_with_sessions(1000)
+async def test_a_deleted_project_is_in_no_list_and_its_tombstone_stays(projects: ProjectStore) -> None:
+    tombstone = await _deleted_project(projects, due=1, owner=new_writer_id())
+
+    assert await projects.list(tombstone.owner, before=None, limit=10) == []
+    assert await projects.get(tombstone.id) == tombstone
+
+
+async def test_deletions_are_due_at_their_time_the_longest_due_first(
+    projects: ProjectStore, others: ProjectStore
+) -> None:
+    late, early = [await _deleted_project(projects, due=seconds) for seconds in (30, 20)]
+    await _deleted_project(projects, due=None)
+    await projects.create(_project())
+
+    assert [await _due(others, seconds) for seconds in (19, 20, 29, 30)] == [[], [early], [early], [early, late]]
+    ended = _changed(early, deletion=Deletion(requested_at=THEN, due_at=None))
+    await projects.replace(ended)
+    assert await _due(projects, 60) == [late]
+
+
+async def test_all_due_deletions_are_read_however_many_there_are(projects: ProjectStore) -> None:
+    created = [await _deleted_project(projects, due=1 + number % 3) for number in range(120)]
+
+    due = await _due(projects, 10)
+
+    assert sorted(project.id for project in due) == sorted(project.id for project in created)
+    assert [project.deletion_due for project in due] == sorted(project.deletion_due for project in created)

@@ -23,6 +23,7 @@ JOURNEYS: tuple[Journey, ...] = (
     turn_journeys.queue_messages_and_withdraw_one,
     turn_journeys.cancel_a_turn,
     project_journeys.create_change_and_delete_a_project,
+    project_journeys.delete_a_project_with_many_sessions,
     project_journeys.change_a_project_by_a_message,
     project_journeys.follow_the_room_of_a_project,
     project_journeys.follow_the_room_of_a_caller,

@@ -1,13 +1,17 @@
 """Journeys of projects: a document that an agent patches, its sessions, and the rooms that show them."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tests.e2e.service import Service
-from tests.http.api_client import ok, refusal
+from tests.http.api_client import ok, refusal, wait_until
 from tests.http.sse_client import JSON, Stream
 
 _CONTENT = "Create a triage agent."
+_SESSIONS = 110
+"""More than one request deletes."""
+_AT_ONCE = 10
 
 
 async def create_change_and_delete_a_project(service: Service) -> None:
@@ -24,6 +28,23 @@ async def create_change_and_delete_a_project(service: Service) -> None:
     assert "nodes" in ok(await http.get(changed["document_schema"]))["properties"]
     assert (await http.delete(path)).status_code == 204
     refusal(await http.get(path), 404, "project_not_found")
+
+
+async def delete_a_project_with_many_sessions(service: Service) -> None:
+    http = service.api.http
+    path = f"/projects/{(await _create_project(service))['id']}"
+    body = {"project_id": path.rpartition("/")[2]}
+    for _ in range(_SESSIONS // _AT_ONCE):
+        for opened in await asyncio.gather(*(http.post("/sessions", json=body) for _ in range(_AT_ONCE))):
+            ok(opened, 201)
+
+    begun = await http.delete(path)
+
+    assert ok(begun, 202)["status"] == "deleting"
+    refusal(await http.get(path), 404, "project_not_found")
+    progress = begun.headers["location"]
+    ended = await wait_until(lambda: http.get(progress), lambda answer: ok(answer)["ended_at"])
+    assert (ended.json()["status"], ended.json()["deleted"]) == ("deleted", _SESSIONS)
 
 
 async def change_a_project_by_a_message(service: Service) -> None:

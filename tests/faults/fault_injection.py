@@ -5,7 +5,7 @@ time that the point is reached from then on; the process removes the line first.
 that may be repeated and one that may not. Both append a line to the file `NOTES` each time they run.
 
 Points: `before`, `torn` (in the transaction) and `after`, each with `append <event type>`; `before` and `after`, each
-with `start` (of a turn's instance) and `episode` (its commit by the engine); `in model` (at a chunk of an answer);
+with `start` (of an instance) and `episode` (its commit by the engine); `in model` (at a chunk of an answer);
 `in tool`.
 """
 
@@ -25,11 +25,13 @@ from shared.agents.tools import tool
 from shared.domain.chunks import (
     Chunk,
 )
+from shared.domain.deletion import Deletion
+from shared.domain.ids import ProjectId
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument
 from shared.domain.values import Piece
 from shared.models.assembly import Assembly
-from shared.scheduler import DurableTurnScheduler
+from shared.scheduler import DurableDeletionScheduler, DurableTurnScheduler
 from shared.stores.sqlite import log as sqlite_log
 from shared.stores.sqlite.log import SqliteSessionLog
 
@@ -89,10 +91,16 @@ def _inject_into_log() -> None:
 
 def _inject_into_engine() -> None:
     start, write = DurableTurnScheduler.start, TaskHub.write
+    start_deletion = DurableDeletionScheduler.start
 
     async def killing_start(self: DurableTurnScheduler, state: SessionState) -> None:
         kills.reach("before start")
         await start(self, state)
+        kills.reach("after start")
+
+    async def killing_deletion(self: DurableDeletionScheduler, project_id: ProjectId, deletion: Deletion) -> None:
+        kills.reach("before start")
+        await start_deletion(self, project_id, deletion)
         kills.reach("after start")
 
     async def killing_write(self: TaskHub, change: Change) -> None:
@@ -101,6 +109,7 @@ def _inject_into_engine() -> None:
         kills.reach("after episode")
 
     DurableTurnScheduler.start = killing_start
+    DurableDeletionScheduler.start = killing_deletion
     TaskHub.write = killing_write
 
 

@@ -9,10 +9,12 @@ pytestmark = pytest.mark.anyio
 # Histories and running instances name the orchestrator and the activities: never rename one.
 _DURABLE = {
     "run_turn": [("orchestrationTrigger", "context")],
+    "run_deletion": [("orchestrationTrigger", "context")],
     "call_model": [("activityTrigger", "work")],
     "run_tool": [("activityTrigger", "work")],
     "park_turn": [("activityTrigger", "work")],
     "finish_turn": [("activityTrigger", "work"), ("durableClient", "client")],
+    "delete_sessions": [("activityTrigger", "work"), ("durableClient", "client")],
 }
 _TIMERS = {"sweep_turns", "clear_deleted", "purge_instances"}
 _ROUTES = {
@@ -49,6 +51,7 @@ _ROUTES = {
     "GET projects/{project_id}",
     "PATCH projects/{project_id}",
     "DELETE projects/{project_id}",
+    "GET projects/{project_id}/deletion",
     "GET projects/{project_id}/sessions",
     "POST projects/{project_id}/sessions",
     "GET projects/{project_id}/usage",
@@ -64,7 +67,7 @@ def _with(worker: Worker, trigger: str) -> list[Function]:
     return [each for each in worker.functions.values() if each.trigger["type"] == trigger]
 
 
-async def test_the_orchestrator_and_its_activities_are_indexed_with_their_bindings(worker: Worker) -> None:
+async def test_the_orchestrators_and_their_activities_are_indexed_with_their_bindings(worker: Worker) -> None:
     indexed = {
         function.name: sorted((binding["type"], binding["name"]) for binding in function.bindings)
         for function in [*_with(worker, "orchestrationTrigger"), *_with(worker, "activityTrigger")]

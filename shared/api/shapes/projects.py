@@ -1,12 +1,13 @@
 """Projects: what a client sends to create, change or use one, and what it reads."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from typing_extensions import TypedDict
 
 from shared.agents.registry import PROJECT_AGENT
 from shared.api.shapes.common import Body, Name, with_example
+from shared.domain.deletion import Deletion
 from shared.domain.ids import ProjectId
 from shared.domain.project import Project
 from shared.domain.project_document import NodeId
@@ -66,6 +67,34 @@ class ProjectView(BaseModel):
     def of(cls, project: Project, trace_id: str | None = None) -> "ProjectView":
         fields: dict[str, Any] = {name: getattr(project, name) for name in cls.model_fields if hasattr(project, name)}
         return cls(**fields, trace_id=trace_id)
+
+
+class DeletionView(BaseModel):
+    """How far the deletion of a project is.
+
+    `status` is `deleting` until no session is left, then `deleted`. `deleted` counts the sessions that are deleted,
+    `listed` those that were found up to now. What is found is deleted page by page, so `listed` grows until the end.
+    """
+
+    project_id: ProjectId
+    status: Literal["deleting", "deleted"]
+    deleted: int
+    listed: int
+    requested_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+    trace_id: str | None = None
+
+    @classmethod
+    def of(cls, project_id: ProjectId, deletion: Deletion, trace_id: str) -> "DeletionView":
+        return cls(
+            project_id=project_id,
+            status="deleting" if deletion.ended_at is None else "deleted",
+            deleted=deletion.deleted,
+            listed=deletion.listed,
+            requested_at=deletion.requested_at,
+            ended_at=deletion.ended_at,
+            trace_id=trace_id,
+        )
 
 
 class ProjectPage(TypedDict):

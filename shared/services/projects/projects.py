@@ -1,10 +1,8 @@
-"""Projects: create, get, list, change, delete."""
+"""Projects: create, get, list, change."""
 
 import hashlib
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from shared.domain.errors import (
@@ -13,17 +11,14 @@ from shared.domain.errors import (
     ProjectExistsError,
     ProjectNotFoundError,
     RevisionTakenError,
-    SessionNotFoundError,
 )
-from shared.domain.ids import ProjectId, base32, is_project_id, new_project_id, new_writer_id
-from shared.domain.listing import SessionFilter, decode_cursor, encode_cursor, listing_key
+from shared.domain.ids import ProjectId, base32, is_project_id, new_project_id, new_writer_id, owner_hash
+from shared.domain.listing import decode_cursor, encode_cursor
 from shared.domain.project import Project
 from shared.domain.project_document import EMPTY_DOCUMENT, validated_document
-from shared.ports import Clock, ProjectStore, SessionLog
+from shared.ports import Clock, ProjectStore
 from shared.services.idempotency import IdempotencyKey
-from shared.services.sessions import Sessions, merge_patch
-
-_SESSIONS_PER_READ = 100
+from shared.services.sessions import merge_patch
 
 
 @dataclass(frozen=True)
@@ -33,10 +28,8 @@ class ProjectPage:
 
 
 class Projects:
-    def __init__(self, store: ProjectStore, log: SessionLog, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, store: ProjectStore, clock: Clock) -> None:
         self._store = store
-        self._log = log
-        self._sessions = sessions
         self._clock = clock
 
     async def create(
@@ -80,10 +73,15 @@ class Projects:
         Raises:
             ProjectNotFoundError: it does not exist, was deleted, or is another owner's.
         """
-        project = await self._store.get(project_id) if is_project_id(project_id) else None
-        if project is None or project.deleted or project.owner != owner:
+        project = await self.find(owner, project_id)
+        if project is None or project.deleted:
             raise ProjectNotFoundError(project_id)
         return project
+
+    async def find(self, owner: str, project_id: ProjectId) -> Project | None:
+        """The owner's project, or its tombstone; None if there is none."""
+        project = await self._store.get(project_id) if is_project_id(project_id) else None
+        return None if project is None or project.owner_hash != owner_hash(owner) else project
 
     async def list(self, owner: str, cursor: str | None, limit: int) -> ProjectPage:
         """A page of projects, newest first.
@@ -120,33 +118,6 @@ class Projects:
                 return await self._replace(changed)
             except RevisionTakenError:
                 continue
-
-    async def delete(self, owner: str, project_id: ProjectId, trace_id: str) -> None:
-        """Delete the project, then its sessions. After a crash the sweep deletes the remaining sessions."""
-        while True:
-            project = await self.get(owner, project_id)
-            tombstone = project.tombstone(self._clock.now())
-            with suppress(RevisionTakenError):
-                await self._store.replace(tombstone)
-                await self._delete_sessions(tombstone, trace_id)
-                return
-
-    async def sweep(self, tombstone: Project, grace: timedelta) -> None:
-        """Delete the remaining sessions of a deleted project. After `grace` no request can create one any more."""
-        await self._delete_sessions(tombstone, None)
-        if self._clock.now() - tombstone.updated_at >= grace:
-            await self._replace(tombstone.model_copy(update={"emptied": True}))
-
-    async def _delete_sessions(self, tombstone: Project, trace_id: str | None) -> None:
-        wanted = SessionFilter(owner=tombstone.owner_hash, project_id=tombstone.id)
-        before = None
-        while found := await self._log.sessions(wanted, before=before, limit=_SESSIONS_PER_READ):
-            for state in found:
-                try:
-                    await self._sessions.delete(state.owner, state.session_id, trace_id)
-                except SessionNotFoundError:
-                    continue  # already deleted
-            before = listing_key(found[-1])
 
     async def _replace(self, project: Project) -> Project:
         """Write `project` as the revision after its own."""

@@ -84,13 +84,16 @@ class ProjectSessions:
         """The fields of a new session. In a project of the owner's, the project's agent is the default.
 
         A `project_id` may also be only a label: then there is no document that a VibeCoder could work on.
+
+        Raises:
+            ProjectNotFoundError: the owner has deleted the project.
         """
-        project_id = fields["project_id"]
-        if project_id is None or fields["agent_name"] is not None:
+        if (project_id := fields["project_id"]) is None:
             return fields
-        try:
-            await self._projects.get(owner, ProjectId(project_id))
-        except ProjectNotFoundError:
+        project = await self._projects.find(owner, ProjectId(project_id))
+        if project is not None and project.deleted:
+            raise ProjectNotFoundError(project_id)
+        if project is None or fields["agent_name"] is not None:
             return fields
         return {**fields, "agent_name": PROJECT_AGENT}
 

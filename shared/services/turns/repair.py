@@ -14,9 +14,8 @@ from shared.domain.session import ActiveTurn, Attempt, SessionState
 from shared.domain.turn import Fence
 from shared.domain.turn_events import handover_event, stall_drafts
 from shared.domain.values import Failure
-from shared.ports import Clock, ProjectStore, SessionLog, TurnScheduler
+from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.backoff import Backoff
-from shared.services.projects.projects import Projects
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.endings import Endings, EndRequest
 from shared.services.writer import Decision, SessionWriter
@@ -28,7 +27,6 @@ _MAX_DURATION = timedelta(minutes=5)
 _AT_ONCE = 8
 _SLOW = timedelta(seconds=2)
 """A request to the store that takes longer was retried: the store was not available."""
-_MAX_PROJECTS = 50
 _LOST = Failure(code="turn_lost", message="The turn made no progress until its deadline was over.", retryable=True)
 
 _log = logging.getLogger(__name__)
@@ -171,19 +169,3 @@ def _open_attempts(turn: ActiveTurn) -> list[Attempt]:
     """The attempts of the newest step that have begun and are not answered."""
     attempts = [*turn.tools.values(), *([] if turn.call is None else [turn.call])]
     return [attempt for attempt in attempts if not attempt.done]
-
-
-@dataclass(frozen=True)
-class ProjectRepair:
-    """Deletes the sessions of deleted projects."""
-
-    store: ProjectStore
-    projects: Projects
-    clear_after: timedelta
-
-    async def sweep(self) -> None:
-        for project in await self.store.deleted_with_sessions(_MAX_PROJECTS):
-            try:
-                await self.projects.sweep(project, self.clear_after)
-            except Exception:  # noqa: BLE001  # a project that cannot be emptied must not keep the others waiting
-                _log.exception("project %s could not be emptied; the next sweep tries again", project.id)

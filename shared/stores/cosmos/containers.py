@@ -72,7 +72,9 @@ PROVISIONED = (
     Container(
         PROJECTS,
         "/id",
-        _indexing("/owner/?", "/listing_key/?", "/deleted/?", "/closing/?", compositeIndexes=[_OWNER_NEWEST_FIRST]),
+        _indexing(
+            "/owner/?", "/listing_key/?", "/deleted/?", "/deletion_due/?", compositeIndexes=[_OWNER_NEWEST_FIRST]
+        ),
     ),
     # Rooms are read by their change feed. The only query, for a deleted session's entries, uses the ids' own index.
     Container(ROOMS, "/room", _indexing(), ROOMS_TTL),

@@ -1,6 +1,8 @@
 """The projects in Cosmos DB; see `shared.ports.ProjectStore` for what each method promises."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
+from functools import partial
 
 from azure.core import MatchConditions
 from azure.cosmos.exceptions import CosmosAccessConditionFailedError
@@ -11,7 +13,10 @@ from shared.domain.project import Project
 from shared.domain.tolerance import load
 from shared.stores.cosmos import queries
 from shared.stores.cosmos.database import Database
-from shared.stores.cosmos.requests import Item, create_item, query_readable, read_item, with_retries
+from shared.stores.cosmos.requests import Item, create_item, iterate_items, query_readable, read_item, with_retries
+from shared.stores.reading import readable
+
+_DUE_PAGE = 50
 
 
 class CosmosProjectStore:
@@ -37,8 +42,11 @@ class CosmosProjectStore:
     async def list(self, owner: str, *, before: str | None, limit: int) -> Sequence[Project]:
         return await self._query(queries.projects(owner, before), limit)
 
-    async def deleted_with_sessions(self, limit: int) -> Sequence[Project]:
-        return await self._query(queries.closing_projects(), limit)
+    async def due_deletions(self, by: datetime) -> AsyncGenerator[Project]:
+        container = await self._database.projects()
+        async for item in iterate_items(container, queries.due_deletions(by), _DUE_PAGE):
+            for project in readable([item["body"]], partial(load, Project), "A stored project"):
+                yield project
 
     async def _replaced(self, project: Project) -> bool:
         """Replace the item, or return False if it was changed after it was read."""
@@ -76,8 +84,7 @@ def _project(item: Item) -> Project:
 
 
 def _item(project: Project) -> Item:
-    """A project. `closing`, by which the sweep's query is ordered, is there only while the sweep has to empty it."""
-    is_closing = project.deleted and not project.emptied
+    """A project. `deletion_due` is there only while the sweep has to look at its deletion."""
     return {
         "id": project.id,
         "owner": project.owner,
@@ -85,6 +92,6 @@ def _item(project: Project) -> Item:
         "revision": project.revision,
         "changed_by": project.changed_by,
         "deleted": project.deleted,
-        **({"closing": project.updated_at.timestamp()} if is_closing else {}),
+        **({"deletion_due": project.deletion_due} if project.deletion_due else {}),
         "body": project.model_dump_json(exclude_none=True),
     }

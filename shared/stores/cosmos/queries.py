@@ -107,9 +107,10 @@ def projects(owner: str, before: str | None) -> Query:
     return _query(text, owner=owner, before=before or _END)
 
 
-def closing_projects() -> Query:
-    """Deleted projects that the sweep still has to empty, the least recently changed first."""
-    return _query("SELECT c.body FROM c WHERE c.closing > 0 ORDER BY c.closing")
+def due_deletions(by: datetime) -> Query:
+    """Deleted projects that the sweep has to look at, the longest due first."""
+    text = "SELECT c.body FROM c WHERE c.deletion_due <= @by ORDER BY c.deletion_due"
+    return _query(text, by=by.timestamp())
 
 
 def room_entries(room_key: str, first_id: str, end_id: str) -> Query:

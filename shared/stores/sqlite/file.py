@@ -42,11 +42,10 @@ CREATE INDEX IF NOT EXISTS documents_listed ON documents (session_id, kind, sequ
 CREATE INDEX IF NOT EXISTS documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS projects (
     id TEXT PRIMARY KEY, listing_key TEXT NOT NULL, owner TEXT NOT NULL, revision INTEGER NOT NULL,
-    changed_by TEXT NOT NULL, deleted INTEGER NOT NULL, closing INTEGER NOT NULL, updated_at REAL NOT NULL,
-    body TEXT NOT NULL
+    changed_by TEXT NOT NULL, deleted INTEGER NOT NULL, deletion_due REAL NOT NULL, body TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS projects_listed ON projects (owner, listing_key DESC) WHERE deleted = 0;
-CREATE INDEX IF NOT EXISTS projects_closing ON projects (updated_at) WHERE closing = 1;
+CREATE INDEX IF NOT EXISTS projects_deletion_due ON projects (deletion_due, id) WHERE deletion_due > 0;
 CREATE TABLE IF NOT EXISTS rooms (
     cursor INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, project_id TEXT, session_id TEXT NOT NULL,
     first INTEGER NOT NULL, deletes INTEGER NOT NULL, recorded_at REAL NOT NULL

@@ -1,7 +1,8 @@
 """The projects in SQLite; see `shared.ports.ProjectStore` for what each method promises."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -12,6 +13,8 @@ from shared.domain.project import Project
 from shared.domain.tolerance import load
 from shared.stores.reading import readable
 from shared.stores.sqlite.database import Database
+
+_DUE_PAGE = 50
 
 
 class SqliteProjectStore:
@@ -51,8 +54,15 @@ class SqliteProjectStore:
             values.append(before)
         return await self._query(f"WHERE {where} ORDER BY listing_key DESC", values, limit)
 
-    async def deleted_with_sessions(self, limit: int) -> Sequence[Project]:
-        return await self._query("WHERE closing = 1 ORDER BY updated_at", (), limit)
+    async def due_deletions(self, by: datetime) -> AsyncGenerator[Project]:
+        condition = (
+            "WHERE deletion_due > 0 AND deletion_due <= ? AND (deletion_due, id) > (?, ?) ORDER BY deletion_due, id"
+        )
+        last: tuple[float, str] = (0.0, "")
+        while page := await self._query(condition, (by.timestamp(), *last), _DUE_PAGE):
+            for project in page:
+                yield project
+            last = (page[-1].deletion_due, page[-1].id)
 
     async def _query(self, condition: str, values: Sequence[Any], limit: int) -> Sequence[Project]:
         # The text is built of constants of this module only; every value is bound.
@@ -72,7 +82,7 @@ def _select(connection: sqlite3.Connection, project_id: ProjectId) -> sqlite3.Ro
 
 def _upsert(connection: sqlite3.Connection, project: Project) -> None:
     connection.execute(
-        "INSERT OR REPLACE INTO projects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO projects VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             project.id,
             project.listing_key,
@@ -80,8 +90,7 @@ def _upsert(connection: sqlite3.Connection, project: Project) -> None:
             project.revision,
             project.changed_by,
             project.deleted,
-            project.deleted and not project.emptied,
-            project.updated_at.timestamp(),
+            project.deletion_due,
             project.model_dump_json(exclude_none=True),
         ),
     )

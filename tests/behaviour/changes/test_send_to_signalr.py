@@ -30,6 +30,7 @@ from tests.behaviour.factories import (
     DurableClient,
     append_events,
     create_session,
+    deletion_scheduler,
     load_message,
     load_state,
     post_message,
@@ -237,7 +238,7 @@ async def test_a_fork_is_announced_once_when_its_copy_is_complete(app: Services,
 async def test_the_group_of_a_deleted_project_gets_the_deletion_of_its_sessions(app: Services) -> None:
     project_id = await new_project(app)
     session = await create_session(app, project_id=project_id)
-    await app.projects.delete(OWNER, project_id, TRACE)
+    await app.deletions.request(OWNER, project_id, TRACE, deletion_scheduler(DurableClient()))
 
     messages = await send(await feed_of(app, session))
 

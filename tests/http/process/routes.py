@@ -111,6 +111,7 @@ ROUTES: dict[str, Rules] = {
     "DELETE /sessions/{session_id}": _writes(_NO_SESSION, None, 204),
     "PATCH /projects/{project_id}": _writes(_NO_PROJECT, {"name": "another"}),
     "DELETE /projects/{project_id}": _writes(_NO_PROJECT, None, 204),
+    "GET /projects/{project_id}/deletion": Rules(hidden="deletion_not_found"),
 }
 """The rules of every route. Words after the path name a variant. An owner may send all of them, in this order."""
 

@@ -15,6 +15,8 @@ from tests.http.api_client import JSON, Api, Host, api_client, new_id, ok, refus
 pytestmark = pytest.mark.anyio
 
 FIELDS = {"id", "name", "document", "revision", "document_schema", "created_at", "updated_at", "trace_id"}
+DELETION_FIELDS = {"project_id", "status", "deleted", "listed", "requested_at", "ended_at", "trace_id"}
+LARGE = 230
 DOCUMENT: JSON = {
     "nodes": {
         "front": {
@@ -52,6 +54,14 @@ INVALID: list[tuple[Any, str]] = [
 
 async def _new_project(api: Api, **fields: Any) -> JSON:
     return ok(await api.http.post("/projects", json={"name": "Stories", **fields}), 201)
+
+
+async def _fill(api: Api, project_id: str) -> None:
+    """Open so many sessions in the project that one request does not delete them all."""
+    for answer in await asyncio.gather(
+        *(api.http.post("/sessions", json={"project_id": project_id}) for _ in range(LARGE))
+    ):
+        ok(answer, 201)
 
 
 async def test_a_new_project_has_no_nodes_and_the_first_revision(api: Api) -> None:
@@ -221,6 +231,58 @@ async def test_a_deleted_project_and_its_sessions_are_not_found(api: Api) -> Non
         refusal(await api.http.get(f"/sessions/{session['session_id']}"), 404, "session_not_found")
     listed = ok(await api.http.get("/projects?limit=200"))["projects"]
     assert path.rpartition("/")[2] not in [project["id"] for project in listed]
+
+
+async def test_the_deletion_of_a_small_project_has_ended_with_its_request(api: Api) -> None:
+    project = await _new_project(api)
+    path = f"/projects/{project['id']}"
+    ok(await api.http.post(f"{path}/sessions"), 201)
+    refusal(await api.http.get(f"{path}/deletion"), 404, "deletion_not_found")
+
+    assert (await api.http.delete(path)).status_code == 204
+
+    deletion = ok(await api.http.get(f"{path}/deletion"))
+    assert deletion.keys() == DELETION_FIELDS
+    assert (deletion["project_id"], deletion["status"]) == (project["id"], "deleted")
+    assert (deletion["deleted"], deletion["listed"]) == (1, 1)
+    assert deletion["requested_at"] <= deletion["ended_at"]
+
+
+async def test_a_large_project_is_not_found_at_once_and_its_sessions_are_deleted_in_the_background(api: Api) -> None:
+    project_id = (await _new_project(api))["id"]
+    path, in_project = f"/projects/{project_id}", {"project_id": project_id}
+    await _fill(api, project_id)
+
+    answer = await api.http.delete(path)
+
+    begun = ok(answer, 202)
+    assert answer.headers["location"] == f"{path}/deletion"
+    assert begun.keys() == DELETION_FIELDS
+    assert (begun["status"], begun["deleted"], begun["listed"], begun["ended_at"]) == ("deleting", 100, 200, None)
+    refusal(await api.http.get(path), 404, "project_not_found")
+    refusal(await api.http.post(f"{path}/sessions"), 404, "project_not_found")
+    refusal(await api.http.post("/sessions", json=in_project), 404, "project_not_found")
+    start = {"event_type": "session_start", "session_id": new_id(), **in_project}
+    refusal(await api.http.post("/events", json=start), 404, "project_not_found")
+    ended = await wait_until(lambda: api.http.get(f"{path}/deletion"), lambda answer: answer.json()["ended_at"])
+    assert (ended.json()["status"], ended.json()["deleted"], ended.json()["listed"]) == ("deleted", LARGE, LARGE)
+    assert ok(await api.http.get(f"/sessions?project_id={project_id}"))["sessions"] == []
+    refusal(await api.http.delete(path), 404, "project_not_found")
+
+
+async def test_a_second_request_to_delete_a_large_project_joins_the_first(api: Api) -> None:
+    project_id = (await _new_project(api))["id"]
+    path = f"/projects/{project_id}"
+    await _fill(api, project_id)
+
+    answers = await asyncio.gather(*(api.http.delete(path) for _ in range(3)))
+
+    begun = [answer.json()["requested_at"] for answer in answers if answer.status_code == 202]
+    assert begun
+    assert len(set(begun)) == 1
+    assert {answer.status_code for answer in answers} <= {202, 404}  # 404 if the deletion ended before a request
+    ended = await wait_until(lambda: api.http.get(f"{path}/deletion"), lambda answer: answer.json()["ended_at"])
+    assert ended.json()["deleted"] == LARGE
 
 
 async def test_the_published_schema_accepts_what_the_service_accepts(api: Api) -> None:
