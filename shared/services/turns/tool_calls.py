@@ -14,6 +14,7 @@ from shared.agents.tools import Tool, ToolError
 from shared.domain.actions import completed_outcome, failed_outcome
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import ToolCallStart
+from shared.domain.ids import public_id
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.stored_documents import AnyDocument, ToolResult
 from shared.domain.turn import Permission, permission_for_tool
@@ -179,7 +180,7 @@ class _Execution:
     def _context(self, called: RequestedCall) -> ToolContext:
         state = self._writer.state
         return ToolContext(
-            session_id=state.session_id,
+            session_id=public_id(state.session_id),
             owner=state.owner,
             message_id=called.step.message_id,
             call_id=self._call_id,
