@@ -31,7 +31,7 @@ from shared.services.sessions import Sessions
 from shared.timings import Timings
 
 _PAGE = 100
-_AT_ONCE = 8
+_AT_ONCE = 4  # sessions; turns need the throughput of the store as well
 _MAX_SWEEP = timedelta(minutes=2)
 
 PageOutcome: TypeAlias = Literal["more", "done", "failed", "superseded"]

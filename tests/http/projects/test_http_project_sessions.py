@@ -50,8 +50,19 @@ async def test_the_vibecoder_is_the_default_agent_in_a_project(api: Api, route: 
     assert await agent_of(project_id=project_id, agent_name="assistant") == "assistant"
     assert await agent_of(project_id="a label") is None
     assert await agent_of() is None
-    await api.http.delete(f"/projects/{project_id}")
-    assert await agent_of(project_id=project_id) is None
+
+
+@pytest.mark.parametrize("route", ["/sessions", "/events"])
+@pytest.mark.parametrize("agent", [None, "assistant"])
+async def test_a_deleted_project_takes_no_session_from_any_route(api: Api, route: str, agent: str | None) -> None:
+    path, session_id = await _new_project(api), new_id()
+    assert (await api.http.delete(path)).status_code == 204
+
+    event = {"event_type": "session_start"} if route == "/events" else {}
+    body = {**event, "session_id": session_id, "project_id": path.rpartition("/")[2], "agent_name": agent}
+    refusal(await api.http.post(route, json=body), 404, "project_not_found")
+
+    refusal(await api.http.get(f"/sessions/{session_id}"), 404, "session_not_found")
 
 
 async def test_each_node_has_its_own_session_that_keeps_its_first_fields(api: Api) -> None:
