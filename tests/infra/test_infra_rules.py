@@ -188,6 +188,7 @@ EXCLUDED = [
     "Makefile",
     "README.md",
     "azure.yaml",
+    "clients/typescript/src/index.ts",
     "pyproject.toml",
     "requirements-dev.txt",
     "local.settings.json",
