@@ -5,12 +5,14 @@ import type { TurnlogEvent } from "./events.js";
 import { SseParser, type Frame } from "./sse.js";
 import { isTransient, retryAfterOf, type Transport } from "./transport.js";
 
-/** The connection of a stream. `cursor` is the last sequence that was read. */
-export type Connection =
-  | { readonly state: "connecting"; readonly cursor: number }
-  | { readonly state: "live"; readonly cursor: number; readonly resumed: boolean }
-  | { readonly state: "waiting"; readonly cursor: number; readonly milliseconds: number; readonly error: unknown }
-  | { readonly state: "ended"; readonly cursor: number; readonly reason: "finished" | "deleted" };
+type Progress =
+  | { readonly state: "connecting" }
+  | { readonly state: "live"; readonly resumed: boolean }
+  | { readonly state: "waiting"; readonly milliseconds: number; readonly error: unknown }
+  | { readonly state: "ended"; readonly reason: "finished" | "deleted" };
+
+/** The connection of a stream. `sequence` is that of the last event that was read; `cursor` continues after it. */
+export type Connection = Progress & { readonly sequence: number; readonly cursor: string };
 
 export interface EventsOptions {
   /** Reads what follows this cursor: a sequence, or the id of a frame. By default the whole log. */
@@ -80,7 +82,7 @@ class Reader {
 
   /** Opens one connection, and yields what it sends. */
   async *connection(): AsyncGenerator<TurnlogEvent> {
-    this.#report({ state: "connecting", cursor: this.#sequence });
+    this.#report({ state: "connecting" });
     const silence = new Silence(this.options.maxSilence ?? 45_000, this.options.signal);
     try {
       const response = await this.#open(silence.signal);
@@ -88,7 +90,7 @@ class Reader {
         this.#end("finished");
         return;
       }
-      this.#report({ state: "live", cursor: this.#sequence, resumed: this.#isResumed() });
+      this.#report({ state: "live", resumed: this.#isResumed() });
       const frames: Frame[] = [];
       const parser = new SseParser(
         { onFrame: (frame) => frames.push(frame), onRetry: (pause) => (this.pause = pause) },
@@ -114,7 +116,7 @@ class Reader {
 
   /** Waits before the next connection. */
   async wait(milliseconds: number, error: unknown): Promise<void> {
-    this.#report({ state: "waiting", cursor: this.#sequence, milliseconds, error });
+    this.#report({ state: "waiting", milliseconds, error });
     await sleep(milliseconds, this.options.signal).catch(() => undefined); // after an abort the loop ends
   }
 
@@ -144,11 +146,11 @@ class Reader {
 
   #end(reason: "finished" | "deleted"): void {
     this.isOver = true;
-    this.#report({ state: "ended", cursor: this.#sequence, reason });
+    this.#report({ state: "ended", reason });
   }
 
-  #report(connection: Connection): void {
-    this.options.onConnection?.(connection);
+  #report(progress: Progress): void {
+    this.options.onConnection?.({ ...progress, sequence: this.#sequence, cursor: this.#cursor });
   }
 }
 

@@ -1,6 +1,6 @@
 /** One turn folded from its events: what the user wrote, and the steps of the answer with their tool calls. */
 
-import type { EventDataByType, KnownEvent } from "./events.js";
+import type { ActionKind, EventDataByType, KnownEvent } from "./events.js";
 import type { Content, Failure, Usage } from "./values.js";
 
 /** A message of the user. A turn has several if others were sent into it while it ran (`steer`). */
@@ -38,6 +38,8 @@ export interface ToolCall {
   status: ToolStatus;
   response: unknown;
   durationMs: number | null;
+  /** What a call that waits needs. */
+  waitsFor: ActionKind | null;
   decision: "approve" | "deny" | "result" | null;
 }
 
@@ -122,8 +124,8 @@ export class Turn {
         break;
       }
       case "tool_call.action_required": {
-        const { id, name } = event.data;
-        Object.assign(this.#tool(id), { name, arguments: event.data.arguments, status: "waiting" });
+        const { id, name, kind: waitsFor } = event.data;
+        Object.assign(this.#tool(id), { name, arguments: event.data.arguments, status: "waiting", waitsFor });
         break;
       }
       case "tool_call.action":
@@ -212,8 +214,8 @@ export class Turn {
     const step = this.#changed(owner ?? this.steps.at(-1)?.number ?? 1);
     let tool = step.tools.find((each) => each.id === id);
     if (!tool) {
-      const empty = { name: "", arguments: "", attempt: 1, response: null, durationMs: null, decision: null };
-      tool = { id, status: "writing", ...empty };
+      const empty = { name: "", arguments: "", attempt: 1, response: null, durationMs: null };
+      tool = { id, status: "writing", waitsFor: null, decision: null, ...empty };
       step.tools.push(tool);
     }
     return tool;

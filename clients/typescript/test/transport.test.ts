@@ -87,8 +87,8 @@ test("a stream resumes with the last id after a planned end, a cut, a refusal fo
   assert.deepEqual(seen, [1, 2, 3, 4]);
   assert.deepEqual(requests.map((headers) => headers.get("last-event-id")), ["0", "2-abc", "2-abc", "2-abc", "3-abc"]);
   const live = connections.filter((each) => each.state === "live");
-  assert.deepEqual(live.map((each) => [each.cursor, each.resumed]), [[0, false], [2, true], [3, true]]);
-  assert.deepEqual(connections.at(-1), { state: "ended", cursor: 4, reason: "finished" });
+  assert.deepEqual(live.map((each) => [each.cursor, each.resumed]), [["0", false], ["2-abc", true], ["3-abc", true]]);
+  assert.deepEqual(connections.at(-1), { state: "ended", sequence: 4, cursor: "9-abc", reason: "finished" });
 });
 
 test("a connection that stays silent is given up, and the stream resumes", async () => {
