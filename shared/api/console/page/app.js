@@ -112,11 +112,13 @@ function onRefused(error) {
 }
 
 let lastState = "";
+let shownAgent = null; // the agent of the session, once it is known: somebody may choose another one after that
 
 const draw = oncePerFrame(() => {
   if (!watcher) return;
   const { conversation, events } = watcher;
   if (log.events !== events) log.follow(events);
+  if (shownAgent !== conversation.agentName) composer.choose((shownAgent = conversation.agentName));
   chat.show(conversation);
   composer.show(conversation);
   log.show();
@@ -135,7 +137,6 @@ function showState(conversation) {
   if (state === "idle" && lastState) announce(conversation.turns.at(-1)?.answer || "The turn has ended.");
   if (state === "requires_action") announce("A tool call waits for your decision.");
   if (lastState) void sessions.refresh();
-  if (state === "running" && !lastState) composer.choose(conversation.agentName);
   lastState = state;
 }
 
@@ -154,12 +155,13 @@ async function begin() {
     composer.choose(example.agent);
     void composer.send(example.content, example);
   });
-  await sessions.refresh();
   route();
+  await sessions.refresh();
 }
 
 function route() {
   lastState = "";
+  shownAgent = null;
   show(idInLocation());
 }
 

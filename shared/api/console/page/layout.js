@@ -24,6 +24,10 @@ export function listenToPage({ onNew, onStop, onLog, log }) {
     setDrawer(false);
     onNew();
   });
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the part behind # names the session
+    byId("content").focus();
+  });
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
     if (byId("app").classList.contains("with-drawer")) setDrawer(false);
