@@ -147,6 +147,19 @@ test("two tabs show the same turn live, and a decision in one is seen in the oth
   assert.equal(await first.answer(), await second.answer());
 });
 
+test("a change of a project is shown as a patch, with the document", async () => {
+  const project = await server.call("POST", "/projects", { name: "Support" });
+  const { session_id: id } = await server.call("POST", `/projects/${project.id}/sessions`, {});
+  const console = await open(`/#/sessions/${id}`);
+
+  await console.send("Create a triage agent", { agent: "vibecoder" });
+
+  await console.shows("summary", "Project changed");
+  await console.click("summary", "Project changed");
+  await console.click("button", "Show the document");
+  await console.shows(".tool-body pre", '"nodes"');
+});
+
 test("a turn that fails says why, and can be sent again", async () => {
   const console = await open();
   await console.send("Hello", { model: "fail-401" });
@@ -179,6 +192,30 @@ test("what people and models write is shown as text, never as markup", async () 
   await console.shows(".user", content);
   await console.shows(".turn-end", "tokens");
   assert.equal((await console.page.$$(".turn img, .turn b")).length, 0);
+});
+
+test("a model's text has headings, lists, code and links, and blocks that did not change stay as they are", async () => {
+  const console = await open();
+  await console.shows(".card", "Watch");
+
+  const [markup, isKept, links] = await console.page.evaluate(async () => {
+    const folder = document.querySelector('link[href*="/view/"]').href.replace(/[^/]+$/, "");
+    const { showText } = await import(`${folder}markdown.js`);
+    const parent = document.createElement("div");
+    showText(parent, "# Title\n\n- one\n- **two**");
+    const title = parent.firstChild;
+    const text = "# Title\n\n- one\n- **two**\n\n```py\nprint(1)\n\n# <b>\n```\nEnd `x` [a](https://a.example/) [b](javascript:alert(1)) 2 * 3 * 4";
+    for (let length = 20; length <= text.length; length += 1) showText(parent, text.slice(0, length));
+    return [parent.innerHTML, parent.firstChild === title, [...parent.querySelectorAll("a")].map((link) => link.href)];
+  });
+
+  assert.equal(
+    markup,
+    '<h4>Title</h4><ul><li>one</li><li><strong>two</strong></li></ul><pre class="code" tabindex="0"><code>print(1)\n\n# &lt;b&gt;</code></pre>' +
+      '<p>End <code>x</code> <a href="https://a.example/" target="_blank" rel="noopener noreferrer">a</a> [b](javascript:alert(1)) 2 * 3 * 4</p>',
+  );
+  assert.ok(isKept);
+  assert.deepEqual(links, ["https://a.example/"]);
 });
 
 test("Shift+Enter makes a line, and the skip link leads to the message", async () => {
@@ -224,6 +261,24 @@ test("the log is filtered by kind and by text, and shows the whole event", async
   await console.click(".row", "tool_call.complete");
 
   assert.equal(JSON.parse(await console.text("#detail")).data.response, 2);
+});
+
+test("the end stays in view while an answer grows, until somebody scrolls up; a button leads back", async () => {
+  const console = await open("/", { height: 500 });
+  await console.send("Long", { model: LONG });
+  const fromEnd = () => console.page.$eval("#scroller", ({ scrollTop, clientHeight, scrollHeight }) => scrollHeight - scrollTop - clientHeight);
+  await console.answer(1500);
+  assert.ok((await fromEnd()) < 80);
+
+  await console.page.$eval("#scroller", (element) => (element.scrollTop = 0));
+  await console.shows("#jump", "Latest");
+  const { length } = await console.answer();
+  await console.answer(length + 200);
+  assert.ok((await fromEnd()) > 80);
+
+  await console.click("#jump");
+  await console.hides("#jump");
+  assert.ok((await fromEnd()) < 80);
 });
 
 test("10 000 events: all are read, and only the rows in view are elements", async (t) => {

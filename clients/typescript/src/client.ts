@@ -2,7 +2,7 @@
 
 import { Session } from "./session.js";
 import { Transport, type ClientOptions } from "./transport.js";
-import type { AgentList, CreateSession, ListSessions, SessionPage } from "./values.js";
+import type { AgentList, CreateSession, ListSessions, Project, SessionPage } from "./values.js";
 
 /** A client of one service. It holds no connection: there is nothing to close. */
 export class Turnlog {
@@ -27,6 +27,10 @@ export class Turnlog {
   /** One page of your sessions, newest first. */
   listSessions(filter: ListSessions = {}, signal?: AbortSignal): Promise<SessionPage> {
     return this.#transport.json("/sessions", { query: { ...filter }, signal });
+  }
+
+  getProject(id: string, signal?: AbortSignal): Promise<Project> {
+    return this.#transport.json(`/projects/${encodeURIComponent(id)}`, { signal });
   }
 
   listAgents(signal?: AbortSignal): Promise<AgentList> {

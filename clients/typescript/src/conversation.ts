@@ -32,6 +32,7 @@ export interface UsageSample {
 export class Conversation {
   sessionName: string | null = null;
   agentName: string | null = null;
+  projectId: string | null = null;
   isDeleted = false;
   /** The sequence of the last event. */
   head = 0;
@@ -74,6 +75,7 @@ export class Conversation {
       case "session.created":
         this.sessionName = event.data.session_name;
         this.agentName = event.data.agent_name;
+        this.projectId = event.data.project_id;
         break;
       case "session.updated":
         if (event.data.session_name !== undefined) this.sessionName = event.data.session_name;

@@ -55,6 +55,9 @@ export class Turn {
   isCancelling = false;
   isStalled = false;
   error: Failure | null = null;
+  /** What the turn changed in its project (RFC 6902); null if it changed nothing. */
+  patch: readonly object[] | null = null;
+  projectRevision: number | null = null;
   usage: Usage | null = null;
   durationMs: number | null = null;
   startedAt = "";
@@ -88,6 +91,10 @@ export class Turn {
       case "status":
         this.isCancelling ||= event.data.status === "cancelling";
         this.isStalled = event.data.status === "stalled";
+        break;
+      case "vibecode_response":
+        this.patch = event.data.patch;
+        this.projectRevision = event.data.project_revision;
         break;
       case "run.complete":
         this.#finish(event.data);

@@ -92,6 +92,14 @@ export interface CancelReceipt {
   readonly status: "idle" | "cancelling" | MessageStatus;
 }
 
+/** A project owns a JSON document; `revision` counts its changes. */
+export interface Project {
+  readonly id: string;
+  readonly name: string;
+  readonly document: Readonly<Record<string, unknown>>;
+  readonly revision: number;
+}
+
 export interface AgentTool {
   readonly name: string;
   readonly description: string;

@@ -103,6 +103,18 @@ test("a steered message that no step read moves to its own turn", () => {
   assert.deepEqual(conversation.turns.map((turn) => turn.parts.length), [1, 1]);
 });
 
+test("a change of the project is kept with its turn", () => {
+  const patch = [{ op: "add", path: "/nodes/a", value: {} }];
+  const conversation = fold(
+    ["session.created", { thread_id: "t", session_name: null, agent_name: null, project_id: "p1" }],
+    ...BEGIN,
+    ["vibecode_response", { patch, project_revision: 2 }],
+  );
+
+  const turn = conversation.turns.at(-1);
+  assert.deepEqual([conversation.projectId, turn?.patch, turn?.projectRevision], ["p1", patch, 2]);
+});
+
 test("the state follows the turn: running, stalled, cancelling, idle", () => {
   const conversation = fold(...BEGIN);
   const states = [conversation.state];

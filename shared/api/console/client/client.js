@@ -21,6 +21,9 @@ export class Turnlog {
     listSessions(filter = {}, signal) {
         return this.#transport.json("/sessions", { query: { ...filter }, signal });
     }
+    getProject(id, signal) {
+        return this.#transport.json(`/projects/${encodeURIComponent(id)}`, { signal });
+    }
     listAgents(signal) {
         return this.#transport.json("/agents", { signal });
     }

@@ -5,6 +5,7 @@ import { Turn } from "./turn.js";
 export class Conversation {
     sessionName = null;
     agentName = null;
+    projectId = null;
     isDeleted = false;
     /** The sequence of the last event. */
     head = 0;
@@ -49,6 +50,7 @@ export class Conversation {
             case "session.created":
                 this.sessionName = event.data.session_name;
                 this.agentName = event.data.agent_name;
+                this.projectId = event.data.project_id;
                 break;
             case "session.updated":
                 if (event.data.session_name !== undefined)

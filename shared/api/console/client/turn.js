@@ -7,6 +7,9 @@ export class Turn {
     isCancelling = false;
     isStalled = false;
     error = null;
+    /** What the turn changed in its project (RFC 6902); null if it changed nothing. */
+    patch = null;
+    projectRevision = null;
     usage = null;
     durationMs = null;
     startedAt = "";
@@ -38,6 +41,10 @@ export class Turn {
             case "status":
                 this.isCancelling ||= event.data.status === "cancelling";
                 this.isStalled = event.data.status === "stalled";
+                break;
+            case "vibecode_response":
+                this.patch = event.data.patch;
+                this.projectRevision = event.data.project_revision;
                 break;
             case "run.complete":
                 this.#finish(event.data);

@@ -34,6 +34,7 @@ const chat = new ChatView(byId("turns"), {
   deny: (id, reason) => decide((session) => session.deny(id, reason || undefined)),
   submitResult: (id, result) => decide((session) => session.submitResult(id, result)),
   sendAgain: (content) => send(content, {}),
+  loadProject: () => attempt(() => client.getProject(watcher.conversation.projectId)),
 });
 
 /** Calls the service. Returns its answer; undefined after an error, which was shown. */

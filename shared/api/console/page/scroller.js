@@ -1,6 +1,6 @@
 /** Keeps the end of the conversation in view, unless somebody reads further up. */
 
-import { byId, set } from "../view/dom.js";
+import { byId, set, trackEnd } from "../view/dom.js";
 
 const NEAR = 80; // pixels from the end
 
@@ -10,11 +10,12 @@ export class Scroller {
   #isAtEnd = true;
 
   constructor() {
-    this.#element.addEventListener("scroll", () => {
-      const { scrollTop, clientHeight, scrollHeight } = this.#element;
-      this.#isAtEnd = scrollTop + clientHeight > scrollHeight - NEAR;
-      if (this.#isAtEnd) set(this.#button, "hidden", true);
-    }, { passive: true });
+    trackEnd(this.#element, NEAR, (isAtEnd) => {
+      this.#isAtEnd = isAtEnd;
+      if (isAtEnd) set(this.#button, "hidden", true);
+    });
+    // What is around it grows as well: the field, the messages that wait.
+    new ResizeObserver(() => this.follow()).observe(this.#element);
     this.#button.addEventListener("click", () => {
       this.stick();
       this.follow();

@@ -1,9 +1,9 @@
 /** The conversation on the page. Only turns, steps and blocks of text that changed are drawn again. */
 
-import { duration, h, number, place, set } from "./dom.js";
+import { duration, h, number, place, pretty, set } from "./dom.js";
 import { StepView } from "./step.js";
 
-/** `act` has what a button does: approve, deny, submitResult, sendAgain. */
+/** `act` has what a button does: approve, deny, submitResult, sendAgain, loadProject. */
 export class ChatView {
   #views = new Map();
 
@@ -33,6 +33,7 @@ class TurnView {
   #revision = -1;
   #parts = new Map();
   #footer = h("footer", { class: "turn-end" });
+  #patch = null;
   #begin = h("div", { class: "dots", "aria-label": "The turn begins" }, h("i"), h("i"), h("i"));
 
   constructor(act) {
@@ -67,13 +68,32 @@ class TurnView {
     if (turn.isStalled) return [h("p", { class: "note warn" }, "The server stopped in this step. Another one takes over soon.")];
     if (turn.status === "running") return [];
     const parts = [];
+    const before = [];
+    if (turn.patch) before.push((this.#patch ??= this.#patchElement(turn)));
+    if (turn.error) before.push(this.#failure(turn));
     if (turn.status === "cancelled") parts.push(h("span", { class: "chip" }, "stopped"));
     if (turn.usage) parts.push(`${number(turn.usage.total_tokens ?? 0)} tokens`);
     if (turn.durationMs !== null) parts.push(duration(turn.durationMs));
     set(this.#footer, "textContent", "");
     this.#footer.append(...parts.flatMap((part, index) => (index > 0 ? [" · ", part] : [part])));
     if (turn.agent) set(this.#footer, "title", `agent ${turn.agent}, model ${turn.model}`);
-    return turn.error ? [this.#failure(turn), this.#footer] : [this.#footer];
+    return [...before, this.#footer];
+  }
+
+  /** The change of the project's document, and the whole document as it is now. */
+  #patchElement(turn) {
+    const whole = h("pre", { class: "code", tabIndex: 0, hidden: true });
+    const load = async () => {
+      const project = await this.act.loadProject();
+      if (!project) return;
+      whole.hidden = false;
+      whole.textContent = `// revision ${project.revision}\n${pretty(project.document)}`;
+    };
+    const changes = turn.patch.map(({ op, path }) => `${op} ${path}`).join(", ");
+    const label = h("summary", {}, h("b", {}, "Project changed"), h("span", { class: "brief" }, changes), h("span", { class: "chip" }, `revision ${turn.projectRevision}`));
+    const button = h("button", { type: "button", onclick: load }, "Show the document");
+    const body = h("div", { class: "tool-body" }, h("h5", {}, "Patch"), h("pre", { class: "code", tabIndex: 0 }, pretty(turn.patch)), h("div", {}, button), whole);
+    return h("div", { class: "tool completed" }, h("details", {}, label, body));
   }
 
   #failure(turn) {

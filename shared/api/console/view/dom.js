@@ -34,6 +34,23 @@ export function place(parent, children) {
   while (parent.childNodes.length > children.length) parent.lastChild.remove();
 }
 
+/**
+ * Calls `onChange` at each scroll with whether the end is in view, up to `near` pixels.
+ *
+ * Only somebody who scrolls up leaves the end: it also moves away when the element or its content changes its size.
+ */
+export function trackEnd(element, near, onChange) {
+  let isAtEnd = true;
+  let lastTop = 0;
+  const onScroll = () => {
+    const { scrollTop, clientHeight, scrollHeight } = element;
+    isAtEnd = scrollTop + clientHeight > scrollHeight - near || (isAtEnd && scrollTop >= lastTop);
+    lastTop = scrollTop;
+    onChange(isAtEnd);
+  };
+  element.addEventListener("scroll", onScroll, { passive: true });
+}
+
 /** Calls `draw` before the next frame, once for any number of calls. */
 export function oncePerFrame(draw) {
   let isWaiting = false;

@@ -1,6 +1,6 @@
 /** The log as a list of rows. Only the rows in view are elements, so its length does not matter. */
 
-import { byId, h, number, oncePerFrame, pretty, set } from "./dom.js";
+import { byId, h, number, oncePerFrame, pretty, set, trackEnd } from "./dom.js";
 
 const ROW = 26; // pixels; as in console.css
 const DELTAS = new Set(["message.delta", "reasoning.delta", "tool_call.delta"]);
@@ -61,8 +61,8 @@ export class LogView {
 
   constructor() {
     const draw = oncePerFrame(() => this.#draw());
-    this.#list.addEventListener("scroll", () => {
-      this.#isAtEnd = this.#list.scrollTop + this.#list.clientHeight > this.#list.scrollHeight - ROW;
+    trackEnd(this.#list, ROW, (isAtEnd) => {
+      this.#isAtEnd = isAtEnd;
       draw();
     });
     new ResizeObserver(draw).observe(this.#list);
