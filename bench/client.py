@@ -28,6 +28,7 @@ class Connection:
 
     def __init__(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._host = host
+        self.origin = f"http://{host}"
         self._reader = reader
         self._writer = writer
         self.headers: dict[str, str] = {}

@@ -12,7 +12,7 @@ from shared.api.shapes.common import as_json
 from shared.api.shapes.rooms import RoomFrame, RoomRenderer
 from shared.api.shapes.signalr import project_group, session_group
 from shared.domain.chunks import Chunk
-from shared.domain.ids import ProjectId, SessionId, is_project_id
+from shared.domain.ids import ProjectId, SessionId, is_project_id, public_id
 from shared.domain.project import Project
 from shared.domain.rooms import is_visible, room_entry
 from shared.domain.session import SessionState
@@ -96,7 +96,7 @@ class _Batch:
 
 async def _frames(renderer: RoomRenderer, chunk: Chunk, state: SessionState) -> Sequence[RoomFrame]:
     """The chunk's frames. Their ids are always the same: the chunk's sequence, and a number within the chunk."""
-    prefix = f"{chunk.session_id}:{chunk.epoch}:{chunk.first}"
+    prefix = f"{public_id(chunk.session_id)}:{chunk.epoch}:{chunk.first}"
     frames: list[RoomFrame] = []
     for number, (name, data) in enumerate(await renderer.render(room_entry(0, 0, chunk, state)), 1):
         frame: RoomFrame = {"id": f"{prefix}~{number}", "data": as_json(data).decode()}

@@ -76,7 +76,8 @@ def _parse(lines: Iterable[str]) -> Iterator[ExportedEvent]:
 
 def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:
     state: SessionState | None = None
-    messages = _Messages(header.session_id)
+    session_id = SessionId(header.session_id)  # of no owner: a rebuilt session is in no store
+    messages = _Messages(session_id)
     large_diagnosis = ""
     arguments = dict[str, str]()
     for line in lines:
@@ -84,7 +85,7 @@ def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:
         messages.apply(state, event, line.message or MessageFacts())
         if isinstance(event.data, ToolCallActionRequired):
             arguments[event.data.id] = event.data.arguments
-        chunk = Chunk(session_id=header.session_id, epoch=header.epoch, writer=line.writer, events=(event,))
+        chunk = Chunk(session_id=session_id, epoch=header.epoch, writer=line.writer, events=(event,))
         try:
             state = fold(state, (chunk,))
         except ValueError as error:

@@ -84,18 +84,19 @@ class _Attempts(Generic[Outcome]):
                 job.reply = reply
 
     def _pause(self, job: _Job[Outcome], after: str) -> None:
-        """Wait before the next attempt: longer each time, until the deadline."""
-        longest = min(self._turn.retry_seconds * 2**job.interruptions, self._turn.max_retry_seconds)
+        """Wait before the next attempt: longer each time, but at most half of the time that the turn has left."""
+        now = self._context.current_utc_datetime
+        seconds_left = (self._turn.deadline + self._activity.grace - now).total_seconds()
+        longest = min(self._turn.retry_seconds * 2**job.interruptions, self._turn.max_retry_seconds, seconds_left / 2)
         job.interruptions += 1
         job.work = _next_attempt(job.work, after)
         # Seeded, because every replay must compute the same pause.
         jitter = random.Random(f"{job.work.instance_id} {job.work.call_id} {job.interruptions}").uniform(0.5, 1)  # noqa: S311
-        until = self._context.current_utc_datetime + timedelta(seconds=longest * jitter)
-        if until > self._turn.deadline + self._activity.grace:
+        if seconds_left < self._turn.retry_seconds:
             job.reply = _failed(_LOST)
             return
         job.is_pause = True
-        job.task = self._context.create_timer(until)
+        job.task = self._context.create_timer(now + timedelta(seconds=longest * jitter))
 
 
 def _next_attempt(work: Work, after: str | None, **changes: Any) -> Work:

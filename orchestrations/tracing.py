@@ -9,6 +9,7 @@ from opentelemetry.trace import Span
 from pydantic_core import to_json
 
 from orchestrations.contracts import Work
+from shared.domain.ids import public_id
 from shared.domain.values import ToolCall, ToolOutcome
 from shared.services.turns.tool_calls import RunTool
 from shared.telemetry import names
@@ -42,7 +43,7 @@ def traced_activity(activity: ActivityFunction) -> ActivityFunction:
 @contextmanager
 def _attempt(telemetry: Telemetry, name: str, work: Work) -> Generator[Span]:
     attributes = {
-        names.SESSION: work.session_id,
+        names.SESSION: public_id(work.session_id),
         names.TURN: work.turn_id,
         names.INSTANCE: work.instance_id,
         names.STEP: work.step or None,

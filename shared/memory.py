@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.domain.ids import SessionId
+from shared.domain.ids import SessionId, bound_id
 from shared.domain.memory import Item
 from shared.services.memory import Memories
 from shared.wiring import services
@@ -27,20 +27,24 @@ class SessionMemory:
     def _memories(self) -> Memories:
         return services().memories
 
+    @property
+    def _log_id(self) -> SessionId:
+        return bound_id(self._owner, self.session_id)
+
     async def get_items(self, limit: int | None = None) -> list[Item]:
         """The newest `limit` items, oldest first. Without a limit, here or in the settings, all items."""
         maximum = getattr(self.session_settings, "limit", None) if limit is None else limit
-        items = list(await self._memories.items(self._owner, SessionId(self.session_id)))
+        items = list(await self._memories.items(self._owner, self._log_id))
         return items if maximum is None else items[max(0, len(items) - max(0, maximum)) :]
 
     async def add_items(self, items: list[Any]) -> None:
         """Add items, all of them or none. A missing session is created."""
-        await self._memories.add(self._owner, SessionId(self.session_id), items, _NO_TRACE)
+        await self._memories.add(self._owner, self._log_id, items, _NO_TRACE)
 
     async def pop_item(self) -> Item | None:
         """Remove and return the newest item, or None."""
-        return await self._memories.pop(self._owner, SessionId(self.session_id), _NO_TRACE)
+        return await self._memories.pop(self._owner, self._log_id, _NO_TRACE)
 
     async def clear_session(self) -> None:
         """Remove all items."""
-        await self._memories.clear(self._owner, SessionId(self.session_id), _NO_TRACE)
+        await self._memories.clear(self._owner, self._log_id, _NO_TRACE)

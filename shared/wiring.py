@@ -26,7 +26,8 @@ from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.cancelling import Cancelling
 from shared.services.turns.endings import Endings
-from shared.services.turns.model_calls import CallSettings, ModelCalls
+from shared.services.turns.model_calls import ModelCalls
+from shared.services.turns.model_retries import CallSettings
 from shared.services.turns.relay import Relay
 from shared.services.turns.repair import ProjectRepair, Repair
 from shared.services.turns.submit import MessageLimits, Turns

@@ -17,7 +17,7 @@ from bench.servers import environment, model_server
 from local.host.index import load
 from local.host.options import PLATFORM_SETTINGS, options_of
 from local.host.serving import serve
-from shared.domain.ids import SessionId
+from shared.domain.ids import SessionId, bound_id
 from shared.ports import SessionLog
 from shared.services.stream import follow_events
 from shared.stores import cosmos
@@ -80,9 +80,10 @@ class App:
     async def run(self, shape: Shape) -> Turn:
         """Run a turn in a new session, read by one reader from its first event to its last."""
         with record() as requests:
-            session_id = SessionId(await open_session(self.caller))
+            name = await open_session(self.caller)
+            session_id = bound_id("local", name)
             opening, began = len(requests), time.perf_counter()
-            await start_turn(self.caller, session_id, shape.model, shape.content)
+            await start_turn(self.caller, name, shape.model, shape.content)
             async with asyncio.timeout(_TURN_SECONDS):
                 await _read(self.other_log, session_id)
             await asyncio.sleep(0.5)  # an activity may send requests after its last append

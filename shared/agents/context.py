@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.domain.ids import MessageId, SessionId
+from shared.domain.ids import MessageId, PublicId
 from shared.domain.patch import Operation
 
 
@@ -29,7 +29,7 @@ class ToolContext:
     suspended may still run when the next attempt at its call has begun.
     """
 
-    session_id: SessionId
+    session_id: PublicId
     owner: str
     message_id: MessageId
     call_id: str

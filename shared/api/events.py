@@ -21,7 +21,7 @@ from shared.api.edge.parameters import (
 )
 from shared.api.edge.principal import APPENDING, WRITING, caller_of
 from shared.api.edge.producers import ONCE_ERRORS, ONCE_HEADERS, once_key
-from shared.api.edge.requests import parse_events, read_bytes, session_id_of
+from shared.api.edge.requests import parse_events, public_id_of, read_bytes, session_id_of
 from shared.api.edge.responses import NDJSON, export_response, no_content, ok, replay_header
 from shared.api.edge.session_stream import EXAMPLE, StreamOptions, end_reason, session_stream
 from shared.api.shapes.events import MAX_EVENTS, AppendReceipt, EventPage, OutsideEvent, entry_view
@@ -72,7 +72,7 @@ async def list_events(req: Request) -> Response:
     `next_cursor` is the `after` of the next page; with `order=desc` it is the `before`. A page may have fewer events
     than `limit`, even none, although there is a next page.
     """
-    query, caller, session_id = req.query_params, caller_of(req), session_id_of(req)
+    query, caller, session_id = req.query_params, caller_of(req), public_id_of(req)
     wanted = PageQuery(
         limit=_LIMIT.read(query),
         newest=_ORDER.read(query) == "desc",
@@ -82,7 +82,7 @@ async def list_events(req: Request) -> Response:
         before=BEFORE.read(query, services().log.incarnation),
     )
 
-    page = await services().history.page(caller.owner, session_id, wanted)
+    page = await services().history.page(caller.owner, session_id_of(req), wanted)
 
     body: EventPage = {
         "events": [entry_view(session_id, entry) for entry in page.entries],
@@ -106,7 +106,7 @@ async def export_session(req: Request) -> Response:
 
     header = await services().exports.header(caller.owner, session_id)
 
-    return export_response(header, services().exports.events(header))
+    return export_response(header, services().exports.events(session_id, header))
 
 
 @bp.route("sessions/{session_id}/events", methods=["POST"])
@@ -126,12 +126,12 @@ async def export_session(req: Request) -> Response:
 )
 async def append_events(req: Request) -> Response:
     """Append an event of another producer, or a list of events: all of them or none."""
-    caller, session_id, body = caller_of(req), session_id_of(req), await read_bytes(req)
+    caller, session_id, body = caller_of(req), public_id_of(req), await read_bytes(req)
     sent = parse_events(body, session_id)
     events = [(event.event_type, event.fields) for event in sent]
 
     appended = await services().outside_events.append(
-        caller.owner, session_id, events, caller.trace_id, once_key(req, body)
+        caller.owner, session_id_of(req), events, caller.trace_id, once_key(req, body)
     )
 
     receipt: AppendReceipt = {

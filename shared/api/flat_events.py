@@ -9,7 +9,7 @@ from shared.api.description.describes import Answer, describes
 from shared.api.edge.endpoint import endpoint
 from shared.api.edge.principal import APPENDING, WRITING, caller_of
 from shared.api.edge.producers import ONCE_ERRORS, ONCE_HEADERS, once_key
-from shared.api.edge.requests import parse, read_bytes, session_id_of
+from shared.api.edge.requests import parse, public_id_of, read_bytes, session_id_of
 from shared.api.edge.responses import ok
 from shared.api.shapes.common import as_json
 from shared.api.shapes.flat_events import FlatEvent, FlatEventList, FlatReceipt, flat_event
@@ -17,10 +17,9 @@ from shared.api.shapes.sessions import CreateSession
 from shared.domain.errors import (
     SessionArchivedError,
     SessionDeletedError,
-    SessionExistsError,
     SessionNotFoundError,
 )
-from shared.domain.ids import SessionId
+from shared.domain.ids import PublicId, bound_id
 from shared.services.history import PageQuery
 from shared.wiring import services
 
@@ -35,7 +34,7 @@ _NEWEST = PageQuery(limit=1000, newest=True)
     Answer(200, "The event is appended", FlatReceipt),
     takes=FlatEvent,
     reads=ONCE_HEADERS,
-    refuses=(SessionNotFoundError, SessionArchivedError, SessionExistsError, SessionDeletedError, *ONCE_ERRORS),
+    refuses=(SessionNotFoundError, SessionArchivedError, SessionDeletedError, *ONCE_ERRORS),
     is_deprecated=True,
     scopes=(APPENDING, WRITING),
 )
@@ -43,12 +42,13 @@ async def append_flat_event(req: Request) -> Response:
     """Append an event to the session that it names. A `session_start` creates the session if it does not exist."""
     caller, body = caller_of(req), await read_bytes(req)
     sent, key = parse(FlatEvent, body), once_key(req, body)
-    session_id, event = SessionId(sent.session_id), (sent.event_type, sent.fields)
+    session_id, event = PublicId(sent.session_id), (sent.event_type, sent.fields)
     req.state.session_id = session_id  # a refusal also names it
 
     opening = await _opening(caller.owner, sent)
     append = services().outside_events.append_flat
-    appended = await append(caller.owner, session_id, event, caller.trace_id, opening=opening, key=key)
+    bound = bound_id(caller.owner, session_id)
+    appended = await append(caller.owner, bound, event, caller.trace_id, opening=opening, key=key)
 
     receipt: FlatReceipt = {
         "ok": True,
@@ -78,5 +78,5 @@ async def list_flat_events(req: Request) -> Response:
     page = await services().history.page(caller.owner, session_id, _NEWEST)
 
     events = [flat_event(state, entry.event) for entry in reversed(page.entries)]
-    body: FlatEventList = {"events": events, "session_id": session_id, "trace_id": caller.trace_id}
+    body: FlatEventList = {"events": events, "session_id": public_id_of(req), "trace_id": caller.trace_id}
     return ok(body)

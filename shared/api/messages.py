@@ -26,6 +26,7 @@ from shared.api.edge.requests import (
     message_id_of,
     parse,
     preferences,
+    public_id_of,
     read_bytes,
     session_id_of,
 )
@@ -45,7 +46,7 @@ from shared.domain.errors import (
     SessionNotFoundError,
     TurnInProgressError,
 )
-from shared.domain.ids import MessageId
+from shared.domain.ids import MessageId, public_id
 from shared.domain.stored_documents import Message
 from shared.scheduler import DurableTurnScheduler
 from shared.services.messages import EndOf
@@ -117,7 +118,7 @@ async def _answer(req: Request, submission: Submission) -> Response:
     headers |= preferred.applied
     if message.status not in _UNFINISHED:
         return ok(await _view(message), 200, headers)
-    return ok(await _view(message), 202, headers | stream_location(message.session_id, submission.after))
+    return ok(await _view(message), 202, headers | stream_location(public_id(message.session_id), submission.after))
 
 
 @bp.route("sessions/{session_id}/messages", methods=["GET"])
@@ -129,13 +130,14 @@ async def _answer(req: Request, submission: Submission) -> Response:
 )
 async def list_messages(req: Request) -> Response:
     """List the session's messages as an array, oldest first; newest first with `order=desc`."""
-    query, caller, session_id = req.query_params, caller_of(req), session_id_of(req)
+    query, caller = req.query_params, caller_of(req)
     limit, order = PAGE_LIMIT.read(query), _ORDER.read(query)
     after = MessageId(query["after"]) if "after" in query else None
 
-    page = await services().messages.list(caller.owner, session_id, after=after, limit=limit, newest=order == "desc")
+    find = services().messages.list
+    page = await find(caller.owner, session_id_of(req), after=after, limit=limit, newest=order == "desc")
 
-    next_page = f"/sessions/{session_id}/messages?limit={limit}&order={order}"
+    next_page = f"/sessions/{public_id_of(req)}/messages?limit={limit}&order={order}"
     headers = {"link": f'<{next_page}&after={page.messages[-1].id}>; rel="next"'} if page.has_more else {}
     return ok(await _views(page.messages), headers=headers)
 
@@ -194,7 +196,7 @@ async def _answer_cancel(req: Request, receipt: Cancellation) -> Response:
     headers = preferred.applied if receipt.message_id is not None else {}
     headers |= replay_header(replayed=receipt.replayed)
     body: CancelReceipt = {
-        "session_id": session_id_of(req),
+        "session_id": public_id_of(req),
         "turn_id": receipt.turn_id,
         "status": receipt.status,
         "trace_id": caller.trace_id,

@@ -11,6 +11,7 @@ from shared.api.edge.requests import (
     idempotency_key,
     parse,
     project_id_of,
+    public_id_of,
     read_bytes,
     session_filter,
     session_id_of,
@@ -88,4 +89,4 @@ async def get_session_usage(req: Request) -> Response:
 
     used = UsageSum()
     used.add(state)
-    return ok(SessionUsage.of(state.session_id, used, caller.trace_id))
+    return ok(SessionUsage.of(public_id_of(req), used, caller.trace_id))

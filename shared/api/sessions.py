@@ -19,6 +19,7 @@ from shared.api.edge.principal import caller_of
 from shared.api.edge.requests import (
     idempotency_key,
     parse,
+    public_id_of,
     read_body,
     read_bytes,
     session_filter,
@@ -45,7 +46,7 @@ from shared.domain.errors import (
     SessionExistsError,
     SessionNotFoundError,
 )
-from shared.domain.ids import SessionId
+from shared.domain.ids import bound_id, public_id
 from shared.services.fork import ForkRequest
 from shared.wiring import services
 
@@ -71,7 +72,7 @@ async def create_session(req: Request) -> Response:
     req.state.session_id = sent.session_id  # a refusal also names it
 
     fields = await services().project_sessions.with_agent(caller.owner, sent.model_dump(exclude={"session_id"}))
-    session_id = None if sent.session_id is None else SessionId(sent.session_id)
+    session_id = None if sent.session_id is None else bound_id(caller.owner, sent.session_id)
     state, replayed = await services().sessions.create(caller.owner, fields, session_id, caller.trace_id, key)
 
     view = await view_session(services().sessions, state, trace_id=caller.trace_id)
@@ -103,8 +104,9 @@ async def get_session(req: Request) -> Response:
     calls = await sessions.newest_events(state.session_id, "tool_call.complete", _MAX_EVENTS)
     newest = None if log_size is None else await sessions.tail(state, log_size)
 
-    steps = [event_data(state.session_id, event) for event in calls]
-    event_log = None if newest is None else [envelope(state.session_id, event) for event in newest]
+    session_id = public_id(state.session_id)
+    steps = [event_data(session_id, event) for event in calls]
+    event_log = None if newest is None else [envelope(session_id, event) for event in newest]
     return ok(await view_session(sessions, state, steps=steps, event_log=event_log, trace_id=caller.trace_id))
 
 
@@ -140,11 +142,11 @@ async def delete_session(req: Request) -> Response:
 @describes(Answer(200, "The status", SessionStatus))
 async def get_session_status(req: Request) -> Response:
     """Read the status: `running`, `finished` or `not_existent`. The answer is always 200."""
-    caller, session_id = caller_of(req), session_id_of(req)
+    caller = caller_of(req)
 
-    status = await services().sessions.status(caller.owner, session_id)
+    status = await services().sessions.status(caller.owner, session_id_of(req))
 
-    body: SessionStatus = {"session_id": session_id, "status": status, "trace_id": caller.trace_id}
+    body: SessionStatus = {"session_id": public_id_of(req), "status": status, "trace_id": caller.trace_id}
     return ok(body)
 
 
@@ -153,11 +155,11 @@ async def get_session_status(req: Request) -> Response:
 @describes(Answer(200, "The result", SessionResult), refuses=(SessionNotFoundError, NotFinishedError, NoResultError))
 async def get_session_result(req: Request) -> Response:
     """Read the text of the last assistant message."""
-    caller, session_id = caller_of(req), session_id_of(req)
+    caller = caller_of(req)
 
-    result = await services().sessions.result(caller.owner, session_id)
+    result = await services().sessions.result(caller.owner, session_id_of(req))
 
-    body: SessionResult = {"session_id": session_id, "result": result, "trace_id": caller.trace_id}
+    body: SessionResult = {"session_id": public_id_of(req), "result": result, "trace_id": caller.trace_id}
     return ok(body)
 
 

@@ -17,6 +17,7 @@ from shared.domain.errors import (
     SessionNotFoundError,
     SignalRUnavailableError,
 )
+from shared.domain.ids import bound_id
 from shared.wiring import services
 
 bp = df.Blueprint()
@@ -68,7 +69,8 @@ async def _groups(owner: str, watch: Watch) -> list[str]:
     """
     groups: list[str] = []
     if watch.session_id is not None:
-        groups.append(session_group((await services().sessions.get(owner, watch.session_id)).session_id))
+        session_id = bound_id(owner, watch.session_id)
+        groups.append(session_group((await services().sessions.get(owner, session_id)).session_id))
     if watch.project_id is not None:
         groups.append(project_group((await services().projects.get(owner, watch.project_id)).id))
     return groups

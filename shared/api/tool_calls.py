@@ -7,7 +7,7 @@ from shared.api.description.describes import Answer, describes
 from shared.api.edge.endpoint import endpoint
 from shared.api.edge.parameters import IDEMPOTENCY_KEY, LOCATION, REPLAYED
 from shared.api.edge.principal import caller_of
-from shared.api.edge.requests import idempotency_key, parse, read_bytes, session_id_of
+from shared.api.edge.requests import idempotency_key, parse, public_id_of, read_bytes, session_id_of
 from shared.api.edge.responses import ok, replay_header, stream_location
 from shared.api.shapes.tool_calls import Approval, ClientResult, DecisionReceipt, ToolCallResult, required_actions
 from shared.domain.actions import Resolution, completed_outcome, denial, failed_outcome
@@ -41,13 +41,13 @@ _REFUSALS = (
 @describes(Answer(200, "The tool call", ToolCallResult), refuses=(SessionNotFoundError, ToolCallNotFoundError))
 async def get_tool_call(req: Request) -> Response:
     """Read a tool call with its whole response, also one that is too large for an event."""
-    caller, session_id = caller_of(req), session_id_of(req)
+    caller = caller_of(req)
 
-    result = await services().messages.tool_result(caller.owner, session_id, req.path_params["call_id"])
+    result = await services().messages.tool_result(caller.owner, session_id_of(req), req.path_params["call_id"])
 
     fields = result.model_dump(include={"id", "message_id", "step", "name", "arguments", "duration_ms"})
     outcome = result.outcome.model_dump()
-    return ok({**fields, **outcome, "session_id": session_id, "trace_id": caller.trace_id})
+    return ok({**fields, **outcome, "session_id": public_id_of(req), "trace_id": caller.trace_id})
 
 
 @bp.route("sessions/{session_id}/tool_calls/{call_id}/approval", methods=["POST"])
@@ -99,7 +99,7 @@ async def _resolve(
 
 
 def _receipt(req: Request, decided: RecordedDecision, decision: ActionDecision) -> Response:
-    session_id = session_id_of(req)
+    session_id = public_id_of(req)
     body: DecisionReceipt = {
         "session_id": session_id,
         "turn_id": decided.turn_id,

@@ -1,9 +1,6 @@
 """What a user wrote: a text, or parts in OpenAI's form, pictures and files among them. It is stored as it was sent."""
 
-import base64
-import binascii
 import re
-from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -19,6 +16,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema, to_json
 
+from shared.domain.media import FILES, PICTURES, SOUNDS, TEXTS, check_data_url, decode_base64
 from shared.domain.sizes import size_as_sent, size_of, size_of_body
 from shared.domain.tolerance import is_from_store
 from shared.domain.values import MAX_INLINE_TEXT_BYTES, Frozen
@@ -33,32 +31,7 @@ MAX_PARTS = 64
 MEDIA_BYTES = 4 * 1024
 """What a picture, sound or a file counts for in the memory of a conversation: its tokens do not follow its bytes."""
 
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w-]+=[\w.+-]+)*;base64,")
 _URL = re.compile(r"https://[^\s/]\S*")
-
-_IsKind: TypeAlias = Callable[[bytes], object]
-
-
-def _begins(*heads: bytes) -> _IsKind:
-    return lambda data: data.startswith(heads)
-
-
-def _riff(kind: bytes) -> _IsKind:
-    return lambda data: data[:4] == b"RIFF" and data[8:12] == kind
-
-
-_PICTURES: Mapping[str, _IsKind] = {
-    "image/png": _begins(b"\x89PNG\r\n\x1a\n"),
-    "image/jpeg": _begins(b"\xff\xd8\xff"),
-    "image/gif": _begins(b"GIF87a", b"GIF89a"),
-    "image/webp": _riff(b"WEBP"),
-}
-_TEXTS: Mapping[str, _IsKind] = {"text/plain": bool, "text/markdown": bool, "text/csv": bool}
-_FILES: Mapping[str, _IsKind] = {"application/pdf": _begins(b"%PDF-"), **_TEXTS, **_PICTURES}
-_SOUNDS: Mapping[str, _IsKind] = {
-    "wav": _riff(b"WAVE"),
-    "mp3": _begins(b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa"),
-}
 
 
 def _is_none(value: object) -> bool:
@@ -90,7 +63,7 @@ class ImageUrl(SentPart):
     @model_validator(mode="after")
     def _is_picture(self) -> Self:
         if not _URL.fullmatch(self.url):
-            _check_data(self.url, _PICTURES, "an https URL, or a data URL of a PNG, JPEG, GIF or WebP picture")
+            check_data_url(self.url, PICTURES, "an https URL, or a data URL of a PNG, JPEG, GIF or WebP picture")
         return self
 
 
@@ -109,7 +82,7 @@ class Audio(SentPart):
 
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
-        if not _SOUNDS[self.format](_decoded(self.data, "sound in base64")):
+        if not SOUNDS[self.format](decode_base64(self.data, "sound in base64")):
             raise ValueError(f"the data is not {self.format} sound")
         return self
 
@@ -133,7 +106,7 @@ class File(SentPart):
         if (self.file_data is None) == (self.file_id is None):
             raise ValueError("takes one of file_data and file_id")
         if self.file_data is not None:
-            _check_data(self.file_data, _FILES, "a data URL of a PDF, a text (plain, markdown, csv) or a picture")
+            check_data_url(self.file_data, FILES, "a data URL of a PDF, a text (plain, markdown, csv) or a picture")
         return self
 
 
@@ -225,7 +198,7 @@ def _remembered_bytes(part: ContentPart) -> int:
     match part:
         case TextPart(text=text):
             return size_of(text)
-        case FilePart(file=File(file_data=str(url))) if url.startswith(tuple(f"data:{kind};" for kind in _TEXTS)):
+        case FilePart(file=File(file_data=str(url))) if url.startswith(tuple(f"data:{kind};" for kind in TEXTS)):
             return len(url) * 3 // 4
         case _:
             return MEDIA_BYTES
@@ -283,18 +256,3 @@ def _input_part(part: ContentPart) -> dict[str, Any]:
             return {"type": "input_file", **file.model_dump()}
         case AudioPart() | UnknownPart():
             return part.model_dump()
-
-
-def _check_data(url: str, kinds: Mapping[str, _IsKind], wanted: str) -> None:
-    match = _DATA_URL.match(url)
-    if match is None or match[1] not in kinds:
-        raise ValueError(f"takes {wanted}")
-    if not kinds[match[1]](_decoded(url[match.end() :], "a data URL in base64")):
-        raise ValueError(f"the data is not {match[1]}")
-
-
-def _decoded(text: str, wanted: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError(f"takes {wanted}") from None

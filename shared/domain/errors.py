@@ -48,7 +48,7 @@ TurnlogError
 from dataclasses import dataclass
 from typing import ClassVar
 
-from shared.domain.ids import SessionId
+from shared.domain.ids import SessionId, public_id
 
 
 class TurnlogError(Exception):
@@ -105,8 +105,8 @@ class NotFoundError(TurnlogError):
 class SessionNotFoundError(NotFoundError):
     code = "session_not_found"
 
-    def __init__(self, session_id: str) -> None:
-        super().__init__(f"There is no session {session_id!r}.")
+    def __init__(self, session_id: SessionId) -> None:
+        super().__init__(f"There is no session {public_id(session_id)!r}.")
 
 
 class MessageNotFoundError(NotFoundError):
@@ -145,15 +145,16 @@ class ConflictError(TurnlogError):
 class SessionExistsError(ConflictError):
     code = "session_exists"
 
-    def __init__(self, session_id: str) -> None:
-        super().__init__(f"There is already a session {session_id!r}: take another id.")
+    def __init__(self, session_id: SessionId) -> None:
+        super().__init__(f"You already have a session {public_id(session_id)!r}: take another id.")
 
 
 class SessionDeletedError(ConflictError):
     code = "session_deleted"
 
-    def __init__(self, session_id: str) -> None:
-        super().__init__(f"The session {session_id!r} was deleted. Its id is not used again: take another id or key.")
+    def __init__(self, session_id: SessionId) -> None:
+        name = public_id(session_id)
+        super().__init__(f"The session {name!r} was deleted. Its id is not used again: take another id or key.")
 
 
 class SessionArchivedError(ConflictError):
@@ -285,7 +286,8 @@ class SessionUnreadableError(NotSupportedError):
     code = "session_unreadable"
 
     def __init__(self, session_id: SessionId) -> None:
-        super().__init__(f"This release cannot read the session {session_id!r}, which another one has stored.")
+        name = public_id(session_id)
+        super().__init__(f"This release cannot read the session {name!r}, which another one has stored.")
 
 
 class SequenceTakenError(TurnlogError):
@@ -293,7 +295,7 @@ class SequenceTakenError(TurnlogError):
     retryable = True
 
     def __init__(self, session_id: SessionId, sequence: int) -> None:
-        super().__init__(f"Another writer has written event {sequence} of the session {session_id!r}.")
+        super().__init__(f"Another writer has written event {sequence} of the session {public_id(session_id)!r}.")
 
 
 class ModelError(TurnlogError):

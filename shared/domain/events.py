@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from shared.domain.content import Content
-from shared.domain.ids import SessionId
+from shared.domain.ids import PublicId
 from shared.domain.tolerance import OPEN, is_from_store
 from shared.domain.values import (
     ActionDecision,
@@ -41,7 +41,7 @@ from shared.domain.values import (
 class ForkedFrom(Frozen):
     """The session whose log was copied, and the last event that was copied."""
 
-    session_id: SessionId
+    session_id: PublicId
     sequence: Ordinal
 
 

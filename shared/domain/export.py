@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, JsonValue
 
 from shared.domain.chunks import Event
 from shared.domain.events import EventData
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
+from shared.domain.ids import MessageId, PublicId, TurnId, WriterId
 from shared.domain.stored_documents import Message
 from shared.domain.values import Count, Frozen, Ordinal
 
@@ -16,7 +16,7 @@ class ExportHeader(Frozen):
 
     format: Literal["turnlog-export"] = "turnlog-export"
     version: Literal[1] = 1
-    session_id: SessionId
+    session_id: PublicId
     epoch: Ordinal
     head: Count
     exported_at: AwareDatetime

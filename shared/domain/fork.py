@@ -18,7 +18,7 @@ from shared.domain.events import (
     ToolCallComplete,
     ToolCallStart,
 )
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, base32, turn_of
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, base32, public_id, turn_of
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import (
     Message,
@@ -78,15 +78,19 @@ class Fork:
 
     def _created(self, created: SessionCreated) -> SessionCreated:
         changes = {
-            "thread_id": f"thread_{self.session_id}",
+            "thread_id": f"thread_{public_id(self.session_id)}",
             "session_name": self.session_name or created.session_name,
             "node_id": None,  # a node of a project has one session, and that is the source
-            "forked_from": ForkedFrom(session_id=self.source, sequence=self.cut),
+            "forked_from": ForkedFrom(session_id=public_id(self.source), sequence=self.cut),
         }
         return created.model_copy(update=changes)
 
     def message_id(self, message_id: MessageId) -> MessageId:
-        return MessageId(f"msg_{self._ulid(message_id[4:30])}_{self.session_id}")
+        return MessageId(f"msg_{self._ulid(message_id[4:30])}_{public_id(self.session_id)}")
+
+    def _lead_of(self, turn_id: TurnId) -> MessageId:
+        """The message that started a turn of the source."""
+        return MessageId(f"msg_{turn_id[5:]}_{public_id(self.source)}")
 
     def turn_id(self, turn_id: TurnId) -> TurnId:
         return TurnId(f"turn_{self._ulid(turn_id[5:])}")
@@ -111,7 +115,7 @@ class Fork:
             sequence=event.sequence,
             session_id=self.session_id,
             turn_id=turn_of(own) if turn_id is None else self.turn_id(turn_id),
-            steers=self.message_id(MessageId(f"msg_{turn_id[5:]}_{self.source}")) if turn_id and steers else None,
+            steers=self.message_id(self._lead_of(turn_id)) if turn_id and steers else None,
             trace_id=message.trace_id,
             content=message.content,
             parts_bytes=message.parts_bytes,

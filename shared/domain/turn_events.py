@@ -1,41 +1,33 @@
 """The events of a turn: what is appended when it begins, is handed over, is cancelled, and ends."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
 
 from shared.domain.chunks import Draft
 from shared.domain.events import (
-    ErrorRaised,
     EventData,
     MessageComplete,
     MessageQueued,
     MessageWithdrawn,
-    RunComplete,
     RunHandover,
     RunStart,
     Status,
     ToolCallComplete,
     UserMessage,
-    VibecodeResponse,
 )
 from shared.domain.ids import MessageId, instance_of, turn_of
 from shared.domain.session import ActiveTurn
-from shared.domain.sizes import size_as_sent, size_of_body, truncate
-from shared.domain.stored_documents import Message, Step, ToolResult, step_id
+from shared.domain.sizes import size_as_sent, size_of_body
+from shared.domain.stored_documents import Message, Step, StepDocument, ToolResult, step_id
 from shared.domain.values import (
     MAX_INLINE_RESPONSE_BYTES,
     MAX_INLINE_TEXT_BYTES,
     MAX_STATE_TEXT_BYTES,
-    Failure,
     OnBusy,
     ToolCall,
     ToolOutcome,
-    TurnOutcome,
-    Usage,
 )
 
 _MAX_REQUEUED_BYTES = 8 * MAX_INLINE_TEXT_BYTES
@@ -130,77 +122,6 @@ def stall_drafts(turn: ActiveTurn) -> list[Draft]:
     return turn_drafts(turn, *stalled, handover_event(turn))
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a turn ends.
-
-    `last` is the newest step that was completed, `unfinished` what an interrupted step had written. `dangling` are the
-    tool calls without an answer. `unread` are the messages that were put into the turn and that no model call read:
-    each gets its own turn. `vibecoded` is the change that a VibeCoder's turn made to its project.
-    """
-
-    status: TurnOutcome
-    at: datetime
-    failure: Failure | None = None
-    last: Step | None = None
-    unfinished: Step | None = None
-    dangling: tuple[ToolResult, ...] = ()
-    vibecoded: VibecodeResponse | None = None
-    unread: tuple[Message, ...] = ()
-
-    def shortened(self) -> "Ending":
-        """The ending without its large parts: little text of the interrupted step, no answers to calls, no patch.
-
-        The log has the deltas of that text, the step's document the calls, and the project the patch.
-        """
-        unfinished = self.unfinished
-        if unfinished is not None:
-            text, is_cut = truncate(unfinished.text, MAX_INLINE_TEXT_BYTES)
-            cut = {"text": text, "truncated": unfinished.truncated or is_cut, "reasoning": ""}
-            unfinished = unfinished.model_copy(update=cut)
-        vibecoded = None if self.vibecoded is None else self.vibecoded.model_copy(update={"patch": None})
-        return replace(self, unfinished=unfinished, dangling=(), vibecoded=vibecoded)
-
-    def drafts(self, turn: ActiveTurn, message: Message) -> list[Draft]:
-        """The turn's last events. Open steps and calls are closed first, so that the next model call is valid."""
-        end = RunComplete(
-            status=self.status,
-            steps=turn.steps_done + (self.unfinished is not None),
-            usage=turn.usage.model_dump(include=set(Usage.model_fields)),
-            duration_ms=max(0, int((self.at - turn.started_at).total_seconds() * 1000)),
-            model=turn.model,
-            error=self.failure,
-        )
-        # A client that waits for an unread message must learn of that message's own turn before this turn's end.
-        closing = turn_drafts(message, *self._closing(turn, message))
-        return [*closing, *requeued_drafts(self.unread), *turn_drafts(message, end)]
-
-    def _closing(self, turn: ActiveTurn, message: Message) -> list[EventData]:
-        closing: list[EventData] = []
-        if self.unfinished is not None and turn.call is not None:
-            attempt = turn.call.number
-            closing.append(step_completion(message.message_id, turn.step, attempt, self.unfinished, partial=True))
-        closing += [tool_completion(result) for result in self.dangling]
-        if self.failure is not None:
-            closing.append(ErrorRaised(**self.failure.known_fields()))
-        if self.vibecoded is not None:
-            closing.append(self.vibecoded)
-        return closing
-
-    def ended_message(self, turn: ActiveTurn, message: Message) -> Message:
-        """The message as it is stored. What an interrupted step had written is part of its answer."""
-        last = self.unfinished or self.last
-        changes = {
-            "step_count": turn.steps_done + (self.unfinished is not None),
-            "status": self.status,
-            "error": self.failure,
-            "usage": turn.usage,
-            "finish_reason": None if last is None else last.finish_reason,
-            "completed_at": self.at,
-        }
-        return message.model_copy(update=changes)
-
-
 def step_completion(message_id: MessageId, step: int, attempt: int, written: Step, *, partial: bool) -> MessageComplete:
     """The event that holds a step's text. A large text stays in the step's document."""
     text, overflow = inline_or_reference(written.text, step_id(message_id, step))
@@ -234,10 +155,10 @@ def tool_completion(result: ToolResult) -> ToolCallComplete:
     )
 
 
-def tool_result(call: ToolCall, message: Message, step: int, outcome: ToolOutcome) -> ToolResult:
-    """The answer to a call of a step of the message's turn. Large arguments stay in the step's document."""
-    fields = arguments_fields(call, message.message_id, step, MAX_INLINE_TEXT_BYTES)
-    return _tool_result(call, message, step, outcome, fields)
+def tool_result(call: ToolCall, step: StepDocument, outcome: ToolOutcome) -> ToolResult:
+    """The answer to a call of a step. Large arguments stay in the step's document."""
+    fields = arguments_fields(call, step.message_id, step.number, MAX_INLINE_TEXT_BYTES)
+    return _tool_result(call, step, step.number, outcome, fields)
 
 
 def closed_calls(calls: Sequence[ToolCall], message: Message, step: int) -> tuple[ToolResult, ...]:
@@ -258,7 +179,7 @@ def closed_calls(calls: Sequence[ToolCall], message: Message, step: int) -> tupl
 
 
 def _tool_result(
-    call: ToolCall, message: Message, step: int, outcome: ToolOutcome, arguments: dict[str, Any]
+    call: ToolCall, message: Message | StepDocument, step: int, outcome: ToolOutcome, arguments: dict[str, Any]
 ) -> ToolResult:
     return ToolResult(
         id=call.id,

@@ -8,7 +8,7 @@ from shared.domain.chunks import Chunk, Event
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import MessageQueued, RunComplete, ToolCallComplete, UserMessage
 from shared.domain.export import ExportedEvent, ExportHeader, MessageFacts
-from shared.domain.ids import SessionId
+from shared.domain.ids import SessionId, public_id
 from shared.domain.session import SessionState, require_owned
 from shared.domain.stored_documents import Message, ToolResult
 from shared.ports import Clock, SessionLog
@@ -27,21 +27,23 @@ class Exports:
         Raises SessionNotFoundError.
         """
         state: SessionState = require_owned(await self._log.state(session_id), owner, session_id)
-        return ExportHeader(session_id=session_id, epoch=state.epoch, head=state.head, exported_at=self._clock.now())
+        return ExportHeader(
+            session_id=public_id(session_id), epoch=state.epoch, head=state.head, exported_at=self._clock.now()
+        )
 
-    async def events(self, header: ExportHeader) -> AsyncGenerator[ExportedEvent]:
+    async def events(self, session_id: SessionId, header: ExportHeader) -> AsyncGenerator[ExportedEvent]:
         """The lines after the header. Each page of them is read when it is needed.
 
         Raises:
             StoreUnavailableError: the log ends before the header's head, because the session was just deleted.
         """
-        async with aclosing(follow(self._log, header.session_id, 0, timedelta(0))) as batches:
+        async with aclosing(follow(self._log, session_id, 0, timedelta(0))) as batches:
             async for chunks in batches:
                 if not chunks:
                     raise StoreUnavailableError(f"The session {header.session_id!r} is deleted: its export breaks off.")
                 for chunk in chunks:
                     for stored in chunk.events:
-                        event = await load_text_of(self._log, header.session_id, stored)
+                        event = await load_text_of(self._log, session_id, stored)
                         yield await self._render_line(chunk, event)
                         if event.sequence == header.head:
                             return

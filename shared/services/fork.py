@@ -65,7 +65,7 @@ class Forks:
             SessionNotFoundError: also if the source is deleted in between; then there is no copy.
             SessionDeletedError: the copy of this key was deleted. IdempotencyKeyReusedError.
         """
-        async with claimed(self._log, key, new_session_id(self._clock.now())) as claim:
+        async with claimed(self._log, key, new_session_id(owner, self._clock.now())) as claim:
             copy = SessionId(claim.result)
             if key is not None:
                 return await self._find_or_copy(owner, source, copy, request, key)
@@ -84,7 +84,7 @@ class Forks:
         while True:
             begun = await self._log.state(copy)
             if begun is not None and begun.deleted:
-                raise SessionDeletedError(f"The fork {copy!r} that this Idempotency-Key made was deleted.")
+                raise SessionDeletedError(copy)
             if begun is not None and begun.is_complete:
                 return begun, True
             state = require_owned(await self._log.state(source), owner, source)

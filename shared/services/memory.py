@@ -8,7 +8,7 @@ from typing import TypeAlias
 from shared.domain.chunks import Draft, Event
 from shared.domain.errors import InvalidRequestError, SessionArchivedError, SessionExistsError, TooLargeError
 from shared.domain.events import Outside, ToolCallComplete
-from shared.domain.ids import SessionId, is_session_id
+from shared.domain.ids import SessionId, is_public_id, public_id
 from shared.domain.memory import ADDED, CLEARED, POPPED, Item, Memory
 from shared.domain.session import SessionState, require_owned
 from shared.domain.sizes import size_of
@@ -70,8 +70,8 @@ class Memories:
         await self._transact(owner, session_id, decide, trace_id)
 
     async def _transact(self, owner: str, session_id: SessionId, decide: Decide[R], trace_id: str) -> R:
-        if not is_session_id(session_id):
-            raise InvalidRequestError(f"{session_id!r} can't be a session id.")
+        if not is_public_id(name := public_id(session_id)):
+            raise InvalidRequestError(f"{name!r} can't be a session id.")
         writer = SessionWriter(self._log, self._clock, session_id)
         if await writer.load() is None:
             with suppress(SessionExistsError):  # another request created it first

@@ -18,7 +18,7 @@ from shared.domain.events import (
     ToolCallActionRequired,
     UserMessage,
 )
-from shared.domain.ids import MessageId, SessionId, session_of
+from shared.domain.ids import MessageId, SessionId, bound_id, public_id, session_of
 from shared.domain.message_status import with_current_status
 from shared.domain.pages import MAX_RESPONSE_BYTES, Page, PageFiller
 from shared.domain.responses import with_texts
@@ -44,8 +44,8 @@ class Messages:
 
     async def get(self, owner: str, message_id: MessageId) -> Message:
         """The message of this id. Raises MessageNotFoundError, also for another owner's message."""
-        session_id = session_of(message_id)
-        state = None if session_id is None else await self._log.state(session_id)
+        session = session_of(message_id)
+        state = None if session is None else await self._log.state(bound_id(owner, session))
         if state is None or state.deleted or not state.is_complete or state.owner != owner:
             raise MessageNotFoundError(message_id)
         return await self.load(state, message_id)
@@ -54,7 +54,7 @@ class Messages:
         """A message of the session whose `state` was just read, with its steps. Raises MessageNotFoundError."""
         # The lead is read last: once the message is not in the state any more, its lead's document holds what was read.
         message = await self._log.get(Message, state.session_id, message_id)
-        if message is None or session_of(message_id) != state.session_id:
+        if message is None or session_of(message_id) != public_id(state.session_id):
             raise MessageNotFoundError(message_id)
         if message.steers is None:
             (message,) = await load_steps(self._log, state, [message])

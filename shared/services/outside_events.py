@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.chunks import Draft
-from shared.domain.errors import SequenceTakenError, SessionArchivedError, SessionDeletedError, SessionExistsError
+from shared.domain.errors import SequenceTakenError, SessionArchivedError, SessionDeletedError
 from shared.domain.events import Outside, SessionCreated
-from shared.domain.ids import SessionId
+from shared.domain.ids import SessionId, public_id
 from shared.domain.producers import ProducerRequest
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Producer
@@ -82,11 +82,11 @@ class OutsideEvents:
         """Open a session together with the event that asks for it. If it is open, append the event to it.
 
         Raises:
-            SessionExistsError: it belongs to another owner. SessionDeletedError, and what `append` raises.
+            SessionDeletedError, and what `append` raises.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
         if await writer.load() is None:
-            created = SessionCreated(thread_id=f"thread_{session_id}", owner=owner, **fields)
+            created = SessionCreated(thread_id=f"thread_{public_id(session_id)}", owner=owner, **fields)
             drafts = [Draft(data=created, trace_id=trace_id), _draft(*event, trace_id)]
             with suppress(SequenceTakenError):  # another request opened it in between
                 await writer.append(drafts, _first_records(key, first=2))
@@ -94,8 +94,6 @@ class OutsideEvents:
             await writer.load()
         if writer.state.deleted:
             raise SessionDeletedError(session_id)
-        if writer.state.owner != owner:
-            raise SessionExistsError(session_id)
         return await self.append(owner, session_id, [event], trace_id, key)
 
     async def append_flat(

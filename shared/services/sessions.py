@@ -20,7 +20,7 @@ from shared.domain.errors import (
 )
 from shared.domain.events import SessionCreated, SessionDeleted, SessionUpdated, Status
 from shared.domain.fold import event_text
-from shared.domain.ids import SessionId, is_session_id, new_session_id
+from shared.domain.ids import SessionId, is_public_id, new_session_id, public_id
 from shared.domain.listing import SessionFilter, decode_cursor, encode_cursor, listing_key
 from shared.domain.pages import MAX_RESPONSE_BYTES, PageFiller, fill
 from shared.domain.session import MAX_METADATA_BYTES, Action, SessionState, require_owned
@@ -61,10 +61,10 @@ class Sessions:
         Raises:
             SessionExistsError, SessionDeletedError: the id is taken. IdempotencyKeyReusedError.
         """
-        proposed = session_id or new_session_id(self._clock.now())
+        proposed = session_id or new_session_id(owner, self._clock.now())
         async with claimed(self._log, key, proposed) as claim:
             claimed_id = SessionId(claim.result)
-            created = SessionCreated(thread_id=f"thread_{claimed_id}", owner=owner, **fields)
+            created = SessionCreated(thread_id=f"thread_{public_id(claimed_id)}", owner=owner, **fields)
             writer = SessionWriter(self._log, self._clock, claimed_id)
             try:
                 documents = () if key is None else (key.record(claimed_id),)
@@ -77,10 +77,10 @@ class Sessions:
         """The session that an earlier request with `key` opened."""
         state = await self._log.state(session_id)
         if state is not None and state.deleted:
-            raise SessionDeletedError(f"The session {session_id!r} was deleted; its id is not given out again.")
+            raise SessionDeletedError(session_id)
         is_own = key is not None and await find_result(self._log, session_id, key) is not None
         if state is None or state.owner != owner or not is_own:
-            raise SessionExistsError(f"There is a session {session_id!r} already: take another id.")
+            raise SessionExistsError(session_id)
         return state
 
     async def get(self, owner: str, session_id: SessionId) -> SessionState:
@@ -89,7 +89,7 @@ class Sessions:
         Raises:
             SessionNotFoundError: there is no such session, it was deleted, or it belongs to another owner.
         """
-        found = await self._log.state(session_id) if is_session_id(session_id) else None
+        found = await self._log.state(session_id) if is_public_id(public_id(session_id)) else None
         return require_owned(found, owner, session_id)
 
     async def status(self, owner: str, session_id: SessionId) -> Literal["running", "finished", "not_existent"]:

@@ -22,10 +22,17 @@ async def find_step(documents: Documents, message: Message, number: int) -> Step
 
 async def load_step(documents: Documents, message: Message, number: int) -> Step:
     """A step of the message's turn. Raises ValueError: it is not recorded."""
-    step = await find_step(documents, message, number)
-    if step is None:
-        raise ValueError(f"session {message.session_id}: step {number} of {message.message_id} is missing")
-    return step
+    return (await load_step_document(documents, message.session_id, message.message_id, number)).step
+
+
+async def load_step_document(
+    documents: Documents, session_id: SessionId, message_id: MessageId, number: int
+) -> StepDocument:
+    """The document of a step. Raises ValueError: it is not recorded."""
+    found = await documents.get(StepDocument, session_id, step_id(message_id, number))
+    if found is None:
+        raise ValueError(f"session {session_id}: step {number} of {message_id} is missing")
+    return found
 
 
 async def load_steps(documents: Documents, state: SessionState, messages: Sequence[Message]) -> Sequence[Message]:

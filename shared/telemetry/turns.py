@@ -12,6 +12,7 @@ from opentelemetry.trace import Span
 from shared.agents.registry import AGENTS
 from shared.domain.chunks import Chunk, Event
 from shared.domain.events import MessageDelta, RunComplete, TokenUsage, ToolCallComplete
+from shared.domain.ids import public_id
 from shared.domain.stored_documents import AnyDocument, Message
 from shared.telemetry import names
 from shared.telemetry.recorder import Telemetry, error_attributes, mark_failed
@@ -54,7 +55,7 @@ def record_append(telemetry: Telemetry, chunk: Chunk, documents: Sequence[AnyDoc
             case ToolCallComplete() as call:
                 telemetry.count(names.TOOL_CALLS, {names.TOOL: tool_label(call.name), names.OUTCOME: call.status})
             case RunComplete() as end:
-                _record_end(telemetry, chunk.session_id, event, end, _agent_of(event, documents))
+                _record_end(telemetry, public_id(chunk.session_id), event, end, _agent_of(event, documents))
             case _:
                 pass
 

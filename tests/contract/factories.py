@@ -9,7 +9,7 @@ from shared.domain.chunks import Chunk, Draft, sequenced
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import EventData, MessageDelta, RunStart, SessionCreated
 from shared.domain.fold import fold, needs_checkpoint
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, new_writer_id
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, bound_id, new_writer_id, public_id
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import AnyDocument, Message
 from shared.ports import SessionLog
@@ -22,7 +22,7 @@ RUN = RunStart(agent="assistant", model="fake")
 
 
 def session_id() -> SessionId:
-    return SessionId(f"ses_{uuid4().hex}")
+    return bound_id("owner", f"ses_{uuid4().hex}")
 
 
 def delta(text: str = "word") -> MessageDelta:
@@ -95,7 +95,7 @@ def texts(chunks: Sequence[Chunk]) -> list[str]:
 
 def message(state: SessionState, number: int, sequence: int, **fields: Any) -> Message:
     values: dict[str, Any] = {
-        "id": f"msg_{number:026}_{state.session_id}",
+        "id": f"msg_{number:026}_{public_id(state.session_id)}",
         "sequence": sequence,
         "session_id": state.session_id,
         "turn_id": TURN,

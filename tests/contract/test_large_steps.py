@@ -88,7 +88,7 @@ async def test_large_arguments_are_in_the_steps_document_and_readers_have_them_e
 
 async def _exported_arguments(turns: LargeTurns, session_id: Any) -> list[tuple[str, str | None]]:
     lines: list[ExportedEvent] = [
-        line async for line in turns.exports.events(await turns.exports.header(OWNER, session_id))
+        line async for line in turns.exports.events(session_id, await turns.exports.header(OWNER, session_id))
     ]
     named = (ToolCallStart, ToolCallComplete, ToolCallActionRequired)
     return [(line.data.arguments, line.data.arguments_in) for line in lines if isinstance(line.data, named)]

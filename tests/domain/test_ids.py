@@ -8,13 +8,16 @@ from shared.domain.ids import (
     SessionId,
     TurnId,
     base32,
+    bound_id,
     call_id,
     instance_of,
-    is_session_id,
+    is_public_id,
     new_message_id,
     new_session_id,
     new_ulid,
     new_writer_id,
+    owner_hash,
+    public_id,
     session_of,
     turn_of,
 )
@@ -59,16 +62,49 @@ def test_another_text_leads_to_no_session(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a", "ses_1", "...", "a.b", "A-Z_0:9", "x" * 128])
 def test_session_ids_contain_characters_that_urls_keep(text: str) -> None:
-    assert is_session_id(text)
+    assert is_public_id(text)
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "a/b", "a b", "a\n", "é", "a#b", "a?b", "a\\b", "x" * 129, "a\0"])
 def test_a_text_that_urls_or_stores_would_change_is_no_session_id(text: str) -> None:
-    assert not is_session_id(text)
+    assert not is_public_id(text)
 
 
 def test_a_new_session_has_a_valid_id() -> None:
-    assert is_session_id(new_session_id(THEN))
+    assert is_public_id(public_id(new_session_id("owner", THEN)))
+
+
+OWNERS = ["local", "", "a", "a|b|c", "é", "a" * 5000]
+
+
+def test_two_owners_share_no_session_of_the_same_public_id() -> None:
+    assert len({bound_id(owner, "demo") for owner in OWNERS}) == len(OWNERS)
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+@pytest.mark.parametrize("session", ["demo", "ses_1", "...", "a~b", "~", "x" * 128])
+def test_an_owner_finds_the_public_id_in_the_bound_one(owner: str, session: str) -> None:
+    bound = bound_id(owner, session)
+
+    assert public_id(bound) == session
+    assert bound.startswith(f"{owner_hash(owner)}~")
+    assert owner not in bound or owner in ("", "a", session)
+
+
+def test_a_session_of_no_owner_has_only_its_public_id() -> None:
+    assert public_id(SessionId("demo")) == "demo"
+
+
+def test_no_public_id_is_a_bound_one() -> None:
+    """So a caller cannot name another owner's session."""
+    assert not is_public_id(bound_id("owner", "demo"))
+
+
+def test_a_message_id_shows_nothing_of_the_owner() -> None:
+    message = new_message_id(bound_id("owner", "demo"), THEN)
+
+    assert session_of(message) == "demo"
+    assert owner_hash("owner") not in message
 
 
 def test_a_call_id_is_stable_and_short_enough_for_the_model() -> None:

@@ -16,8 +16,8 @@ from shared.domain.events import (
 )
 from shared.domain.session import ActiveTurn
 from shared.domain.stored_documents import Message, Step, ToolResult, step_id
+from shared.domain.turn_ending import Ending
 from shared.domain.turn_events import (
-    Ending,
     closed_calls,
     inline_or_reference,
     requeued_drafts,

@@ -17,10 +17,10 @@ from typing import Any, TypeVar, cast
 
 import httpx2
 
-from tests.http.sse_client import JSON, Frame, Stream
+from tests.http.sse_client import JSON, Frame, Stream, require_public
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 60.0
 """A wait for a state fails after this time. It is not a measure of anything."""
 
 T = TypeVar("T")
@@ -168,14 +168,26 @@ class Api:
 @asynccontextmanager
 async def api_client(host: Host) -> AsyncGenerator[Api]:
     """Open a client of `host` with an unlimited number of connections."""
-    limits = httpx2.Limits(max_connections=None)
+    limits, hooks = httpx2.Limits(max_connections=None), {"response": [_require_public]}
     async with (
         httpx2.AsyncClient(
-            base_url=host.url, timeout=TIMEOUT_SECONDS, limits=limits, verify=False, trust_env=False
+            base_url=host.url,
+            timeout=TIMEOUT_SECONDS,
+            limits=limits,
+            event_hooks=hooks,
+            verify=False,
+            trust_env=False,
         ) as http,
         httpx2.AsyncClient(base_url=host.model_url, timeout=TIMEOUT_SECONDS, verify=False, trust_env=False) as model,
     ):
         yield Api(http, model)
+
+
+async def _require_public(response: httpx2.Response) -> None:
+    """Check the headers of every response, and the body if it is JSON. Streams check their frames."""
+    require_public(str(response.headers))
+    if response.headers.get("content-type", "").endswith("json"):
+        require_public((await response.aread()).decode())
 
 
 async def wait_until(read: Callable[[], Awaitable[T]], is_wanted: Callable[[T], object] = bool) -> T:

@@ -1,6 +1,7 @@
 """A client of server-sent events: frames, and an open stream of them."""
 
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,14 @@ from typing import Any
 import httpx2
 
 JSON = dict[str, Any]
+
+_KEY_OF_A_SESSION = re.compile(r"(?<!turn_)[0-9A-HJKMNP-TV-Z]{26}(~|%7E)")
+
+
+def require_public(text: str) -> None:
+    """Check that `text`, which a server sent, has no key of the store: a session's id that is bound to its owner."""
+    may_have_one = "~" in text or "%7E" in text  # most texts have neither, and this is quicker
+    assert not (may_have_one and _KEY_OF_A_SESSION.search(text)), text
 
 
 @dataclass
@@ -67,6 +76,7 @@ class Stream:
         if self._frames is None:
             self._frames = frames_of(_lines(self.response.aiter_bytes()))
         async for frame in self._frames:
+            require_public(frame.text)
             self.seen.append(frame)
             yield frame
 

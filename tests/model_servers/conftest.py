@@ -51,7 +51,7 @@ async def open_app(server: ModelServer, variables: Mapping[str, str]) -> AsyncGe
             patch.delenv(name.upper(), raising=False)
         for name, value in values.items():
             patch.setenv(name, value)
-        patch.setattr("shared.services.turns.model_calls._RETRY_PAUSES", (0.0,))
+        patch.setattr("shared.services.turns.model_retries._PAUSES", (0.0,))
         patch.setitem(AGENTS, AGENT.name, AGENT)
         settings.cache_clear()
         wiring.services.cache_clear()

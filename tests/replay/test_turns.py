@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.values import Failure
 from tests.replay.conftest import Begin
-from tests.replay.harness import Turn
+from tests.replay.harness import THEN, Turn
 
 DOWN = Failure(code="model_unavailable", message="The model's server answered 503.", retryable=True)
 CUT = Failure(code="model_broke_off", message="The model's stream broke off.", retryable=True)
@@ -178,6 +178,9 @@ def test_an_attempt_that_the_store_interrupted_is_retried_until_the_deadline(beg
 
     assert len(turn.requested) > 10
     assert failure_of(turn) == "turn_lost"
+    # Pauses get shorter towards the deadline: no turn fails long before it.
+    seconds_left = 300 - (turn.now - THEN).total_seconds()
+    assert 0 < seconds_left < 1
 
 
 def test_three_errors_of_the_program_fail_the_turn(begin: Begin) -> None:

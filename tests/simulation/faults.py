@@ -72,13 +72,13 @@ _WHILE_DOWN = (Kind.RESET, Kind.UNAVAILABLE, Kind.TIMEOUT)
 
 @dataclass(frozen=True)
 class Profile:
-    """Which faults a schedule has. The weights are those of `kill`, `burst`, `freeze` and `outage`.
+    """Which faults a schedule has. The weights are those of `kill`, `burst`, `freeze`, `outage` and `deploy`.
 
     `pause`: the seconds between two of them. `losses`: the shares of lost requests and of lost replies.
     """
 
     name: str
-    weights: tuple[int, int, int, int] = (0, 0, 0, 0)
+    weights: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     pause: tuple[float, float] = (2.0, 30.0)
     losses: tuple[float, ...] = (0.0,)
     max_skew: float = 0.0
@@ -86,12 +86,13 @@ class Profile:
 
 PROFILES = (
     Profile("calm"),
-    Profile("kills", (3, 1, 0, 0)),
-    Profile("freezes", (1, 0, 4, 0), max_skew=1.0),
-    Profile("outages", (0, 0, 0, 1), (1.0, 40.0)),
+    Profile("kills", (3, 1, 0, 0, 0)),
+    Profile("freezes", (1, 0, 4, 0, 0), max_skew=1.0),
+    Profile("outages", (0, 0, 0, 1, 0), (1.0, 40.0)),
+    Profile("deployments", (0, 0, 0, 0, 1), (1.0, 40.0)),
     Profile("losses", losses=(0.05, 0.15), max_skew=1.0),
-    Profile("everything", (3, 1, 3, 2), losses=(0.0, 0.02, 0.1), max_skew=2.0),
+    Profile("everything", (3, 1, 3, 2, 1), losses=(0.0, 0.02, 0.1), max_skew=2.0),
 )
-ACTIONS = ("kill", "burst", "freeze", "outage")
-WEIGHTS = (1, 3, 3, 3, 2, 6)
+ACTIONS = ("kill", "burst", "freeze", "outage", "deploy")
+WEIGHTS = (1, 3, 3, 3, 1, 2, 6)
 """How often each profile is drawn."""

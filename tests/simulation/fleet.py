@@ -18,6 +18,10 @@ MANY_HOSTS: dict[Role, int] = {"http": 2, "worker": 2, "timer": 1}
 """As on Flex Consumption, where groups of functions scale separately."""
 
 
+_GRACE_SECONDS = 30.0
+"""How long a process that is asked to stop may finish what runs."""
+
+
 class Fleet:
     """Starts a process for each place of a layout, and another one when it is gone.
 
@@ -73,6 +77,8 @@ class Fleet:
                     await self._kill_often()
                 case "freeze":
                     await self._freeze(self._rng.randrange(len(self._places)))
+                case "deploy":
+                    await self._deploy()
                 case _:
                     await self._cut_off(self._rng.choice(OUTAGES))
         self._network.heal()
@@ -96,6 +102,21 @@ class Fleet:
         self.on_death(process)
         await asyncio.sleep(self._rng.uniform(0.1, max_pause))
         self._places[index] = role, self._new(role)
+
+    async def _deploy(self) -> None:
+        """Stop every process in turn, as a deployment does: it gets no new work, and what runs has some time."""
+        self.counts["deployments"] += 1
+        for index, (role, process) in enumerate(self._places):
+            if process is not None:
+                self._loop.call_later(_GRACE_SECONDS, self._end, process)
+                self._places[index] = role, None
+                await asyncio.sleep(self._rng.uniform(0.1, 6))
+                self._places[index] = role, self._new(role)
+
+    def _end(self, process: Process) -> None:
+        if process.is_alive:
+            process.kill()
+            self.on_death(process)
 
     async def _freeze(self, index: int) -> None:
         """Freeze a process. Another one takes over, or none does."""

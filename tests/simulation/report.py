@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tests.simulation.schedule import Outcome, run_schedule
 from tests.simulation.world import Options, Store
 
-_FAULTS = ("kills", "freezes", "outages", "requests refused", "lost replies")
+_FAULTS = ("kills", "freezes", "deployments", "outages", "requests refused", "lost replies")
 _MAX_SHOWN = 20
 
 

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared.domain.ids import SessionId
+from shared.domain.ids import bound_id
 from shared.stores.cosmos.items import chunk_item
 from shared.wiring import services
 from tests.worker.host.driver import Message, running_worker
@@ -20,7 +20,7 @@ async def main() -> None:
         session = {"session_id": "demo", "project_id": "my\\label/?#"}
         created = await worker.http.post("/sessions", json=session)
         assert created.status_code == 201, created.text
-        chunks = await services().log.read(SessionId("demo"), 0, 10)
+        chunks = await services().log.read(bound_id("local", "demo"), 0, 10)
         feed = Message(string=json.dumps([chunk_item(chunk) for chunk in chunks]))
         outputs = await worker.outputs("send_to_signalr", feed)
         without_chunks = await worker.outputs(

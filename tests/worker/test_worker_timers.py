@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from shared.domain.ids import SessionId
+from shared.domain.ids import bound_id
 from shared.wiring import services
 from tests.e2e.service import Service
 from tests.http.api_client import Api, wait_until
@@ -50,7 +50,7 @@ async def test_deleted_sessions_are_cleared(worker: Worker, service: Service) ->
 
     await worker.invoke("clear_deleted", _DUE)
 
-    assert list(await services().log.read(SessionId(session_id), 0, 10)) == []
+    assert list(await services().log.read(bound_id("local", session_id), 0, 10)) == []
 
 
 async def test_finished_instances_are_purged(worker: Worker, durable: Endpoint) -> None:

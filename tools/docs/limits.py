@@ -8,7 +8,7 @@ from shared.api.edge.requests import BODY_BYTES, MAX_LEVELS, MESSAGE_BODY_BYTES
 from shared.api.resources import document
 from shared.api.shapes.events import EVENT_BYTES, MAX_EVENTS
 from shared.domain.content import MAX_CONTENT_BYTES, MAX_PARTS, MAX_TEXT_BYTES
-from shared.domain.ids import SESSION_ID_PATTERN
+from shared.domain.ids import PUBLIC_ID_PATTERN
 from shared.domain.pages import MAX_RESPONSE_BYTES
 from shared.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES
 from shared.domain.project_document import MAX_DOCUMENT_BYTES
@@ -50,7 +50,7 @@ def _limits() -> list[tuple[str, str, str]]:
         ),
         ("`metadata`", f"{_size(MAX_METADATA_BYTES)} as JSON", invalid),
         ("names", f"{name['maxLength']} characters", invalid),
-        ("your own `session_id`", f"{_code(SESSION_ID_PATTERN)}, except `.` and `..`", invalid),
+        ("your own `session_id`", f"{_code(PUBLIC_ID_PATTERN)}, except `.` and `..`", invalid),
         ("events sent at once", f"1 to {MAX_EVENTS}, of {_size(EVENT_BYTES)} each", invalid),
         ("`event_type`", f"{_code(event_type['pattern'])}, except those of this service: next line", invalid),
         ("reserved `event_type`", _code(event_type["not"]["pattern"]), invalid),

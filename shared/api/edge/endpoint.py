@@ -15,7 +15,7 @@ from shared.api.edge.problems import problem
 from shared.api.edge.requests import preferences
 from shared.api.edge.sse import until_expiry
 from shared.api.edge.tracing import request_span
-from shared.domain.ids import is_session_id, session_of
+from shared.domain.ids import is_public_id, session_of
 from shared.wiring import services
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Response]])
@@ -93,4 +93,4 @@ def _session_in(req: Request) -> str | None:
     """The session that the path or the body names, if it is a valid id: other text must not go into a header."""
     in_path = req.path_params.get("session_id") or session_of(req.path_params.get("message_id", ""))
     session_id = in_path or getattr(req.state, "session_id", None)
-    return session_id if session_id and is_session_id(session_id) else None
+    return session_id if session_id and is_public_id(session_id) else None

@@ -27,7 +27,7 @@ from shared.api.edge.problems import IncompleteBodyError, MalformedJsonError, Un
 from shared.api.shapes.events import OutsideEvent, OutsideEvents
 from shared.domain.content import MAX_CONTENT_BYTES
 from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
-from shared.domain.ids import MessageId, ProjectId, SessionId
+from shared.domain.ids import MessageId, ProjectId, PublicId, SessionId, bound_id
 from shared.domain.listing import SessionFilter
 from shared.services.idempotency import IdempotencyKey
 from shared.settings import settings
@@ -42,7 +42,13 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def session_id_of(req: Request) -> SessionId:
-    return SessionId(req.path_params["session_id"])
+    """The session that the path names: always one of the caller's own."""
+    return bound_id(caller_of(req).owner, public_id_of(req))
+
+
+def public_id_of(req: Request) -> PublicId:
+    """The session that the path names, as its owner calls it."""
+    return PublicId(req.path_params["session_id"])
 
 
 def project_id_of(req: Request) -> ProjectId:

@@ -12,7 +12,7 @@ from shared.api.edge.principal import trace_id_of
 from shared.api.edge.sse import one_line
 from shared.api.shapes.common import as_json
 from shared.domain.export import ExportedEvent, ExportHeader
-from shared.domain.ids import SessionId
+from shared.domain.ids import PublicId, public_id
 from shared.domain.session import SessionState
 
 NDJSON = "application/x-ndjson"
@@ -50,11 +50,12 @@ def replay_header(*, replayed: bool) -> dict[str, str]:
 
 def session_headers(state: SessionState, *, replayed: bool) -> dict[str, str]:
     """The headers of an answer that returns a session, a new one or an existing one."""
-    names = {"location": f"/sessions/{state.session_id}", "x-session-id": state.session_id}
+    session_id = public_id(state.session_id)
+    names = {"location": f"/sessions/{session_id}", "x-session-id": session_id}
     return names | replay_header(replayed=replayed)
 
 
-def stream_location(session_id: SessionId, after: int) -> dict[str, str]:
+def stream_location(session_id: PublicId, after: int) -> dict[str, str]:
     """The header that leads to the session's stream, where the rest of the turn is written."""
     return {"location": f"/sessions/{session_id}/stream?after={after}"}
 

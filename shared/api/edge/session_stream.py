@@ -25,7 +25,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.history import matches
-from shared.domain.ids import SessionId
+from shared.domain.ids import PublicId, SessionId, public_id
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
 from shared.services.large_texts import load_text_of
@@ -100,6 +100,7 @@ class _Delivery:
         self.is_over = False
         self._log = log
         self._session_id = session_id
+        self._public_id = public_id(session_id)
         self._options = options
         self._after = options.after
         # Whether an event since the last check may have been the session's last one.
@@ -140,19 +141,19 @@ class _Delivery:
     async def _frame(self, event: Event) -> bytes:
         # Only the frame has the large text, not what this reader holds while it is slow.
         whole = await load_text_of(self._log, self._session_id, event)
-        return event_frame(self._session_id, whole, self._id_of(event.sequence), whole=self._options.envelope)
+        return event_frame(self._public_id, whole, self._id_of(event.sequence), whole=self._options.envelope)
 
     def _end(self, reason: str) -> bytes:
         self.is_over = True
         incarnation = self._log.incarnation
-        data = {"session_id": self._session_id, "head": self._after, "incarnation": incarnation, "reason": reason}
+        data = {"session_id": self._public_id, "head": self._after, "incarnation": incarnation, "reason": reason}
         return frame(self._id_of(self._after), as_json(data), b"done")
 
     def _id_of(self, sequence: int) -> bytes:
         return cursor_text(sequence, self._log.incarnation).encode()
 
 
-def event_frame(session_id: SessionId, event: Event, frame_id: bytes, *, whole: bool) -> bytes:
+def event_frame(session_id: PublicId, event: Event, frame_id: bytes, *, whole: bool) -> bytes:
     """One event as a frame: named by its type, or `whole` and unnamed for clients that read only `data`."""
     if whole:
         return frame(frame_id, as_json(envelope(session_id, event)))

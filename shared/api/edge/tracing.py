@@ -10,6 +10,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind
 from starlette.responses import Content
 
 from shared.domain.faults import code_of
+from shared.domain.ids import public_id
 from shared.services.turns.submit import Submission
 from shared.settings import settings
 from shared.telemetry import names
@@ -52,7 +53,8 @@ def record_posting(submission: Submission) -> None:
     message = submission.message
     if submission.replayed or (telemetry := current_telemetry()) is None:
         return
-    ids = {names.POSTED_MESSAGE: message.id, names.TURN: message.turn_id, names.SESSION: message.session_id}
+    session_id = public_id(message.session_id)
+    ids = {names.POSTED_MESSAGE: message.id, names.TURN: message.turn_id, names.SESSION: session_id}
     telemetry.start("post message", ids, kind=SpanKind.PRODUCER, span_id=posting_span_id(message.id)).end()
 
 

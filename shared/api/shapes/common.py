@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict  # before Python 3.12 pydantic does not accept the one in `typing`
 
 from shared.domain.faults import FaultDomain
-from shared.domain.ids import SESSION_ID_PATTERN, is_session_id
+from shared.domain.ids import PUBLIC_ID_PATTERN, is_public_id
 from shared.domain.session import MAX_METADATA_BYTES
 
 
@@ -30,7 +30,7 @@ def _within_metadata_limit(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _not_dots(value: str) -> str:
-    if not is_session_id(value):
+    if not is_public_id(value):
         raise ValueError("`.` and `..` can't be session ids")
     return value
 
@@ -44,7 +44,7 @@ Name = Annotated[str, Field(max_length=256)]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_within_metadata_limit)]
 ChosenSessionId = Annotated[
     str,
-    Field(pattern=SESSION_ID_PATTERN, json_schema_extra={"not": {"enum": [".", ".."]}}),
+    Field(pattern=PUBLIC_ID_PATTERN, json_schema_extra={"not": {"enum": [".", ".."]}}),
     AfterValidator(_not_dots),
 ]
 PositiveInteger = Annotated[int, Field(ge=1), BeforeValidator(_without_fraction)]

@@ -20,7 +20,7 @@ from shared.domain.events import (
     UserMessage,
 )
 from shared.domain.history import Entry
-from shared.domain.ids import SessionId
+from shared.domain.ids import PublicId
 
 EVENT_BYTES = 64 * 1024
 MAX_EVENTS = 100
@@ -70,7 +70,7 @@ class AppendReceipt(TypedDict):
     """The sequences of the appended events."""
 
     sequences: list[int]
-    session_id: SessionId
+    session_id: PublicId
     trace_id: str
 
 
@@ -84,11 +84,11 @@ class EventPage(TypedDict):
     events: list[EventBody]
     next_cursor: int | None
     head: int
-    session_id: SessionId
+    session_id: PublicId
     trace_id: str
 
 
-def event_data(session_id: SessionId, event: Event) -> dict[str, Any]:
+def event_data(session_id: PublicId, event: Event) -> dict[str, Any]:
     """The `data` of an event: its fields, and the ids of what it belongs to."""
     ids: dict[str, Any] = {"session_id": session_id}
     if event.turn_id is not None:
@@ -113,7 +113,7 @@ def event_data(session_id: SessionId, event: Event) -> dict[str, Any]:
             return {**data.model_dump(mode="json", exclude=PRIVATE_FIELDS), **ids}
 
 
-def envelope(session_id: SessionId, event: Event) -> dict[str, Any]:
+def envelope(session_id: PublicId, event: Event) -> dict[str, Any]:
     """The whole event. An outside event also has its sent fields at the top level; the service's own fields win."""
     own = {
         "sequence": event.sequence,
@@ -137,7 +137,7 @@ def envelope(session_id: SessionId, event: Event) -> dict[str, Any]:
     return {**sent, **own, **outside}
 
 
-def entry_view(session_id: SessionId, entry: Entry) -> dict[str, Any]:
+def entry_view(session_id: PublicId, entry: Entry) -> dict[str, Any]:
     """An event in a page. A joined delta has `first_sequence`, the first sequence that it covers."""
     view = envelope(session_id, entry.event)
     return view if entry.first_sequence is None else {**view, "first_sequence": entry.first_sequence}

@@ -9,7 +9,7 @@ from shared.api.shapes.events import OutsideEvent, event_data
 from shared.api.shapes.sessions import CreateSession
 from shared.domain.chunks import Event
 from shared.domain.events import Outside
-from shared.domain.ids import SessionId
+from shared.domain.ids import PublicId, public_id
 from shared.domain.session import SessionState
 
 
@@ -29,7 +29,7 @@ class FlatEvent(OutsideEvent):
 class FlatReceipt(TypedDict):
     ok: Literal[True]
     sequences: list[int]
-    session_id: SessionId
+    session_id: PublicId
     trace_id: str
 
 
@@ -37,14 +37,15 @@ class FlatEventList(TypedDict):
     """Each event has its fields beside `event_type`, `session_id`, `session_name` and `timestamp`."""
 
     events: list[dict[str, Any]]
-    session_id: SessionId
+    session_id: PublicId
     trace_id: str
 
 
 def flat_event(state: SessionState, event: Event) -> dict[str, Any]:
     """The event with its fields beside its type and its session."""
-    data = event_data(state.session_id, event)
-    own = {"event_type": event.type, "session_id": state.session_id}
+    session_id = public_id(state.session_id)
+    data = event_data(session_id, event)
+    own = {"event_type": event.type, "session_id": session_id}
     sent = data if isinstance(event.data, Outside) else {}
     named = {"session_name": state.session_name, "timestamp": timestamp(event.timestamp)}
     return {**data, **own, **{name: sent.get(name, value) for name, value in named.items()}}

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 
 from shared.api.shapes.common import Body, Metadata, Name, with_example
 from shared.domain.content import MAX_PARTS, Content, check_content
-from shared.domain.ids import MessageId, SessionId, TurnId
+from shared.domain.ids import MessageId, PublicId, TurnId, public_id
 from shared.domain.stored_documents import Message
 from shared.domain.tolerance import FROM_STORE
 from shared.domain.values import Failure, MessageStatus, OnBusy, Usage
@@ -87,7 +87,7 @@ class MessageView(BaseModel):
     """A message and its answer. The shape is the same wherever a message appears."""
 
     message_id: MessageId
-    session_id: SessionId
+    session_id: PublicId
     turn_id: TurnId
     trace_id: str | None
     sequence: int
@@ -112,7 +112,7 @@ class MessageView(BaseModel):
     def of(cls, message: Message, content: Content) -> "MessageView":
         """The view of `message`, whose `content` was sent."""
         fields: dict[str, Any] = {name: getattr(message, name) for name in cls.model_fields if hasattr(message, name)}
-        fields["content"] = content
+        fields |= {"content": content, "session_id": public_id(message.session_id)}
         calls = [call for step in message.steps for call in step.tool_calls]
         views = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
         return cls.model_validate(fields | {"tool_calls": views}, context=FROM_STORE)
@@ -122,7 +122,7 @@ class FullResponseView(BaseModel):
     """The model server's responses, unabridged. `response` is the last one, `responses` holds all of the turn."""
 
     message_id: MessageId
-    session_id: SessionId
+    session_id: PublicId
     trace_id: str | None
     status: MessageStatus
     model: str
@@ -137,9 +137,10 @@ class FullResponseView(BaseModel):
         calls: list[dict[str, Any]] = []
         for body in bodies:
             calls += body["choices"][0]["message"].get("tool_calls") or []
-        names = {"message_id", "session_id", "trace_id", "status", "model", "usage"}
+        names = {"message_id", "trace_id", "status", "model", "usage"}
         fields: dict[str, Any] = {name: getattr(message, name) for name in names}
-        fields |= {"tool_calls": calls, "response": bodies[-1] if bodies else None, "responses": bodies}
+        fields |= {"session_id": public_id(message.session_id), "tool_calls": calls}
+        fields |= {"response": bodies[-1] if bodies else None, "responses": bodies}
         return cls.model_validate(fields, context=FROM_STORE)
 
 
@@ -149,7 +150,7 @@ class CancelReceipt(TypedDict):
     `model_stopped_at` is when the turn's last model call ended; null if it made none.
     """
 
-    session_id: SessionId
+    session_id: PublicId
     turn_id: TurnId | None
     status: Literal["idle", "cancelling"] | MessageStatus
     trace_id: str

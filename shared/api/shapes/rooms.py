@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from shared.api.shapes.events import envelope, event_data
 from shared.api.shapes.sessions import view_session
 from shared.domain.chunks import Event
-from shared.domain.ids import SessionId
+from shared.domain.ids import SessionId, public_id
 from shared.domain.rooms import RoomEntry, in_project_room
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
@@ -69,10 +69,10 @@ class RoomRenderer:
         return self._of_session(name, {"session": await view_session(self._sessions, state)})
 
     async def _of_deletion(self, session_id: SessionId) -> FrameBody:
-        return self._of_session("session_deleted", {"session_id": session_id})
+        return self._of_session("session_deleted", {"session_id": public_id(session_id)})
 
     async def _of_event(self, session_id: SessionId, event: Event) -> FrameBody:
         event = await load_text_of(self._log, session_id, event)
         if self._is_named:
-            return FrameBody(event.type, {**event_data(session_id, event), "sequence": event.sequence})
-        return FrameBody(None, {"type": "event", "data": envelope(session_id, event)})
+            return FrameBody(event.type, {**event_data(public_id(session_id), event), "sequence": event.sequence})
+        return FrameBody(None, {"type": "event", "data": envelope(public_id(session_id), event)})

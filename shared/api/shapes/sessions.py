@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from shared.api.shapes.common import Body, ChosenSessionId, Metadata, Name, PositiveInteger, timestamp, with_example
 from shared.api.shapes.tool_calls import RequiredAction, required_actions
 from shared.domain.events import ForkedFrom
-from shared.domain.ids import SessionId
+from shared.domain.ids import PublicId, public_id
 from shared.domain.session import SessionState, UiState
 from shared.domain.tolerance import FROM_STORE
 from shared.domain.values import RunStatus, Usage
@@ -19,7 +19,8 @@ class CreateSession(Body):
     model_config = with_example(session_id="demo", session_name="A first conversation")
 
     session_id: ChosenSessionId | None = Field(
-        None, description="an id of your choice; if absent, the service makes one"
+        None,
+        description="an id of your choice, which none of your sessions has or had; if absent, the service makes one",
     )
     session_name: Name | None = None
     project_id: Name | None = Field(None, description="the id of a project, or any label")
@@ -52,7 +53,7 @@ class ForkSession(Body):
 class SessionView(BaseModel):
     """A session. `status` is for programs, `state` for user interfaces."""
 
-    session_id: SessionId
+    session_id: PublicId
     session_name: str | None
     project_id: str | None
     project_dir: str | None
@@ -85,7 +86,8 @@ class SessionView(BaseModel):
         turn = state.active_turn
         fields: dict[str, Any] = {name: getattr(state, name) for name in cls.model_fields if hasattr(state, name)}
         own: dict[str, Any] = {
-            "openai_session_key": state.session_id,
+            "session_id": public_id(state.session_id),
+            "openai_session_key": public_id(state.session_id),
             "state": state.ui_state,
             "required_action": required_actions(turn.open_actions) if turn is not None and turn.parked else [],
             "active_turn": None
@@ -119,7 +121,7 @@ async def view_page(sessions: Sessions, page: Page, trace_id: str) -> SessionPag
 
 
 class SessionStatus(TypedDict):
-    session_id: SessionId
+    session_id: PublicId
     status: Literal["running", "finished", "not_existent"]
     trace_id: str
 
@@ -127,6 +129,6 @@ class SessionStatus(TypedDict):
 class SessionResult(TypedDict):
     """`result` is the text of the last assistant message."""
 
-    session_id: SessionId
+    session_id: PublicId
     result: str
     trace_id: str

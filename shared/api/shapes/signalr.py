@@ -4,13 +4,13 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.api.shapes.common import Body, with_example
-from shared.domain.ids import ProjectId, SessionId
+from shared.domain.ids import ProjectId, PublicId, SessionId
 
 
 class Watch(Body):
     model_config = with_example(session_id="demo")
 
-    session_id: SessionId | None = Field(None, description="the session to watch")
+    session_id: PublicId | None = Field(None, description="the session to watch")
     project_id: ProjectId | None = Field(None, description="the project whose sessions to watch")
 
 
@@ -23,6 +23,7 @@ class Negotiation(TypedDict):
 
 
 def session_group(session_id: SessionId) -> str:
+    """The group of one session: of one owner. Clients never send the name of a group."""
     return f"session:{session_id}"
 
 

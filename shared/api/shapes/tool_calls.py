@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, model_validato
 from typing_extensions import TypedDict
 
 from shared.api.shapes.common import Body, with_example
-from shared.domain.ids import MessageId, SessionId, TurnId
+from shared.domain.ids import MessageId, PublicId, TurnId
 from shared.domain.session import Action
 from shared.domain.values import ActionDecision, ActionKind, ToolStatus
 
@@ -66,7 +66,7 @@ def required_actions(open_actions: Mapping[str, Action]) -> list[RequiredAction]
 class DecisionReceipt(TypedDict):
     """`required_action` lists what the turn still waits for. When it is empty, the turn continues."""
 
-    session_id: SessionId
+    session_id: PublicId
     turn_id: TurnId
     message_id: MessageId
     call_id: str
@@ -79,7 +79,7 @@ class ToolCallResult(TypedDict):
     """A tool call and its whole response."""
 
     id: str
-    session_id: SessionId
+    session_id: PublicId
     message_id: MessageId
     trace_id: str
     step: int

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.domain.ids import ProjectId, SessionId
+from shared.domain.ids import ProjectId, PublicId
 from shared.domain.usage import UsageSum
 from shared.domain.values import Usage, UsageRow
 
@@ -48,10 +48,10 @@ class ProjectUsage(_UsageReport):
 class SessionUsage(_UsageReport):
     """What a session used: the total, by agent and model, by agent, and by model."""
 
-    session_id: SessionId
+    session_id: PublicId
 
     @classmethod
-    def of(cls, session_id: SessionId, used: UsageSum, trace_id: str) -> "SessionUsage":
+    def of(cls, session_id: PublicId, used: UsageSum, trace_id: str) -> "SessionUsage":
         return cls(session_id=session_id, **cls.fields_of(used, trace_id))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.agents.registry import PROJECT_AGENT
 from shared.domain.errors import ProjectNotFoundError, SessionDeletedError, SessionExistsError
-from shared.domain.ids import ProjectId, SessionId, base32
+from shared.domain.ids import ProjectId, SessionId, base32, bound_id
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.domain.usage import UsageSum
@@ -59,10 +59,10 @@ class ProjectSessions:
         """Generations have no gaps, and creating the next one is the claim: of several requests, one creates it."""
         fields = {**fields, "project_id": project_id, "node_id": node_id}
         while True:
-            generation, newest = await self._newest(project_id, node_id)
+            generation, newest = await self._newest(owner, project_id, node_id)
             if newest is not None and _is_open(newest, owner, project_id, node_id):
                 return newest, True
-            session_id = generation_id(project_id, node_id, generation + 1)
+            session_id = generation_id(owner, project_id, node_id, generation + 1)
             try:
                 state, _ = await self._sessions.create(owner, fields, session_id, trace_id)
             except (SessionExistsError, SessionDeletedError):
@@ -110,15 +110,15 @@ class ProjectSessions:
             before = listing_key(found[-1])
         return used
 
-    async def _newest(self, project_id: ProjectId, node_id: str | None) -> tuple[int, SessionState | None]:
+    async def _newest(self, owner: str, project_id: ProjectId, node_id: str | None) -> tuple[int, SessionState | None]:
         """The newest generation, found in steps that double and then halve; 0 if there is none."""
         low, newest, step = 0, None, 1
-        while (state := await self._log.state(generation_id(project_id, node_id, low + step))) is not None:
+        while (state := await self._log.state(generation_id(owner, project_id, node_id, low + step))) is not None:
             low, newest, step = low + step, state, step * 2
         high = low + step
         while high - low > 1:
             middle = (low + high) // 2
-            state = await self._log.state(generation_id(project_id, node_id, middle))
+            state = await self._log.state(generation_id(owner, project_id, node_id, middle))
             if state is None:
                 high = middle
             else:
@@ -131,7 +131,7 @@ def _is_open(state: SessionState, owner: str, project_id: ProjectId, node_id: st
     return is_same and not state.archived and not state.deleted
 
 
-def generation_id(project_id: ProjectId, node_id: str | None, generation: int) -> SessionId:
+def generation_id(owner: str, project_id: ProjectId, node_id: str | None, generation: int) -> SessionId:
     """The id of a node's session in a generation; without a node, of the project's own session."""
     text = "\n".join((project_id, node_id or "", str(generation)))
-    return SessionId(f"ses_{base32(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16]))}")
+    return bound_id(owner, f"ses_{base32(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16]))}")

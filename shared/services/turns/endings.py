@@ -15,7 +15,8 @@ from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.sizes import truncate
 from shared.domain.stored_documents import AnyDocument, Message, Step
 from shared.domain.turn import Fence
-from shared.domain.turn_events import Ending, start_drafts
+from shared.domain.turn_ending import Ending
+from shared.domain.turn_events import start_drafts
 from shared.domain.values import MAX_ANSWER_BYTES, MAX_REASONING_BYTES, Failure, ToolCall, TurnOutcome
 from shared.ports import Clock, SessionLog, TurnScheduler
 from shared.services.messages import load_messages

@@ -2,10 +2,10 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from shared.agents.declaration import Agent
 from shared.agents.registry import require_agent
@@ -15,21 +15,18 @@ from shared.domain.ids import MessageId
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.stored_documents import Message, Step
 from shared.domain.turn import Permission, permission_for_step
-from shared.domain.turn_events import Ending, turn_drafts
+from shared.domain.turn_ending import Ending
+from shared.domain.turn_events import turn_drafts
 from shared.domain.values import Failure, Piece
-from shared.ports import Clock, ModelClient, ModelRequest, ModelStream, SessionLog
+from shared.ports import Clock, ModelClient, ModelRequest, SessionLog
 from shared.services.projects.patches import ProjectPatches
 from shared.services.steps import load_step, load_steps
 from shared.services.turns.answers import Answer, delta_of
 from shared.services.turns.attempts import POISONED, AttemptRequest, Guard, claim_attempt, load_active_message
 from shared.services.turns.conversation import load_conversation, recent_messages
+from shared.services.turns.model_retries import CallSettings, RetriedCall
 from shared.services.turns.relay import Relay, split_pieces
 from shared.services.writer import Decision
-
-MAX_CALLS = 4
-"""How often the model is called for one step, in all its attempts together."""
-
-_RETRY_PAUSES = (0.5, 2.0, 5.0)
 
 ModelCallOutcome: TypeAlias = Literal["done", "ended", "tools", "cancelled", "failed", "retry", "superseded"]
 """`done`: the answer is recorded. `ended`: the turn's end is recorded with it. `tools`: the answer is recorded and
@@ -51,24 +48,6 @@ class ModelCallResult:
 
 
 @dataclass(frozen=True)
-class CallSettings:
-    """How the model is called.
-
-    `max_silence` is how long its server may send nothing, `max_call` how long a call may take. `options` and `headers`
-    are added to every request; those of an agent replace them.
-    """
-
-    max_silence: timedelta
-    max_call: timedelta
-    options: Mapping[str, Any]
-    headers: Mapping[str, str]
-
-
-def _ignore(_: datetime) -> None:
-    pass
-
-
-@dataclass(frozen=True)
 class ModelCalls:
     """`model` opens the client when it is first needed. `new_relay` creates the relay of one attempt."""
 
@@ -81,7 +60,7 @@ class ModelCalls:
     settings: CallSettings
 
     async def run(
-        self, request: AttemptRequest, on_first_text_awaited: Callable[[datetime], None] = _ignore
+        self, request: AttemptRequest, on_first_text_awaited: Callable[[datetime], None] = lambda _: None
     ) -> ModelCallResult:
         """Begin the attempt in the log, call the model, and record its answer.
 
@@ -102,10 +81,7 @@ class _Execution:
         self._on_first_text_awaited = on_first_text_awaited
         self._writer = request.new_writer(calls.log, calls.clock)
         self._relay = calls.new_relay()
-        self._stream: ModelStream | None = None
-        self._has_begun = False
-        self._is_worth_another_attempt = False
-        self._calls_made = 0
+        self._answering = RetriedCall(calls.model, calls.settings, request.calls_before, lambda: self._seconds_left)
 
     async def run(self) -> ModelCallResult:
         start = MessageStart(step=self._request.step, attempt=self._request.attempt)
@@ -140,10 +116,8 @@ class _Execution:
         except ProjectNotFoundError as error:
             return ModelCallResult("failed", failure=Failure(code=error.code, message=str(error)))
         except ModelError as error:
-            # Before the first piece, `_pieces` has made all the calls. After it, readers have a part of the answer, and
-            # only another attempt makes that void.
-            outcome = "retry" if self._is_worth_another_attempt else "failed"
-            return ModelCallResult(outcome, failure=_failure(error), calls=self._calls_made)
+            outcome = "retry" if self._answering.is_worth_another_attempt else "failed"
+            return ModelCallResult(outcome, failure=_failure(error), calls=self._answering.calls_made)
 
     @property
     def _seconds_left(self) -> float:
@@ -158,7 +132,7 @@ class _Execution:
         request = await self._writer.hold(lambda: self._model_request(newest, message))
         guard = Guard(self._service.log, self._service.clock, self._writer, self._service.renew_lease_after)
         async with guard.watch(self._may_continue, self._relay.stop):
-            rest = await self._relay.run(self._pieces(request), self._write)
+            rest = await self._relay.run(self._answering.pieces(request), self._write)
             return await self._record(message, rest)
 
     async def _load_messages(self) -> tuple[Sequence[Message], Message]:
@@ -198,51 +172,6 @@ class _Execution:
         """The messages that were put into the turn before this step began and that it is the first to read."""
         return () if self._turn is None else self._turn.reading
 
-    async def _pieces(self, request: ModelRequest) -> AsyncGenerator[Piece]:
-        """The answer as it arrives.
-
-        Before the first piece, a failed call is made again here. After it, the error is raised when the pause is over.
-        """
-        model = await self._service.model()
-        original = request
-        while True:
-            self._calls_made += 1
-            try:
-                async with asyncio.timeout(self._service.settings.max_call.total_seconds()):
-                    async with model.stream(request) as self._stream:
-                        async for piece in self._stream:
-                            self._has_begun = True
-                            yield piece
-                return
-            except TimeoutError:
-                raise ModelError("model_timeout", "The model's answer took too long.", transient=False) from None
-            except ModelError as error:
-                if request is original and self._may_shorten(error):
-                    request = _shortened(original)
-                    if request is not original:
-                        continue
-                if not self._may_call_again(error):
-                    raise
-                await asyncio.sleep(self._pause_after(error))
-                if self._has_begun:
-                    self._is_worth_another_attempt = True
-                    raise
-
-    @property
-    def _calls_left(self) -> int:
-        return MAX_CALLS - self._request.calls_before - self._calls_made
-
-    def _may_shorten(self, error: ModelError) -> bool:
-        return error.failure_code == "context_length_exceeded" and not self._has_begun and self._calls_left > 0
-
-    def _may_call_again(self, error: ModelError) -> bool:
-        return error.transient and self._calls_left > 0 and self._pause_after(error) < self._seconds_left
-
-    def _pause_after(self, error: ModelError) -> float:
-        """Seconds until the next call: longer after each call, and at least what the server asks for."""
-        number = min(self._request.calls_before + self._calls_made, len(_RETRY_PAUSES))
-        return max(_RETRY_PAUSES[number - 1], error.retry_after or 0)
-
     async def _write(self, pieces: Sequence[Piece]) -> bool:
         deltas = [delta_of(self._request, piece) for piece in pieces]
 
@@ -259,7 +188,7 @@ class _Execution:
 
         After a cancel, record the part of the step that there is.
         """
-        answer = Answer(self._request, message, self._stream, self._reading)
+        answer = Answer(self._request, message, self._answering.stream, self._reading)
         agent = require_agent(message.agent)
         rest = await self._write_all_but_last(rest)
 
@@ -310,12 +239,6 @@ def _recorded(agent: Agent, step: Step) -> ModelCallResult:
     if (problem := agent.output_problem(step.text)) is not None:
         return ModelCallResult("failed", failure=Failure(code="invalid_output", message=problem))
     return ModelCallResult("done")
-
-
-def _shortened(request: ModelRequest) -> ModelRequest:
-    """`request` with half of its conversation; itself if there is nothing to leave out."""
-    conversation = request.conversation.within(request.conversation.size // 2)
-    return request if conversation == request.conversation else replace(request, conversation=conversation)
 
 
 def _failure(error: ModelError) -> Failure:

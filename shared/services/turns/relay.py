@@ -104,7 +104,8 @@ def split_pieces(pieces: Sequence[Piece]) -> Sequence[Sequence[Piece]]:
         rest = piece
         while True:
             text, is_cut = truncate(rest.text, bytes_left)
-            groups[-1].append(replace(rest, text=text))
+            if text or not is_cut:
+                groups[-1].append(replace(rest, text=text))
             bytes_left -= size_as_sent(text) + _PIECE_BYTES
             if not is_cut:
                 break

@@ -10,19 +10,21 @@ from typing import Any, Literal, TypeAlias
 
 from shared.agents.context import ToolContext
 from shared.agents.registry import require_agent
-from shared.agents.tools import MAX_TOOL_FAILURES, Tool, ToolError
+from shared.agents.tools import Tool, ToolError
 from shared.domain.actions import completed_outcome, failed_outcome
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import ToolCallStart
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import AnyDocument, Message, Step, ToolResult
+from shared.domain.ids import public_id
+from shared.domain.session import ActiveTurn, SessionState
+from shared.domain.stored_documents import AnyDocument, ToolResult
 from shared.domain.turn import Permission, permission_for_tool
 from shared.domain.turn_events import CANCELLED_CALL, arguments_fields, tool_completion, tool_result, turn_drafts
 from shared.domain.values import MAX_INLINE_TEXT_BYTES, Failure, ToolCall, ToolOutcome
 from shared.ports import Clock, SessionLog
 from shared.services.projects.patches import ProjectPatches
-from shared.services.steps import load_step
+from shared.services.steps import load_step_document
 from shared.services.turns.attempts import POISONED, AttemptRequest, Guard, claim_attempt, load_active_message
+from shared.services.turns.tool_failures import RequestedCall, find_fatal_failure
 from shared.services.writer import Decision
 from shared.timings import TOOL_CALL_TIMEOUT
 
@@ -78,21 +80,20 @@ class _Execution:
         self._call_id = request.call_id or ""
         self._writer = request.new_writer(calls.log, calls.clock)
         self._began_before = False
-        self._step = Step(text="")
 
     async def run(self) -> ToolCallResult:
         await self._writer.load()
-        if self._request.fence.turn_in(self._writer.state) is None:
+        turn = self._request.fence.turn_in(self._writer.state)
+        if turn is None:
             return ToolCallResult("superseded")
-        message, self._step = await self._writer.hold(self._load_step)
-        call = next(call for call in self._step.tool_calls if call.id == self._call_id)
-        if self._waits(message, call):
+        called = await self._writer.hold(lambda: self._load_call(turn))
+        if self._waits(called):
             return ToolCallResult("waits")
-        match await claim_attempt(self._calls.log, self._writer, self._permission, self._start(message, call)):
+        match await claim_attempt(self._calls.log, self._writer, self._permission, self._start(called)):
             case Permission.ACT:
-                return await self._act(message, call)
+                return await self._act(called)
             case Permission.DONE:
-                return _result(await self._writer.hold(lambda: self._fatal(message, call)))
+                return _result(await self._writer.hold(lambda: find_fatal_failure(self._calls.log, called)))
             case Permission.CANCELLED:
                 return ToolCallResult("cancelled")
             case Permission.POISONED:
@@ -100,18 +101,19 @@ class _Execution:
             case _:
                 return ToolCallResult("superseded")
 
-    async def _load_step(self) -> tuple[Message, Step]:
-        message = await load_active_message(self._calls.log, self._writer.state, self._request.fence)
-        return message, await load_step(self._calls.log, message, self._request.step)
+    async def _load_call(self, turn: ActiveTurn) -> RequestedCall:
+        request = self._request
+        step = await load_step_document(self._calls.log, request.session_id, turn.message_id, request.step)
+        call = next(call for call in step.step.tool_calls if call.id == self._call_id)
+        return RequestedCall(request.session_id, require_agent(turn.agent), step, call)
 
-    def _waits(self, message: Message, call: ToolCall) -> bool:
+    def _waits(self, called: RequestedCall) -> bool:
         """Whether only an action from outside lets the call begin."""
-        if self._permission(self._writer.state) is not Permission.BEGIN or not require_agent(
-            message.agent
-        ).required_action(call):
+        may_begin = self._permission(self._writer.state) is Permission.BEGIN
+        if not may_begin or not called.agent.required_action(called.call):
             return False
         turn = self._request.fence.turn_in(self._writer.state)
-        action = None if turn is None else turn.actions.get(call.id)
+        action = None if turn is None else turn.actions.get(self._call_id)
         return action is None or action.decision != "approve"
 
     def _permission(self, state: SessionState) -> Permission:
@@ -125,15 +127,14 @@ class _Execution:
     def _may_continue(self, state: SessionState) -> bool:
         return self._permission(state) is Permission.ACT
 
-    def _start(self, message: Message, call: ToolCall) -> ToolCallStart:
-        step, attempt = self._request.step, self._request.attempt
-        message_id = message.message_id
-        arguments = arguments_fields(call, message_id, step, MAX_INLINE_TEXT_BYTES)
-        return ToolCallStart(id=call.id, step=step, attempt=attempt, name=call.name, **arguments)
+    def _start(self, called: RequestedCall) -> ToolCallStart:
+        call, step = called.call, self._request.step
+        arguments = arguments_fields(call, called.step.message_id, step, MAX_INLINE_TEXT_BYTES)
+        return ToolCallStart(id=call.id, step=step, attempt=self._request.attempt, name=call.name, **arguments)
 
-    async def _act(self, message: Message, call: ToolCall) -> ToolCallResult:
+    async def _act(self, called: RequestedCall) -> ToolCallResult:
         began = time.monotonic()
-        running = asyncio.create_task(self._trace(call, lambda: self._run_tool(message, call)))
+        running = asyncio.create_task(self._trace(called.call, lambda: self._run_tool(called)))
         guard = Guard(self._calls.log, self._calls.clock, self._writer, self._calls.renew_lease_after)
         async with guard.watch(self._may_continue, running.cancel):
             # `wait`, not `await`: if the turn stops, `running` is cancelled. If the host stops, this task is cancelled.
@@ -142,18 +143,19 @@ class _Execution:
             finally:
                 running.cancel()
         outcome = CANCELLED_CALL if running.cancelled() else running.result()
-        result = tool_result(call, message, self._request.step, outcome)
+        result = tool_result(called.call, called.step, outcome)
         if not running.cancelled():
             result = result.model_copy(update={"duration_ms": int((time.monotonic() - began) * 1000)})
-        return await self._writer.hold(lambda: self._record(message, call, result))
+        return await self._writer.hold(lambda: self._record(called, result))
 
-    async def _run_tool(self, message: Message, call: ToolCall) -> ToolOutcome:
+    async def _run_tool(self, called: RequestedCall) -> ToolOutcome:
+        call = called.call
         if call.refused is not None:
             return failed_outcome(call.refused)
-        found = require_agent(message.agent).find_tool(call.name)
+        found = called.agent.find_tool(call.name)
         if not isinstance(found, Tool):
             return failed_outcome(f"There is no tool {call.name!r}.")
-        if found.failure_code is not None and _first_call(self._step, call.name) != call.id:
+        if found.failure_code is not None and not called.is_first_of_its_tool:
             return failed_outcome(
                 f"Of several calls of {call.name} at once only the first is run: put everything into one."
             )
@@ -164,7 +166,7 @@ class _Execution:
         seconds_left = self._request.seconds_left(self._calls.clock.now())
         try:
             async with asyncio.timeout(min(_TOOL_SECONDS, seconds_left)):
-                return completed_outcome(await found.run(call.arguments, self._context(message, call)))
+                return completed_outcome(await found.run(call.arguments, self._context(called)))
         except ToolError as error:
             return failed_outcome(str(error))
         except TimeoutError:
@@ -175,27 +177,27 @@ class _Execution:
             _log.exception("tool %s failed", call.name)
             return failed_outcome(f"{call.name} failed with an internal error.")
 
-    def _context(self, message: Message, call: ToolCall) -> ToolContext:
+    def _context(self, called: RequestedCall) -> ToolContext:
         state = self._writer.state
         return ToolContext(
-            session_id=state.session_id,
+            session_id=public_id(state.session_id),
             owner=state.owner,
-            message_id=message.message_id,
-            call_id=call.id,
+            message_id=called.step.message_id,
+            call_id=self._call_id,
             attempt=self._request.attempt,
             projects=self._calls.vibecoding,
             project_id=state.project_id,
             node_id=state.node_id,
         )
 
-    async def _record(self, message: Message, call: ToolCall, result: ToolResult) -> ToolCallResult:
+    async def _record(self, called: RequestedCall, result: ToolResult) -> ToolCallResult:
         # Also for a call that was stopped: a change that it made to the project is made.
         state = self._writer.state
         attempt = None if result.outcome.status == "cancelled" else self._request.attempt
-        change = await self._calls.vibecoding.settle(state, message.message_id, call, attempt)
+        change = await self._calls.vibecoding.settle(state, called.step.message_id, called.call, attempt)
         if change is not None:
             result = result.model_copy(update={"outcome": change.outcome})
-        recorded = _result(await self._fatal(message, call, result))
+        recorded = _result(await find_fatal_failure(self._calls.log, called, result))
 
         async def decide(state: SessionState) -> Decision[ToolCallResult]:
             turn = self._request.fence.turn_in(state)
@@ -211,33 +213,6 @@ class _Execution:
             return Decision(outcome, turn_drafts(turn, tool_completion(result)), documents)
 
         return await self._writer.transact(decide)
-
-    async def _fatal(self, message: Message, call: ToolCall, result: ToolResult | None = None) -> Failure | None:
-        """Why the turn fails with this call: its tool has failed too often. The same at every execution.
-
-        `result` is the call's result; without it, the recorded one is read.
-        """
-        tool = require_agent(message.agent).find_tool(call.name)
-        if not isinstance(tool, Tool) or tool.failure_code is None or message.patch is not None:
-            return None
-        if _first_call(self._step, call.name) != call.id:
-            return None
-        steps = [await load_step(self._calls.log, message, step) for step in range(1, self._request.step)]
-        earlier = [_first_call(step, call.name) for step in steps]
-        result = result or await self._load_result(call.id)
-        results = [result, *[await self._load_result(each) for each in earlier if each]]
-        failures = [each for each in results if each is not None and each.outcome.status == "failed"]
-        if result not in failures or len(failures) <= MAX_TOOL_FAILURES:
-            return None
-        return Failure(code=tool.failure_code, message=failures[0].outcome.response["error"])
-
-    async def _load_result(self, call_id: str) -> ToolResult | None:
-        return await self._calls.log.get(ToolResult, self._request.session_id, call_id)
-
-
-def _first_call(step: Step, name: str) -> str | None:
-    """The first call of a tool in a step."""
-    return next((call.id for call in step.tool_calls if call.name == name), None)
 
 
 def _result(fatal: Failure | None) -> ToolCallResult:

@@ -18,7 +18,7 @@ from shared.api.shapes.rooms import RoomFrame, RoomRenderer
 from shared.domain.chunks import Draft
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import MessageDelta, Outside
-from shared.domain.ids import ProjectId, SessionId
+from shared.domain.ids import ProjectId, SessionId, public_id
 from shared.domain.rooms import FIRST_CURSOR, Room
 from shared.ports import ModelClient
 from shared.services.fork import ForkRequest
@@ -164,7 +164,7 @@ async def test_each_session_of_a_mixed_batch_keeps_its_order(app: Services) -> N
     to_project = contents(frames_to(messages, f"project:{project_id}"))
     completed = [content for name, content in to_project if name == "message.complete"]
     for session in sessions:
-        assert [each["number"] for each in completed if each["session_id"] == session] == [0, 1, 2, 3, 4]
+        assert [each["number"] for each in completed if each["session_id"] == public_id(session)] == [0, 1, 2, 3, 4]
         own = contents(frames_to(messages, f"session:{session}"))
         assert [each["data"]["number"] for _, each in own if "number" in each.get("data", {})] == [0, 1, 2, 3, 4]
     assert [each["number"] for each in completed] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
@@ -199,9 +199,10 @@ async def test_a_deletion_is_sent_without_the_deleted_content(app: Services) -> 
     late, messages = await send(before), await send(await feed_of(app, session))
 
     assert late == []  # delivered only after the deletion
-    assert contents(frames_to(messages, f"project:{project_id}")) == [("session_deleted", {"session_id": session})]
+    deletion = ("session_deleted", {"session_id": public_id(session)})
+    assert contents(frames_to(messages, f"project:{project_id}")) == [deletion]
     to_session = [content for _, content in contents(frames_to(messages, f"session:{session}"))]
-    assert to_session[-1] == {"type": "session_deleted", "session_id": session}
+    assert to_session[-1] == {"type": "session_deleted", "session_id": public_id(session)}
     assert "secret" not in json.dumps(messages)
 
 
@@ -240,7 +241,8 @@ async def test_the_group_of_a_deleted_project_gets_the_deletion_of_its_sessions(
 
     messages = await send(await feed_of(app, session))
 
-    assert contents(frames_to(messages, f"project:{project_id}")) == [("session_deleted", {"session_id": session})]
+    deletion = ("session_deleted", {"session_id": public_id(session)})
+    assert contents(frames_to(messages, f"project:{project_id}")) == [deletion]
 
 
 @pytest.mark.anyio

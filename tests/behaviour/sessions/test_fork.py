@@ -20,7 +20,7 @@ from shared.domain.errors import (
 from shared.domain.events import ForkedFrom
 from shared.domain.fold import fold
 from shared.domain.fork import Fork
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of, session_of, turn_of
+from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of, public_id, session_of, turn_of
 from shared.domain.listing import SessionFilter
 from shared.domain.rooms import Room
 from shared.domain.session import SessionState
@@ -294,5 +294,9 @@ async def test_the_running_turn_is_not_copied(app: Services) -> None:
 
     fork, _ = await app.forks.fork(OWNER, source, REQUEST)
 
-    assert (fork.head, fork.active_turn, fork.forked_from) == (1, None, ForkedFrom(session_id=source, sequence=1))
+    assert (fork.head, fork.active_turn, fork.forked_from) == (
+        1,
+        None,
+        ForkedFrom(session_id=public_id(source), sequence=1),
+    )
     assert [chunk.types for chunk in await read_all(app.log, fork.session_id)] == [("session.created",)]

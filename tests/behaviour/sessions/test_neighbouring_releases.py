@@ -52,7 +52,7 @@ def make_unreadable(data_dir: Path, session: SessionId) -> None:
 @pytest.fixture
 async def session(app: Services) -> SessionId:
     """A session as a next release left it."""
-    session = new_session_id(app.clock.now())
+    session = new_session_id(OWNER, app.clock.now())
     stored = recorded("documents", session)
     documents: list[Any] = [load(kind, json.dumps(stored[str(kind.model_fields["kind"].default)])) for kind in KINDS]
     state = load(SessionState, json.dumps({**recorded("state", session), "owner": OWNER}))
@@ -82,7 +82,7 @@ async def test_readers_get_an_unknown_event_as_it_is(app: Services, session: Ses
         (chunk,) = await anext(batches)
     assert warning in chunk.events
     header = await app.exports.header(OWNER, session)
-    lines = [line async for line in app.exports.events(header)]
+    lines = [line async for line in app.exports.events(session, header)]
     assert json.loads(lines[3].model_dump_json())["data"] == stored
     async with aclosing(app.rooms.follow(Room(OWNER), 0, timedelta(0))) as entries:
         (entry,) = await anext(entries)

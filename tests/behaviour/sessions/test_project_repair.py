@@ -94,7 +94,7 @@ async def test_a_session_opened_while_its_project_is_deleted_is_deleted(
     with pytest.raises(ProjectNotFoundError):
         await app.project_sessions.start(OWNER, project.id, None, {}, TRACE)
 
-    assert await app.log.state(generation_id(project.id, None, 1)) is not None
+    assert await app.log.state(generation_id(OWNER, project.id, None, 1)) is not None
     assert await _count_sessions(app, project.id) == 0
 
 
@@ -102,23 +102,22 @@ async def test_a_session_opened_while_its_project_is_deleted_is_deleted(
 async def test_the_newest_of_many_generations_is_found(app: Services, generations: int) -> None:
     project, _ = await app.projects.create(OWNER, "Old")
     for generation in range(1, generations + 1):
-        session_id = generation_id(project.id, "n", generation)
+        session_id = generation_id(OWNER, project.id, "n", generation)
         await app.sessions.create(OWNER, {"project_id": project.id, "node_id": "n"}, session_id, TRACE)
 
     before = await app.project_sessions.start(OWNER, project.id, "n", {}, TRACE)
-    assert (before.state.session_id, before.found) == (generation_id(project.id, "n", generations), True)
+    assert (before.state.session_id, before.found) == (generation_id(OWNER, project.id, "n", generations), True)
 
     await app.sessions.delete(OWNER, before.state.session_id, TRACE)
     after = await app.project_sessions.start(OWNER, project.id, "n", {}, TRACE)
-    assert (after.state.session_id, after.found) == (generation_id(project.id, "n", generations + 1), False)
+    assert (after.state.session_id, after.found) == (generation_id(OWNER, project.id, "n", generations + 1), False)
 
 
-async def test_a_session_of_another_owner_or_node_with_the_derived_id_is_skipped(app: Services) -> None:
+async def test_a_session_of_another_node_with_the_derived_id_is_skipped(app: Services) -> None:
     project, _ = await app.projects.create(OWNER, "Squatted")
-    first, second = (generation_id(project.id, None, generation) for generation in (1, 2))
-    await app.sessions.create("somebody", {"project_id": project.id}, first, TRACE)
-    await app.sessions.create(OWNER, {"project_id": project.id, "node_id": "another"}, second, TRACE)
+    squatted = generation_id(OWNER, project.id, None, 1)
+    await app.sessions.create(OWNER, {"project_id": project.id, "node_id": "another"}, squatted, TRACE)
 
     started = await app.project_sessions.start(OWNER, project.id, None, {}, TRACE)
 
-    assert (started.state.session_id, started.found) == (generation_id(project.id, None, 3), False)
+    assert (started.state.session_id, started.found) == (generation_id(OWNER, project.id, None, 2), False)

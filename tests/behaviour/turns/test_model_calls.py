@@ -233,7 +233,7 @@ async def test_a_model_that_refuses_fails_the_turn(app: Services, name: str, cod
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot answer is called again at once."""
-    monkeypatch.setattr("shared.services.turns.model_calls._RETRY_PAUSES", (0.0,))
+    monkeypatch.setattr("shared.services.turns.model_retries._PAUSES", (0.0,))
 
 
 @with_model("fail-503")

@@ -8,11 +8,11 @@ import selectors
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.domain.values import Piece
-from shared.services.turns.relay import Relay
+from shared.services.turns.relay import Relay, split_pieces
 from shared.timings import CLOUD
 
 pytestmark = pytest.mark.anyio
@@ -275,3 +275,19 @@ async def test_details_can_be_left_out() -> None:
     rest = await Relay(NEVER, 1000, only_text=True).run(answer(), Log(refuses=True).write)
 
     assert rest == [Piece("text", "Done")]
+
+
+@given(st.lists(st.integers(1, 150_000), min_size=1, max_size=8))
+@example([128 * 1024 - 100, 5])
+@settings(max_examples=30, deadline=None)
+def test_pieces_are_split_without_loss_and_without_empty_ones(sizes: list[int]) -> None:
+    pieces = [Piece("arguments", "x" * size, call) for call, size in enumerate(sizes)]
+
+    groups = split_pieces(pieces)
+
+    assert all(piece.text for group in groups for piece in group)
+    texts = [
+        "".join(piece.text for group in groups for piece in group if piece.call == call) for call in range(len(sizes))
+    ]
+    assert texts == [piece.text for piece in pieces]
+    assert max(sum(len(piece.text) for piece in group) for group in groups) <= 128 * 1024

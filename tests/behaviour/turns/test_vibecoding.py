@@ -12,7 +12,7 @@ from orchestrations.contracts import Reply
 from shared.agents.context import ToolContext
 from shared.domain.errors import ProjectNotFoundError
 from shared.domain.events import MessageComplete, MessageStart, ToolCallComplete, ToolCallStart, VibecodeResponse
-from shared.domain.ids import MessageId, SessionId, new_project_id, new_writer_id
+from shared.domain.ids import MessageId, PublicId, new_project_id, new_writer_id
 from shared.domain.patch import InvalidPatchError, Operation
 from shared.domain.project import Project
 from shared.domain.stored_documents import Message, Step, ToolResult
@@ -89,7 +89,7 @@ def call(app: Services, project: Project, number: int = 1, **fields: Any) -> Too
         "projects": app.project_patches,
     }
     details: dict[str, Any] = {**own, **fields}
-    return ToolContext(session_id=SessionId("ses_1"), message_id=message_id, **details)
+    return ToolContext(session_id=PublicId("ses_1"), message_id=message_id, **details)
 
 
 async def coding(app: Services, project: Project, *steps: tuple[str, ...], node_id: str | None = None) -> Message:

@@ -39,7 +39,7 @@ def test_a_turn_without_tools_takes_eight_requests_besides_its_flushes(bills: Bi
 
 def test_a_tool_takes_few_requests_more(bills: Bills) -> None:
     steps, tools = 3, 3
-    to_begin, for_a_step, for_a_tool = 3, 7, 6
+    to_begin, for_a_step, for_a_tool = 3, 8, 5
 
     assert bills["tools"]["other_requests"] <= to_begin + for_a_step * steps + for_a_tool * tools
 

@@ -5,7 +5,7 @@ import pytest
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import MessageComplete, Outside, SessionUpdated, UserMessage
 from shared.domain.fold import fold
-from shared.domain.ids import SessionId, new_writer_id
+from shared.domain.ids import bound_id, new_writer_id
 from shared.domain.stored_documents import ModelResponse, ToolResult
 from shared.domain.values import ToolOutcome
 from shared.ports import SessionLog
@@ -176,13 +176,15 @@ async def test_another_chunk_of_the_same_writer_is_refused(log: SessionLog) -> N
 
 @pytest.mark.parametrize("name", ["a", "-", "...", "a.b:c-d", ":", "x" * 128, f"{'y' * 127}:", "state", "A"])
 async def test_every_session_id_has_its_own_log(log: SessionLog, name: str) -> None:
-    neighbour = await create_session(log, SessionId(f"{name[:-1]}z"), owner="neighbour")
-    created = await create_session(log, SessionId(name), owner="owner")
+    other = await create_session(log, bound_id("owner", f"{name[:-1]}z"), owner="owner")
+    of_other_owner = await create_session(log, bound_id("neighbour", name), owner="neighbour")
+    created = await create_session(log, bound_id("owner", name), owner="owner")
 
     state = await append_events(log, created, SessionUpdated(changes={"session_name": "here"}))
 
     assert await log.state(state.session_id) == state
-    assert await log.state(neighbour.session_id) == neighbour
+    assert await log.state(other.session_id) == other
+    assert await log.state(of_other_owner.session_id) == of_other_owner
 
 
 TEXTS = {

@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import ForkedFrom, SessionCreated, SessionDeleted
-from shared.domain.ids import SessionId, new_session_id, new_writer_id
+from shared.domain.ids import PublicId, SessionId, new_session_id, new_writer_id
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
@@ -18,9 +18,9 @@ LATE = THEN + timedelta(hours=26)
 
 
 async def _create_fork(log: SessionLog) -> SessionState:
-    forked_from = ForkedFrom(session_id=SessionId("ses_source"), sequence=3)
+    forked_from = ForkedFrom(session_id=PublicId("ses_source"), sequence=3)
     data = SessionCreated(thread_id="thread", owner=new_writer_id(), forked_from=forked_from)
-    return await create_session(log, new_session_id(THEN), **data.model_dump(exclude={"type"}))
+    return await create_session(log, new_session_id(data.owner, THEN), **data.model_dump(exclude={"type"}))
 
 
 async def _listed(log: SessionLog, state: SessionState) -> list[SessionId]:

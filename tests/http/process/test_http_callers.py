@@ -214,17 +214,6 @@ async def test_a_token_without_the_scope_is_refused_even_to_the_owner(world: Wor
     assert await world.everything_of(world.owner) == world.at_first
 
 
-async def test_an_id_that_another_owner_has_is_refused_and_shows_nothing(world: World) -> None:
-    session = {"session_id": world.ids["session"]}
-
-    for path, more in (("/sessions", {}), ("/events", {"event_type": "session_start"})):
-        response = await world.api.http.post(path, json={**session, **more}, headers=world.other)
-        refusal(response, 409, "session_exists")
-        assert SECRET not in response.text
-
-    assert await world.everything_of(world.owner) == world.at_first
-
-
 async def test_the_owner_is_served_by_every_route(guarded_host: Host, issuer: Issuer) -> None:
     async with api_client(guarded_host) as api:
         world = World(api, issuer)

@@ -15,7 +15,9 @@ import pytest
 
 from shared import wiring
 from shared.api import projects, sessions, signalr
+from shared.api.shapes.signalr import session_group
 from shared.domain.errors import SignalRUnavailableError
+from shared.domain.ids import bound_id
 from shared.settings import Settings, settings
 from shared.signalr import SignalRClient
 from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
@@ -36,6 +38,11 @@ def identity(subject: str, **more: str) -> dict[str, str]:
 
 
 ME, SOMEBODY = identity("me"), identity("somebody")
+
+
+def group_of(session_id: str, subject: str = "me") -> str:
+    """The group of a caller's session."""
+    return session_group(bound_id(f"issuer|||{subject}", session_id))
 
 
 @dataclass
@@ -112,9 +119,9 @@ async def test_an_owner_gets_the_session_the_project_or_both_and_nothing_else(ap
     of_project = await app.negotiate(ME, project_id=project_id)
     of_both = await app.negotiate(ME, session_id=session_id, project_id=project_id)
 
-    assert app.groups_of(of_session) == {f"session:{session_id}"}
+    assert app.groups_of(of_session) == {group_of(session_id)}
     assert app.groups_of(of_project) == {f"project:{project_id}"}
-    assert app.groups_of(of_both) == {f"session:{session_id}", f"project:{project_id}"}
+    assert app.groups_of(of_both) == {group_of(session_id), f"project:{project_id}"}
     assert of_session.headers["x-session-id"] == session_id
 
 
@@ -125,8 +132,8 @@ async def test_the_url_may_name_what_to_watch_and_the_body_overrides_it(app: Sig
     by_url = await app.negotiate(ME, f"session_id={session_id}&project_id={project_id}")
     by_both = await app.negotiate(ME, f"session_id={session_id}", session_id=other)
 
-    assert app.groups_of(by_url) == {f"session:{session_id}", f"project:{project_id}"}
-    assert app.groups_of(by_both) == {f"session:{other}"}
+    assert app.groups_of(by_url) == {group_of(session_id), f"project:{project_id}"}
+    assert app.groups_of(by_both) == {group_of(other)}
 
 
 async def test_two_connections_are_two_users_with_separate_groups(app: SignalRApp) -> None:
@@ -134,8 +141,8 @@ async def test_two_connections_are_two_users_with_separate_groups(app: SignalRAp
 
     first, second = await app.negotiate(ME, session_id=one), await app.negotiate(ME, session_id=other)
 
-    assert app.groups_of(first) == {f"session:{one}"}
-    assert app.groups_of(second) == {f"session:{other}"}
+    assert app.groups_of(first) == {group_of(one)}
+    assert app.groups_of(second) == {group_of(other)}
     assert len(app.signalr.users) == 2
 
 
@@ -145,7 +152,7 @@ async def test_nothing_that_a_caller_sends_becomes_part_of_the_user_name(app: Si
 
     response = await app.negotiate(ME | forged, f"session_id={session_id}&userId=somebody&user=somebody")
 
-    assert app.groups_of(response) == {f"session:{session_id}"}
+    assert app.groups_of(response) == {group_of(session_id)}
     assert "somebody" not in "".join([*app.signalr.users, *app.signalr.requests])
     assert "me" not in app.signalr.users
 
@@ -161,6 +168,16 @@ async def test_what_belongs_to_another_owner_is_not_found(app: SignalRApp, calle
     refusal(await app.negotiate(caller, session_id=session_id, project_id=project_id), 404, "session_not_found")
 
     assert app.signalr.requests == []
+
+
+async def test_two_owners_of_one_id_get_two_groups(app: SignalRApp) -> None:
+    session_id = await app.new_session(ME)
+    ok(await app.http.post("/sessions", json={"session_id": session_id}, headers=SOMEBODY), 201)
+
+    mine, theirs = [await app.negotiate(caller, session_id=session_id) for caller in (ME, SOMEBODY)]
+
+    assert app.groups_of(mine) == {group_of(session_id)}
+    assert app.groups_of(theirs) == {group_of(session_id, "somebody")}
 
 
 async def test_what_is_unknown_or_deleted_is_not_found(app: SignalRApp) -> None:
@@ -211,7 +228,7 @@ async def test_an_error_of_the_service_is_a_retryable_problem(app: SignalRApp, s
     assert problem["retryable"] is True
     assert response.headers["retry-after"]
     app.signalr.refuses = None
-    assert app.groups_of(await app.negotiate(ME, session_id=session_id)) == {f"session:{session_id}"}
+    assert app.groups_of(await app.negotiate(ME, session_id=session_id)) == {group_of(session_id)}
 
 
 async def test_a_service_that_is_slow_or_absent_fails_within_the_timeout() -> None:
@@ -249,7 +266,7 @@ async def test_the_user_of_a_connection_is_random_and_its_membership_outlasts_it
     ((user, member),) = app.signalr.users.items()
     ((_, minutes),) = app.signalr.tokens.values()
     assert re.fullmatch("[0-9a-f]{32}", user)
-    assert member.groups[f"session:{session_id}"] > minutes * 60
+    assert member.groups[group_of(session_id)] > minutes * 60
     assert re.fullmatch(rf"PUT /api/hubs/turnlog/users/{user}/groups/[^/?]+\?[^?]+", put)  # before there is a token
     assert post.startswith("POST /api/hubs/turnlog/:generateToken?")
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.http.api_client import Api, api_client, new_id, ok, running_host
+from shared.domain.ids import bound_id
+from tests.http.api_client import Api, api_client, new_id, ok, refusal, running_host
+from tests.http.process.issuer import Issuer, authorization
+from tests.http.process.routes import ROUTES, route_of
 
 pytestmark = pytest.mark.anyio
 
@@ -18,6 +21,11 @@ WARNING: dict[str, Any] = {"type": "budget.warning", "tokens": 5, "limit": None}
 def _change(data_dir: Path, query: str, *values: str) -> None:
     with closing(sqlite3.connect(data_dir / "sessions.db", isolation_level=None, timeout=30)) as connection:
         connection.execute(query, values)
+
+
+def _make_unreadable(data_dir: Path, session_id: str) -> None:
+    query = "UPDATE states SET body = json_set(body, '$.usage', 'elsewhere') WHERE session_id = ?"
+    _change(data_dir, query, session_id)
 
 
 def _append_warning(data_dir: Path, session: str) -> int:
@@ -41,7 +49,7 @@ async def test_a_session_of_a_next_release_is_read_listed_streamed_continued_and
             session = new_id()
             await api.new_session(session_id=session)
             await api.run_turn(session, "Hello")
-            sequence = _append_warning(tmp_path, session)
+            sequence = _append_warning(tmp_path, bound_id("local", session))
 
             await _check_readers(api, session, sequence)
             message = await api.run_turn(session, "And now?")
@@ -49,7 +57,7 @@ async def test_a_session_of_a_next_release_is_read_listed_streamed_continued_and
 
             with closing(sqlite3.connect(tmp_path / "sessions.db")) as connection:
                 query = "SELECT body ->> '$.budget.tokens' FROM states WHERE session_id = ?"
-                assert connection.execute(query, (session,)).fetchone() == (5,)
+                assert connection.execute(query, (bound_id("local", session),)).fetchone() == (5,)
             assert (await api.http.delete(f"/sessions/{session}")).status_code == 204
 
 
@@ -69,8 +77,7 @@ async def test_a_session_that_cannot_be_read_is_in_nobodys_way(tmp_path: Path) -
             unreadable, other = new_id(), new_id()
             for each in (unreadable, other):
                 await api.new_session(session_id=each)
-            query = "UPDATE states SET body = json_set(body, '$.usage', 'elsewhere') WHERE session_id = ?"
-            _change(tmp_path, query, unreadable)
+            _make_unreadable(tmp_path, bound_id("local", unreadable))
 
             listed = ok(await api.http.get("/sessions"))["sessions"]
             assert [session["session_id"] for session in listed] == [other]
@@ -78,3 +85,24 @@ async def test_a_session_that_cannot_be_read_is_in_nobodys_way(tmp_path: Path) -
             assert (refused.status_code, refused.json()["code"]) == (501, "session_unreadable")
             assert (await api.http.delete(f"/sessions/{unreadable}")).status_code == 204
             assert (await api.http.get(f"/sessions/{unreadable}")).status_code == 404
+
+
+async def test_whether_another_owners_session_can_be_read_shows_in_no_answer(tmp_path: Path) -> None:
+    with Issuer() as issuer, running_host(tmp_path, issuer.settings) as host:
+        owner, stranger = (authorization(issuer.token(name)) for name in ("ann", "bob"))
+        async with api_client(host) as api:
+            session_id = new_id()
+            ok(await api.http.post("/sessions", json={"session_id": session_id}, headers=owner), 201)
+            _make_unreadable(tmp_path, bound_id(f"{issuer.url}||ann", session_id))
+            refusal(await api.http.get(f"/sessions/{session_id}", headers=owner), 501, "session_unreadable")
+
+            ids = {"session_id": session_id, "message_id": f"msg_{'0' * 26}_{session_id}", "call_id": "call_1"}
+            hidden = {entry: rules for entry, rules in ROUTES.items() if "session" in (rules.hidden or "")}
+            for entry, rules in hidden.items():
+                method, path = route_of(entry)
+                body = rules.body and {name: ids.get(name, value) for name, value in rules.body.items()}
+                headers = {**rules.headers, **stranger}
+                response = await api.http.request(method, path.format(**ids), json=body, headers=headers)
+                refusal(response, 404, "session_not_found")
+            message = await api.http.get(f"/messages/{ids['message_id']}", headers=stranger)
+            refusal(message, 404, "message_not_found")
