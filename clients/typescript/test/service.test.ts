@@ -120,7 +120,7 @@ test("kill -9 in the middle of a turn: the stream resumes, and no event is lost 
   const own = await Server.start();
   try {
     const session = await new Turnlog({ baseUrl: own.url }).createSession();
-    await session.send("Tell me a story", { model: "fake-60-30" });
+    await session.send("Tell me a story", { model: "fake-200-30" });
     const states: string[] = [];
     const seen: TurnlogEvent[] = [];
     let restarted: Promise<void> | undefined;

@@ -17,6 +17,7 @@ export class ConnectionView {
 
   hide() {
     this.#wasAway = false;
+    this.#element.title = "";
     this.#draw("", "");
   }
 
@@ -46,6 +47,7 @@ export class ConnectionView {
       return;
     }
     this.#wasAway = false;
+    this.#element.title = `Resumed at #${sequence}`;
     this.#draw("live resumed", `Resumed at #${sequence}`);
     announce("Connected again. Nothing was lost.");
     this.#timer = setTimeout(() => this.#draw("live", "Live"), RESUMED_MS);
