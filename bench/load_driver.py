@@ -90,10 +90,10 @@ async def _time_answer(connection: Connection, began: float, event: bytes, token
 
 async def start_turn(
     connection: Connection, session_id: str, model: str, content: str = "Tell me something long."
-) -> None:
-    """Start a turn without waiting for it."""
+) -> str:
+    """Start a turn without waiting for it; return its id."""
     body, prefer = {"content": content, "model": model}, {"prefer": "respond-async"}
-    await connection.ask("POST", f"/sessions/{session_id}/messages", body, prefer, expect=202)
+    return (await connection.ask("POST", f"/sessions/{session_id}/messages", body, prefer, expect=202))["turn_id"]
 
 
 async def append_events(connection: Connection, session_id: str, count: int) -> None:

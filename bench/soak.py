@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.client import AnswerError, Connection, connected
+from bench.client import AnswerError, Connection, Frame, connected
 from bench.load_driver import append_events, next_frame, open_session, run_turn, start_turn
 from bench.report import load, machine
 from bench.servers import PROC, Server, host, model_server
@@ -64,29 +64,32 @@ async def _with_tools(connection: Connection, session_id: str, _: _Load) -> None
 
 async def _long_and_watched(connection: Connection, session_id: str, _: _Load) -> None:
     """A turn that three readers watch; each of them leaves once and resumes behind what it has seen."""
-    await start_turn(connection, session_id, _LONG)
-    origin = connection.origin
+    turn_id = await start_turn(connection, session_id, _LONG)
     async with asyncio.TaskGroup() as group:
         for _reader in range(3):
-            group.create_task(_leave_and_resume(origin, session_id))
+            group.create_task(_leave_and_resume(connection.origin, session_id, turn_id))
 
 
-async def _leave_and_resume(origin: str, session_id: str) -> None:
+async def _leave_and_resume(origin: str, session_id: str, turn_id: str) -> None:
     async with connected(origin) as reader:
         await reader.begin_stream("GET", f"/sessions/{session_id}/stream")
-        seen = await next_frame(reader, lambda frame: frame.event == "message.delta")
+        seen = await next_frame(reader, lambda frame: _is(frame, "message.delta", turn_id))
     async with connected(origin) as reader:
         await reader.begin_stream("GET", f"/sessions/{session_id}/stream?after={seen.id}")
-        await next_frame(reader, lambda frame: frame.event == "run.complete" and frame.id > seen.id)
+        await next_frame(reader, lambda frame: _is(frame, "run.complete", turn_id))
+
+
+def _is(frame: Frame, event: str, turn_id: str) -> bool:
+    return frame.event == event and f'"{turn_id}"' in frame.data
 
 
 async def _cancelled(connection: Connection, session_id: str, _: _Load) -> None:
-    await start_turn(connection, session_id, _ENDLESS)
+    turn_id = await start_turn(connection, session_id, _ENDLESS)
     async with connected(connection.origin) as reader:
         await reader.begin_stream("GET", f"/sessions/{session_id}/stream")
-        seen = await next_frame(reader, lambda frame: frame.event == "message.delta")
+        await next_frame(reader, lambda frame: _is(frame, "message.delta", turn_id))
         await connection.ask("POST", f"/sessions/{session_id}/cancel", {}, expect=202)
-        await next_frame(reader, lambda frame: frame.event == "run.complete" and frame.id > seen.id)
+        await next_frame(reader, lambda frame: _is(frame, "run.complete", turn_id))
 
 
 async def _events_and_lists(connection: Connection, session_id: str, _: _Load) -> None:

@@ -91,7 +91,7 @@ class _Batch:
         if project_id not in self._projects:
             self._projects[project_id] = await self._app.project_store.get(ProjectId(project_id))
         project = self._projects[project_id]
-        return project.id if project is not None and project.owner == state.owner else None
+        return project.id if project is not None and project.owner_hash == state.owner_hash else None
 
 
 async def _frames(renderer: RoomRenderer, chunk: Chunk, state: SessionState) -> Sequence[RoomFrame]:

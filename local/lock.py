@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import IO
 
 from local.errors import LockedError
+from shared.stores.sqlite.file import make_private
 
 
 @contextmanager
 def hold(directory: Path) -> Generator[None]:
-    """Hold `directory` while the body runs; create it if it is missing.
+    """Hold `directory` while the body runs; create it, for the system's user only, if it is missing.
 
     Raises:
         LockedError: another process holds it, or it can't be created.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path := directory / "host.lock")
     except OSError as error:
         raise LockedError(f"{directory} can't be created: {error}; choose another one with DATA_DIR") from error
-    path = directory / "host.lock"
     with path.open("a+") as file:
         try:
             _lock(file)

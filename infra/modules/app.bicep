@@ -170,16 +170,17 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (authMode =
     globalValidation: {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
-      // These return no data: the app's state, the API's description and the console's page. A deployment calls the last one to register
-      // its triggers. The host itself requires the platform's signature or the master key there.
+      // Exact paths: a pattern would also open what is added below it. These return no data: the app's state and the
+      // API's description. A deployment calls the last one to register its triggers. The host itself requires the
+      // platform's signature or the master key there.
       excludedPaths: [
         '/health'
         '/ready'
         '/api/openapi.json'
         '/api/docs'
-        '/api/docs/*'
-        '/console' // not '/': a rule that reads it as the beginning of a path would open every route
-        '/console/*'
+        '/api/docs/docs.js'
+        '/api/docs/swagger-ui-bundle.js'
+        '/api/docs/swagger-ui.css'
         '/admin/host/synctriggers'
       ]
     }

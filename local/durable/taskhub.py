@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from local.errors import RefusedError
+from shared.stores.sqlite.file import make_private
 
 T = TypeVar("T")
 _Job = tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any] | None]
@@ -162,6 +163,7 @@ def _resolve(waiting: list[tuple[asyncio.Future[Any], Any]]) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    make_private(path)
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")

@@ -75,6 +75,11 @@ def _page() -> PublicFile:
     return PublicFile.of(text.replace("{{version}}", distribution(_UI).version).encode(), "text/html")
 
 
+def asset_names() -> frozenset[str]:
+    """The files of the page, each at its own public path."""
+    return frozenset(_assets())
+
+
 @cache
 def _assets() -> dict[str, PublicFile]:
     ui = Path(str(distribution(_UI).locate_file(_UI.replace("-", "_")))) / "static"

@@ -17,6 +17,7 @@ from shared.api.edge.room_stream import RoomFrames, room_stream
 from shared.api.edge.sse import HEARTBEAT
 from shared.api.shapes.rooms import RoomFrame, RoomRenderer
 from shared.domain.errors import CursorGoneError, ProjectNotFoundError
+from shared.domain.ids import owner_hash
 from shared.domain.rooms import Room
 from shared.wiring import services
 
@@ -70,7 +71,7 @@ async def stream_project(req: Request) -> Response:
     owner = caller_of(req).owner
     project = await services().projects.get(owner, project_id_of(req))
 
-    return await _stream(req, Room(owner, project.id), _frames(is_named=True))
+    return await _stream(req, Room(owner_hash(owner), project.id), _frames(is_named=True))
 
 
 @bp.route("stream", methods=["GET"])
@@ -86,7 +87,7 @@ async def stream_all(req: Request) -> Response:
     Without a cursor the first frame is `init`, with the newest sessions that are not archived. A frame may come twice
     with the same `id:`. When the stream ends, resume it with the last `id:` as `last-event-id`.
     """
-    room = Room(caller_of(req).owner)
+    room = Room(owner_hash(caller_of(req).owner))
 
     return await _stream(req, room, _frames(is_named=False))
 

@@ -60,18 +60,6 @@ def needs_checkpoint(chunk: Chunk) -> bool:
     return not all(isinstance(event.data, _UNCHECKPOINTED) for event in chunk.events)
 
 
-_WITHOUT_CONTENT: dict[str, Any] = {
-    "session_name": None,
-    "project_dir": None,
-    "metadata": {},
-    "diagnosis": None,
-    "diagnosis_sequence": 0,
-    "run_meta": None,
-    "error_detail": None,
-}
-"""What a deletion takes out of the state: all that people and models wrote. Ids, usage and the head stay."""
-
-
 def fold(state: SessionState | None, chunks: Iterable[Chunk]) -> SessionState | None:
     """`state` after `chunks`, which follow it without a gap. Events that `state` already contains are skipped."""
     for chunk in chunks:
@@ -105,6 +93,8 @@ def _after(state: SessionState | None, event: Event, chunk: Chunk) -> SessionSta
         return _created(event.data, event, chunk)
     if event.sequence != state.head + 1:
         raise ValueError(f"session {state.session_id}: event {event.sequence} follows {state.head}")
+    if isinstance(event.data, SessionDeleted):
+        state = state.tombstone()
     changes = _changes(state, event, chunk.writer)
     if not isinstance(event.data, _UNCHECKPOINTED):
         changes["updated_at"] = event.timestamp
@@ -176,8 +166,7 @@ def _session_changes(state: SessionState, data: SessionCreated | SessionUpdated 
         case SessionUpdated(changes=changes):
             return {name: value for name, value in changes.items() if name in UPDATABLE}
         case SessionDeleted():
-            ended = {"active_turn": None, "queue": (), "queued_ahead": 0, "status": "finished"}
-            return {"deleted": True, **ended, **_WITHOUT_CONTENT}
+            return {}
 
 
 def _waiting_changes(state: SessionState, event: Event) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import binascii
 from dataclasses import dataclass, field
 
 from shared.domain.errors import InvalidCursorError
+from shared.domain.ids import OwnerHash
 from shared.domain.session import SessionState
 
 
@@ -12,7 +13,7 @@ from shared.domain.session import SessionState
 class SessionFilter:
     """Which sessions to list. None and empty mean "any". `with_deleted`: also the tombstones of deleted sessions."""
 
-    owner: str | None = None
+    owner: OwnerHash | None = None
     project_id: str | None = None
     status: str | None = None
     agent_name: str | None = None

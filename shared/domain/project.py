@@ -5,7 +5,8 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime
 
-from shared.domain.ids import MessageId, ProjectId, WriterId, new_writer_id
+from shared.domain.ids import MessageId, OwnerHash, ProjectId, WriterId, new_writer_id, owner_hash
+from shared.domain.project_document import EMPTY_DOCUMENT
 from shared.domain.values import Frozen, Ordinal
 
 _MAX_APPLIED = 1000
@@ -41,8 +42,8 @@ class Project(Frozen):
     """A project as it is stored. `revision` counts its changes. `changed_by` distinguishes it from an equal change.
 
     `changed_before` are the writers of the changes before, the newest last. `body_hash` is the hash of the creating
-    request's body, if that had an Idempotency-Key. A deleted project remains as a tombstone. When it is `emptied`, its
-    sessions are deleted as well.
+    request's body, if that had an Idempotency-Key. A deleted project remains as a tombstone, whose
+    `owner` is only the hash of its owner. When it is `emptied`, its sessions are deleted as well.
     """
 
     id: ProjectId
@@ -61,6 +62,10 @@ class Project(Frozen):
     updated_at: AwareDatetime
 
     @property
+    def owner_hash(self) -> OwnerHash:
+        return OwnerHash(self.owner) if self.deleted else owner_hash(self.owner)
+
+    @property
     def listing_key(self) -> str:
         """The key by which projects are sorted in lists: creation time, then id."""
         return f"{self.created_at.isoformat()}|{self.id}"
@@ -74,6 +79,11 @@ class Project(Frozen):
         before = (*self.changed_before, self.changed_by)[-_MAX_WRITERS:]
         own = {"revision": self.revision + 1, "changed_by": new_writer_id(), "changed_before": before, "updated_at": at}
         return self.model_copy(update=changes | own)
+
+    def tombstone(self, at: datetime) -> Self:
+        """The next revision, deleted: without all that people and models wrote."""
+        left: dict[str, Any] = {"owner": self.owner_hash, "name": "", "document": EMPTY_DOCUMENT, "body_hash": None}
+        return self.next_revision(at, deleted=True, applied=(), fences=(), **left)
 
     def patched(self, at: datetime, document: dict[str, Any], message_id: MessageId, call_id: str) -> Self:
         """The next revision, with the document after a turn's patch."""

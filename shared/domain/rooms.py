@@ -18,7 +18,7 @@ from shared.domain.events import (
     UnknownEvent,
     UserMessage,
 )
-from shared.domain.ids import SessionId
+from shared.domain.ids import OwnerHash, SessionId
 from shared.domain.pages import EVENT_OVERHEAD_BYTES
 from shared.domain.session import SessionState
 
@@ -54,7 +54,7 @@ _CHANGES = (
 class Room:
     """An owner's sessions, or only those of the project `project_id`. Sessions of other owners are never in it."""
 
-    owner: str
+    owner: OwnerHash
     project_id: str | None = None
 
 

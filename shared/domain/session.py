@@ -7,7 +7,16 @@ from pydantic import AwareDatetime, JsonValue
 
 from shared.domain.errors import SessionNotFoundError
 from shared.domain.events import ForkedFrom
-from shared.domain.ids import InstanceId, MessageId, SessionId, TurnId, WriterId, created_at_of
+from shared.domain.ids import (
+    InstanceId,
+    MessageId,
+    OwnerHash,
+    SessionId,
+    TurnId,
+    WriterId,
+    created_at_of,
+    owner_hash,
+)
 from shared.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordinal, RunStatus, Usage, UsageRow
 
 UiState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
@@ -104,8 +113,14 @@ class ActiveTurn(Frozen):
         return max((attempt.number for attempt in attempts), default=0) + 1
 
 
+_LEFT_AFTER_DELETION = (
+    *("session_id", "epoch", "head", "size_bytes", "thread_id", "project_id", "forked_from"),
+    *("created_at", "updated_at", "usage", "usage_rows"),
+)
+
+
 class SessionState(Frozen):
-    """A session after the event with the sequence `head`."""
+    """A session after the event with the sequence `head`. `owner` of a deleted one is only the hash of its owner."""
 
     session_id: SessionId
     epoch: Ordinal = 1
@@ -136,6 +151,19 @@ class SessionState(Frozen):
     usage_rows: tuple[UsageRow, ...] = ()
     forked_from: ForkedFrom | None = None
     size_bytes: Count = 0
+
+    @property
+    def owner_hash(self) -> OwnerHash:
+        """The owner in the keys of lists and rooms. A deletion does not change it."""
+        return OwnerHash(self.owner) if self.deleted else owner_hash(self.owner)
+
+    def tombstone(self) -> Self:
+        """What is left of the session after its deletion: ids, the hash of the owner, times, usage and the head.
+
+        Nothing is left that people or models wrote, nor a field of a later release, which may hold such a text.
+        """
+        left = {name: getattr(self, name) for name in _LEFT_AFTER_DELETION}
+        return type(self)(**left, owner=self.owner_hash, deleted=True, status="finished")
 
     @property
     def ui_state(self) -> UiState:

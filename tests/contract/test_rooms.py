@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import EventData, Outside, SessionDeleted, SessionUpdated, Status, TokenUsage, UserMessage
+from shared.domain.ids import owner_hash
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.ports import RoomFeed, SessionLog
 from shared.services.projects.rooms import Rooms
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.anyio
 EIGHT_DAYS_AGO = time.time() - 8 * 24 * 60 * 60
 LONG = timedelta(minutes=5)
 SHORT = timedelta(milliseconds=1)
-ROOM = Room("owner")
-PROJECT = Room("owner", "project")
+ROOM = Room(owner_hash("owner"))
+PROJECT = Room(owner_hash("owner"), "project")
 NOTE = SessionUpdated(changes={"session_name": "now"})
 PROGRESS = Outside(event_type="progress")
 USAGE = TokenUsage(prompt_tokens=1, completion_tokens=1, total_tokens=2, model="fake", agent="assistant", iteration=1)
@@ -69,7 +70,7 @@ async def test_a_projects_room_holds_only_its_owners_sessions_of_this_project(lo
     elsewhere = await create_session(log, project_id="other")
     theirs = await create_session(log, project_id="project", owner="another")
 
-    rooms = (ROOM, PROJECT, Room("another", "project"))
+    rooms = (ROOM, PROJECT, Room(owner_hash("another"), "project"))
     sessions = [{entry.session_id for entry in await _entries(feed, room)} for room in rooms]
 
     assert sessions == [

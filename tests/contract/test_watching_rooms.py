@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.events import Outside, SessionUpdated
+from shared.domain.ids import owner_hash
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import RoomFeed, SessionLog
@@ -19,8 +20,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("time_limit")]
 
 LONG = timedelta(minutes=5)
 SHORT = timedelta(milliseconds=1)
-ROOM = Room("owner")
-PROJECT = Room("owner", "project")
+ROOM = Room(owner_hash("owner"))
+PROJECT = Room(owner_hash("owner"), "project")
 NOTE = SessionUpdated(changes={"session_name": "now"})
 PROGRESS = Outside(event_type="progress")
 

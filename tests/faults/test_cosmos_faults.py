@@ -17,7 +17,7 @@ from shared.domain.events import (
     SessionUpdated,
 )
 from shared.domain.fold import fold
-from shared.domain.ids import SessionId, new_project_id, new_writer_id
+from shared.domain.ids import SessionId, new_project_id, new_writer_id, owner_hash
 from shared.domain.project import Project
 from shared.domain.rooms import FIRST_CURSOR, Room
 from shared.ports import SessionLog
@@ -160,7 +160,7 @@ async def _watch(rooms: Rooms) -> dict[SessionId, list[int]]:
     seen: dict[SessionId, list[int]] = {}
     after = FIRST_CURSOR
     while len(seen) < WRITERS or min(places[-1] for places in seen.values()) < 2 * WORDS:
-        following = rooms.follow(Room("owner"), after, timedelta(seconds=2))
+        following = rooms.follow(Room(owner_hash("owner")), after, timedelta(seconds=2))
         with suppress(StoreUnavailableError):
             async for entries in following:
                 for entry in entries:

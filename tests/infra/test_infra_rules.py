@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 import pytest
 
 from shared.api.description.operations import operations
+from shared.api.reference import asset_names
 from shared.api.resources import RESOURCES
 from tests.infra import azure_checks
 from tests.infra.bicep_files import ROOT, load_files, with_mistake
@@ -172,10 +173,20 @@ def test_azure_yaml_has_keys_that_azd_knows_and_the_tagged_service() -> None:
 def test_app_service_needs_no_token_for_the_open_routes_of_the_app() -> None:
     app = load_files()["app"]
     excluded = app.value(app.resources["authentication"].body)["properties"]["globalValidation"]["excludedPaths"]
-    is_public = {re.sub(r"{\w+}(/.*)?", "*", each.path) for each in operations(RESOURCES) if each.description.is_public}
+    # The console is left out: the paths of its files change with their content, and only exact paths are given.
+    public = [each for each in operations(RESOURCES) if each.description.is_public and each.tag != "console"]
+    paths = {each.path.replace("{asset}", name) for each in public for name in asset_names()}
 
-    # The root is left out: a platform that takes an entry for the beginning of a path would open every route.
-    assert set(excluded) == is_public - {"/"} | {"/admin/host/synctriggers"}
+    assert sorted(excluded) == sorted(paths | {"/admin/host/synctriggers"})
+    assert {each.method for each in public} == {"GET"}, "a path is open for every method"
+
+
+def test_app_service_is_given_exact_paths() -> None:
+    """A pattern would also open the routes that are added below it."""
+    app = load_files()["app"]
+    excluded = app.value(app.resources["authentication"].body)["properties"]["globalValidation"]["excludedPaths"]
+
+    assert [path for path in excluded if not re.fullmatch(r"(/[a-z][a-z0-9-]*)+(\.[a-z]+)?", path)] == []
 
 
 INCLUDED = ["host.json", "function_app.py", "requirements.txt"]

@@ -129,7 +129,8 @@ def _check_end(world: World, turn: TurnRecord) -> None:
     if turn.turn_id in world.ledger.cancelled and end.status != "cancelled":
         world.report(ENDS, f"{turn.turn_id} was cancelled and has {end.status}")
     domain = None if end.error is None else fault_domain(end.error.code)
-    is_early = seconds(event.timestamp) < deadline - timings.retry_pause.total_seconds()
+    error = timings.retry_pause.total_seconds() + 2 * world.profile.max_skew
+    is_early = seconds(event.timestamp) < deadline - error
     is_poisoned = end.error is not None and end.error.code == "attempt_poisoned"
     if end.error and is_early and domain in {"platform", "store"} and not is_poisoned:
         world.report(STRICT_ATTEMPTS, f"{turn.turn_id} failed: {end.error.code}")

@@ -27,7 +27,7 @@ from shared.api.edge.problems import IncompleteBodyError, MalformedJsonError, Un
 from shared.api.shapes.events import OutsideEvent, OutsideEvents
 from shared.domain.content import MAX_CONTENT_BYTES
 from shared.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
-from shared.domain.ids import MessageId, ProjectId, PublicId, SessionId, bound_id
+from shared.domain.ids import MessageId, ProjectId, PublicId, SessionId, bound_id, owner_hash
 from shared.domain.listing import SessionFilter
 from shared.services.idempotency import IdempotencyKey
 from shared.settings import settings
@@ -70,7 +70,7 @@ def session_filter(query: Mapping[str, str], owner: str, project_id: str | None)
     if len(metadata) > MAX_METADATA_FILTERS:
         raise METADATA.error(f"sent for at most {MAX_METADATA_FILTERS} keys")
     return SessionFilter(
-        owner=owner,
+        owner=owner_hash(owner),
         project_id=project_id,
         status=STATUS.read(query),
         agent_name=AGENT_NAME.read(query),

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -124,14 +125,11 @@ class Projects:
         """Delete the project, then its sessions. After a crash the sweep deletes the remaining sessions."""
         while True:
             project = await self.get(owner, project_id)
-            tombstone = project.model_copy(
-                update={"deleted": True, "name": "", "document": EMPTY_DOCUMENT, "applied": (), "fences": ()}
-            )
-            try:
-                await self._delete_sessions(await self._replace(tombstone), trace_id)
-            except RevisionTakenError:
-                continue
-            return
+            tombstone = project.tombstone(self._clock.now())
+            with suppress(RevisionTakenError):
+                await self._store.replace(tombstone)
+                await self._delete_sessions(tombstone, trace_id)
+                return
 
     async def sweep(self, tombstone: Project, grace: timedelta) -> None:
         """Delete the remaining sessions of a deleted project. After `grace` no request can create one any more."""
@@ -140,12 +138,12 @@ class Projects:
             await self._replace(tombstone.model_copy(update={"emptied": True}))
 
     async def _delete_sessions(self, tombstone: Project, trace_id: str | None) -> None:
-        wanted = SessionFilter(owner=tombstone.owner, project_id=tombstone.id)
+        wanted = SessionFilter(owner=tombstone.owner_hash, project_id=tombstone.id)
         before = None
         while found := await self._log.sessions(wanted, before=before, limit=_SESSIONS_PER_READ):
             for state in found:
                 try:
-                    await self._sessions.delete(tombstone.owner, state.session_id, trace_id)
+                    await self._sessions.delete(state.owner, state.session_id, trace_id)
                 except SessionNotFoundError:
                     continue  # already deleted
             before = listing_key(found[-1])

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.agents.registry import PROJECT_AGENT
 from shared.domain.errors import ProjectNotFoundError, SessionDeletedError, SessionExistsError
-from shared.domain.ids import ProjectId, SessionId, base32, bound_id
+from shared.domain.ids import ProjectId, SessionId, base32, bound_id, owner_hash
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.domain.usage import UsageSum
@@ -101,7 +101,7 @@ class ProjectSessions:
             ProjectNotFoundError
         """
         await self._projects.get(owner, project_id)
-        wanted = SessionFilter(owner=owner, project_id=project_id, with_deleted=True)
+        wanted = SessionFilter(owner=owner_hash(owner), project_id=project_id, with_deleted=True)
         used, before = UsageSum(), None
         while found := await self._log.sessions(wanted, before=before, limit=_PAGE):
             for state in found:

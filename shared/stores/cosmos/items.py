@@ -95,7 +95,7 @@ def state_item(state: SessionState) -> dict[str, Any]:
         "kind": "state",
         "epoch": state.epoch,
         "folded_to": state.head,
-        "owner": state.owner,
+        "owner": state.owner_hash,
         "listing_key": listing_key(state),
         "project_id": state.project_id,
         "status": state.status,

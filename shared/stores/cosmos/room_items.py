@@ -45,18 +45,15 @@ def position_of(cursor: int) -> tuple[int, int]:
 
 
 def room_key(room: Room, day: int) -> str:
-    """The partition of what is written to a room on `day`.
-
-    Owners and project ids may be any text: with the length, no two rooms share a key.
-    """
+    """The partition of what is written to a room on `day`. All hashes of owners are of one length."""
     if room.project_id is None:
         return f"{day}:owner:{room.owner}"
-    return f"{day}:project:{len(room.owner)}:{room.owner}:{room.project_id}"
+    return f"{day}:project:{room.owner}:{room.project_id}"
 
 
 def rooms_of(state: SessionState) -> list[Room]:
     """The rooms that show a session."""
-    return [Room(state.owner), *([Room(state.owner, state.project_id)] if state.project_id else [])]
+    return [Room(state.owner_hash), *([Room(state.owner_hash, state.project_id)] if state.project_id else [])]
 
 
 def entry_id(session_id: SessionId, epoch: int, sequence: int) -> str:

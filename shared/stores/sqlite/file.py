@@ -73,10 +73,7 @@ def connect(path: Path, synchronous: Synchronous = "full") -> sqlite3.Connection
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        # Before SQLite opens it: the files beside it get the same rights.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        if os.name == "posix":
-            path.chmod(0o600)
+        make_private(path)  # before SQLite opens it: the files beside it get the same rights
     except OSError as error:
         raise BrokenFileError(path, error) from error
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -87,6 +84,17 @@ def connect(path: Path, synchronous: Synchronous = "full") -> sqlite3.Connection
         connection.close()
         raise BrokenFileError(path, error) from error
     return connection
+
+
+def make_private(path: Path) -> None:
+    """Let only the system's user read the file at `path`, which is created if there is none.
+
+    Raises:
+        OSError
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if os.name == "posix":
+        path.chmod(0o600)
 
 
 def _prepare(connection: sqlite3.Connection, synchronous: Synchronous) -> None:

@@ -64,7 +64,7 @@ def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
         (
             state.session_id,
             listing_key(state),
-            state.owner,
+            state.owner_hash,
             state.project_id,
             state.status,
             state.agent_name,

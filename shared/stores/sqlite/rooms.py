@@ -8,7 +8,7 @@ from functools import partial
 
 from shared.domain.chunks import Chunk
 from shared.domain.events import SessionDeleted
-from shared.domain.ids import SessionId
+from shared.domain.ids import OwnerHash, SessionId
 from shared.domain.pages import EVENT_OVERHEAD_BYTES, MAX_PAGE_BYTES, Page, fill
 from shared.domain.rooms import Room, RoomEntry, has_room_events, room_entry
 from shared.domain.session import SessionState
@@ -40,7 +40,7 @@ def record_chunk(connection: sqlite3.Connection, chunk: Chunk) -> RecordedChunk 
     session = connection.execute(query, (chunk.session_id,)).fetchone()
     if session is None or _is_incomplete(chunk.session_id, session["hidden_body"]):
         return None
-    owner, project_id = session["owner"], session["project_id"]
+    owner, project_id = OwnerHash(session["owner"]), session["project_id"]
     rooms = {Room(owner), Room(owner, project_id or None)}
     before = {room: _newest_in(connection, room) for room in rooms}
     deletes = any(isinstance(event.data, SessionDeleted) for event in chunk.events)

@@ -18,7 +18,7 @@ from shared.api.shapes.rooms import RoomFrame, RoomRenderer
 from shared.domain.chunks import Draft
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import MessageDelta, Outside
-from shared.domain.ids import ProjectId, SessionId, public_id
+from shared.domain.ids import ProjectId, SessionId, owner_hash, public_id
 from shared.domain.rooms import FIRST_CURSOR, Room
 from shared.ports import ModelClient
 from shared.services.fork import ForkRequest
@@ -115,8 +115,8 @@ async def test_a_session_and_its_project_get_the_frames_of_their_streams(app: Se
     )
     assert {each["groupName"] for each in messages} == {f"session:{message.session_id}", f"project:{project_id}"}
     # A frame shows the session as it is when it is rendered: here both are rendered after the end.
-    assert contents(to_session) == await read_stream(app, Room(OWNER), is_named=False)
-    assert contents(to_project) == await read_stream(app, Room(OWNER, project_id), is_named=True)
+    assert contents(to_session) == await read_stream(app, Room(owner_hash(OWNER)), is_named=False)
+    assert contents(to_project) == await read_stream(app, Room(owner_hash(OWNER), project_id), is_named=True)
     assert "message.delta" not in json.dumps(messages)
     assert {"token_usage", "message.complete", "run.complete"} <= {frame.get("event") for frame in to_project}
 

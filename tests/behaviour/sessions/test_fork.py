@@ -20,7 +20,17 @@ from shared.domain.errors import (
 from shared.domain.events import ForkedFrom
 from shared.domain.fold import fold
 from shared.domain.fork import Fork
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of, public_id, session_of, turn_of
+from shared.domain.ids import (
+    MessageId,
+    SessionId,
+    TurnId,
+    WriterId,
+    instance_of,
+    owner_hash,
+    public_id,
+    session_of,
+    turn_of,
+)
 from shared.domain.listing import SessionFilter
 from shared.domain.rooms import Room
 from shared.domain.session import SessionState
@@ -225,7 +235,7 @@ async def test_an_incomplete_fork_is_ended_by_the_sweep_and_never_was_a_session(
     project, _ = await app.projects.create(OWNER, "A project")
     source = await create_session(app, project_id=project.id)
     await run(await post_message(app, source, PROMPT), DurableClient())
-    room = Room(OWNER)
+    room = Room(owner_hash(OWNER))
     cursor = (await app.rooms.snapshot(room)).cursor
     log = _InterruptedLog(app.log, 6, _die)
     with pytest.raises(StoreUnavailableError):
@@ -233,7 +243,7 @@ async def test_an_incomplete_fork_is_ended_by_the_sweep_and_never_was_a_session(
     (copy,) = log.copies
 
     async def seen() -> list[Any]:
-        listed = await app.log.sessions(SessionFilter(owner=OWNER), before=None, limit=100)
+        listed = await app.log.sessions(SessionFilter(owner=owner_hash(OWNER)), before=None, limit=100)
         used = await app.project_sessions.usage(OWNER, project.id)
         status = await app.sessions.status(OWNER, copy)
         with pytest.raises(SessionNotFoundError):

@@ -15,7 +15,7 @@ from shared.api.shapes.rooms import RoomRenderer
 from shared.api.shapes.sessions import SessionView
 from shared.domain.chunks import Chunk
 from shared.domain.errors import SessionNotFoundError
-from shared.domain.ids import SessionId, new_session_id, new_writer_id
+from shared.domain.ids import SessionId, new_session_id, new_writer_id, owner_hash
 from shared.domain.listing import SessionFilter
 from shared.domain.rooms import Room
 from shared.domain.session import SessionState
@@ -84,7 +84,7 @@ async def test_readers_get_an_unknown_event_as_it_is(app: Services, session: Ses
     header = await app.exports.header(OWNER, session)
     lines = [line async for line in app.exports.events(session, header)]
     assert json.loads(lines[3].model_dump_json())["data"] == stored
-    async with aclosing(app.rooms.follow(Room(OWNER), 0, timedelta(0))) as entries:
+    async with aclosing(app.rooms.follow(Room(owner_hash(OWNER)), 0, timedelta(0))) as entries:
         (entry,) = await anext(entries)
     for is_named in (True, False):
         frames = await RoomRenderer(app.log, app.sessions, is_named=is_named).render(entry)
@@ -92,7 +92,7 @@ async def test_readers_get_an_unknown_event_as_it_is(app: Services, session: Ses
 
 
 async def test_lists_show_values_that_are_not_known(app: Services, session: SessionId) -> None:
-    page = await app.sessions.list(SessionFilter(owner=OWNER), None, 10)
+    page = await app.sessions.list(SessionFilter(owner=owner_hash(OWNER)), None, 10)
     assert [SessionView.of(state).status for state in page.sessions] == ["suspended"]
 
     messages = await app.messages.list(OWNER, session, after=None, limit=10, newest=False)
@@ -126,9 +126,9 @@ async def test_only_its_owner_deletes_a_session_whose_state_cannot_be_read(app: 
     await app.sessions.delete(OWNER, session, TRACE)
 
     assert (await load_state(app, session)).deleted
-    assert [each.session_id for each in (await app.sessions.list(SessionFilter(owner=OWNER), None, 5)).sessions] == [
-        other
-    ]
+    assert [
+        each.session_id for each in (await app.sessions.list(SessionFilter(owner=owner_hash(OWNER)), None, 5)).sessions
+    ] == [other]
 
 
 async def test_a_state_that_cannot_be_read_stops_no_sweep(app: Services, clock: Clock, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrations.timers import sweep
 from shared.domain.errors import ProjectNotFoundError
-from shared.domain.ids import ProjectId, new_writer_id
+from shared.domain.ids import ProjectId, owner_hash
 from shared.domain.listing import SessionFilter
 from shared.domain.project import Project
 from shared.services.projects.projects import Projects
@@ -26,8 +26,7 @@ async def _sweep() -> None:
 
 async def _marked(app: Services, project: Project) -> None:
     """Delete the project as a process that dies before it deletes the sessions."""
-    changes = {"deleted": True, "revision": project.revision + 1, "changed_by": new_writer_id()}
-    await app.project_store.replace(project.model_copy(update=changes))
+    await app.project_store.replace(project.tombstone(app.clock.now()))
 
 
 async def _count_sessions(app: Services, project_id: ProjectId) -> int:
@@ -47,6 +46,7 @@ async def test_a_deleted_project_keeps_nothing_that_was_written(app: Services) -
     assert left is not None
     assert (tombstone.id, tombstone.deleted, left.deleted) == (project.id, True, True)
     assert WRITTEN not in tombstone.model_dump_json() + left.model_dump_json()
+    assert tombstone.owner == tombstone.owner_hash == left.owner == owner_hash(OWNER)
 
 
 async def test_the_sweep_deletes_the_sessions_that_remain_after_a_crash(app: Services) -> None:

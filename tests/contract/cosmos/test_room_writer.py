@@ -13,7 +13,7 @@ from changes.rooms import write_rooms
 from local.host.feeds import ChangeFeed
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.events import Outside, RunComplete, SessionDeleted, Status, UserMessage
-from shared.domain.ids import SessionId
+from shared.domain.ids import SessionId, owner_hash
 from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
@@ -30,7 +30,7 @@ from tests.contract.stores import CosmosDatabase, cosmos_database, wire_server
 
 pytestmark = pytest.mark.anyio
 
-ROOM = Room("owner")
+ROOM = Room(owner_hash("owner"))
 EIGHT_DAYS = 8 * 24 * 60 * 60
 MIDNIGHT = (THEN.timestamp() // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
 PROGRESS = Outside(event_type="progress")
@@ -223,7 +223,7 @@ async def test_a_deletion_is_written_even_if_the_log_was_cleared_first(
     for _ in range(2):
         await write_rooms(document_list(await process.changes()))
 
-    for room in (ROOM, *([Room("owner", project_id)] if project_id else [])):
+    for room in (ROOM, *([Room(owner_hash("owner"), project_id)] if project_id else [])):
         (entry,) = await process.entries(room)
         assert (entry.session_id, entry.is_deletion, entry.events, entry.session) == (state.session_id, True, (), None)
 
@@ -314,7 +314,7 @@ async def test_entries_that_have_expired_are_not_written_again(process: Process)
 
 
 async def test_a_full_room_is_counted_and_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
-    with wire_server("--full", ":owner:owner") as endpoint:
+    with wire_server("--full", f":owner:{ROOM.owner}") as endpoint:
         async with _process(endpoint) as process:
             for owner in ("owner", "neighbour"):
                 state = await create_session(process.log, owner=owner)
@@ -327,7 +327,7 @@ async def test_a_full_room_is_counted_and_harms_no_other(caplog: pytest.LogCaptu
 
             writer: Any = process.app.room_writer
             assert list(await process.entries()) == []
-            assert list(_sequences(await process.entries(Room("neighbour"))).values()) == [[1, 2, 3, 4]]
+            assert list(_sequences(await process.entries(Room(owner_hash("neighbour")))).values()) == [[1, 2, 3, 4]]
             assert list(writer.unwritable.values()) == [8]
     assert caplog.text.count("could not get") == 4  # at 1, 2, 4 and 8
     assert "20 GB" in caplog.text

@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.errors import SequenceTakenError
 from shared.domain.events import ForkedFrom, SessionCreated, SessionDeleted
-from shared.domain.ids import PublicId, SessionId, new_session_id, new_writer_id
+from shared.domain.ids import PublicId, SessionId, new_session_id, new_writer_id, owner_hash
 from shared.domain.listing import SessionFilter
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
@@ -24,7 +24,7 @@ async def _create_fork(log: SessionLog) -> SessionState:
 
 
 async def _listed(log: SessionLog, state: SessionState) -> list[SessionId]:
-    wanted = SessionFilter(owner=state.owner)
+    wanted = SessionFilter(owner=owner_hash(state.owner))
     return [each.session_id for each in await log.sessions(wanted, before=None, limit=10)]
 
 

@@ -16,7 +16,7 @@ from shared.domain.events import (
     ToolCallActionRequired,
     UserMessage,
 )
-from shared.domain.ids import SessionId
+from shared.domain.ids import SessionId, owner_hash
 from shared.domain.listing import SessionFilter, listing_key
 from shared.domain.session import SessionState
 from shared.ports import SessionLog
@@ -40,7 +40,7 @@ async def test_sessions_are_listed_newest_first(log: SessionLog, owner: str) -> 
     created = [await create_session(log, owner=owner, at=THEN + timedelta(seconds=second)) for second in (2, 0, 3, 1)]
     await create_session(log, owner="another")
 
-    listed = await log.sessions(SessionFilter(owner=owner), before=None, limit=10)
+    listed = await log.sessions(SessionFilter(owner=owner_hash(owner)), before=None, limit=10)
 
     assert listed == [created[2], created[0], created[3], created[1]]
 
@@ -54,13 +54,13 @@ async def test_every_filter_narrows_the_list(log: SessionLog, owner: str) -> Non
     wanted = await append_events(log, wanted, END, SessionUpdated(changes={"archived": True}))
 
     for narrowed in (
-        SessionFilter(owner=owner, project_id="project"),
-        SessionFilter(owner=owner, status="finished"),
-        SessionFilter(owner=owner, agent_name="agent"),
-        SessionFilter(owner=owner, archived=True),
-        SessionFilter(owner=owner, metadata={"a": "b"}),
-        SessionFilter(owner=owner, metadata={"q\"'$": "é", "a": "b"}),
-        SessionFilter(owner, "project", "finished", "agent", archived=True, metadata={"a": "b"}),
+        SessionFilter(owner=owner_hash(owner), project_id="project"),
+        SessionFilter(owner=owner_hash(owner), status="finished"),
+        SessionFilter(owner=owner_hash(owner), agent_name="agent"),
+        SessionFilter(owner=owner_hash(owner), archived=True),
+        SessionFilter(owner=owner_hash(owner), metadata={"a": "b"}),
+        SessionFilter(owner=owner_hash(owner), metadata={"q\"'$": "é", "a": "b"}),
+        SessionFilter(owner_hash(owner), "project", "finished", "agent", archived=True, metadata={"a": "b"}),
     ):
         assert await log.sessions(narrowed, before=None, limit=10) == [wanted], narrowed
 
@@ -71,16 +71,16 @@ async def test_a_filter_that_nothing_matches_lists_nothing(log: SessionLog, owne
     )
 
     for narrowed in (
-        SessionFilter(owner=f"{owner}x"),
-        SessionFilter(owner=owner, project_id="Project"),
-        SessionFilter(owner=owner, status="finished"),
-        SessionFilter(owner=owner, archived=True),
-        SessionFilter(owner=owner, metadata={"a": "c"}),
-        SessionFilter(owner=owner, metadata={"b": "b"}),
-        SessionFilter(owner=owner, metadata={"number": "1"}),
-        SessionFilter(owner=owner, metadata={"true": "true"}),
-        SessionFilter(owner=owner, metadata={"null": "null"}),
-        SessionFilter(owner=owner, metadata={"a": "b", "number": "2"}),
+        SessionFilter(owner=owner_hash(f"{owner}x")),
+        SessionFilter(owner=owner_hash(owner), project_id="Project"),
+        SessionFilter(owner=owner_hash(owner), status="finished"),
+        SessionFilter(owner=owner_hash(owner), archived=True),
+        SessionFilter(owner=owner_hash(owner), metadata={"a": "c"}),
+        SessionFilter(owner=owner_hash(owner), metadata={"b": "b"}),
+        SessionFilter(owner=owner_hash(owner), metadata={"number": "1"}),
+        SessionFilter(owner=owner_hash(owner), metadata={"true": "true"}),
+        SessionFilter(owner=owner_hash(owner), metadata={"null": "null"}),
+        SessionFilter(owner=owner_hash(owner), metadata={"a": "b", "number": "2"}),
     ):
         assert await log.sessions(narrowed, before=None, limit=10) == [], narrowed
 
@@ -101,7 +101,7 @@ async def test_pages_hold_each_session_once_even_if_all_were_created_at_once(
     log: SessionLog, owner: str, *, of_one_owner: bool
 ) -> None:
     created = [await create_session(log, owner=owner, project_id=owner) for _ in range(7)]
-    wanted = SessionFilter(owner=owner) if of_one_owner else SessionFilter(project_id=owner)
+    wanted = SessionFilter(owner=owner_hash(owner)) if of_one_owner else SessionFilter(project_id=owner)
 
     pages: list[Sequence[SessionState]] = []
     before = None
@@ -117,7 +117,7 @@ async def test_sessions_created_within_a_second_are_in_order(log: SessionLog, ow
     moments = [timedelta(0), timedelta(microseconds=1), timedelta(milliseconds=500), timedelta(seconds=1)]
     created = [await create_session(log, owner=owner, at=THEN + moment) for moment in moments]
 
-    assert ids(await log.sessions(SessionFilter(owner=owner), before=None, limit=9)) == ids(created[::-1])
+    assert ids(await log.sessions(SessionFilter(owner=owner_hash(owner)), before=None, limit=9)) == ids(created[::-1])
 
 
 async def test_a_deleted_session_is_not_listed(log: SessionLog, owner: str) -> None:
@@ -125,7 +125,7 @@ async def test_a_deleted_session_is_not_listed(log: SessionLog, owner: str) -> N
 
     await append_events(log, deleted, SessionDeleted())
 
-    assert await log.sessions(SessionFilter(owner=owner), before=None, limit=10) == [live]
+    assert await log.sessions(SessionFilter(owner=owner_hash(owner)), before=None, limit=10) == [live]
 
 
 async def _due(log: SessionLog, *among: SessionId) -> list[str]:
@@ -217,7 +217,7 @@ async def test_a_list_keeps_its_limit(log: SessionLog, owner: str) -> None:
     for _ in range(3):
         await append_events(log, await create_session(log, owner=owner), UserMessage(content="Hello"), RUN)
 
-    assert len(await log.sessions(SessionFilter(owner=owner), before=None, limit=2)) == 2
+    assert len(await log.sessions(SessionFilter(owner=owner_hash(owner)), before=None, limit=2)) == 2
 
 
 async def test_marks_of_deleted_sessions_are_listed_only_on_request(log: SessionLog, owner: str) -> None:
@@ -226,7 +226,7 @@ async def test_marks_of_deleted_sessions_are_listed_only_on_request(log: Session
     mark = await append_events(log, gone, SessionDeleted())
     await log.clear(gone.session_id)
 
-    wanted = SessionFilter(owner=owner, project_id="p")
+    wanted = SessionFilter(owner=owner_hash(owner), project_id="p")
     assert await log.sessions(wanted, before=None, limit=10) == [live]
     assert await log.sessions(replace(wanted, with_deleted=True), before=None, limit=10) == [mark, live]
     assert [state.session_id for state in await log.sessions(SessionFilter(with_deleted=True), before=None, limit=2)]

@@ -9,7 +9,7 @@ from shared.domain.chunks import Chunk
 from shared.domain.errors import SessionUnreadableError
 from shared.domain.events import SessionDeleted, SessionUpdated
 from shared.domain.fold import fold
-from shared.domain.ids import ProjectId, SessionId, new_writer_id
+from shared.domain.ids import ProjectId, SessionId, new_writer_id, owner_hash
 from shared.domain.listing import SessionFilter
 from shared.domain.project import Project
 from shared.domain.rooms import Room
@@ -55,7 +55,7 @@ async def test_a_log_comes_back_as_it_was_written(log: SessionLog) -> None:
 
 async def test_an_update_keeps_what_is_not_known_in_the_state(log: SessionLog, elsewhere: SessionLog) -> None:
     await append_events(log, await append_recorded(log), SessionUpdated(changes={"session_name": "x"}))
-    (listed,) = await elsewhere.sessions(SessionFilter(owner="owner"), before=None, limit=5)
+    (listed,) = await elsewhere.sessions(SessionFilter(owner=owner_hash("owner")), before=None, limit=5)
 
     state = await elsewhere.state(listed.session_id)
 
@@ -102,7 +102,7 @@ async def test_rooms_pass_on_what_is_not_known(log: SessionLog, feed: RoomFeed) 
     owner = f"owner_{session_id()}"
     await append_recorded(log, owner)
 
-    (entry,) = await feed.read(Room(owner), 0, 10)
+    (entry,) = await feed.read(Room(owner_hash(owner)), 0, 10)
 
     assert "budget.warning" in [event.type for event in entry.events]
     assert entry.session is not None
@@ -112,10 +112,10 @@ async def test_rooms_pass_on_what_is_not_known(log: SessionLog, feed: RoomFeed) 
 async def test_a_state_that_cannot_be_read_hides_no_other(log: SessionLog, database: Database) -> None:
     owner = f"owner_{session_id()}"
     states = [await create_session(log, owner=owner) for _ in range(4)]
-    listed = await log.sessions(SessionFilter(owner=owner), before=None, limit=4)
+    listed = await log.sessions(SessionFilter(owner=owner_hash(owner)), before=None, limit=4)
     await database.replace_state(listed[1].session_id, UNREADABLE)
 
-    found = await log.sessions(SessionFilter(owner=owner), before=None, limit=3)
+    found = await log.sessions(SessionFilter(owner=owner_hash(owner)), before=None, limit=3)
 
     assert [state.session_id for state in found] == [listed[each].session_id for each in (0, 2, 3)]
     assert len(states) == 4

@@ -1,8 +1,10 @@
 """`python -m local.host`: what it reads, prints and refuses, and how it stops."""
 
 import json
+import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -286,3 +288,37 @@ async def test_data_and_port_are_free_again_after_a_host_that_could_not_start(tm
 
     async with running_host(App(), tmp_path, port=port) as host:
         assert host.http.base_url.port == port
+
+
+HUB_FILE = "turnlog.taskhub.db"
+
+
+def _start_turn(url: str) -> None:
+    """Write to the store and to the task hub."""
+    assert httpx2.post(f"{url}/sessions", json={"session_id": "demo"}).status_code == 201
+    headers = {"prefer": "respond-async"}
+    posted = httpx2.post(f"{url}/sessions/demo/messages", json={"content": "Hello"}, headers=headers)
+    assert posted.status_code == 202
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other rights")
+def test_only_the_systems_user_may_read_what_the_host_writes(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with running_process(ROOT, environment(OPENAI_API_KEY="none", MODEL="none"), "--data-dir", str(data_dir)) as host:
+        _start_turn(host.url)
+        rights = {each.name: stat.S_IMODE(each.stat().st_mode) for each in data_dir.rglob("*") if each.is_file()}
+        assert rights.keys() >= {"sessions.db", HUB_FILE, f"{HUB_FILE}-wal", "host.lock"}
+        assert set(rights.values()) == {0o600}
+        assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other rights")
+@pytest.mark.parametrize("name", [HUB_FILE, "host.lock"])
+def test_a_file_that_others_could_read_is_made_private(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch(mode=0o644)
+    (tmp_path / name).chmod(0o644)
+
+    with running_process(ROOT, environment(OPENAI_API_KEY="none", MODEL="none"), "--data-dir", str(tmp_path)) as host:
+        _start_turn(host.url)
+
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
