@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COSMOS := tests/cosmos_server
+BROWSER := tests/browser
+CLIENT := clients/typescript
 SEEDS ?= 5000
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
 # Each run of the tests uses what the one before compiled, and so do the processes that tests start.
 test test-slow test-cosmos: export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help install run test test-slow test-cosmos chaos worker memory check backup restore bench cost docs lock clean
+.PHONY: help install run test test-slow test-cosmos clients console screenshots package chaos worker memory check backup restore bench cost docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +29,19 @@ test-slow: install ## run the tests that take minutes: hundreds of kills, a thou
 
 test-cosmos: install ## run the HTTP tests on the Cosmos DB store, against a server that speaks its protocol
 	TURNLOG_TEST_STORE=cosmos $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder tests/http tests/e2e tests/model_servers
+
+clients: $(VENV)/.run $(CLIENT)/node_modules/.installed ## test the TypeScript client against a real server
+	cd $(CLIENT) && npm test --silent
+
+console: $(VENV)/.run $(BROWSER)/node_modules/.installed ## test the console in Chromium (CHROMIUM, else a package brings one)
+	cd $(BROWSER) && npm test --silent
+
+screenshots: $(VENV)/.run $(BROWSER)/node_modules/.installed ## write the pictures of the console in docs/images
+	cd $(BROWSER) && npm run --silent screenshots
+
+package: $(CLIENT)/node_modules/.installed ## build the npm package of the TypeScript client into dist/
+	mkdir -p dist
+	cd $(CLIENT) && npm pack --silent --pack-destination ../../dist
 
 chaos: install ## look for losses under faults: simulate thousands of schedules (SEEDS), then kill real processes
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --kill-kit
@@ -71,7 +86,7 @@ lock: $(VENV)/.dev ## resolve the requirements files from pyproject.toml, with h
 
 clean: ## remove what the targets created, and the local data
 	find .data -mindepth 1 -not -name .gitignore -delete
-	rm -rf $(VENV) .venv-worker .venv-agents $(COSMOS)/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-worker .venv-agents $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(CLIENT)/build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }
@@ -85,6 +100,6 @@ $(VENV)/.dev: requirements-dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
 
-$(COSMOS)/node_modules/.installed: $(COSMOS)/package-lock.json
-	cd $(COSMOS) && npm ci --silent --no-audit --no-fund
+%/node_modules/.installed: %/package-lock.json
+	cd $* && npm ci --silent --no-audit --no-fund
 	@touch $@

@@ -174,7 +174,7 @@ def _print_when_ready(port: int, stop: Stop) -> None:
             hint_at = float("inf")
     for name, state in _failing_checks(url).items():
         print(f"not ready: {name}: {state}", flush=True)
-    print(f"listening on {url}", flush=True)
+    print(f"  console        {url}/\n  try the API    {url}/api/docs\nlistening on {url}", flush=True)
 
 
 def _is_healthy(url: str) -> bool:

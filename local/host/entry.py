@@ -136,7 +136,9 @@ async def _run(app: "FunctionRegister", options: Options, notes: list[str], bega
             print(line)
         if warning := exposure_of(options.host, os.environ.get("AUTH_MODE")):
             print(warning, file=sys.stderr, flush=True)
-        print(f"ready in {time.monotonic() - began:.1f} s")
+        print(f"ready in {time.monotonic() - began:.1f} s, process {os.getpid()}")
+        for line in _first_steps(running.index, running.url):
+            print(line)
         print(f"listening on {running.url}", flush=True)
         await stop.wait()
         print("stopping", flush=True)
@@ -144,6 +146,17 @@ async def _run(app: "FunctionRegister", options: Options, notes: list[str], bega
             draining = asyncio.create_task(running.drain())
             # Readers of a turn that the next host continues have nothing to wait for.
             draining.add_done_callback(lambda _: loop.call_later(_LAST_FRAMES_SECONDS, stop_now.set))
+
+
+def _first_steps(index: "Index", url: str) -> list[str]:
+    """What to open and to send first, as far as the app serves it."""
+    served = {each.template for each in index.routes}
+    steps = {
+        "": f"  console        {url}/",
+        "api/docs": f"  try the API    {url}/api/docs",
+        "sessions": f"  first request  curl -X POST {url}/sessions",
+    }
+    return [line for template, line in steps.items() if template in served]
 
 
 def _banner(index: "Index", options: Options) -> list[str]:

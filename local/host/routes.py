@@ -41,7 +41,7 @@ class Route(Generic[T]):
         self.template = template.strip("/")
         self.methods = methods
         self.target = target
-        self.segments = tuple(_segment(part) for part in self.template.split("/"))
+        self.segments = tuple(_segment(part) for part in self.template.split("/") if self.template)
 
     def params(self, path: list[str]) -> dict[str, str] | None:
         """Return the values in `path`, which has as many segments, or None when it does not match."""

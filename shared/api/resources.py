@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.api import (
     agents,
+    console,
     events,
     flat_events,
     health,
@@ -32,6 +33,7 @@ RESOURCES: tuple[ModuleType, ...] = (
     agents,
     health,
     reference,
+    console,
 )
 """Each module has a blueprint, `bp`. The description lists them in this order."""
 

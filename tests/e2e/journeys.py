@@ -9,6 +9,7 @@ Journey = Callable[[Service], Awaitable[None]]
 
 JOURNEYS: tuple[Journey, ...] = (
     session_journeys.check_readiness_and_reference,
+    session_journeys.open_the_console,
     session_journeys.create_change_and_delete_a_session,
     session_journeys.send_invalid_requests,
     session_journeys.append_events_while_another_client_follows,

@@ -1,6 +1,7 @@
 """Journeys of sessions: create, find, change, append outside events, fork, export, delete; and the API reference."""
 
 import json
+import re
 
 from tests.e2e.service import Service
 from tests.http.api_client import is_gapless, new_id, ok, refusal, types
@@ -21,6 +22,19 @@ async def check_readiness_and_reference(service: Service) -> None:
     assert (script.status_code, "docs.js" in page.text) == (200, True)
     agents = ok(await http.get("/agents"))
     assert agents["default"] in {agent["name"] for agent in agents["agents"]}
+
+
+async def open_the_console(service: Service) -> None:
+    http = service.api.http
+
+    page = await http.get("/", headers={"accept": "text/html"})
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert (await http.get("/console")).text == page.text
+    (path,) = re.findall(r'<script type="module" src="([^"]+)"', page.text)
+    script = await http.get(path)
+    assert (script.status_code, script.headers["content-type"].split(";")[0]) == (200, "text/javascript")
+    assert ok(await http.get("/"))["links"]["console"] == "/console"
 
 
 async def create_change_and_delete_a_session(service: Service) -> None:

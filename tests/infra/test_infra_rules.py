@@ -173,7 +173,8 @@ def test_azure_yaml_has_keys_that_azd_knows_and_the_tagged_service() -> None:
 def test_app_service_needs_no_token_for_the_open_routes_of_the_app() -> None:
     app = load_files()["app"]
     excluded = app.value(app.resources["authentication"].body)["properties"]["globalValidation"]["excludedPaths"]
-    public = [each for each in operations(RESOURCES) if each.description.is_public]
+    # The console is left out: the paths of its files change with their content, and only exact paths are given.
+    public = [each for each in operations(RESOURCES) if each.description.is_public and each.tag != "console"]
     paths = {each.path.replace("{asset}", name) for each in public for name in asset_names()}
 
     assert sorted(excluded) == sorted(paths | {"/admin/host/synctriggers"})
@@ -199,6 +200,7 @@ EXCLUDED = [
     "Makefile",
     "README.md",
     "azure.yaml",
+    "clients/typescript/src/index.ts",
     "pyproject.toml",
     "requirements-dev.txt",
     "local.settings.json",

@@ -18,6 +18,9 @@ _DURABLE = {
 }
 _TIMERS = {"sweep_turns", "clear_deleted", "purge_instances"}
 _ROUTES = {
+    "GET /",
+    "GET console",
+    "GET console/{version}/{folder}/{file}",
     "GET health",
     "GET ready",
     "GET sessions",

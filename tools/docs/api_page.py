@@ -23,8 +23,8 @@ a session have `x-session-id`.
 `trace_id`. If fields are wrong, `errors` lists them (`pointer`, `detail`). A refused request has written nothing. 429
 and 503 have `retry-after`. Unknown paths and methods get the platform's own empty 404.
 
-Every route except those of [health](#health) and [reference](#reference) may answer with these. The tables below list
-only what is added to them.
+Every route except those of [health](#health), [reference](#reference) and [console](#console) may answer with these.
+The tables below list only what is added to them.
 
 | status | | |
 | --- | --- | --- |

@@ -33,6 +33,9 @@ _PATH_PARAMETERS = {
     "message_id": ("the message", "msg_01JD0000000000000000000000_demo"),
     "call_id": ("the tool call", "call_01JD0000000000000000000000_1_0"),
     "asset": ("a file of the page", "swagger-ui.css"),
+    "file": ("a file of the console", "app.js"),
+    "version": ("the version of the page", "8f14e45f"),
+    "folder": ("`page`, `view` or `client`", "page"),
 }
 
 

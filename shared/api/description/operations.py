@@ -85,4 +85,4 @@ def _operations_of(function: Any, tag: str) -> Iterator[Operation]:
     summary, _, details = (handler.__doc__ or "").strip().partition("\n\n")
     texts = (" ".join(summary.split()), re.sub(r"\n +", "\n", details).strip())
     for method in trigger["methods"]:
-        yield Operation(str(method), f"/{trigger['route']}", handler.__name__, *texts, tag, description)
+        yield Operation(str(method), f"/{trigger['route'].lstrip('/')}", handler.__name__, *texts, tag, description)

@@ -1,4 +1,4 @@
-"""Health: what a monitor reads."""
+"""Health: what a monitor reads, and the links of the service."""
 
 from typing import Literal
 
@@ -15,4 +15,13 @@ class Readiness(TypedDict):
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, Literal["ok", "failed"]]
+    trace_id: str
+
+
+class ServiceLinks(TypedDict):
+    """Paths of the service by name."""
+
+    name: str
+    version: str
+    links: dict[str, str]
     trace_id: str

@@ -63,6 +63,9 @@ def _writes(hidden: str | None, body: Any, answer: int = 200, *scopes: str, **he
 _NO_SESSION, _NO_PROJECT = _SESSION.hidden, _PROJECT.hidden
 
 ROUTES: dict[str, Rules] = {
+    "GET /": _PUBLIC,
+    "GET /console": _PUBLIC,
+    "GET /console/{version}/{folder}/{file}": _PUBLIC,
     "GET /health": _PUBLIC,
     "GET /ready": _PUBLIC,
     "GET /api/openapi.json": _PUBLIC,

@@ -197,7 +197,7 @@ async def test_odd_headers_change_nothing(api: Api, headers: dict[str, str]) -> 
 async def test_unknown_paths_and_methods_get_the_platforms_empty_404(api: Api) -> None:
     session_id = await api.new_session()
 
-    for method, path in (("GET", "/nothing"), ("PUT", f"/sessions/{session_id}"), ("POST", "/health"), ("GET", "/")):
+    for method, path in (("GET", "/nothing"), ("PUT", f"/sessions/{session_id}"), ("POST", "/health"), ("GET", "/x")):
         response = await api.http.request(method, path)
         assert (response.status_code, response.content) == (404, b"")
 

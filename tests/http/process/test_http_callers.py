@@ -107,7 +107,7 @@ class World:
         call = "client_tool" if path.endswith("/result") else "approval"
         ids = {**self.ids, "message": self.ids[message], "call": self.ids[call]}
         names = {f"{name}_id": each for name, each in ids.items()}
-        return path.format(**names, asset="swagger-ui.css")
+        return path.format(**names, asset="swagger-ui.css", version="1", folder="page", file="app.js")
 
     async def everything_of(self, headers: dict[str, str]) -> list[str]:
         """What the caller of `headers` reads of everything that the world has."""

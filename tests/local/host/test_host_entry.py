@@ -99,6 +99,16 @@ def test_the_banner_lists_the_functions_and_the_data(folder: Path) -> None:
     for names in ("orchestrators  main", "activities     sleep", "timers         nightly (0 0 3 * * *)"):
         assert names in banner
     assert f"data           {folder / '.data'}, task hub turnlog" in banner
+    assert f", process {host.process.pid}" in banner
+    assert "console" not in banner  # this app has none
+
+
+def test_the_banner_says_what_to_open_and_to_send_first(tmp_path: Path) -> None:
+    with running_process(ROOT, environment(DATA_DIR=str(tmp_path), MODEL="m", OPENAI_API_KEY="k")) as host:
+        lines = [line.split(None, 1) for line in host.banner if host.url in line]
+
+    assert ["console", f"{host.url}/\n"] in lines
+    assert any("curl" in line for _, line in lines)
 
 
 def test_settings_come_from_the_file_unless_they_are_set(folder: Path) -> None:

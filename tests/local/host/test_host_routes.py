@@ -19,6 +19,7 @@ TEMPLATES = {
     "sessions/{id}/stream": "GET",
     "sessions/active": "GET",
     "Messages/{id}": "GET",
+    "/": "GET",
 }
 
 
@@ -55,6 +56,7 @@ async def send(host: Host, request_line: str) -> bytes:
 @pytest.mark.parametrize(
     ("path", "template", "params"),
     [
+        ("/", "/", {}),
         ("/sessions", "sessions", {}),
         ("/SESSIONS/", "sessions", {}),
         ("/Sessions/Ab", "sessions/{id}", {"id": "Ab"}),
@@ -80,7 +82,7 @@ async def test_a_path_finds_its_function(host: Host, path: str, template: str, p
 @pytest.mark.parametrize(
     "request_line",
     [
-        "GET /",
+        "GET /index.html",
         "GET /nowhere",
         "GET /sessions/a/b/c",
         "GET /sessions//stream",

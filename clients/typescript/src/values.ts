@@ -1,0 +1,121 @@
+/** What the service's JSON answers hold. Fields that this client does not name are there all the same. */
+
+import type { OnBusy } from "./events.js";
+
+/** A text, or parts in OpenAI's form. */
+export type Content = string | readonly ContentPart[];
+export type ContentPart = { readonly type: string } & Readonly<Record<string, unknown>>;
+
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+/** Why a turn failed. `code` is for programs. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+export type SessionState = "idle" | "queued" | "running" | "requires_action" | "cancelling" | "stalled";
+
+export interface SessionInfo {
+  readonly session_id: string;
+  readonly session_name: string | null;
+  readonly agent_name: string | null;
+  readonly project_id: string | null;
+  readonly status: "running" | "finished";
+  readonly state: SessionState;
+  readonly created_at: string;
+  readonly updated_at: string;
+  readonly archived: boolean;
+  readonly head: number;
+  readonly queued: number;
+  readonly usage: Usage;
+}
+
+export interface SessionPage {
+  readonly sessions: readonly SessionInfo[];
+  readonly next_cursor: string | null;
+}
+
+export interface CreateSession {
+  readonly session_id?: string;
+  readonly session_name?: string;
+  readonly agent_name?: string;
+  readonly project_id?: string;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+export interface ListSessions {
+  readonly limit?: number;
+  readonly cursor?: string;
+  readonly status?: "running" | "finished";
+  readonly archived?: boolean;
+}
+
+export type MessageStatus = "queued" | "running" | "requires_action" | "completed" | "failed" | "cancelled" | "withdrawn";
+
+/** A message and its answer. */
+export interface Message {
+  readonly message_id: string;
+  readonly session_id: string;
+  readonly turn_id: string;
+  readonly sequence: number;
+  readonly content: Content;
+  readonly answer: string | null;
+  readonly status: MessageStatus;
+  readonly error: Failure | null;
+  readonly agent: string;
+  readonly model: string;
+  readonly usage: Usage;
+}
+
+export interface SendOptions {
+  readonly agent?: string;
+  readonly model?: string;
+  readonly on_busy?: OnBusy;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+export interface CancelOptions {
+  readonly turn_id?: string;
+  /** `clear` also withdraws the waiting messages. */
+  readonly queue?: "keep" | "clear";
+  readonly reason?: string;
+}
+
+export interface CancelReceipt {
+  readonly turn_id: string | null;
+  readonly status: "idle" | "cancelling" | MessageStatus;
+}
+
+/** A project owns a JSON document; `revision` counts its changes. */
+export interface Project {
+  readonly id: string;
+  readonly name: string;
+  readonly document: Readonly<Record<string, unknown>>;
+  readonly revision: number;
+}
+
+export interface AgentTool {
+  readonly name: string;
+  readonly description: string;
+  readonly requires_approval: boolean;
+  readonly client: boolean;
+}
+
+export interface Agent {
+  readonly name: string;
+  readonly description: string;
+  readonly model: string;
+  readonly tools: readonly AgentTool[];
+}
+
+export interface AgentList {
+  readonly agents: readonly Agent[];
+  readonly default: string;
+}
+

@@ -1,0 +1,112 @@
+/** Writes a message: text, agent, model, what to do while a turn runs, and the messages that wait. */
+
+import { byId, h, place, set } from "../view/dom.js";
+
+/** `onSend` returns whether the message was stored; `onStop` and `onWithdraw` act at once. */
+export class Composer {
+  #content = byId("content");
+  #agent = byId("agent");
+  #model = byId("model");
+  #queue = new Map();
+  #sending = [];
+  #default = "";
+  agents = [];
+
+  constructor({ onSend, onStop, onWithdraw }) {
+    Object.assign(this, { onSend, onStop, onWithdraw });
+    byId("composer").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.submit();
+    });
+    this.#content.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      void this.submit();
+    });
+    this.#content.addEventListener("input", () => this.#resize());
+    byId("stop").addEventListener("click", () => this.onStop());
+    this.#agent.addEventListener("change", () => this.#showDefaultModel());
+  }
+
+  focus() {
+    if (matchMedia("(hover: hover)").matches) this.#content.focus(); // else a keyboard would cover the screen
+  }
+
+  showAgents({ agents, default: name }) {
+    this.agents = agents;
+    this.#default = name;
+    const options = agents.map((agent) => h("option", { value: agent.name, title: agent.description }, agent.name));
+    this.#agent.replaceChildren(...options);
+    this.choose(name);
+    const models = [...new Set(agents.map((agent) => agent.model).filter(Boolean))];
+    byId("models").replaceChildren(...models.map((value) => h("option", { value })));
+  }
+
+  /** Chooses the agent of a session; the default one if there is none of this name. */
+  choose(name) {
+    this.#agent.value = this.agents.some((agent) => agent.name === name) ? name : this.#default;
+    this.#showDefaultModel();
+  }
+
+  /** Sends what is written. If it can't be stored, it stays in the field. */
+  async submit() {
+    const text = this.#content.value.trim();
+    if (!text) return;
+    await this.send(text, { agent: this.#agent.value, model: this.#model.value.trim(), on_busy: byId("busy").value });
+  }
+
+  async send(text, { agent, model, name, on_busy }) {
+    this.#content.value = "";
+    this.#resize();
+    this.#sending.push(text);
+    this.#drawQueue();
+    const options = { ...(agent ? { agent } : {}), ...(model ? { model } : {}), ...(on_busy ? { on_busy } : {}), name };
+    const isStored = await this.onSend(text, options);
+    this.#sending.splice(this.#sending.indexOf(text), 1);
+    this.#drawQueue();
+    if (!isStored && !this.#content.value) this.#content.value = text;
+    this.#resize();
+  }
+
+  /** Shows what the conversation allows: stop a running turn, take a waiting message back. */
+  show(conversation) {
+    const isRunning = conversation.activeTurn !== undefined;
+    set(byId("stop"), "hidden", !isRunning);
+    set(byId("stop"), "disabled", conversation.state === "cancelling");
+    set(byId("busy-label"), "hidden", !isRunning);
+    set(this.#content, "placeholder", isRunning ? "Message: it waits for this turn" : "Message");
+    const ids = conversation.queue.map((each) => each.messageId).join();
+    if (this.#queue.ids !== ids) {
+      this.#queue = new Map(conversation.queue.map((each) => [each.messageId, each]));
+      this.#queue.ids = ids;
+      this.#drawQueue();
+    }
+  }
+
+  clear() {
+    this.#queue = new Map();
+    this.#sending.length = 0;
+    this.#drawQueue();
+    for (const id of ["stop", "busy-label"]) byId(id).hidden = true;
+    this.#content.placeholder = "Message";
+  }
+
+  #drawQueue() {
+    const waiting = [...this.#queue.values()].map(({ messageId, text, onBusy }) => {
+      const back = h("button", { type: "button", class: "icon", "aria-label": `Take back: ${text}`, onclick: () => this.onWithdraw(messageId) }, "✕");
+      return h("li", {}, h("span", { class: "chip" }, onBusy === "enqueue" ? "waits" : onBusy), h("span", { class: "brief" }, text), back);
+    });
+    const sending = this.#sending.map((text) => h("li", { class: "dim" }, h("span", { class: "chip" }, "sending"), h("span", { class: "brief" }, text)));
+    place(byId("queue"), [...waiting, ...sending]);
+  }
+
+  #showDefaultModel() {
+    const agent = this.agents.find((each) => each.name === this.#agent.value);
+    this.#model.placeholder = agent?.model || "Model";
+  }
+
+  #resize() {
+    this.#content.style.height = "auto";
+    this.#content.style.height = `${Math.min(this.#content.scrollHeight, 240)}px`;
+  }
+}
