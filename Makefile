@@ -25,7 +25,7 @@ test: install ## run the tests: everything that needs no cloud
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: install ## run the tests that take minutes: hundreds of kills, a thousand reconnections
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder
 
 test-cosmos: install ## run the HTTP tests on the Cosmos DB store, against a server that speaks its protocol
 	TURNLOG_TEST_STORE=cosmos $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder tests/http tests/e2e tests/model_servers
