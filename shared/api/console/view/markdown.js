@@ -36,8 +36,9 @@ function splitBlocks(text) {
 
 function blockElement(block) {
   if (/^\s*```/.test(block)) {
-    const code = block.replace(/^\s*```[^\n]*\n?/, "").replace(/\n?\s*```\s*$/, "");
-    return h("pre", { class: "code", tabIndex: 0 }, h("code", {}, code));
+    const [, ...code] = block.split("\n");
+    if (code.length > 0 && /^\s*```/.test(code.at(-1))) code.pop();
+    return h("pre", { class: "code", tabIndex: 0 }, h("code", {}, code.join("\n")));
   }
   const heading = /^(#{1,6})\s+(.*)$/.exec(block);
   if (heading) return h("h4", {}, ...inline(heading[2]));
@@ -51,7 +52,8 @@ function blockElement(block) {
   return h("p", {}, ...inline(block));
 }
 
-const INLINE = /`([^`\n]+)`|\*\*([^*\n]+)\*\*|\*([^*\s][^*\n]*)\*|\[([^\]\n]+)\]\((https?:\/\/[^\s)]+)\)/g;
+// The label has a limit: without one, a long line of brackets takes quadratic time.
+const INLINE = /`([^`\n]+)`|\*\*([^*\n]+)\*\*|\*([^*\s][^*\n]*)\*|\[([^\]\n]{1,300})\]\((https?:\/\/[^\s)]+)\)/g;
 
 function inline(text) {
   const parts = [];
