@@ -71,3 +71,33 @@ test("where callers sign in, the page asks for a token and keeps it in the tab",
     await server.stop();
   }
 });
+
+test("after Cancel the page asks for a token again only when somebody does something", async () => {
+  const issuer = { JWT_ISSUER: "https://issuer", JWT_AUDIENCE: "turnlog", JWT_JWKS_URL: "http://127.0.0.1:9/keys" };
+  const server = await Server.start({ AUTH_MODE: "jwt", ...issuer });
+  const begin = () => {
+    const real = window.setInterval;
+    window.ticks = 0;
+    window.setInterval = (call) => real(() => [call(), (window.ticks += 1)], 10); // a long time passes quickly
+  };
+  try {
+    const console = await ConsolePage.open(browser, server.url, { begin });
+    const pass = async () => console.page.waitForFunction((end) => window.ticks > end, {}, 20 + (await console.page.evaluate(() => window.ticks)));
+    await console.shows("#sign-in-reason", "401");
+    await pass();
+    const asked = console.sent("GET", "/sessions").length;
+    await pass();
+    assert.equal(console.sent("GET", "/sessions").length, asked, "the open dialog is enough");
+
+    await console.click("#sign-in button", "Cancel");
+    await pass();
+    assert.equal(console.sent("GET", "/sessions").length, asked);
+    assert.equal(await console.page.$("#sign-in[open]"), null);
+
+    await console.page.type("#content", "Hello");
+    await console.page.keyboard.press("Enter");
+    await console.page.waitForSelector("#sign-in[open]");
+  } finally {
+    await server.stop();
+  }
+});
