@@ -457,6 +457,27 @@ test("the button to delete a session names it as it is named now", async () => {
   await console.shows("#confirm-text", "New name");
 });
 
+test("the seconds until the next try change the page only when they change", async () => {
+  const console = await open();
+  await console.shows(".card", "Watch");
+
+  const [role, changes] = await console.inScript("page/connection.js", ({ ConnectionView }) => {
+    const element = document.getElementById("connection");
+    const real = window.setInterval;
+    let tick;
+    window.setInterval = (call) => (tick = call) && 0;
+    new ConnectionView().show({ state: "waiting", milliseconds: 600_000, error: new Error("away") });
+    window.setInterval = real;
+    const observer = new MutationObserver(() => undefined);
+    observer.observe(element, { subtree: true, childList: true, characterData: true });
+    for (let count = 0; count < 20; count += 1) tick();
+    return [element.getAttribute("role"), observer.takeRecords().length];
+  });
+
+  assert.equal(role, null);
+  assert.ok(changes < 20);
+});
+
 test("10 000 events: all are read, and only the rows in view are elements", async (t) => {
   const { session_id: id } = await server.call("POST", "/sessions", {});
   const list = Array.from({ length: 100 }, (_, index) => ({ event_type: `note.${index % 7}`, text: `note ${index}` }));
