@@ -69,10 +69,10 @@ class Deletion(Frozen):
     def checked(self, now: datetime, pause: timedelta, grace: timedelta) -> Self:
         """The deletion when no session was found.
 
-        A request that began before the project was deleted may still open one, until `grace` is over. The sweep looks
-        again, after a pause that doubles.
+        A request that began before the last session was deleted may still open or copy one, until `grace` is over. The
+        sweep looks again, after a pause that doubles.
         """
-        age = now - self.requested_at
-        due_at = None if age >= grace else min(self.requested_at + grace, now + max(age, pause))
         ended_at = self.ended_at or now
+        age = now - ended_at
+        due_at = None if age >= grace else min(ended_at + grace, now + max(age, pause))
         return self.model_copy(update={"page": (), "after": None, "due_at": due_at, "ended_at": ended_at})

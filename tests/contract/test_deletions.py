@@ -17,7 +17,7 @@ from shared.services.projects.deletions import Deletions, PageOutcome
 from shared.services.projects.projects import Projects
 from shared.services.sessions import Sessions
 from shared.stores import Stores
-from shared.timings import CLOUD
+from shared.timings import CLOUD, ONE_MACHINE, Timings
 from shared.wiring import SystemClock
 from tests.contract.factories import THEN, create_session
 
@@ -52,8 +52,10 @@ class BreakingSessions(Sessions):
 
     errors: dict[SessionId, Exception]
     done: bool = False
+    tries: int = 0
 
     async def delete_listed(self, session_id: SessionId, trace_id: str | None) -> None:
+        self.tries += 1
         error = self.errors.get(session_id)
         if error is None or self.done:
             await super().delete_listed(session_id, trace_id)
@@ -64,13 +66,13 @@ class BreakingSessions(Sessions):
 class Process:
     """The service as one process has it."""
 
-    def __init__(self, stores: Stores, clock: Clock, page_size: int = 3) -> None:
+    def __init__(self, stores: Stores, clock: Clock, page_size: int = 3, timings: Timings = CLOUD) -> None:
         self.stores, self.clock, self.starts = stores, clock, Starts()
         self.sessions = BreakingSessions(stores.log, clock)
         self.sessions.errors = {}
         self.projects = Projects(stores.projects, clock)
         self.deletions = Deletions(
-            self.projects, stores.projects, stores.log, self.sessions, clock, CLOUD, page_size=page_size
+            self.projects, stores.projects, stores.log, self.sessions, clock, timings, page_size=page_size
         )
 
     async def new_project(self, sessions: int) -> tuple[ProjectId, Sequence[SessionState]]:
@@ -261,12 +263,14 @@ async def test_a_session_that_cannot_be_deleted_keeps_no_other_and_is_tried_agai
     assert await process.count_sessions(project_id) == 0
 
 
-async def test_a_session_that_a_late_request_opens_is_deleted_by_the_sweep(process: Process) -> None:
+@pytest.mark.parametrize("timings", [CLOUD, ONE_MACHINE], ids=["cloud", "one machine"])
+async def test_a_session_that_a_late_request_opens_is_deleted_by_the_sweep(stores: Stores, timings: Timings) -> None:
+    process = Process(stores, Clock(), timings=timings)
     project_id, _ = await process.new_project(1)
     await process.request(project_id)
     await process.new_session(project_id)
 
-    (generation,) = await process.sweep(PAUSE)
+    (generation,) = await process.sweep(timings.lost_after)
 
     assert (await process.finish(project_id, generation)).deleted == 2
     assert await process.count_sessions(project_id) == 0
@@ -303,3 +307,15 @@ async def test_a_project_without_the_store_is_deleted_later_although_the_request
     assert (deletion.ended_at, process.starts.generations) == (None, [1])
     process.sessions.errors = {}
     assert (await process.finish(project_id)).deleted == 2
+
+
+async def test_without_the_store_the_rest_of_a_page_is_not_tried(stores: Stores) -> None:
+    process = Process(stores, Clock(), page_size=20)
+    project_id, sessions = await process.new_project(20)
+    process.sessions.errors = {state.session_id: StoreUnavailableError("no store") for state in sessions}
+
+    await process.request(project_id)
+
+    assert process.sessions.tries < 10
+    process.sessions.errors = {}
+    assert (await process.finish(project_id)).deleted == 20

@@ -16,7 +16,7 @@ from shared.domain.events import (
 )
 from shared.domain.faults import fault_domain
 from shared.domain.fold import fold
-from shared.domain.ids import MessageId
+from shared.domain.ids import MessageId, public_id
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import Message, StepDocument, ToolResult
 from shared.domain.values import Usage
@@ -205,7 +205,7 @@ async def _check_posts(world: World, record: SessionRecord) -> None:
         if session == record.session_id and len(contents.get(content, ())) > 1:
             world.report(ACKNOWLEDGED, f"{content!r} was posted once and is there {len(contents[content])} times")
     for message_id, content in world.ledger.acknowledged.items():
-        if not message_id.endswith(record.session_id):
+        if not message_id.endswith(f"_{public_id(record.session_id)}"):
             continue
         if contents.get(content) != {message_id}:
             world.report(ACKNOWLEDGED, f"{message_id} ({content!r}) is not in the log")

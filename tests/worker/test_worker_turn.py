@@ -38,7 +38,8 @@ async def test_a_message_starts_its_turn_through_the_durable_client(api: Api, du
     (start,) = durable.started.values()
     assert start.orchestrator == "run_turn"
     assert start.payload["instance_id"] == start.instance_id
-    assert (start.payload["session_id"], start.payload["turn_id"]) == (session_id, message["turn_id"])
+    assert start.payload["session_id"].endswith(f"~{session_id}")
+    assert start.payload["turn_id"] == message["turn_id"]
 
 
 async def test_a_turn_runs_from_its_message_to_the_end_of_the_stream(

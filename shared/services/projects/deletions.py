@@ -165,21 +165,29 @@ class Deletions:
         elif deletion.failed:
             deletion = deletion.next_pass().stalled(now, pause)
         else:
-            deletion = deletion.checked(now, pause, self.timings.clear_after)
+            deletion = deletion.checked(now, pause, self._grace)
         return await self._store_deletion(project, deletion)
 
     async def _delete_sessions(self, project: Project, deletion: Deletion) -> int:
         """Delete the sessions of the current page, and return how many of them failed."""
         slots = asyncio.Semaphore(_AT_ONCE)
+        is_available = True
 
         async def delete(session_id: SessionId) -> int:
+            nonlocal is_available
             async with slots:
+                if not is_available:
+                    return 0  # the page is not finished, and is tried again as a whole
                 try:
                     await self.sessions.delete_listed(session_id, deletion.trace_id)
                 except SessionNotFoundError:
                     pass  # deleted before
-                except StoreUnavailableError:
-                    raise
+                except StoreUnavailableError as error:
+                    if error.retryable:
+                        is_available = False
+                        raise
+                    _log.exception("session %s of project %s could not be deleted", session_id, project.id)
+                    return 1
                 except Exception:  # noqa: BLE001  # one that cannot be deleted must not keep the others
                     _log.exception("session %s of project %s could not be deleted", session_id, project.id)
                     return 1
@@ -191,13 +199,18 @@ class Deletions:
             raise errors[0]
         return sum(result for result in results if isinstance(result, int))
 
+    @property
+    def _grace(self) -> timedelta:
+        """How long after the last session a request that began earlier may still open or copy one."""
+        return max(self.timings.clear_after, self.timings.lost_after)
+
     async def _resume(self, project: Project, scheduler: DeletionScheduler) -> None:
         now, pause = self.clock.now(), self.timings.lost_after
         deletion = _deletion_of(project)
         if deletion.ended_at is not None:
             page = await self._list(project, None)
             if not page:
-                checked = deletion.checked(now, pause, self.timings.clear_after)
+                checked = deletion.checked(now, pause, self._grace)
                 with suppress(RevisionTakenError):
                     await self._store_deletion(project, checked)
                 return
