@@ -35,6 +35,37 @@ test("kill -9 in the middle of an answer: the page says so, connects again, and 
   }
 });
 
+test("after a restore of the sessions the page shows them as they are now, and nothing of before", async () => {
+  const server = await Server.start({ MODEL: "fake-12-0" });
+  try {
+    const console = await ConsolePage.open(browser, server.url);
+    await console.send("Kept");
+    await console.shows(".turn-end", "tokens");
+    await server.copySessions("backup");
+    for (const text of ["Lost", "Lost as well"]) {
+      await console.send(text);
+      await console.shows(".turn:last-child .user", text);
+      await console.shows(".turn:last-child .turn-end", "tokens");
+    }
+
+    await server.kill();
+    await server.copySessions("restore");
+    await server.restart();
+
+    await console.page.waitForFunction(() => document.querySelectorAll(".turn").length === 1);
+    await console.shows("#connection", "Live");
+    await console.send("New");
+    await console.shows(".turn:last-child .user", "New");
+    await console.shows(".turn:last-child .turn-end", "tokens");
+    assert.deepEqual(await console.page.$$eval(".user", (all) => all.map((each) => each.textContent)), ["You: Kept", "You: New"]);
+    const sequences = await console.page.$$eval(".row .seq", (cells) => cells.map((cell) => Number.parseInt(cell.textContent, 10)));
+    assert.deepEqual(sequences, [...new Set(sequences)].sort((one, other) => one - other));
+    assert.deepEqual(console.errors, []);
+  } finally {
+    await server.stop();
+  }
+});
+
 test("a message that can't be sent stays in the field, and the page says what to do", async () => {
   const server = await Server.start({ MODEL: "fake-12-0" });
   try {
