@@ -19,8 +19,10 @@ export async function openBrowser() {
 /** A page of the console, with the words in which tests speak of it. */
 export class ConsolePage {
   errors = [];
+  requests = [];
 
-  static async open(browser, url, { width = 1320, height = 820, ...viewport } = {}) {
+  /** Opens the page; `begin` runs in it before its own scripts. */
+  static async open(browser, url, { width = 1320, height = 820, begin, ...viewport } = {}) {
     const self = new ConsolePage();
     const context = await browser.createBrowserContext(); // nothing is shared with other tests
     self.page = await context.newPage();
@@ -31,6 +33,8 @@ export class ConsolePage {
       const isOfNetwork = /Failed to load resource/.test(message.text());
       if (message.type() === "error" && !isOfNetwork) self.errors.push(message.text());
     });
+    self.page.on("request", (request) => self.requests.push(request));
+    if (begin) await self.page.evaluateOnNewDocument(begin);
     await self.page.goto(url);
     return self;
   }
@@ -76,6 +80,21 @@ export class ConsolePage {
       return text.length >= min && text;
     };
     return (await this.page.waitForFunction(read, {}, characters)).jsonValue();
+  }
+
+  /** The bodies of the requests with this method whose path ends with `path`. */
+  sent(method, path) {
+    const matches = (each) => each.method() === method && new URL(each.url()).pathname.endsWith(path);
+    return this.requests.filter(matches).map((each) => JSON.parse(each.postData() ?? "null"));
+  }
+
+  /** Calls `use` in the page with what a script of the console exports, and with `argument`. */
+  async inScript(path, use, argument) {
+    const source = `(async () => {
+      const folder = document.querySelector('link[href*="/view/"]').href.replace(/view\\/[^/]+$/, "");
+      return (${use})(await import(folder + ${JSON.stringify(path)}), ${JSON.stringify(argument ?? null)});
+    })()`;
+    return this.page.evaluate(source);
   }
 
   sessionId() {

@@ -281,6 +281,203 @@ test("the end stays in view while an answer grows, until somebody scrolls up; a 
   assert.ok((await fromEnd()) < 80);
 });
 
+test("a double click on an example, and two messages at once, begin one session", async () => {
+  const clicked = await open();
+  await clicked.shows(".card", "Watch an answer");
+  await clicked.page.$eval(".card", (card) => [card.click(), card.click()]);
+  await clicked.answer(10);
+  assert.deepEqual([clicked.sent("POST", "/sessions").length, clicked.sent("POST", "/messages").length], [1, 1]);
+
+  const written = await open();
+  await written.shows(".card", "Watch");
+  await written.page.evaluate(() => {
+    for (const text of ["One", "Two"]) {
+      document.getElementById("content").value = text;
+      document.getElementById("composer").requestSubmit();
+    }
+  });
+  for (const text of ["One", "Two"]) await written.shows(".user", text);
+  assert.equal(written.sent("POST", "/sessions").length, 1);
+});
+
+test("a double click on Send again sends once, to the same agent and model", async () => {
+  const console = await open();
+  await console.send("Hello", { model: "fail-401", agent: "raffle" });
+  await console.shows(".failure button", "Send again");
+
+  await console.page.$eval(".failure button", (button) => [button.click(), button.click()]);
+
+  await console.shows(".turn:nth-child(2) .failure", "The turn failed.");
+  const sent = console.sent("POST", "/messages").map(({ content, agent, model }) => [content, agent, model]);
+  assert.deepEqual(sent, [["Hello", "raffle", "fail-401"], ["Hello", "raffle", "fail-401"]]);
+});
+
+test("a message whose answer was lost is stored once, though somebody sends it again", async () => {
+  const console = await open();
+  await console.shows(".card", "Watch");
+  await console.page.evaluate(() => {
+    const real = window.fetch;
+    window.cut = "/sessions";
+    window.fetch = async (url, init) => {
+      const response = await real(url, init);
+      if (window.cut && init.method === "POST" && url.pathname.endsWith(window.cut)) throw new TypeError("the answer was lost");
+      return response;
+    };
+  });
+  const comesBack = () => console.page.waitForFunction(() => document.getElementById("content").value === "Only once");
+  await console.send("Only once", { agent: "raffle" });
+  await comesBack();
+  await console.page.evaluate(() => (window.cut = "/messages"));
+
+  await console.page.keyboard.press("Enter");
+  await console.shows(".turn-end", "tokens"); // it was stored
+  await comesBack();
+  await console.page.evaluate(() => (window.cut = ""));
+  const answered = console.page.waitForResponse((response) => /messages$/.test(response.url()));
+  await console.page.keyboard.press("Enter");
+  await answered;
+  await console.send("Next", { agent: "raffle" });
+  await console.shows(".turn:nth-child(2) .turn-end", "tokens");
+  const messages = await server.call("GET", `/sessions/${await console.sessionId()}/messages`);
+  assert.deepEqual(messages.map((each) => each.content), ["Only once", "Next"]);
+  const creations = console.requests.filter((each) => each.method() === "POST" && /sessions$/.test(each.url()));
+  assert.equal(new Set(creations.map((each) => each.headers()["idempotency-key"])).size, 1);
+});
+
+test("Escape in the filter clears it; only elsewhere it stops the turn", async () => {
+  const console = await open();
+  await console.send("Long", { model: LONG });
+  await console.answer(10);
+
+  await console.page.type("#filter", "delta");
+  await console.page.keyboard.press("Escape");
+  assert.equal(await console.page.$eval("#filter", (field) => field.value), "");
+  assert.equal(console.sent("POST", "/cancel").length, 0);
+  await console.page.focus("#content");
+  await console.page.keyboard.press("Escape");
+
+  await console.shows(".turn-end", "stopped");
+  assert.equal(console.sent("POST", "/cancel").length, 1);
+});
+
+test("rows of the log stay the same elements while an answer grows, and the keyboard reaches them", async () => {
+  const console = await open();
+  await console.send("Long", { model: LONG });
+  const { length } = await console.answer(10);
+  await console.shows(".row", "message.delta");
+  const before = await console.page.evaluateHandle(() => [...document.querySelectorAll(".row")]);
+  const count = await console.page.$$eval(".row", (rows) => rows.at(-1).textContent);
+  await console.answer(length + 100);
+  await console.page.waitForFunction((old) => [...document.querySelectorAll(".row")].at(-1).textContent !== old, {}, count);
+  assert.ok(await before.evaluate((rows) => rows.every((row) => row.isConnected)));
+
+  await console.page.focus("#rows");
+  for (const key of ["ArrowDown", "ArrowDown", "ArrowUp", "Enter"]) await console.page.keyboard.press(key);
+
+  assert.equal(JSON.parse(await console.text("#detail")).type, "session.created");
+  assert.equal(await console.page.$eval(".row.selected", (row) => row.getAttribute("aria-selected")), "true");
+});
+
+test("only the service's own link to a large result is a link", async () => {
+  const console = await open();
+  await console.shows(".card", "Watch");
+  const path = "/sessions/s/tool_calls/c1";
+  const responses = [{ href: path }, { href: path, more: 1 }, { href: "https://a.example/tool_calls/c1" }, { href: "/sessions/s/tool_calls/c2" }, { href: 1 }];
+
+  const links = await console.inScript(
+    "view/tool.js",
+    ({ ToolView }, all) =>
+      all.map((response) => {
+        const view = new ToolView("c1", {});
+        view.show({ id: "c1", name: "t", arguments: "{}", status: "completed", durationMs: 1, response });
+        return view.element.querySelector("a")?.getAttribute("href") ?? null;
+      }),
+    responses,
+  );
+
+  assert.deepEqual(links, [path, null, null, null, null]);
+});
+
+test("a tab continues with the cursor of the last event, and one that was opened in the background pauses", async () => {
+  const console = await open();
+  await console.shows(".card", "Watch");
+
+  const [after, states] = await console.inScript("page/watcher.js", async ({ Watcher }) => {
+    const cursors = [];
+    const shown = [];
+    const session = {
+      async *events({ after: cursor, signal }) {
+        cursors.push(cursor);
+        yield { sequence: cursors.length, cursor: `${cursors.length}-abc`, type: "x", data: {} };
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      },
+    };
+    const follow = () =>
+      new Promise((resolve) => {
+        const watcher = new Watcher(session, { onChange: () => resolve(watcher), onConnection: (each) => shown.push(each.state) });
+      });
+    const watcher = await follow();
+    watcher.retryNow();
+    watcher.close();
+    Object.defineProperty(document, "hidden", { value: true });
+    const timer = window.setTimeout;
+    window.setTimeout = (call) => call() ?? 0; // the tab is hidden for long enough at once
+    new Watcher(session, { onChange: () => undefined, onConnection: (each) => shown.push(each.state) }).close();
+    window.setTimeout = timer;
+    return [cursors, shown];
+  });
+
+  assert.deepEqual([after, states], [["0", "1-abc", "0"], ["paused"]]);
+});
+
+test("a session that is deleted elsewhere takes no more messages, and the next one does", async () => {
+  const console = await open();
+  await console.send("Hello");
+  await console.shows(".turn-end", "tokens");
+
+  await server.call("DELETE", `/sessions/${await console.sessionId()}`);
+
+  await console.shows("#connection", "Deleted");
+  await console.page.waitForSelector("#content:disabled");
+  await console.click("#new-session");
+  await console.page.waitForSelector("#content:enabled");
+});
+
+test("the button to delete a session names it as it is named now", async () => {
+  const console = await open();
+  await console.send("Old name");
+  await console.shows(".turn-end", "tokens");
+  await console.shows(".sessions .current", "Old name");
+
+  await server.call("PATCH", `/sessions/${await console.sessionId()}`, { session_name: "New name" });
+  await console.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+
+  await console.page.waitForSelector('.sessions .current button[aria-label="Delete New name"]');
+  await console.click('.sessions .current button[title="Delete"]');
+  await console.shows("#confirm-text", "New name");
+});
+
+test("the seconds until the next try change the page only when they change", async () => {
+  const console = await open();
+  await console.shows(".card", "Watch");
+
+  const [role, changes] = await console.inScript("page/connection.js", ({ ConnectionView }) => {
+    const element = document.getElementById("connection");
+    const real = window.setInterval;
+    let tick;
+    window.setInterval = (call) => (tick = call) && 0;
+    new ConnectionView().show({ state: "waiting", milliseconds: 600_000, error: new Error("away") });
+    window.setInterval = real;
+    const observer = new MutationObserver(() => undefined);
+    observer.observe(element, { subtree: true, childList: true, characterData: true });
+    for (let count = 0; count < 20; count += 1) tick();
+    return [element.getAttribute("role"), observer.takeRecords().length];
+  });
+
+  assert.equal(role, null);
+  assert.ok(changes < 20);
+});
+
 test("10 000 events: all are read, and only the rows in view are elements", async (t) => {
   const { session_id: id } = await server.call("POST", "/sessions", {});
   const list = Array.from({ length: 100 }, (_, index) => ({ event_type: `note.${index % 7}`, text: `note ${index}` }));

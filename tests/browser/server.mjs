@@ -1,11 +1,12 @@
 /** Runs a real server on a free port, which tests kill and start again. */
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 
 const ROOT = join(import.meta.dirname, "../..");
 const PYTHON = process.env.PYTHON ?? join(ROOT, ".venv/bin/python");
@@ -41,6 +42,12 @@ export class Server {
     const ended = once(this.process, "exit");
     this.process.kill("SIGKILL");
     await ended;
+  }
+
+  /** `backup` copies the sessions of the running server to a file, `restore` replaces those of one that was killed. */
+  async copySessions(command) {
+    const env = { PATH: process.env.PATH, DATA_DIR: this.dataDir };
+    await promisify(execFile)(PYTHON, ["-m", "local.backups", command, join(this.dataDir, "copy.db")], { cwd: ROOT, env });
   }
 
   async stop() {

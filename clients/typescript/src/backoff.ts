@@ -22,11 +22,11 @@ export class Backoff {
     return this.#failures;
   }
 
-  /** Counts a failure; returns the milliseconds to wait, `atLeast` or more. */
+  /** Counts a failure; returns the milliseconds to wait: `atLeast` with some more, which differs for each reader. */
   next(atLeast = 0): number {
     const limit = Math.min(this.#max, this.#min * 2 ** this.#failures);
     this.#failures += 1;
-    return Math.round(Math.max(atLeast, limit / 2 + (Math.random() * limit) / 2));
+    return Math.round((atLeast || limit / 2) + (Math.random() * limit) / 2);
   }
 
   reset(): void {

@@ -2,7 +2,7 @@
 
 import { Session } from "./session.js";
 import { Transport, type ClientOptions } from "./transport.js";
-import type { AgentList, CreateSession, ListSessions, Project, SessionPage } from "./values.js";
+import type { AgentList, CreateSession, ListSessions, Project, Repeatable, SessionPage } from "./values.js";
 
 /** A client of one service. It holds no connection: there is nothing to close. */
 export class Turnlog {
@@ -18,8 +18,9 @@ export class Turnlog {
   }
 
   /** Creates a session, with an id of your choice or of the service. */
-  async createSession(fields: CreateSession = {}, signal?: AbortSignal): Promise<Session> {
-    const request = { method: "POST", body: fields, signal };
+  async createSession(options: CreateSession & Repeatable = {}, signal?: AbortSignal): Promise<Session> {
+    const { idempotencyKey, ...body } = options;
+    const request = { method: "POST", body, idempotencyKey, signal };
     const { session_id } = await this.#transport.json<{ session_id: string }>("/sessions", request);
     return this.session(session_id);
   }

@@ -82,6 +82,9 @@ export interface OtherEvent extends EventEnvelope {
 
 export type TurnlogEvent = KnownEvent | OtherEvent;
 
+/** An event with the cursor that continues after it, also over a restore of the service's sessions. */
+export type StreamedEvent = TurnlogEvent & { readonly cursor: string };
+
 const KNOWN: Readonly<Record<EventType, true>> = {
   "session.created": true,
   "session.updated": true,

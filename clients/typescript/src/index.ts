@@ -8,6 +8,6 @@ export { TurnlogProblem, type FieldError, type ProblemDocument } from "./problem
 export { Session } from "./session.js";
 export { SseParser, type Frame, type SseListener } from "./sse.js";
 export type { Connection, EventsOptions } from "./stream.js";
-export type { ClientOptions } from "./transport.js";
+export { NetworkError, newIdempotencyKey, type ClientOptions } from "./transport.js";
 export { Turn, type Part, type Step, type ToolCall, type UserPart } from "./turn.js";
 export * from "./values.js";

@@ -1,10 +1,10 @@
 /** One session: send messages, read its events, and decide about what waits. */
 
-import type { TurnlogEvent } from "./events.js";
 import { Conversation } from "./conversation.js";
+import type { StreamedEvent } from "./events.js";
 import { streamEvents, type EventsOptions } from "./stream.js";
 import type { RequestOptions, Transport } from "./transport.js";
-import type { CancelOptions, CancelReceipt, Content, Message, SendOptions, SessionInfo } from "./values.js";
+import type { CancelOptions, CancelReceipt, Content, Message, Repeatable, SendOptions, SessionInfo } from "./values.js";
 
 /** A handle of a session. It makes no request by itself, so it exists before the session does. */
 export class Session {
@@ -27,8 +27,10 @@ export class Session {
   }
 
   /** Sends a message. Returns as soon as it is stored: `events` shows its turn. */
-  send(content: Content, options: SendOptions = {}, signal?: AbortSignal): Promise<Message> {
-    return this.#post("/messages", { content, ...options }, { headers: { prefer: "respond-async" }, signal });
+  send(content: Content, options: SendOptions & Repeatable = {}, signal?: AbortSignal): Promise<Message> {
+    const { idempotencyKey, ...fields } = options;
+    const request = { headers: { prefer: "respond-async" }, idempotencyKey, signal };
+    return this.#post("/messages", { content, ...fields }, request);
   }
 
   /** The messages with their answers, oldest first. */
@@ -62,8 +64,8 @@ export class Session {
     return this.#post(`/tool_calls/${encodeURIComponent(callId)}/result`, { result }, { signal, isRepeatable: true });
   }
 
-  /** Yields each event of the log once, in order, over any number of connections. */
-  events(options: EventsOptions = {}): AsyncGenerator<TurnlogEvent, void, undefined> {
+  /** Yields each event of the log once, in order, over any number of connections. `after: event.cursor` continues after it. */
+  events(options: EventsOptions = {}): AsyncGenerator<StreamedEvent, void, undefined> {
     return streamEvents(this.transport, this.id, options);
   }
 

@@ -1,9 +1,9 @@
 /** A session's log as an async iterator that resumes where it stopped, until the service says that it is done. */
 
 import { Backoff, sleep, type BackoffOptions } from "./backoff.js";
-import type { TurnlogEvent } from "./events.js";
+import type { StreamedEvent, TurnlogEvent } from "./events.js";
 import { SseParser, type Frame } from "./sse.js";
-import { isTransient, retryAfterOf, type Transport } from "./transport.js";
+import { isTransient, NetworkError, ofNetwork, retryAfterOf, type Transport } from "./transport.js";
 
 type Progress =
   | { readonly state: "connecting" }
@@ -15,7 +15,10 @@ type Progress =
 export type Connection = Progress & { readonly sequence: number; readonly cursor: string };
 
 export interface EventsOptions {
-  /** Reads what follows this cursor: a sequence, or the id of a frame. By default the whole log. */
+  /**
+   * Reads what follows this cursor: the `cursor` of an event, or a sequence. By default the whole log. After a restore
+   * of the service's sessions a `cursor` of before is refused; a bare sequence can't be told from one of now.
+   */
   readonly after?: number | string;
   /** Continues with later turns, without an end. */
   readonly follow?: boolean;
@@ -25,7 +28,7 @@ export interface EventsOptions {
   /** Is called at each change of the connection. */
   readonly onConnection?: (connection: Connection) => void;
   readonly backoff?: BackoffOptions;
-  /** A connection that sends nothing for so many milliseconds is given up. The service sends something every 15 s. */
+  /** A connection that sends nothing for so many milliseconds is given up; the time between two events that you take does not count. The service sends something every 15 s. */
   readonly maxSilence?: number;
 }
 
@@ -41,7 +44,7 @@ export async function* streamEvents(
   transport: Transport,
   sessionId: string,
   options: EventsOptions = {},
-): AsyncGenerator<TurnlogEvent, void, undefined> {
+): AsyncGenerator<StreamedEvent, void, undefined> {
   const reader = new Reader(transport, sessionId, options);
   const backoff = new Backoff(options.backoff);
   while (!reader.isOver && !options.signal?.aborted) {
@@ -51,7 +54,8 @@ export async function* streamEvents(
         yield event;
       }
       if (reader.isOver || options.signal?.aborted) return;
-      await reader.wait(reader.pause, null); // a planned end: the service says how long to wait
+      backoff.reset();
+      await reader.wait(reader.pause * (1 + Math.random() / 2), null); // a planned end: the service says how long to wait
     } catch (error) {
       if (options.signal?.aborted) return;
       if (!isTransient(error)) throw error;
@@ -80,8 +84,12 @@ class Reader {
     this.#isResumed = () => this.#sequence > first || first > 0;
   }
 
-  /** Opens one connection, and yields what it sends. */
-  async *connection(): AsyncGenerator<TurnlogEvent> {
+  /**
+   * Opens one connection, and yields what it sends.
+   *
+   * @throws NetworkError if it broke, or ended without anything that the service sends before a planned end.
+   */
+  async *connection(): AsyncGenerator<StreamedEvent> {
     this.#report({ state: "connecting" });
     const silence = new Silence(this.options.maxSilence ?? 45_000, this.options.signal);
     try {
@@ -90,22 +98,28 @@ class Reader {
         this.#end("finished");
         return;
       }
+      checkType(response);
+      silence.pause();
       this.#report({ state: "live", resumed: this.#isResumed() });
+      let isService = false; // a proxy may answer and close, without a word of the service
       const frames: Frame[] = [];
-      const parser = new SseParser(
-        { onFrame: (frame) => frames.push(frame), onRetry: (pause) => (this.pause = pause) },
-        this.#cursor,
-      );
-      for await (const bytes of chunksOf(response.body, silence.signal)) {
-        silence.restart();
+      const onRetry = (pause: number): void => {
+        isService = true;
+        this.pause = pause;
+      };
+      const parser = new SseParser({ onFrame: (frame) => frames.push(frame), onRetry }, this.#cursor);
+      for await (const bytes of chunksOf(response.body, silence)) {
         parser.push(bytes);
         for (const frame of frames.splice(0)) {
+          isService = true;
+          if (this.options.signal?.aborted) return;
           const event = this.#read(frame);
           if (event) yield event;
           if (this.isOver) return;
         }
       }
       silence.check();
+      if (!isService) throw new NetworkError("the connection ended without an event");
     } catch (error) {
       silence.check(); // it has aborted the connection, which is then the error
       throw error;
@@ -132,7 +146,7 @@ class Reader {
     });
   }
 
-  #read(frame: Frame): TurnlogEvent | undefined {
+  #read(frame: Frame): StreamedEvent | undefined {
     this.#cursor = frame.id || this.#cursor;
     const data = JSON.parse(frame.data) as TurnlogEvent | { reason: "finished" | "deleted" };
     if (frame.event === "done") {
@@ -141,7 +155,7 @@ class Reader {
     }
     if (!("sequence" in data) || data.sequence <= this.#sequence) return undefined; // nothing is yielded twice
     this.#sequence = data.sequence;
-    return data;
+    return { ...data, cursor: this.#cursor };
   }
 
   #end(reason: "finished" | "deleted"): void {
@@ -174,33 +188,44 @@ class Silence {
     return this.#controller.signal;
   }
 
-  restart(): void {
+  pause(): void {
     clearTimeout(this.#timer);
+  }
+
+  restart(): void {
+    this.pause();
     this.#timer = setTimeout(() => {
       this.#isOver = true;
       this.#controller.abort();
     }, this.milliseconds);
   }
 
-  /** @throws TypeError, as for each connection that broke, if nothing came for too long. */
+  /** @throws NetworkError, as for each connection that broke, if nothing came for too long. */
   check(): void {
-    if (this.#isOver) throw new TypeError(`the server sent nothing for ${this.milliseconds} ms`);
+    if (this.#isOver) throw new NetworkError(`the server sent nothing for ${this.milliseconds} ms`);
   }
 
   /** Ends the connection as well: the reader may have left before its end. */
   stop(): void {
-    clearTimeout(this.#timer);
+    this.pause();
     this.outer?.removeEventListener("abort", this.#onAbort);
     this.#controller.abort();
   }
 }
 
+function checkType({ headers }: Response): void {
+  const type = headers.get("content-type") ?? "nothing";
+  if (!type.startsWith("text/event-stream")) throw new NetworkError(`the server sent ${type} in place of a stream`);
+}
+
 /** The pieces of a body, until its end or an abort. Not every browser iterates over a stream itself. */
-async function* chunksOf(body: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* chunksOf(body: ReadableStream<Uint8Array>, silence: Silence): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
-  signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
+  silence.signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
   for (;;) {
-    const { done, value } = await reader.read();
+    silence.restart();
+    const { done, value } = await ofNetwork(reader.read());
+    silence.pause();
     if (done) return;
     yield value;
   }

@@ -6,12 +6,20 @@ import { problemOf, TurnlogProblem } from "./problem.js";
 export interface ClientOptions {
   /** The service's URL, without a path. */
   readonly baseUrl: string;
-  /** Returns a valid bearer token. It is asked before each connection, and once more when the service answers 401. */
+  /**
+   * Returns a valid bearer token. It is asked before each request, and once more when the service answers 401.
+   * A TypeError of it counts as a failure of the network, as one of `fetch`.
+   */
   readonly token?: () => Promise<string>;
   /** Sends requests in place of the global `fetch`. */
   readonly fetch?: typeof fetch;
   /** How often a request is sent at most when the server is away or busy. A stream resumes without a limit. */
   readonly maxTries?: number;
+}
+
+/** The service can't be reached, or its answer broke off. `cause` is the error of `fetch`, if there is one. */
+export class NetworkError extends TypeError {
+  override readonly name = "NetworkError";
 }
 
 export interface RequestOptions {
@@ -20,6 +28,7 @@ export interface RequestOptions {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  readonly idempotencyKey?: string | undefined;
   /** A POST with the same path and body is the same request: a repeat gets the first answer. */
   readonly isRepeatable?: boolean;
 }
@@ -31,8 +40,9 @@ export class Transport {
   readonly #fetch: typeof fetch;
   readonly #maxTries: number;
 
+  /** @throws TypeError if `baseUrl` is no URL of a server. */
   constructor(options: ClientOptions) {
-    this.#base = options.baseUrl.replace(/\/+$/, "");
+    this.#base = checkedBase(options.baseUrl);
     this.#token = options.token;
     this.#fetch = options.fetch ?? ((...request) => fetch(...request)); // looked up late: a page may replace it
     this.#maxTries = options.maxTries ?? 4;
@@ -43,17 +53,20 @@ export class Transport {
    *
    * A POST carries an idempotency key, so each request may be sent again when an answer is lost or the server is busy.
    *
-   * @throws TurnlogProblem if the service refuses, TypeError if it can't be reached.
+   * A DELETE that finds nothing at a repeat has succeeded before.
+   *
+   * @throws TurnlogProblem if the service refuses, NetworkError if it can't be reached.
    */
   async json<Answer>(path: string, options: RequestOptions = {}): Promise<Answer> {
-    const key = options.method === "POST" ? { "idempotency-key": keyOf(options) } : {};
+    const key = options.method === "POST" ? { "idempotency-key": options.idempotencyKey ?? keyOf(options) } : {};
     const sent = { ...options, headers: { ...key, ...options.headers } };
     const backoff = new Backoff();
     for (;;) {
       try {
         const response = await this.open(path, sent);
-        return (response.status === 204 ? undefined : await response.json()) as Answer;
+        return (response.status === 204 ? undefined : await ofNetwork(response.json())) as Answer;
       } catch (error) {
+        if (options.method === "DELETE" && backoff.failures > 0 && isMissing(error)) return undefined as Answer;
         if (!isTransient(error) || backoff.failures + 1 >= this.#maxTries) throw error;
         await sleep(backoff.next(retryAfterOf(error)), options.signal);
       }
@@ -63,7 +76,7 @@ export class Transport {
   /**
    * Sends a request once and returns its response, whose status is below 400.
    *
-   * @throws TurnlogProblem if the service refuses, TypeError if it can't be reached.
+   * @throws TurnlogProblem if the service refuses, NetworkError if it can't be reached.
    */
   async open(path: string, options: RequestOptions): Promise<Response> {
     let response = await this.#send(path, options);
@@ -76,30 +89,51 @@ export class Transport {
     const url = new URL(this.#base + path);
     for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, String(value));
     const all: Record<string, string> = { accept: "application/json", ...headers };
-    if (this.#token) all["authorization"] = `Bearer ${await this.#token()}`;
+    if (this.#token) all["authorization"] = `Bearer ${await ofNetwork(this.#token())}`;
     if (body !== undefined) all["content-type"] = "application/json";
-    return this.#fetch(url, {
-      method,
-      headers: all,
-      cache: "no-store",
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(signal ? { signal } : {}),
-    });
+    const init = { method, headers: all, ...(body === undefined ? {} : { body: JSON.stringify(body) }), ...(signal ? { signal } : {}) };
+    return ofNetwork((0, this.#fetch)(url, { ...init, cache: "no-store" })); // not as a method: `window.fetch` needs no `this`
   }
 }
 
-/** Whether the same request may succeed later. `fetch` reports each failure of the network as a TypeError. */
+/** Whether the same request may succeed later. */
 export function isTransient(error: unknown): boolean {
-  return error instanceof TurnlogProblem ? error.retryable : error instanceof TypeError;
+  return error instanceof TurnlogProblem ? error.retryable : error instanceof NetworkError;
+}
+
+/** The result of `work`. `fetch` and bodies report each failure of the network as a TypeError: it becomes a NetworkError. */
+export async function ofNetwork<Result>(work: Promise<Result>): Promise<Result> {
+  try {
+    return await work;
+  } catch (cause) {
+    throw cause instanceof TypeError ? new NetworkError(cause.message, { cause }) : cause;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof TurnlogProblem && error.status === 404;
+}
+
+function checkedBase(url: string): string {
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new TypeError(`baseUrl is no URL of a server, such as https://turnlog.example: ${url}`);
+  return url.replace(/\/+$/, "");
 }
 
 export function retryAfterOf(error: unknown): number {
   return error instanceof TurnlogProblem ? (error.retryAfter ?? 0) : 0;
 }
 
+/** A key that no other request has. */
+export function newIdempotencyKey(): string {
+  return hex(crypto.getRandomValues(new Uint8Array(16))); // crypto.randomUUID is missing on pages without TLS
+}
+
 function keyOf(options: RequestOptions): string {
-  // crypto.subtle and crypto.randomUUID are missing on pages without TLS.
-  const bytes = options.isRepeatable ? hash(JSON.stringify(options.body)) : crypto.getRandomValues(new Uint8Array(16));
+  return options.isRepeatable ? hex(hash(JSON.stringify(options.body))) : newIdempotencyKey(); // nor is there crypto.subtle
+}
+
+function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

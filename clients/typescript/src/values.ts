@@ -41,6 +41,11 @@ export interface SessionPage {
   readonly next_cursor: string | null;
 }
 
+export interface Repeatable {
+  /** Names this request: the same request with the same key is done once, also after a lost answer. By default a new key. */
+  readonly idempotencyKey?: string;
+}
+
 export interface CreateSession {
   readonly session_id?: string;
   readonly session_name?: string;

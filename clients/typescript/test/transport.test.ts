@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Turnlog, TurnlogProblem, type Connection } from "../src/index.js";
+import { Backoff, NetworkError, Turnlog, TurnlogProblem, type Connection } from "../src/index.js";
 
 type Answer = (url: URL, headers: Headers) => Response;
 
@@ -108,4 +108,113 @@ test("a cursor of before a restore is refused for good", async () => {
   const { client } = clientOf([() => problem(410, "cursor_gone")]);
 
   await assert.rejects(client.session("s").events({ after: "3-old" }).next(), { code: "cursor_gone" });
+});
+
+test("each event has the cursor that continues after it", async () => {
+  const { client, requests } = clientOf([() => stream(frame(1) + frame(2) + DONE), () => stream(DONE)]);
+  const session = client.session("s");
+  const cursors: string[] = [];
+
+  for await (const event of session.events()) cursors.push(event.cursor);
+  assert.deepEqual(cursors, ["1-abc", "2-abc"]);
+
+  await session.events({ after: cursors[0] ?? "" }).next();
+  assert.equal(requests[1]?.get("last-event-id"), "1-abc");
+});
+
+test("a caller's idempotency key is sent as the header, and not in the body", async () => {
+  const seen: unknown[] = [];
+  const send: typeof fetch = (_, init) => {
+    seen.push([new Headers(init?.headers).get("idempotency-key"), JSON.parse(String(init?.body))]);
+    return Promise.resolve(Response.json({ session_id: "s" }, { status: 201 }));
+  };
+  const client = new Turnlog({ baseUrl: "http://service", fetch: send });
+
+  const session = await client.createSession({ session_name: "n", idempotencyKey: "k1" });
+  await session.send("Hi", { model: "m", idempotencyKey: "k2" });
+
+  assert.deepEqual(seen, [["k1", { session_name: "n" }], ["k2", { content: "Hi", model: "m" }]]);
+});
+
+test("a deletion whose answer was lost is done if the repeat finds nothing; the first try must find something", async () => {
+  const missing = (): Response => problem(404, "session_not_found");
+  const lost = (): Response => {
+    throw new TypeError("fetch failed");
+  };
+
+  await clientOf([lost, missing]).client.session("s").delete();
+  await assert.rejects(clientOf([missing]).client.session("s").delete(), { code: "session_not_found" });
+});
+
+test("a connection that ends without a word of the service is a failure, with longer waits", async () => {
+  const { client } = clientOf([
+    () => stream(""),
+    () => new Response("<html>Hello</html>", { headers: { "content-type": "text/html" } }),
+    () => stream(": open\n\n"),
+    () => stream("retry: 1\n\n"),
+    () => stream(DONE),
+  ]);
+  const waits: string[] = [];
+  const onConnection = (each: Connection): void => {
+    if (each.state === "waiting") waits.push(each.error instanceof NetworkError ? "failure" : "planned");
+  };
+
+  await client.session("s").events({ onConnection, backoff: FAST }).next();
+
+  assert.deepEqual(waits, ["failure", "failure", "failure", "planned"]);
+});
+
+test("waits differ between readers, also those that the service asks for", () => {
+  const all = Array.from({ length: 50 }, () => new Backoff({ min: 1000, max: 1000 }).next(2000));
+
+  assert.ok(all.every((each) => each >= 2000 && each <= 2500));
+  assert.ok(new Set(all).size > 1);
+});
+
+test("a URL without a scheme is refused at once", () => {
+  for (const baseUrl of ["localhost:7071", "turnlog.example", ""]) assert.throws(() => new Turnlog({ baseUrl }), /baseUrl/);
+});
+
+test("a fetch that must not be a method is called as a function", async () => {
+  const send = function (this: unknown): Promise<Response> {
+    assert.equal(this, undefined);
+    return Promise.resolve(Response.json({ agents: [], default: "a" }));
+  };
+
+  assert.equal((await new Turnlog({ baseUrl: "http://service", fetch: send }).listAgents()).default, "a");
+});
+
+test("an error in the caller's own code is not taken for one of the network", async () => {
+  const { client, requests } = clientOf([() => stream(frame(1) + DONE)]);
+  const onConnection = (): void => {
+    throw new TypeError("a mistake");
+  };
+
+  await assert.rejects(client.session("s").events({ onConnection, backoff: FAST }).next(), { message: "a mistake" });
+  assert.equal(requests.length, 0);
+});
+
+test("an abort ends the stream before the events that have come already", async () => {
+  const { client } = clientOf([() => stream(frame(1) + frame(2) + DONE)]);
+  const controller = new AbortController();
+  const seen: number[] = [];
+
+  for await (const event of client.session("s").events({ signal: controller.signal })) {
+    seen.push(event.sequence);
+    controller.abort();
+  }
+
+  assert.deepEqual(seen, [1]);
+});
+
+test("the time that the reader of the events takes is no silence of the service", async () => {
+  const { client, requests } = clientOf([() => stream(frame(1) + frame(2) + DONE)]);
+  const seen: number[] = [];
+
+  for await (const event of client.session("s").events({ maxSilence: 20, backoff: FAST })) {
+    seen.push(event.sequence);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+
+  assert.deepEqual([seen, requests.length], [[1, 2], 1]);
 });

@@ -11,11 +11,11 @@ export class Backoff {
     get failures() {
         return this.#failures;
     }
-    /** Counts a failure; returns the milliseconds to wait, `atLeast` or more. */
+    /** Counts a failure; returns the milliseconds to wait: `atLeast` with some more, which differs for each reader. */
     next(atLeast = 0) {
         const limit = Math.min(this.#max, this.#min * 2 ** this.#failures);
         this.#failures += 1;
-        return Math.round(Math.max(atLeast, limit / 2 + (Math.random() * limit) / 2));
+        return Math.round((atLeast || limit / 2) + (Math.random() * limit) / 2);
     }
     reset() {
         this.#failures = 0;

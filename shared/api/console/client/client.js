@@ -12,8 +12,9 @@ export class Turnlog {
         return new Session(id, this.#transport);
     }
     /** Creates a session, with an id of your choice or of the service. */
-    async createSession(fields = {}, signal) {
-        const request = { method: "POST", body: fields, signal };
+    async createSession(options = {}, signal) {
+        const { idempotencyKey, ...body } = options;
+        const request = { method: "POST", body, idempotencyKey, signal };
         const { session_id } = await this.#transport.json("/sessions", request);
         return this.session(session_id);
     }

@@ -6,5 +6,6 @@ export * from "./events.js";
 export { TurnlogProblem } from "./problem.js";
 export { Session } from "./session.js";
 export { SseParser } from "./sse.js";
+export { NetworkError, newIdempotencyKey } from "./transport.js";
 export { Turn } from "./turn.js";
 export * from "./values.js";

@@ -20,7 +20,9 @@ export class Session {
     }
     /** Sends a message. Returns as soon as it is stored: `events` shows its turn. */
     send(content, options = {}, signal) {
-        return this.#post("/messages", { content, ...options }, { headers: { prefer: "respond-async" }, signal });
+        const { idempotencyKey, ...fields } = options;
+        const request = { headers: { prefer: "respond-async" }, idempotencyKey, signal };
+        return this.#post("/messages", { content, ...fields }, request);
     }
     /** The messages with their answers, oldest first. */
     messages(signal) {
@@ -47,7 +49,7 @@ export class Session {
     submitResult(callId, result, signal) {
         return this.#post(`/tool_calls/${encodeURIComponent(callId)}/result`, { result }, { signal, isRepeatable: true });
     }
-    /** Yields each event of the log once, in order, over any number of connections. */
+    /** Yields each event of the log once, in order, over any number of connections. `after: event.cursor` continues after it. */
     events(options = {}) {
         return streamEvents(this.transport, this.id, options);
     }

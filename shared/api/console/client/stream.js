@@ -1,7 +1,7 @@
 /** A session's log as an async iterator that resumes where it stopped, until the service says that it is done. */
 import { Backoff, sleep } from "./backoff.js";
 import { SseParser } from "./sse.js";
-import { isTransient, retryAfterOf } from "./transport.js";
+import { isTransient, NetworkError, ofNetwork, retryAfterOf } from "./transport.js";
 /**
  * Yields each event of the session once, in order.
  *
@@ -21,7 +21,8 @@ export async function* streamEvents(transport, sessionId, options = {}) {
             }
             if (reader.isOver || options.signal?.aborted)
                 return;
-            await reader.wait(reader.pause, null); // a planned end: the service says how long to wait
+            backoff.reset();
+            await reader.wait(reader.pause * (1 + Math.random() / 2), null); // a planned end: the service says how long to wait
         }
         catch (error) {
             if (options.signal?.aborted)
@@ -52,7 +53,11 @@ class Reader {
         const first = this.#sequence;
         this.#isResumed = () => this.#sequence > first || first > 0;
     }
-    /** Opens one connection, and yields what it sends. */
+    /**
+     * Opens one connection, and yields what it sends.
+     *
+     * @throws NetworkError if it broke, or ended without anything that the service sends before a planned end.
+     */
     async *connection() {
         this.#report({ state: "connecting" });
         const silence = new Silence(this.options.maxSilence ?? 45_000, this.options.signal);
@@ -62,13 +67,22 @@ class Reader {
                 this.#end("finished");
                 return;
             }
+            checkType(response);
+            silence.pause();
             this.#report({ state: "live", resumed: this.#isResumed() });
+            let isService = false; // a proxy may answer and close, without a word of the service
             const frames = [];
-            const parser = new SseParser({ onFrame: (frame) => frames.push(frame), onRetry: (pause) => (this.pause = pause) }, this.#cursor);
-            for await (const bytes of chunksOf(response.body, silence.signal)) {
-                silence.restart();
+            const onRetry = (pause) => {
+                isService = true;
+                this.pause = pause;
+            };
+            const parser = new SseParser({ onFrame: (frame) => frames.push(frame), onRetry }, this.#cursor);
+            for await (const bytes of chunksOf(response.body, silence)) {
                 parser.push(bytes);
                 for (const frame of frames.splice(0)) {
+                    isService = true;
+                    if (this.options.signal?.aborted)
+                        return;
                     const event = this.#read(frame);
                     if (event)
                         yield event;
@@ -77,6 +91,8 @@ class Reader {
                 }
             }
             silence.check();
+            if (!isService)
+                throw new NetworkError("the connection ended without an event");
         }
         catch (error) {
             silence.check(); // it has aborted the connection, which is then the error
@@ -112,7 +128,7 @@ class Reader {
         if (!("sequence" in data) || data.sequence <= this.#sequence)
             return undefined; // nothing is yielded twice
         this.#sequence = data.sequence;
-        return data;
+        return { ...data, cursor: this.#cursor };
     }
     #end(reason) {
         this.isOver = true;
@@ -140,31 +156,41 @@ class Silence {
     get signal() {
         return this.#controller.signal;
     }
-    restart() {
+    pause() {
         clearTimeout(this.#timer);
+    }
+    restart() {
+        this.pause();
         this.#timer = setTimeout(() => {
             this.#isOver = true;
             this.#controller.abort();
         }, this.milliseconds);
     }
-    /** @throws TypeError, as for each connection that broke, if nothing came for too long. */
+    /** @throws NetworkError, as for each connection that broke, if nothing came for too long. */
     check() {
         if (this.#isOver)
-            throw new TypeError(`the server sent nothing for ${this.milliseconds} ms`);
+            throw new NetworkError(`the server sent nothing for ${this.milliseconds} ms`);
     }
     /** Ends the connection as well: the reader may have left before its end. */
     stop() {
-        clearTimeout(this.#timer);
+        this.pause();
         this.outer?.removeEventListener("abort", this.#onAbort);
         this.#controller.abort();
     }
 }
+function checkType({ headers }) {
+    const type = headers.get("content-type") ?? "nothing";
+    if (!type.startsWith("text/event-stream"))
+        throw new NetworkError(`the server sent ${type} in place of a stream`);
+}
 /** The pieces of a body, until its end or an abort. Not every browser iterates over a stream itself. */
-async function* chunksOf(body, signal) {
+async function* chunksOf(body, silence) {
     const reader = body.getReader();
-    signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
+    silence.signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
     for (;;) {
-        const { done, value } = await reader.read();
+        silence.restart();
+        const { done, value } = await ofNetwork(reader.read());
+        silence.pause();
         if (done)
             return;
         yield value;

@@ -1,14 +1,19 @@
 /** HTTP requests to the service: token, problems, and retries that are safe. */
 import { Backoff, sleep } from "./backoff.js";
 import { problemOf, TurnlogProblem } from "./problem.js";
+/** The service can't be reached, or its answer broke off. `cause` is the error of `fetch`, if there is one. */
+export class NetworkError extends TypeError {
+    name = "NetworkError";
+}
 /** Sends requests of one client. It holds no connection: there is nothing to close. */
 export class Transport {
     #base;
     #token;
     #fetch;
     #maxTries;
+    /** @throws TypeError if `baseUrl` is no URL of a server. */
     constructor(options) {
-        this.#base = options.baseUrl.replace(/\/+$/, "");
+        this.#base = checkedBase(options.baseUrl);
         this.#token = options.token;
         this.#fetch = options.fetch ?? ((...request) => fetch(...request)); // looked up late: a page may replace it
         this.#maxTries = options.maxTries ?? 4;
@@ -18,18 +23,22 @@ export class Transport {
      *
      * A POST carries an idempotency key, so each request may be sent again when an answer is lost or the server is busy.
      *
-     * @throws TurnlogProblem if the service refuses, TypeError if it can't be reached.
+     * A DELETE that finds nothing at a repeat has succeeded before.
+     *
+     * @throws TurnlogProblem if the service refuses, NetworkError if it can't be reached.
      */
     async json(path, options = {}) {
-        const key = options.method === "POST" ? { "idempotency-key": keyOf(options) } : {};
+        const key = options.method === "POST" ? { "idempotency-key": options.idempotencyKey ?? keyOf(options) } : {};
         const sent = { ...options, headers: { ...key, ...options.headers } };
         const backoff = new Backoff();
         for (;;) {
             try {
                 const response = await this.open(path, sent);
-                return (response.status === 204 ? undefined : await response.json());
+                return (response.status === 204 ? undefined : await ofNetwork(response.json()));
             }
             catch (error) {
+                if (options.method === "DELETE" && backoff.failures > 0 && isMissing(error))
+                    return undefined;
                 if (!isTransient(error) || backoff.failures + 1 >= this.#maxTries)
                     throw error;
                 await sleep(backoff.next(retryAfterOf(error)), options.signal);
@@ -39,7 +48,7 @@ export class Transport {
     /**
      * Sends a request once and returns its response, whose status is below 400.
      *
-     * @throws TurnlogProblem if the service refuses, TypeError if it can't be reached.
+     * @throws TurnlogProblem if the service refuses, NetworkError if it can't be reached.
      */
     async open(path, options) {
         let response = await this.#send(path, options);
@@ -56,28 +65,45 @@ export class Transport {
                 url.searchParams.set(name, String(value));
         const all = { accept: "application/json", ...headers };
         if (this.#token)
-            all["authorization"] = `Bearer ${await this.#token()}`;
+            all["authorization"] = `Bearer ${await ofNetwork(this.#token())}`;
         if (body !== undefined)
             all["content-type"] = "application/json";
-        return this.#fetch(url, {
-            method,
-            headers: all,
-            cache: "no-store",
-            ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-            ...(signal ? { signal } : {}),
-        });
+        const init = { method, headers: all, ...(body === undefined ? {} : { body: JSON.stringify(body) }), ...(signal ? { signal } : {}) };
+        return ofNetwork((0, this.#fetch)(url, { ...init, cache: "no-store" })); // not as a method: `window.fetch` needs no `this`
     }
 }
-/** Whether the same request may succeed later. `fetch` reports each failure of the network as a TypeError. */
+/** Whether the same request may succeed later. */
 export function isTransient(error) {
-    return error instanceof TurnlogProblem ? error.retryable : error instanceof TypeError;
+    return error instanceof TurnlogProblem ? error.retryable : error instanceof NetworkError;
+}
+/** The result of `work`. `fetch` and bodies report each failure of the network as a TypeError: it becomes a NetworkError. */
+export async function ofNetwork(work) {
+    try {
+        return await work;
+    }
+    catch (cause) {
+        throw cause instanceof TypeError ? new NetworkError(cause.message, { cause }) : cause;
+    }
+}
+function isMissing(error) {
+    return error instanceof TurnlogProblem && error.status === 404;
+}
+function checkedBase(url) {
+    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+        throw new TypeError(`baseUrl is no URL of a server, such as https://turnlog.example: ${url}`);
+    return url.replace(/\/+$/, "");
 }
 export function retryAfterOf(error) {
     return error instanceof TurnlogProblem ? (error.retryAfter ?? 0) : 0;
 }
+/** A key that no other request has. */
+export function newIdempotencyKey() {
+    return hex(crypto.getRandomValues(new Uint8Array(16))); // crypto.randomUUID is missing on pages without TLS
+}
 function keyOf(options) {
-    // crypto.subtle and crypto.randomUUID are missing on pages without TLS.
-    const bytes = options.isRepeatable ? hash(JSON.stringify(options.body)) : crypto.getRandomValues(new Uint8Array(16));
+    return options.isRepeatable ? hex(hash(JSON.stringify(options.body))) : newIdempotencyKey(); // nor is there crypto.subtle
+}
+function hex(bytes) {
     return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 /** FNV-1a with 64 bits. The service compares the bodies as well. */

@@ -19,17 +19,8 @@ export function signOut() {
   sessionStorage.removeItem(KEY);
 }
 
-let asking = null;
-
-/** Asks for a token, once for any number of refusals at a time. Returns whether there is a new one. */
-export function askForToken() {
-  asking ??= ask().finally(() => {
-    asking = null;
-  });
-  return asking;
-}
-
-async function ask() {
+/** Asks for a token. Returns whether there is a new one. */
+export async function askForToken() {
   const dialog = byId("sign-in");
   const field = byId("token");
   byId("sign-in-reason").textContent = isSignedIn()

@@ -8,17 +8,21 @@ import { askForToken, isSignedIn, newClient, signOut } from "./access.js";
 import { Composer } from "./composer.js";
 import { ConnectionView } from "./connection.js";
 import { listenToPage, openLog } from "./layout.js";
+import { Keys } from "./keys.js";
 import { announce, notifyError } from "./notices.js";
 import { Scroller } from "./scroller.js";
 import { idInLocation, labelOf, linkTo, SessionList } from "./sessions.js";
 import { Watcher } from "./watcher.js";
 import { showWelcome } from "./welcome.js";
 
-const REFRESH_MS = 5000;
+const REFRESH_MS = 30_000; // besides, at each change of the open session's state
 const NAME_LENGTH = 60;
 
 let client = newClient();
 let watcher = null;
+let opening = null; // the session that is being created
+let signingIn = null;
+let isDeclined = false; // somebody closed the dialog for the token: only what a user does asks again
 
 const log = new LogView();
 const scroller = new Scroller();
@@ -33,7 +37,10 @@ const chat = new ChatView(byId("turns"), {
   approve: (id, reason) => decide((session) => session.approve(id, reason || undefined)),
   deny: (id, reason) => decide((session) => session.deny(id, reason || undefined)),
   submitResult: (id, result) => decide((session) => session.submitResult(id, result)),
-  sendAgain: (content) => send(content, {}),
+  sendAgain: (content, options) => {
+    const keys = new Keys();
+    return () => send(content, options, keys);
+  },
   loadProject: () => attempt(() => client.getProject(watcher.conversation.projectId)),
 });
 
@@ -42,7 +49,7 @@ async function attempt(request, { isQuiet = false } = {}) {
   try {
     return await request();
   } catch (error) {
-    if (error.status === 401) await signIn();
+    if (error.status === 401) await (isQuiet && isDeclined ? undefined : signIn());
     else if (!isQuiet) notifyError(error);
     return undefined;
   }
@@ -50,26 +57,41 @@ async function attempt(request, { isQuiet = false } = {}) {
 
 const decide = async (request) => (await attempt(async () => [await request(watcher.session)])) !== undefined;
 
-async function signIn() {
-  if (!(await askForToken())) return;
-  client = newClient();
-  await begin();
+/** Asks for a token, once for any number of refusals, and begins again with it. */
+function signIn() {
+  signingIn ??= askForToken().then((hasToken) => {
+    signingIn = null;
+    isDeclined = !hasToken;
+    if (isDeclined) return;
+    client = newClient();
+    void begin();
+  });
+  return signingIn;
 }
 
 /** Sends to the session that is open, or to a new one. Returns whether the message was stored. */
-async function send(content, { name, ...options }) {
+async function send(content, { name, ...options }, keys = new Keys()) {
   const message = await attempt(async () => {
-    const session = watcher?.session ?? (await openNew(content, { ...options, name }));
+    const session = watcher?.session ?? (await openOnce(content, { ...options, name }, keys));
     scroller.stick();
-    return session.send(content, options);
+    return session.send(content, { ...options, idempotencyKey: keys.of(session.id, content, options) });
   });
   void sessions.refresh();
   return message !== undefined;
 }
 
-async function openNew(content, { agent, name }) {
+/** Creates a session, one for all messages that are sent before it is there. */
+function openOnce(...message) {
+  opening ??= openNew(...message).finally(() => {
+    opening = null;
+  });
+  return opening;
+}
+
+async function openNew(content, { agent, name }, keys) {
   const text = name ?? (typeof content === "string" ? content : "New session");
-  const session = await client.createSession({ session_name: text.slice(0, NAME_LENGTH), ...(agent ? { agent_name: agent } : {}) });
+  const fields = { session_name: text.slice(0, NAME_LENGTH), ...(agent ? { agent_name: agent } : {}) };
+  const session = await client.createSession({ ...fields, idempotencyKey: keys.of(fields) });
   history.pushState(null, "", linkTo(session.id));
   show(session.id);
   return session;
@@ -99,11 +121,16 @@ function show(id) {
     log.follow([]);
     showUsage([]);
   } else {
-    watcher = new Watcher(client.session(id), { onChange: draw, onConnection: (each) => connection.show(each), onRefused });
+    watcher = new Watcher(client.session(id), { onChange: draw, onConnection, onRefused });
     log.follow(watcher.events);
   }
   scroller.stick();
   composer.focus();
+}
+
+function onConnection(each) {
+  connection.show(each);
+  if (each.state === "ended" && each.reason === "deleted") composer.disable();
 }
 
 function onRefused(error) {
@@ -118,7 +145,7 @@ let shownAgent = null; // the agent of the session, once it is known: somebody m
 const draw = oncePerFrame(() => {
   if (!watcher) return;
   const { conversation, events } = watcher;
-  if (log.events !== events) log.follow(events);
+  if (log.events !== events) showAnew(events);
   if (shownAgent !== conversation.agentName) composer.choose((shownAgent = conversation.agentName));
   chat.show(conversation);
   composer.show(conversation);
@@ -128,6 +155,13 @@ const draw = oncePerFrame(() => {
   showState(conversation);
   scroller.follow();
 });
+
+/** The log was read again from its begin: nothing of what is shown may belong to it. */
+function showAnew(events) {
+  log.follow(events);
+  chat.clear();
+  forgetUsage();
+}
 
 function showState(conversation) {
   const { state } = conversation;
@@ -154,7 +188,7 @@ async function begin() {
   composer.showAgents(agents);
   showWelcome(agents, (example) => {
     composer.choose(example.agent);
-    void composer.send(example.content, example);
+    return composer.send(example.content, example);
   });
   route();
   await sessions.refresh();
@@ -180,6 +214,8 @@ byId("sign-out").addEventListener("click", () => {
   location.assign("/console");
 });
 addEventListener("hashchange", route);
-setInterval(() => document.hidden || sessions.refresh(), REFRESH_MS);
+const refresh = () => document.hidden || signingIn || isDeclined || sessions.refresh();
+setInterval(refresh, REFRESH_MS);
+document.addEventListener("visibilitychange", refresh);
 if (matchMedia("(min-width: 1180px)").matches) openLog(log);
 void begin();

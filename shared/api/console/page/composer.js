@@ -1,6 +1,9 @@
 /** Writes a message: text, agent, model, what to do while a turn runs, and the messages that wait. */
 
 import { byId, h, place, set } from "../view/dom.js";
+import { Keys } from "./keys.js";
+
+const IME_KEY = 229; // what a key is that a composition of characters takes
 
 /** `onSend` returns whether the message was stored; `onStop` and `onWithdraw` act at once. */
 export class Composer {
@@ -9,6 +12,7 @@ export class Composer {
   #model = byId("model");
   #queue = new Map();
   #sending = [];
+  #unsent = null; // keys and options of the message that came back into the field, until somebody changes it
   #default = "";
   agents = [];
 
@@ -19,11 +23,14 @@ export class Composer {
       void this.submit();
     });
     this.#content.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === IME_KEY) return;
       event.preventDefault();
       void this.submit();
     });
     this.#content.addEventListener("input", () => this.#resize());
+    byId("composer").addEventListener("input", () => {
+      this.#unsent = null; // another text, agent or model: another message
+    });
     byId("stop").addEventListener("click", () => this.onStop());
     this.#agent.addEventListener("change", () => this.#showDefaultModel());
   }
@@ -52,20 +59,41 @@ export class Composer {
   async submit() {
     const text = this.#content.value.trim();
     if (!text) return;
-    await this.send(text, { agent: this.#agent.value, model: this.#model.value.trim(), on_busy: byId("busy").value });
+    const chosen = { agent: this.#agent.value, model: this.#model.value.trim(), on_busy: byId("busy").value };
+    const { options, keys } = this.#unsent ?? { options: chosen };
+    this.#unsent = null;
+    this.#content.value = "";
+    await this.send(text, options, keys);
   }
 
-  async send(text, { agent, model, name, on_busy }) {
-    this.#content.value = "";
+  async send(text, options, keys = new Keys()) {
+    const { agent, model, name, on_busy } = options;
     this.#resize();
-    this.#sending.push(text);
+    const row = { text };
+    this.#sending.push(row);
     this.#drawQueue();
-    const options = { ...(agent ? { agent } : {}), ...(model ? { model } : {}), ...(on_busy ? { on_busy } : {}), name };
-    const isStored = await this.onSend(text, options);
-    this.#sending.splice(this.#sending.indexOf(text), 1);
+    const given = { ...(agent ? { agent } : {}), ...(model ? { model } : {}), ...(on_busy ? { on_busy } : {}), name };
+    const isStored = await this.onSend(text, given, keys);
+    this.#sending = this.#sending.filter((each) => each !== row);
     this.#drawQueue();
-    if (!isStored && !this.#content.value) this.#content.value = text;
+    if (!isStored) this.#giveBack(text, { options, keys });
+  }
+
+  /** Puts a message that could not be stored into the field, before what was written since. */
+  #giveBack(text, unsent) {
+    this.#unsent = this.#content.value ? null : unsent;
+    this.#content.value = [text, this.#content.value].filter(Boolean).join("\n");
     this.#resize();
+  }
+
+  /** Takes no more messages: the session is gone. */
+  disable() {
+    this.#setDisabled(true);
+    this.#content.placeholder = "This session was deleted";
+  }
+
+  #setDisabled(isDisabled) {
+    for (const each of [this.#content, byId("send")]) each.disabled = isDisabled;
   }
 
   /** Shows what the conversation allows: stop a running turn, take a waiting message back. */
@@ -74,7 +102,7 @@ export class Composer {
     set(byId("stop"), "hidden", !isRunning);
     set(byId("stop"), "disabled", conversation.state === "cancelling");
     set(byId("busy-label"), "hidden", !isRunning);
-    set(this.#content, "placeholder", isRunning ? "Message: it waits for this turn" : "Message");
+    if (!this.#content.disabled) set(this.#content, "placeholder", isRunning ? "Message: it waits for this turn" : "Message");
     const ids = conversation.queue.map((each) => each.messageId).join();
     if (this.#queue.ids !== ids) {
       this.#queue = new Map(conversation.queue.map((each) => [each.messageId, each]));
@@ -85,8 +113,10 @@ export class Composer {
 
   clear() {
     this.#queue = new Map();
-    this.#sending.length = 0;
+    this.#sending = [];
+    this.#unsent = null;
     this.#drawQueue();
+    this.#setDisabled(false);
     for (const id of ["stop", "busy-label"]) byId(id).hidden = true;
     this.#content.placeholder = "Message";
   }
@@ -96,7 +126,7 @@ export class Composer {
       const back = h("button", { type: "button", class: "icon", "aria-label": `Take back: ${text}`, onclick: () => this.onWithdraw(messageId) }, "✕");
       return h("li", {}, h("span", { class: "chip" }, onBusy === "enqueue" ? "waits" : onBusy), h("span", { class: "brief" }, text), back);
     });
-    const sending = this.#sending.map((text) => h("li", { class: "dim" }, h("span", { class: "chip" }, "sending"), h("span", { class: "brief" }, text)));
+    const sending = this.#sending.map(({ text }) => h("li", { class: "dim" }, h("span", { class: "chip" }, "sending"), h("span", { class: "brief" }, text)));
     place(byId("queue"), [...waiting, ...sending]);
   }
 

@@ -1,6 +1,6 @@
 /** Shows the state of the stream: live, away with the seconds until the next try, resumed. */
 
-import { byId, h } from "../view/dom.js";
+import { byId, h, set } from "../view/dom.js";
 import { announce } from "./notices.js";
 
 const RESUMED_MS = 6000;
@@ -60,7 +60,7 @@ export class ConnectionView {
     const text = h("span", {});
     const tick = () => {
       const seconds = Math.max(0, Math.ceil((until - performance.now()) / 1000));
-      text.textContent = seconds > 0 ? `Server away · next try in ${seconds} s` : "Server away · trying";
+      set(text, "textContent", seconds > 0 ? `Server away · next try in ${seconds} s` : "Server away · trying");
     };
     tick();
     const now = h("button", { type: "button", class: "link", onclick: () => this.onRetry() }, "Now");

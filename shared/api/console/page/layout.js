@@ -29,10 +29,15 @@ export function listenToPage({ onNew, onStop, onLog, log }) {
     byId("content").focus();
   });
   addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (event.key !== "Escape" || isForField(event) || document.querySelector("dialog[open]")) return;
     if (byId("app").classList.contains("with-drawer")) setDrawer(false);
     else onStop();
   });
+}
+
+/** Whether the key clears a search, closes a list of choices or ends a composition of characters. */
+function isForField({ defaultPrevented, isComposing, keyCode, target }) {
+  return defaultPrevented || isComposing || keyCode === 229 || target.matches?.("input, select");
 }
 
 /** On a narrow screen the list of sessions is a drawer. */

@@ -35,6 +35,7 @@ export class SessionList {
     const items = this.#sessions.map((session) => {
       let item = this.#items.get(session.session_id);
       if (!item) this.#items.set(session.session_id, (item = this.#newItem(session)));
+      item.session = session;
       this.#fill(item, session);
       return item.element;
     });
@@ -48,17 +49,18 @@ export class SessionList {
     const about = h("span", { class: "dim" });
     const dot = h("i", { class: "dot" });
     const link = h("a", { href: linkTo(session.session_id) }, dot, h("span", {}, name, about));
-    const label = `Delete ${nameOf(session)}`;
-    const remove = h("button", { type: "button", class: "icon", "aria-label": label, title: "Delete", onclick: () => this.#confirm(session) }, "✕");
-    return { element: h("li", {}, link, remove), link, name, about, dot };
+    const remove = h("button", { type: "button", class: "icon", title: "Delete", onclick: () => this.#confirm(item.session) }, "✕");
+    const item = { element: h("li", {}, link, remove), session, link, name, about, dot, remove };
+    return item;
   }
 
-  #fill({ element, link, name, about, dot }, session) {
+  #fill({ element, link, name, about, dot, remove }, session) {
     const isCurrent = session.session_id === this.current;
     element.classList.toggle("current", isCurrent);
     if (isCurrent) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
     set(name, "textContent", nameOf(session));
+    set(remove, "ariaLabel", `Delete ${nameOf(session)}`);
     set(dot, "className", `dot ${session.state}`);
     set(dot, "title", labelOf(session.state));
     set(about, "textContent", [age(session.updated_at), session.state === "idle" ? "" : labelOf(session.state)].filter(Boolean).join(" · "));

@@ -14,12 +14,14 @@ export class Watcher {
   #cursor = "0";
   #abort = null;
   #hideTimer = 0;
+  #isOver = false;
 
   constructor(session, { onChange, onConnection, onRefused }) {
     this.session = session;
     this.listener = { onChange, onConnection, onRefused };
     document.addEventListener("visibilitychange", this.#onVisibility);
     void this.#follow();
+    if (document.hidden) this.#onVisibility(); // opened in the background
   }
 
   /** Ends the connection for good. */
@@ -36,6 +38,7 @@ export class Watcher {
 
   #onVisibility = () => {
     clearTimeout(this.#hideTimer);
+    if (this.#isOver) return;
     if (document.hidden) {
       this.#hideTimer = setTimeout(() => {
         this.#pause();
@@ -55,12 +58,13 @@ export class Watcher {
     const onConnection = (connection) => {
       if (abort.signal.aborted) return;
       this.#cursor = connection.cursor;
+      this.#isOver = connection.state === "ended";
       this.listener.onConnection(connection);
     };
     const options = { after: this.#cursor, follow: true, signal: abort.signal, onConnection };
     try {
-      for await (const event of this.session.events(options)) {
-        this.#cursor = String(event.sequence);
+      for await (const { cursor, ...event } of this.session.events(options)) {
+        this.#cursor = cursor; // unlike the sequence, it is refused after a restore
         this.conversation.apply(event);
         this.events.push(event);
         this.listener.onChange();

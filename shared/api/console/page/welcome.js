@@ -24,7 +24,7 @@ const EXAMPLES = [
   },
 ];
 
-/** Shows the examples that `agents` can do; `onChoose` gets the one that was chosen. */
+/** Shows the examples that `agents` can do; `onChoose` gets the one that was chosen, and resolves when it was sent. */
 export function showWelcome({ agents, default: first }, onChoose) {
   const isScripted = /^(fake|think)-/.test(agents.find(({ name }) => name === first)?.model ?? "");
   const examples = EXAMPLES.filter(({ agent }) => !agent || agents.some(({ name }) => name === agent));
@@ -44,5 +44,10 @@ export function showWelcome({ agents, default: first }, onChoose) {
 
 function card({ title, about, content, agent, scripted }, isScripted, onChoose) {
   const sent = { content, agent, name: content, ...(isScripted ? scripted : {}) };
-  return h("button", { type: "button", class: "card", onclick: () => onChoose(sent) }, h("b", {}, title), h("span", { class: "dim" }, about), h("q", {}, content));
+  const choose = async ({ currentTarget: button }) => {
+    button.disabled = true; // a double click is one message
+    await onChoose(sent);
+    button.disabled = false;
+  };
+  return h("button", { type: "button", class: "card", onclick: choose }, h("b", {}, title), h("span", { class: "dim" }, about), h("q", {}, content));
 }

@@ -3,7 +3,7 @@
 import { duration, h, number, place, pretty, set } from "./dom.js";
 import { StepView } from "./step.js";
 
-/** `act` has what a button does: approve, deny, submitResult, sendAgain, loadProject. */
+/** `act` has what a button does: approve, deny, submitResult, loadProject; `sendAgain` returns a function that sends. */
 export class ChatView {
   #views = new Map();
 
@@ -34,6 +34,7 @@ class TurnView {
   #parts = new Map();
   #footer = h("footer", { class: "turn-end" });
   #patch = null;
+  #failed = null;
   #begin = h("div", { class: "dots", "aria-label": "The turn begins" }, h("i"), h("i"), h("i"));
 
   constructor(act) {
@@ -70,7 +71,7 @@ class TurnView {
     const parts = [];
     const before = [];
     if (turn.patch) before.push((this.#patch ??= this.#patchElement(turn)));
-    if (turn.error) before.push(this.#failure(turn));
+    if (turn.error) before.push((this.#failed ??= this.#failure(turn)));
     if (turn.status === "cancelled") parts.push(h("span", { class: "chip" }, "stopped"));
     if (turn.usage) parts.push(`${number(turn.usage.total_tokens ?? 0)} tokens`);
     if (turn.durationMs !== null) parts.push(duration(turn.durationMs));
@@ -97,8 +98,14 @@ class TurnView {
   }
 
   #failure(turn) {
-    const text = turn.parts.find((part) => part.kind === "user")?.content;
-    const again = h("button", { class: "quiet", type: "button", onclick: () => this.act.sendAgain(text) }, "Send again");
+    const content = turn.parts.find((part) => part.kind === "user")?.content;
+    const { agent, model } = turn;
+    const send = this.act.sendAgain(content, { ...(agent ? { agent } : {}), ...(model ? { model } : {}) });
+    const onclick = async () => {
+      again.disabled = true; // it is sent once
+      again.disabled = await send();
+    };
+    const again = h("button", { class: "quiet", type: "button", onclick }, "Send again");
     const { code, message } = turn.error;
     return h("div", { class: "failure" }, h("strong", {}, "The turn failed. "), message, " ", h("code", {}, code), h("div", {}, again));
   }

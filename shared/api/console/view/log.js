@@ -1,6 +1,6 @@
 /** The log as a list of rows. Only the rows in view are elements, so its length does not matter. */
 
-import { byId, h, number, oncePerFrame, pretty, set, trackEnd } from "./dom.js";
+import { byId, h, number, oncePerFrame, place, pretty, set, trackEnd } from "./dom.js";
 
 const ROW = 26; // pixels; as in console.css
 const DELTAS = new Set(["message.delta", "reasoning.delta", "tool_call.delta"]);
@@ -54,6 +54,8 @@ export class LogView {
   #hidden = new Set();
   #text = "";
   #selected = null;
+  #active = null; // the row that the arrow keys have reached
+  #elements = new Map(); // of the rows in view
   #list = byId("rows");
   #spacer = byId("rows").firstElementChild;
   #isAtEnd = true;
@@ -66,6 +68,7 @@ export class LogView {
       draw();
     });
     new ResizeObserver(draw).observe(this.#list);
+    this.#list.addEventListener("keydown", (event) => this.#onKey(event));
     byId("filter").addEventListener("input", (event) => {
       this.#text = event.target.value.trim().toLowerCase();
       this.#filter();
@@ -79,6 +82,7 @@ export class LogView {
     this.#rows = [];
     this.#shown = [];
     this.#read = 0;
+    this.#active = null;
     this.#select(null);
     this.#isAtEnd = true;
     this.#draw();
@@ -123,23 +127,69 @@ export class LogView {
     if (this.#isAtEnd) this.#list.scrollTop = this.#list.scrollHeight;
     const first = Math.max(0, Math.floor(this.#list.scrollTop / ROW) - 4);
     const count = Math.ceil(this.#list.clientHeight / ROW) + 8;
-    this.#spacer.replaceChildren(...this.#shown.slice(first, first + count).map((row, index) => this.#element(row, first + index)));
+    this.#place(this.#shown.slice(first, first + count), first);
   }
 
-  #element(row, index) {
+  /** Shows these rows. Elements of rows that stay are kept: somebody may be clicking on one. */
+  #place(rows, first) {
+    const parts = new Map(rows.map((row) => [row, this.#elements.get(row) ?? this.#newElement(row)]));
+    for (const [row, { element }] of this.#elements) if (!parts.has(row)) element.remove();
+    this.#elements = parts;
+    rows.forEach((row, index) => this.#fill(row, parts.get(row), first + index));
+    place(this.#spacer, [...parts.values()].map(({ element }) => element));
+    const active = parts.get(this.#active)?.element.id;
+    if (active) this.#list.setAttribute("aria-activedescendant", active);
+    else this.#list.removeAttribute("aria-activedescendant");
+  }
+
+  #newElement(row) {
     const { events, type, kind } = row;
-    const last = events.at(-1).sequence;
     const time = new Date(events[0].timestamp).toLocaleTimeString("en-GB");
-    const element = h(
-      "button",
-      { type: "button", class: `row kind-${kind}`, title: `${type} at ${time}`, tabIndex: -1, onclick: () => this.#select(row) },
-      h("span", { class: "seq" }, events.length > 1 ? `${events[0].sequence}–${last}` : String(last)),
-      h("span", { class: "type" }, type),
-      h("span", { class: "brief" }, briefOf(row)),
-    );
-    element.style.top = `${index * ROW}px`;
+    const [sequence, brief] = [h("span", { class: "seq" }), h("span", { class: "brief" })];
+    const onclick = () => {
+      this.#active = row;
+      this.#select(row);
+    };
+    const properties = { type: "button", role: "option", id: `row-${events[0].sequence}`, tabIndex: -1, onclick };
+    const all = { ...properties, class: `row kind-${kind}`, title: `${type} at ${time}` };
+    return { element: h("button", all, sequence, h("span", { class: "type" }, type), brief), sequence, brief, count: 0 };
+  }
+
+  #fill(row, parts, index) {
+    const { events } = row;
+    const { element } = parts;
+    const last = events.at(-1).sequence;
+    if (parts.count !== events.length) {
+      parts.count = events.length;
+      set(parts.sequence, "textContent", events.length > 1 ? `${events[0].sequence}–${last}` : String(last));
+      set(parts.brief, "textContent", briefOf(row));
+    }
+    const top = `${index * ROW}px`;
+    if (element.style.top !== top) element.style.top = top;
     element.classList.toggle("selected", row === this.#selected);
-    return element;
+    element.classList.toggle("active", row === this.#active);
+    set(element, "ariaSelected", String(row === this.#selected));
+  }
+
+  /** The arrow keys go from row to row, Enter shows the event. */
+  #onKey(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) this.#move(step);
+    else if (event.key === "Enter" && this.#active) this.#select(this.#active);
+    else return;
+    event.preventDefault();
+  }
+
+  #move(step) {
+    const last = this.#shown.length - 1;
+    const from = this.#shown.indexOf(this.#active);
+    const index = from >= 0 ? Math.min(last, Math.max(0, from + step)) : Math.min(last, Math.ceil(this.#list.scrollTop / ROW));
+    if (index < 0) return;
+    this.#active = this.#shown[index];
+    this.#isAtEnd = index === last;
+    const { scrollTop, clientHeight } = this.#list;
+    this.#list.scrollTop = Math.min(index * ROW, Math.max(scrollTop, (index + 1) * ROW - clientHeight));
+    this.#draw();
   }
 
   #select(row) {

@@ -49,9 +49,17 @@ export class ToolView {
   }
 
   #showResult({ response }) {
-    const href = response !== null && typeof response === "object" ? response.href : undefined;
-    if (typeof href !== "string") set(this.#result, "textContent", pretty(response));
+    const href = this.#linkOf(response);
+    if (!href) set(this.#result, "textContent", pretty(response));
     else this.#result.replaceChildren(h("a", { href, target: "_blank", rel: "noopener" }, "A large result: open it"));
+  }
+
+  /** The link that the service puts in place of a large result; a tool's own result may have an `href` as well. */
+  #linkOf(response) {
+    if (response === null || typeof response !== "object" || Object.keys(response).join() !== "href") return null;
+    const { href } = response;
+    const isOurs = typeof href === "string" && href.startsWith("/sessions/") && href.endsWith(`/tool_calls/${this.id}`);
+    return isOurs && href.split("/").length === 5 ? href : null;
   }
 
   #showDecision(tool) {
