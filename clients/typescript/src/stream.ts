@@ -17,7 +17,7 @@ export type Connection = Progress & { readonly sequence: number; readonly cursor
 export interface EventsOptions {
   /**
    * Reads what follows this cursor: the `cursor` of an event, or a sequence. By default the whole log. After a restore
-   * of the service's sessions a `cursor` of before is refused; a bare sequence can't be told from one of now.
+   * of the service's sessions, an older `cursor` is refused; a bare sequence does not show which log it is of.
    */
   readonly after?: number | string;
   /** Continues with later turns, without an end. */
