@@ -30,7 +30,7 @@ def main() -> int:
     rows, has_failed = list[list[str]](), False
     if arguments.kill_kit:
         passed, failed = _run_kill_kit()
-        rows.append(["kill -9", str(passed + failed), *["" for _ in range(8)], str(failed)])
+        rows.append(["kill -9", str(passed + failed), *["" for _ in range(9)], str(failed)])
         has_failed = failed > 0 or passed == 0
     print(table(totals, rows))
     print(f"turns: {endings(totals)}")
