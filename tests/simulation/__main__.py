@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from shared.agents.registry import AGENTS
 from tests.simulation.faults import PROFILES
-from tests.simulation.report import Trial, default_jobs, endings, run_trials, table
+from tests.simulation.report import Kills, Trial, default_jobs, endings, run_trials, table
 from tests.simulation.world import Options, Store
 
 _STORES: dict[str, tuple[Store, ...]] = {"sqlite": ("sqlite",), "cosmos": ("cosmos",), "both": ("sqlite", "cosmos")}
@@ -27,13 +27,12 @@ def main() -> int:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     trials = [Trial(seed, store, options) for seed in seeds for store in _STORES[arguments.store]]
     totals = run_trials(trials, min(arguments.jobs, len(trials)))
-    rows, has_failed = list[list[str]](), False
+    kills: Kills | None = None
     if arguments.kill_kit:
-        passed, failed = _run_kill_kit()
-        rows.append(["kill -9", str(passed + failed), *["" for _ in range(9)], str(failed)])
-        has_failed = failed > 0 or passed == 0
-    print(table(totals, rows))
+        kills = _run_kill_kit()
+    print(table(totals, kills))
     print(f"turns: {endings(totals)}")
+    has_failed = kills is not None and (kills.failed > 0 or kills.trials == kills.failed)
     return int(has_failed or any(total.losses for total in totals.values()))
 
 
@@ -53,15 +52,15 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run_kill_kit() -> tuple[int, int]:
-    """Run the tests that kill real processes; return how many passed and how many failed."""
+def _run_kill_kit() -> Kills:
+    """Run the tests that kill real processes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/faults", f"--junit-xml={path}"]
         subprocess.run(command, check=False)
         suite = next(ET.parse(path).iter("testsuite"))
     failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-    return int(suite.get("tests", 0)) - failed - int(suite.get("skipped", 0)), failed
+    return Kills(int(suite.get("tests", 0)) - int(suite.get("skipped", 0)), failed)
 
 
 if __name__ == "__main__":

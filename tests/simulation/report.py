@@ -61,10 +61,20 @@ def describe(outcome: Outcome) -> str:
     return f"seed {outcome.seed} on {outcome.store} ({outcome.profile}):\n{rules}\n  again: {again}"
 
 
-def table(totals: dict[Store, Total], others: Sequence[Sequence[str]] = ()) -> str:
-    """One line for each store, and `others` below."""
+@dataclass(frozen=True)
+class Kills:
+    """The tests that kill real processes: how many ran, and how many of them failed."""
+
+    trials: int
+    failed: int
+
+
+def table(totals: dict[Store, Total], kills: Kills | None = None) -> str:
+    """One line for each store, and one for the real kills, if there were any."""
     head = ("trials", "schedules", *_FAULTS, "turns", "events", "reconnections", "losses")
-    rows = [head, *(_row(store, total) for store, total in totals.items()), *others]
+    rows: list[Sequence[str]] = [head, *(_row(store, total) for store, total in totals.items())]
+    if kills is not None:
+        rows.append(("kill -9", str(kills.trials), *[""] * (len(head) - 3), str(kills.failed)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 

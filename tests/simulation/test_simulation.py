@@ -3,7 +3,7 @@
 import pytest
 
 from tests.simulation.neighbours import reads_tolerantly
-from tests.simulation.report import describe
+from tests.simulation.report import Kills, Total, describe, table
 from tests.simulation.schedule import run_schedule
 from tests.simulation.world import Options, Store
 
@@ -41,3 +41,11 @@ def test_a_seed_is_one_schedule(store: Store) -> None:
     first, second = run_schedule(3, store), run_schedule(3, store)
 
     assert first == second
+
+
+def test_the_table_has_a_line_for_each_store_and_one_for_the_real_kills() -> None:
+    lines = table({"sqlite": Total(trials=3), "cosmos": Total(trials=4)}, Kills(66, 1)).splitlines()
+
+    assert len({len(line) for line in lines}) == 1
+    assert [line.split()[0] for line in lines] == ["trials", "sqlite", "cosmos", "kill"]
+    assert lines[-1].split() == ["kill", "-9", "66", "1"]
