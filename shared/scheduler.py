@@ -3,7 +3,9 @@
 The next version of that client renames its methods.
 """
 
+import asyncio
 import logging
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +19,7 @@ from shared.domain.session import ActiveTurn, SessionState
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
+_starting: set[asyncio.Task[None]] = set()  # a task that nothing refers to may be collected while it runs
 
 
 class Payload(BaseModel):
@@ -75,17 +78,23 @@ class DeletionStart(Payload):
 
 
 class DurableTurnScheduler:
-    """Implements `shared.ports.TurnScheduler`. The client is the one bound to the running function."""
+    """Implements `shared.ports.TurnScheduler`. The client is the one bound to the running function.
 
-    def __init__(self, client: df.DurableOrchestrationClient, settings: Settings) -> None:
+    With `waits=False`, `start` returns before the platform has answered, so that a stream shows the message at once.
+    The caller has to stay for longer: what a function leaves behind at its end may not run.
+    """
+
+    def __init__(self, client: df.DurableOrchestrationClient, settings: Settings, *, waits: bool = True) -> None:
         self._client = client
         self._settings = settings
+        self._waits = waits
 
     async def start(self, state: SessionState) -> None:
         if state.active_turn is not None:
             # The turn is claimed in the log, and that claim was acknowledged: the sweep starts what is not started now.
             start = turn_start(state.session_id, state.active_turn, self._settings)
-            await _start(self._client, "run_turn", start.instance_id, start)
+            starting = _start(self._client, "run_turn", start.instance_id, start)
+            await (starting if self._waits else _in_background(starting))
 
     async def exists(self, instance_id: InstanceId) -> bool:
         return (await self._client.get_status(instance_id)).runtime_status is not None
@@ -100,6 +109,12 @@ class DurableDeletionScheduler:
     async def start(self, project_id: ProjectId, deletion: Deletion) -> None:
         start = DeletionStart(project_id=project_id, generation=deletion.generation)
         await _start(self._client, "run_deletion", deletion_instance(project_id, deletion.generation), start)
+
+
+async def _in_background(starting: Coroutine[None, None, None]) -> None:
+    task = asyncio.create_task(starting)
+    _starting.add(task)
+    task.add_done_callback(_starting.discard)
 
 
 async def _start(client: df.DurableOrchestrationClient, name: str, instance_id: InstanceId, start: Payload) -> None:

@@ -96,7 +96,7 @@ async def post_message(req: Request, client: df.DurableOrchestrationClient) -> R
     sent, caller, session_id = parse(PostMessage, body), caller_of(req), session_id_of(req)
     new = NewMessage(sent.content, caller.trace_id, sent.agent, sent.model, sent.on_busy, dict(sent.metadata))
 
-    scheduler = DurableTurnScheduler(client, services().settings)
+    scheduler = DurableTurnScheduler(client, services().settings, waits=not preferences(req).stream)
     submission = await services().turns.submit(caller.owner, session_id, new, scheduler, idempotency_key(req, body))
     record_posting(submission)
 
@@ -109,7 +109,7 @@ async def _answer(req: Request, submission: Submission) -> Response:
     headers = replay_header(replayed=submission.replayed)
     if preferred.stream:
         max_duration = timedelta(seconds=settings.stream_max_seconds)
-        options = StreamOptions(submission.after, max_duration, until=EndOf(message))
+        options = StreamOptions(submission.after, max_duration, until=EndOf(message), first=submission.events)
         return session_stream(services().log, message.session_id, options, headers)
 
     timeout = timedelta(seconds=preferred.wait_seconds(settings.message_wait_seconds))

@@ -35,9 +35,15 @@ async def follow(feed: Feed[K, E], key: K, after: int, timeout: timedelta) -> As
 
 
 async def follow_events(
-    log: Feed[SessionId, Chunk], session_id: SessionId, after: int, timeout: timedelta
+    log: Feed[SessionId, Chunk], session_id: SessionId, after: int, timeout: timedelta, first: Sequence[Event] = ()
 ) -> AsyncGenerator[Sequence[Event]]:
-    """`follow` for one session: the events of one chunk, or of a part of a large one, at a time."""
+    """`follow` for one session: the events of one chunk, or of a part of a large one, at a time.
+
+    `first` are the events directly after `after` that the caller has already. They are not read again.
+    """
+    if first:
+        yield first
+        after = first[-1].sequence
     async with aclosing(follow(_CutChunks(log), session_id, after, timeout)) as batches:
         async for chunks in batches:
             for chunk in chunks:

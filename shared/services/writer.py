@@ -113,6 +113,8 @@ class SessionWriter:
         self._state: SessionState | None = None
         self.appended_at = clock.now()
         """When this writer last appended; at first, when it was created."""
+        self.appended: Sequence[Event] = ()
+        """What this writer last appended."""
 
     @property
     def state(self) -> SessionState:
@@ -148,7 +150,7 @@ class SessionWriter:
         checkpoint = after if needs_checkpoint(chunk) else None
         await self.hold(lambda: self._log.append(chunk, checkpoint, documents))
         self._state = after
-        self.appended_at = chunk.events[-1].timestamp
+        self.appended, self.appended_at = events, chunk.events[-1].timestamp
         return events
 
     async def transact(

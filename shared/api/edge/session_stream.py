@@ -65,7 +65,7 @@ class StreamOptions:
     """What a client wants to read. `types` are names or patterns (`tool_call.*`); empty means all.
 
     `envelope`: send whole events in unnamed frames. `follow`: continue with later turns. `until`: the stream ends with
-    the first event for which this is true.
+    the first event for which this is true. `first`: the events directly after `after`, as far as the caller has them.
     """
 
     after: int
@@ -74,13 +74,14 @@ class StreamOptions:
     follow: bool = False
     types: tuple[str, ...] = ()
     until: Callable[[Event], bool] | None = None
+    first: Sequence[Event] = ()
 
 
 def session_stream(
     log: SessionLog, session_id: SessionId, options: StreamOptions, headers: Mapping[str, str] | None = None
 ) -> StreamingResponse:
     """The session's log from a cursor, as a response that ends when nothing more will come."""
-    batches = follow_events(log, session_id, options.after, min(HEARTBEAT, options.max_duration))
+    batches = follow_events(log, session_id, options.after, min(HEARTBEAT, options.max_duration), options.first)
     return stream_response(stream_frames(batches, _Delivery(log, session_id, options), options.max_duration), headers)
 
 

@@ -1,11 +1,11 @@
 """Submitting a message: it starts a turn, waits for its own turn, or goes into the running turn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.agents.registry import require_agent
-from shared.domain.chunks import Draft
+from shared.domain.chunks import Draft, Event
 from shared.domain.content import Content, bytes_stored, inline_text
 from shared.domain.errors import (
     ModelNotAllowedError,
@@ -55,12 +55,14 @@ class Submission:
     """A message that is in the log.
 
     `starts_instance`: the active turn needs an instance: it is the message's own turn, or a parked one that the message
-    interrupts. `replayed`: an earlier request with the same key submitted the message.
+    interrupts. `replayed`: an earlier request with the same key submitted the message. `events`: what this request
+    appended from the message's own events on.
     """
 
     message: Message
     starts_instance: bool = False
     replayed: bool = False
+    events: Sequence[Event] = ()
 
     @property
     def after(self) -> int:
@@ -109,7 +111,8 @@ class Turns:
             submission = await writer.transact(decide, owner=owner, key=key, replay=replay)
         if submission.starts_instance:
             await scheduler.start(writer.state)
-        return submission
+        own = [event for event in writer.appended if event.sequence > submission.after]
+        return replace(submission, events=own)
 
     async def _decide(self, state: SessionState, new: NewMessage) -> Decision[Submission]:
         _refuse_closed(state)
