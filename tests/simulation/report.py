@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from shared.agents.registry import load_agents
 from tests.simulation.schedule import Outcome, run_schedule
 from tests.simulation.world import Options, Store
 
@@ -100,7 +102,9 @@ def _outcomes(trials: Sequence[Trial], jobs: int) -> Iterator[Outcome]:
         return
     # Spawned, so that each process imports the app on its own; each ends after many trials, to give memory back.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, max_tasks_per_child=200) as pool:
+    with ProcessPoolExecutor(
+        jobs, context, initializer=load_agents, initargs=(Path("examples/agents"),), max_tasks_per_child=200
+    ) as pool:
         yield from pool.map(_run, trials, chunksize=5)
 
 
