@@ -47,6 +47,14 @@ class EventLog(Feed[SessionId, Chunk], Protocol):
         """
         ...
 
+    async def checkpoint(self, session_id: SessionId) -> SessionState | None:
+        """Like `state`, except that it may be behind the log. An append after it is refused then. It is cheaper."""
+        ...
+
+    async def catch_up(self, checkpoint: SessionState) -> SessionState | None:
+        """What `state` returns, by reading only what follows a state that `checkpoint` has just returned."""
+        ...
+
     async def remains(self, session_id: SessionId) -> SessionState | None:
         """What a deletion has to know: ids, owner, times and head. No more of the state need be readable."""
         ...

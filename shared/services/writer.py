@@ -111,6 +111,7 @@ class SessionWriter:
         self._clock = clock
         self._hold_until = hold_until
         self._state: SessionState | None = None
+        self._may_be_behind = False
         self.appended_at = clock.now()
         """When this writer last appended; at first, when it was created."""
         self.appended: Sequence[Event] = ()
@@ -126,6 +127,7 @@ class SessionWriter:
     async def load(self) -> SessionState | None:
         """Read the session's state from the log; None if there is no session."""
         self._state = await self.hold(lambda: self._log.state(self.session_id))
+        self._may_be_behind = False
         return self._state
 
     async def load_remains(self) -> None:
@@ -149,7 +151,7 @@ class SessionWriter:
         # Always the same chunk: if only the reply of the first call was lost, the log recognises it.
         checkpoint = after if needs_checkpoint(chunk) else None
         await self.hold(lambda: self._log.append(chunk, checkpoint, documents))
-        self._state = after
+        self._state, self._may_be_behind = after, False
         self.appended, self.appended_at = events, chunk.events[-1].timestamp
         return events
 
@@ -171,7 +173,7 @@ class SessionWriter:
             IdempotencyKeyReusedError: the first request with the key had another body.
         """
         if self._state is None:
-            await self.load()
+            await self._load_checkpoint()
 
         async def decide_once(state: SessionState) -> Decision[R]:
             if owner is not None:
@@ -191,15 +193,37 @@ class SessionWriter:
         async with queue.enter():
             # The previous writer left its state, so it is not read again. If that is not the newest, the append fails.
             if queue.state is not None and queue.state.head > self.state.head:
-                self._state = queue.state
+                self._state, self._may_be_behind = queue.state, False
             while True:
                 with suppress(SequenceTakenError):
-                    decision = await decide(self.state)
+                    decision = await self._decide(decide)
                     if decision.drafts:
                         await self.append(decision.drafts, _with_record(decision, key))
                         queue.keep(self.state)
                     return decision
-                await self._read_on()
+                await (self._catch_up() if self._may_be_behind else self._read_on())
+
+    async def _load_checkpoint(self) -> None:
+        """Read a state that is the newest, unless an answer is being written. The append finds out: it is refused."""
+        state = await self.hold(lambda: self._log.checkpoint(self.session_id))
+        self._state, self._may_be_behind = state, state is not None and not state.deleted
+        if state is not None and state.active_turn is not None and self._hold_until is None:
+            await self._catch_up()  # this writer is not the turn's own, so others are probably writing
+
+    async def _catch_up(self) -> None:
+        checkpoint = self.state
+        self._state = await self.hold(lambda: self._log.catch_up(checkpoint))
+        self._may_be_behind = False
+
+    async def _decide(self, decide: Decide[R]) -> Decision[R]:
+        """The decision. One that appends nothing, and an error, are final only for the newest state."""
+        if self._may_be_behind:
+            with suppress(Exception):
+                decision = await decide(self.state)
+                if decision.drafts:
+                    return decision
+            await self._catch_up()
+        return await decide(self.state)
 
     async def _read_on(self) -> None:
         """Read what other writers appended after the state that this writer knows."""

@@ -73,11 +73,18 @@ class CosmosSessionLog:
         self._feeds.extend(chunk.session_id, chunk.first - 1, chunk)
 
     async def state(self, session_id: SessionId) -> SessionState | None:
-        checkpoint = await self._checkpoint(session_id)
-        if checkpoint is None or checkpoint.deleted:
+        checkpoint = await self.checkpoint(session_id)
+        return None if checkpoint is None else await self.catch_up(checkpoint)
+
+    async def checkpoint(self, session_id: SessionId) -> SessionState | None:
+        item = await self._item(session_id, STATE_ID)
+        return None if item is None else load_state(session_id, item["body"])
+
+    async def catch_up(self, checkpoint: SessionState) -> SessionState | None:
+        if checkpoint.deleted:
             return checkpoint
         # A point read is cheaper than a query, and usually there is no later chunk.
-        next_item = await self._item(session_id, chunk_id(checkpoint.head + 1))
+        next_item = await self._item(checkpoint.session_id, chunk_id(checkpoint.head + 1))
         return checkpoint if next_item is None else await self._fold_later(checkpoint, next_item)
 
     async def remains(self, session_id: SessionId) -> SessionState | None:
@@ -88,7 +95,7 @@ class CosmosSessionLog:
         return remains_of(item["body"], newest[0]["last"] if newest else item["folded_to"])
 
     async def outline(self, session_id: SessionId) -> SessionState | None:
-        checkpoint = await self._checkpoint(session_id)
+        checkpoint = await self.checkpoint(session_id)
         if checkpoint is None or checkpoint.deleted:
             return checkpoint
         return await self._without_deltas(checkpoint, checkpoint.head)
@@ -226,7 +233,7 @@ class CosmosSessionLog:
         session_id, head = checkpoint.session_id, checkpoint.head
         newest = await self._query(queries.chunks(session_id, head, newest=True), 1)
         if not newest:
-            return await self._checkpoint(session_id)  # it is being cleared, and the checkpoint now says so
+            return await self.checkpoint(session_id)  # it is being cleared, and the checkpoint now says so
         if newest[0]["first"] == next_item["first"]:
             return fold(checkpoint, (chunk_of(next_item),))
         return await self._without_deltas(checkpoint, newest[0]["last"])
@@ -234,10 +241,6 @@ class CosmosSessionLog:
     async def _without_deltas(self, checkpoint: SessionState, last: int) -> SessionState:
         query = queries.chunks(checkpoint.session_id, checkpoint.head, skip_deltas=True)
         return fold_without_deltas(checkpoint, map(chunk_of, await self._query(query)), last)
-
-    async def _checkpoint(self, session_id: SessionId) -> SessionState | None:
-        item = await self._item(session_id, STATE_ID)
-        return None if item is None else load_state(session_id, item["body"])
 
     async def _item(self, session_id: SessionId, item_id: str) -> Item | None:
         return await read_item(await self._database.sessions(), item_id, session_id)

@@ -92,6 +92,12 @@ class SqliteSessionLog:
 
         return await self._database.read_together(session_id, work)
 
+    async def checkpoint(self, session_id: SessionId) -> SessionState | None:
+        return await self.state(session_id)  # one read as well
+
+    async def catch_up(self, checkpoint: SessionState) -> SessionState | None:
+        return await self.state(checkpoint.session_id)
+
     async def remains(self, session_id: SessionId) -> SessionState | None:
         newest = "(SELECT max(last) FROM chunks c WHERE c.session_id = s.session_id)"
         query = f"SELECT body, {newest} AS head FROM states s WHERE session_id = ?"

@@ -32,14 +32,14 @@ def bills(endpoint: str) -> Bills:
     return {bill["turn"]: bill for bill in turns}
 
 
-def test_a_turn_without_tools_takes_eight_requests_besides_its_flushes(bills: Bills) -> None:
+def test_a_turn_without_tools_takes_six_requests_besides_its_flushes(bills: Bills) -> None:
     assert bills["short"]["flushes"] <= 1
-    assert bills["short"]["other_requests"] <= 8
+    assert bills["short"]["other_requests"] <= 6
 
 
 def test_a_tool_takes_few_requests_more(bills: Bills) -> None:
     steps, tools = 3, 3
-    to_begin, for_a_step, for_a_tool = 3, 8, 5
+    to_begin, for_a_step, for_a_tool = 2, 7, 5
 
     assert bills["tools"]["other_requests"] <= to_begin + for_a_step * steps + for_a_tool * tools
 
