@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
@@ -60,7 +61,7 @@ def _new_package(folder: Path) -> Generator["_Forget"]:
     for name in before:
         del sys.modules[name]
     package = ModuleType(PACKAGE)
-    package.__path__ = [str(folder)]
+    package.__path__, package.__package__ = [str(folder)], PACKAGE
     sys.modules[PACKAGE] = package
     writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     importlib.invalidate_caches()
@@ -83,7 +84,11 @@ class _Forget:
 
 
 def _import(file: Path) -> ModuleType:
-    return importlib.import_module(f"{PACKAGE}.{file.stem}" if file.stem != "__init__" else PACKAGE)
+    if file.stem != "__init__":
+        return importlib.import_module(f"{PACKAGE}.{file.stem}")
+    package = sys.modules[PACKAGE]
+    SourceFileLoader(PACKAGE, str(file)).exec_module(package)
+    return package
 
 
 def _agents_in(module: ModuleType) -> list[Agent]:

@@ -63,6 +63,13 @@ def test_a_module_may_use_another_one_of_the_folder(tmp_path: Path, write: Write
     assert set(find_agents(tmp_path)) == {"clerk"}
 
 
+def test_agents_of_the_folders_init_file_are_found(tmp_path: Path, write: Write) -> None:
+    write("__init__.py", "from turnlog import Agent\nfrom .clerk import CLERK\nA = Agent('a', 'A.', 'A.')\n")
+    write("clerk.py", CLERK)
+
+    assert set(find_agents(tmp_path)) == {"clerk", "a"}
+
+
 def test_an_own_agent_replaces_the_one_that_is_built_in(
     tmp_path: Path, write: Write, agents: dict[str, object]
 ) -> None:
