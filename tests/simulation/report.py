@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from shared.agents.registry import load_agents
 from tests.simulation.schedule import Outcome, run_schedule
 from tests.simulation.world import Options, Store
 
@@ -103,7 +105,7 @@ def _outcomes(trials: Sequence[Trial], jobs: int) -> Iterator[Outcome]:
     # them, because a pool with `max_tasks_per_child` may wait for ever (github.com/python/cpython/issues/115634).
     context = multiprocessing.get_context("spawn")
     for first in range(0, len(trials), jobs * _TRIALS_OF_A_PROCESS):
-        with ProcessPoolExecutor(jobs, context) as pool:
+        with ProcessPoolExecutor(jobs, context, initializer=load_agents, initargs=(Path("examples/agents"),)) as pool:
             yield from pool.map(_run, trials[first : first + jobs * _TRIALS_OF_A_PROCESS], chunksize=5)
 
 
