@@ -126,7 +126,7 @@ def _content(answer: Schema) -> str:
 def _curl(method: str, path: str, operation: Schema) -> str:
     for each in operation["parameters"]:
         if each.get("in") == "path":
-            path = path.replace(f"{{{each['name']}}}", each["example"])
+            path = path.replace(f"{{{each['name']}}}", each.get("example", each["name"].upper()))
     is_stream = method == "GET" and "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
     words = ["curl", "-sN" if is_stream else "-s", *([] if method == "GET" else ["-X", method]), _HOST + path]
     line = shlex.join(words)

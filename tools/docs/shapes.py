@@ -10,7 +10,7 @@ from tools.docs.headings import anchor
 
 Schema: TypeAlias = dict[str, Any]
 
-_UNSHOWN = {"Frame", "JsonValue", "Problem"}
+_UNSHOWN = {"JsonValue", "Problem"}
 _TYPES = {
     "string": "text",
     "integer": "whole number",
@@ -57,7 +57,7 @@ def _names(value: Any) -> list[str]:
     if "/schemas/" not in schema.get("$ref", ""):
         return [name for item in schema.values() for name in _names(item)]
     name = schema["$ref"].rpartition("/")[2]
-    return [name] if name in {"Event", "Frame"} else [name, *_names(resolved(schema))]
+    return [name] if name == "Event" else [name, *_names(resolved(schema))]
 
 
 def field_table(shape: Schema) -> str:
@@ -109,6 +109,6 @@ def _bounds(schema: Schema) -> str:
         bounds.append(f"{schema['minimum']} to {schema['maximum']}" if is_bounded else f"from {schema['minimum']}")
     if "maxLength" in schema:
         bounds.append(f"at most {schema['maxLength']} characters")
-    if schema.get("default") not in (None, {}, [], MAX_SEQUENCE):
+    if "default" in schema:
         bounds.append(f"default {json.dumps(schema['default']).strip(chr(34))}")
     return f" ({', '.join(bounds)})" if bounds else ""

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.api.description.describes import EVENT_STREAM, JSON, Answer, Description
 from shared.api.description.operations import Operation, operations, tag_of
-from shared.api.description.schemas import Schema, Schemas, Use, reference
+from shared.api.description.schemas import Schema, Schemas, Use
 from shared.api.edge.parameters import RETRY_AFTER, SESSION_ID, TRACE_ID, TRACEPARENT, Parameter
 from shared.api.edge.problems import status_of
 from shared.api.shapes.common import Problem
@@ -27,14 +27,17 @@ the last sequence it received misses nothing.
 
 Errors are `application/problem+json` (RFC 9457). A refused request has written nothing. For unknown paths and methods
 the platform answers with an empty 404."""
+_LICENSE = {"name": "MIT", "identifier": "MIT"}
+_FRAMES = "Server-sent events: frames of the lines `id:`, `event:` and `data:`, with an empty line after each."
+# Examples are what exists, or what the example of a request creates: the page at /api/docs sends them.
 _PATH_PARAMETERS = {
     "session_id": ("the session", "demo"),
-    "project_id": ("the project", "prj_01JD0000000000000000000000"),
-    "message_id": ("the message", "msg_01JD0000000000000000000000_demo"),
-    "call_id": ("the tool call", "call_01JD0000000000000000000000_1_0"),
+    "project_id": ("the project", None),
+    "message_id": ("the message", None),
+    "call_id": ("the tool call", None),
     "asset": ("a file of the page", "swagger-ui.css"),
     "file": ("a file of the console", "app.js"),
-    "version": ("the version of the page", "8f14e45f"),
+    "version": ("the version of the page", None),
     "folder": ("`page`, `view` or `client`", "page"),
 }
 
@@ -50,7 +53,7 @@ def document(resources: tuple[ModuleType, ...]) -> Schema:
     about = [(tag_of(module), (module.__doc__ or "").strip()) for module in resources]
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Turnlog", "version": VERSION, "description": _ABOUT, "license": {"name": "MIT"}},
+        "info": {"title": "Turnlog", "version": VERSION, "description": _ABOUT, "license": _LICENSE},
         "servers": [{"url": "/"}],
         "tags": [{"name": tag, "description": text.partition(": ")[2].capitalize()} for tag, text in about],
         "paths": dict(paths),
@@ -80,7 +83,7 @@ def _operation(operation: Operation, schemas: Schemas) -> Schema:
     return {
         "operationId": operation.name,
         "tags": [operation.tag],
-        "summary": operation.summary,
+        "summary": operation.summary.replace("`", ""),  # pages show it as it is
         **({"description": operation.details} if operation.details else {}),
         **({"deprecated": True} if own.is_deprecated else {}),
         **({"security": []} if own.is_public and not _is_without_accounts() else {}),
@@ -99,7 +102,7 @@ def _path_parameter(name: str) -> Schema:
         "required": True,
         "description": description,
         "schema": schema,
-        "example": example,
+        **({} if example is None else {"example": example}),
     }
 
 
@@ -157,8 +160,9 @@ def _has_body(answer: Answer) -> bool:
 
 
 def _content(answer: Answer, schemas: Schemas) -> Schema:
-    if answer.media_type == EVENT_STREAM and answer.model is None:
-        schema = reference("Frame")
+    if answer.media_type == EVENT_STREAM:
+        frames = {} if answer.model is None else {"x-frame": schemas.of_answer(answer.model)}
+        schema: Schema = {"type": "string", "description": _FRAMES, **frames}
     else:
         schema = {"type": "string"} if answer.model is None else schemas.of_answer(answer.model)
     return {"schema": schema, **({} if answer.example is None else {"example": answer.example})}

@@ -7,10 +7,9 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
-from shared.api.edge.parameters import INCARNATION
 from shared.api.shapes.events import PRIVATE_FIELDS
 from shared.domain.content import SentPart
-from shared.domain.events import EVENT_TYPES, MessageQueued, Outside, SessionUpdated, UserMessage
+from shared.domain.events import DELTA_TYPES, EVENT_TYPES, MessageQueued, Outside, SessionUpdated, UserMessage
 
 Schema: TypeAlias = dict[str, Any]
 Use: TypeAlias = tuple[JsonSchemaMode, Any]
@@ -19,6 +18,8 @@ Use: TypeAlias = tuple[JsonSchemaMode, Any]
 _REF = "#/components/schemas/"
 _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_SEQUENCE: Schema = {"type": "integer", "minimum": 1, "description": "its position in the session's log: 1, 2, 3 …"}
 
 
 class _Generator(GenerateJsonSchema):
@@ -38,8 +39,7 @@ class _Generator(GenerateJsonSchema):
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Schema:
         described = super().default_schema(schema)
-        if self.mode == "serialization" or described.get("default", "") is None:
-            described.pop("default", None)
+        described.pop("default", None)  # generated clients would require the field
         return described
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Schema:
@@ -65,7 +65,7 @@ class Schemas:
         )
         components: dict[str, Schema] = definitions["$defs"]
         components |= {kind.__name__: _event_data(kind, components[kind.__name__]) for kind in kinds}
-        components |= {"Event": _event(kinds), "Frame": _frame(kinds)}
+        components |= _events(kinds)
         self.components: dict[str, Schema] = _linked(dict(sorted(components.items())))
         self._found: dict[tuple[str, str], Schema] = {key: _linked(schema) for key, schema in found.items()}
 
@@ -112,34 +112,60 @@ def _event_data(kind: type[BaseModel], schema: Schema) -> Schema:
     }
 
 
-def _event(kinds: Sequence[type[BaseModel]]) -> Schema:
-    """The whole event in the form that `envelope` returns."""
-    names = ", ".join(f"`{type_name(kind)}`" for kind in kinds)
-    data = [reference(kind.__name__) for kind in kinds]
-    fields: Schema = {
-        "sequence": {"type": "integer", "minimum": 1, "description": "its position in the session's log: 1, 2, 3 …"},
-        "type": {"type": "string", "description": f"{names}, or the type of an outside event"},
+def event_name(kind: type[BaseModel]) -> str:
+    """The name of the schema of a whole event, which has the data `kind`."""
+    return f"{kind.__name__}Event"
+
+
+def _events(kinds: Sequence[type[BaseModel]]) -> dict[str, Schema]:
+    """The schemas of whole events, as `entry_view` returns them: one for each type, and one for outside events."""
+    about = (
+        "One recorded fact: an event of this service, or one from outside, which has `origin`. An outside event may "
+    )
+    about += "have a type of this service's: look at `origin` first. Later releases add types: ignore unknown ones."
+    own = "An event of this service: its `type` says what `data` is."
+    mapping = {type_name(kind): _REF + event_name(kind) for kind in kinds}
+    return {
+        "Event": {"description": about, "anyOf": [reference("RecordedOutsideEvent"), reference("ServiceEvent")]},
+        "ServiceEvent": {
+            "description": own,
+            "oneOf": [reference(event_name(kind)) for kind in kinds],
+            "discriminator": {"propertyName": "type", "mapping": mapping},
+        },
+        "RecordedOutsideEvent": _outside_event(),
+        **{event_name(kind): _event(kind) for kind in kinds},
+    }
+
+
+def _event(kind: type[BaseModel]) -> Schema:
+    name = type_name(kind)
+    fields = _envelope({"type": "string", "enum": [name]}, _TEXT_OR_NULL, _TIME, reference(kind.__name__))
+    first = {"type": "integer", "minimum": 1, "description": "of a joined delta: the first sequence that it covers"}
+    also = {"first_sequence": first} if name in DELTA_TYPES else {}
+    return {"type": "object", "properties": fields | also, "required": [*fields]}
+
+
+def _outside_event() -> Schema:
+    """An outside event: the fields that were sent are at the top level too, and in `data`."""
+    sent = {"description": "the value that the producer sent, otherwise `recorded_at`"}
+    fields = _envelope(_TEXT, {"type": "null"}, sent, {"type": "object", "additionalProperties": True})
+    fields |= {"event_type": _TEXT, "origin": {"type": "string", "enum": ["outside"]}, "recorded_at": _TIME}
+    about = "An event of another producer. All fields that were sent are beside these, and in `data`."
+    required = [*fields]
+    return {"description": about, "type": "object", "properties": fields, "required": required}
+
+
+def _envelope(kind: Schema, turn_id: Schema, timestamp: Schema, data: Schema) -> Schema:
+    return {
+        "sequence": _SEQUENCE,
+        "type": kind,
         "session_id": _TEXT,
-        "turn_id": _TEXT_OR_NULL,
-        "message_id": _TEXT_OR_NULL,
+        "turn_id": turn_id,
+        "message_id": turn_id,
         "trace_id": _TEXT_OR_NULL,
-        "timestamp": {"description": "RFC 3339; an outside event has the value that its producer sent, if any"},
-        "data": {"anyOf": [*data, {"title": "outside event", "type": "object"}]},
+        "timestamp": timestamp,
+        "data": data,
     }
-    about = "One recorded fact. An outside event also has the fields that were sent, and `event_type`, `origin` "
-    about += "(`outside`) and `recorded_at`. Ignore types that you do not know."
-    return {"title": "Event", "description": about, "type": "object", "properties": fields, "required": [*fields]}
-
-
-def _frame(kinds: Sequence[type[BaseModel]]) -> Schema:
-    """A frame of an event stream in the form that `event_frame` returns."""
-    data = {"anyOf": [*(reference(kind.__name__) for kind in kinds), reference("Event"), {"type": "object"}]}
-    fields: Schema = {
-        "id": {"type": "string", "pattern": rf"^[0-9]+{INCARNATION}$", "description": "the cursor after the event"},
-        "event": {"type": "string", "description": "the event's type, or `done`; absent with `format=envelope`"},
-        "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
-    }
-    return {"title": "Frame", "description": "One frame of an event stream.", "type": "object", "properties": fields}
 
 
 def _linked(value: Any) -> Any:

@@ -83,14 +83,18 @@ class EventTypes(Parameter):
 
 @dataclass(frozen=True)
 class Integer(Parameter):
+    """An integer. The default is shown unless sending it differs from leaving it out."""
+
     _: KW_ONLY
     default: int
     maximum: int
     minimum: int = 0
+    is_default_shown: bool = True
 
     @property
     def schema(self) -> dict[str, Any]:
-        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum, "default": self.default}
+        default = {"default": self.default} if self.is_default_shown else {}
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum, **default}
 
     def read(self, values: Mapping[str, str]) -> int:
         """Raises InvalidRequestError: the value is not an integer, or out of range."""
@@ -104,14 +108,17 @@ class Integer(Parameter):
 
 @dataclass(frozen=True)
 class Cursor(Parameter):
-    """A sequence, alone or as the `id:` of a frame, which also names the incarnation of the log."""
+    """A sequence, alone or as the `id:` of a frame, which also names the incarnation of the log.
+
+    The default is not shown: a client that sends it says where to begin, and one that leaves it out does not.
+    """
 
     _: KW_ONLY
     default: int
 
     @property
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": rf"^[0-9]{{1,15}}({INCARNATION})?$", "default": str(self.default)}
+        return {"type": "string", "pattern": rf"^[0-9]{{1,15}}({INCARNATION})?$"}
 
     def read(self, values: Mapping[str, str], incarnation: str) -> int:
         """The sequence.
@@ -224,6 +231,13 @@ PREFERENCE_APPLIED = Text("preference-applied", "the preferences that were follo
 REPLAYED = Choice(
     "idempotency-replayed", "an earlier request with the same key did the work", location="header", allowed=("true",)
 )
-RETRY_AFTER = Integer("retry-after", "try again after this many seconds", location="header", default=2, maximum=3600)
+RETRY_AFTER = Integer(
+    "retry-after",
+    "try again after this many seconds",
+    location="header",
+    default=2,
+    maximum=3600,
+    is_default_shown=False,
+)
 NEXT_PAGE = Text("link", 'the next page, with `rel="next"`', location="header")
 ETAG = Text("etag", "the version of this answer", location="header")

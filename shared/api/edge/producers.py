@@ -31,6 +31,7 @@ PRODUCER_EPOCH = Integer(
     location="header",
     default=0,
     maximum=MAX_SEQUENCE,
+    is_default_shown=False,
 )
 PRODUCER_SEQ = Integer(
     "producer-seq",
@@ -38,6 +39,7 @@ PRODUCER_SEQ = Integer(
     location="header",
     default=0,
     maximum=MAX_SEQUENCE,
+    is_default_shown=False,
 )
 _TOGETHER = (PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQ)
 ONCE_HEADERS = (IDEMPOTENCY_KEY, *_TOGETHER)

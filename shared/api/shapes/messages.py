@@ -26,22 +26,18 @@ _CONTENT_NAMES = ("content", "prompt", "text")
 _MEDIA_TYPES = ["image_url", "input_audio", "file"]
 
 
-def _describe_content_names(schema: dict[str, Any]) -> None:
-    """Put into the schema what the validators of `PostMessage` check: one of three names, and not blank."""
-    content = schema["properties"]["content"]
-    text, parts = content["oneOf"]
+def _describe_content(schema: dict[str, Any]) -> None:
+    """Put into the schema what the validators of `PostMessage` check. Other names would leave no usable type."""
+    text, parts = schema["properties"]["content"]["oneOf"]
     text["pattern"] = r"\S"
     has_text = {"properties": {"text": {"pattern": r"\S"}}, "required": ["text"]}
     has_media = {"properties": {"type": {"enum": _MEDIA_TYPES}}, "required": ["type"]}
     parts |= {"contains": {"type": "object", "anyOf": [has_text, has_media]}, "maxItems": MAX_PARTS}
-    schema["properties"] |= {name: {**content, "description": "the same as `content`"} for name in _CONTENT_NAMES[1:]}
-    schema["required"] = []
-    schema["oneOf"] = [{"required": [name]} for name in _CONTENT_NAMES]
     schema["examples"] = [{"content": "Tell me a story"}]
 
 
 class PostMessage(Body):
-    model_config = ConfigDict(json_schema_extra=_describe_content_names)
+    model_config = ConfigDict(json_schema_extra=_describe_content)
 
     content: Content = Field(
         validation_alias=AliasChoices(*_CONTENT_NAMES),
@@ -50,7 +46,7 @@ class PostMessage(Body):
     agent: Name | None = None
     model: Name | None = None
     metadata: Metadata = {}
-    on_busy: OnBusy = "enqueue"
+    on_busy: OnBusy = Field("enqueue", description="what to do while a turn runs; if absent: `enqueue`")
 
     @model_validator(mode="before")
     @classmethod
@@ -71,7 +67,9 @@ class Cancel(Body):
     model_config = with_example(reason="no longer needed")
 
     turn_id: TurnId | None = None
-    queue: Literal["keep", "clear"] = Field("keep", description="`clear`: also withdraw the waiting messages")
+    queue: Literal["keep", "clear"] = Field(
+        "keep", description="`clear`: also withdraw the waiting messages; if absent: `keep`"
+    )
     reason: Annotated[str, Field(max_length=1024)] | None = None
 
 

@@ -48,7 +48,7 @@ class StartSession(Body):
         None, description="the node that the session is for; if absent, it is for the whole project"
     )
     session_name: Name | None = None
-    agent_name: Name = PROJECT_AGENT
+    agent_name: Name = Field(PROJECT_AGENT, description=f"the session's agent; if absent: `{PROJECT_AGENT}`")
 
 
 class ProjectView(BaseModel):

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, cast, is_typeddict
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 
 from shared.api import shapes
 from shared.api.description.openapi import VERSION
-from shared.api.description.schemas import event_types, type_name
+from shared.api.description.schemas import event_name, event_types, type_name
 from shared.api.resources import document
 from shared.api.shapes.common import Body
 from shared.api.shapes.events import PRIVATE_FIELDS, OutsideEvents
@@ -89,14 +90,40 @@ def test_every_field_of_every_shape_is_described(kind: type[Any]) -> None:
 
 
 def test_every_event_type_is_described_with_the_fields_that_clients_see() -> None:
-    listed = document()["components"]["schemas"]["Event"]["properties"]["data"]["anyOf"]
+    schemas = document()["components"]["schemas"]
     for kind in event_types():
         fields: set[str] = set() if kind is SessionUpdated else set(kind.model_fields) - PRIVATE_FIELDS
 
         assert _fields(kind.__name__) == fields | {"session_id", "turn_id", "message_id"} | (
             {"text"} if type_name(kind) in {"user_message", "message.queued"} else set()
         )
-        assert {"$ref": f"#/components/schemas/{kind.__name__}"} in listed
+        event = schemas[event_name(kind)]["properties"]
+        assert event["type"]["enum"] == [type_name(kind)]
+        assert event["data"] == {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def test_the_type_of_an_event_names_its_schema() -> None:
+    described = document()["components"]["schemas"]["ServiceEvent"]
+    mapping = described["discriminator"]["mapping"]
+
+    assert mapping == {type_name(kind): f"#/components/schemas/{event_name(kind)}" for kind in event_types()}
+    assert [each["$ref"] for each in described["oneOf"]] == list(mapping.values())
+
+
+def test_a_stream_is_described_as_text_and_not_as_json() -> None:
+    answers = [response for _, _, operation in _operations() for response in operation["responses"].values()]
+    streams = [
+        answer["content"]["text/event-stream"] for answer in answers if "text/event-stream" in answer.get("content", {})
+    ]
+
+    assert streams
+    assert {stream["schema"]["type"] for stream in streams} == {"string"}
+
+
+def test_no_field_of_a_body_has_a_default_since_generated_clients_would_require_it() -> None:
+    for name, schema in document()["components"]["schemas"].items():
+        for field, described in schema.get("properties", {}).items():
+            assert "default" not in described, (name, field)
 
 
 def test_every_error_code_is_described_at_some_operation() -> None:
@@ -160,8 +187,24 @@ async def test_answers_have_only_described_fields(api: Api) -> None:
         assert ok(await api.http.get(path)).keys() <= _fields(name), path
     components = {type_name(kind): kind.__name__ for kind in event_types()}
     for event in events:
-        assert event.keys() == _fields("Event")
-        assert event["data"].keys() <= _fields(components[event["type"]]), event["type"]
+        name = components[event["type"]]
+        assert event.keys() - {"first_sequence"} == _fields(f"{name}Event") - {"first_sequence"}
+        assert event["data"].keys() <= _fields(name), name
+
+
+@pytest.mark.anyio
+async def test_every_event_is_valid_by_the_schema_of_events(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.run_turn(session_id, 'call calculate {"expression": "6*7"}')
+    await api.append(session_id, {"event_type": "deployment"}, {"event_type": "error", "message": "no", "timestamp": 7})
+    page = ok(await api.http.get(f"/sessions/{session_id}/events?limit=1000"))
+    schema = {"$ref": "#/components/schemas/EventPage", "components": document()["components"]}
+
+    Draft202012Validator(schema).validate(page)
+
+    assert [each["type"] for each in page["events"] if each.get("origin") == "outside"] == ["deployment", "error"]
+    wrong = page["events"][0] | {"type": "message.delta"}
+    assert not Draft202012Validator(schema).is_valid(page | {"events": [wrong]})
 
 
 @pytest.mark.slow

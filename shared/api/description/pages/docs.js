@@ -2,6 +2,7 @@ SwaggerUIBundle({
   url: "/api/openapi.json",
   dom_id: "#docs",
   deepLinking: true,
+  filter: true,
   tryItOutEnabled: true,
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
