@@ -97,7 +97,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements-local.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt
+	@echo "installing the $$(grep -c '==' requirements-local.txt) packages of requirements-local.txt into $(VENV): this takes about a minute, once"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt | $(VENV)/bin/python

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,8 @@ def main() -> None:
             # Start the model server before the slow imports: it starts on another core at the same time.
             model = None if os.environ.get("OPENAI_BASE_URL") else stack.enter_context(ModelServer())
             options = options_of(Path(), arguments.host, arguments.port, Path(os.environ["DATA_DIR"]))
-            _serve(replace(options, grace=arguments.grace), model, began)
+            shown = partial(print, flush=True) if sys.stdout.isatty() else None
+            _serve(replace(options, grace=arguments.grace, print_request=shown), model, began)
     except KeyboardInterrupt:  # before it served
         sys.exit(130)
     except (HostError, SettingsError) as error:
