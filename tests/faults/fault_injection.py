@@ -20,7 +20,7 @@ from typing import Any
 from local.durable.taskhub import Change, TaskHub
 from local.host import entry as host
 from shared.agents.declaration import Agent
-from shared.agents.registry import AGENTS
+from shared.agents.registry import BUILT_IN
 from shared.agents.tools import tool
 from shared.domain.chunks import (
     Chunk,
@@ -145,5 +145,5 @@ if __name__ == "__main__":
     _inject_into_engine()
     _inject_into_model()
     tools = (tool(note, idempotent=True), tool(stamp))
-    AGENTS["clerk"] = Agent("clerk", "Writes notes.", "You write notes.", tools)
+    BUILT_IN["clerk"] = Agent("clerk", "Writes notes.", "You write notes.", tools)
     host.main()

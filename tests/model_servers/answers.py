@@ -71,7 +71,7 @@ class Stream:
             case "hang_up":
                 exchange.hang_up()
             case "reset":
-                await asyncio.sleep(0.05)  # what was sent before is not to be lost with it
+                await asyncio.sleep(0.5)  # a reset also drops what its reader has not read yet
                 exchange.reset()
             case "hold":
                 await asyncio.sleep(_HOLD_SECONDS)
