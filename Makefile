@@ -97,7 +97,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements-local.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt
+	@echo "installing $$(grep -c '==' requirements-local.txt) packages of requirements-local.txt into $(VENV)"
+	@began=$$(date +%s); $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt \
+		&& echo "installed in $$(($$(date +%s) - began)) s"
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt | $(VENV)/bin/python

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local.errors import HostError, RefusedError
 from local.host.options import PLATFORM_SETTINGS, Options, exposure_of, load_settings, name_account, options_of
@@ -47,7 +47,7 @@ def main() -> None:
             # Start the model server before the slow imports: it starts on another core at the same time.
             model = None if os.environ.get("OPENAI_BASE_URL") else stack.enter_context(ModelServer())
             options = options_of(Path(), arguments.host, arguments.port, Path(os.environ["DATA_DIR"]))
-            _serve(replace(options, grace=arguments.grace), model, began)
+            _serve(replace(options, grace=arguments.grace, **_request_lines()), model, began)
     except KeyboardInterrupt:  # before it served
         sys.exit(130)
     except (HostError, SettingsError) as error:
@@ -55,6 +55,17 @@ def main() -> None:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)  # do not wait for busy threads of the app: Azure's worker does not either
+
+
+def _request_lines() -> dict[str, Any]:
+    """The options that print a line for each request: on a terminal only, where a person reads them."""
+    if not sys.stdout.isatty():
+        return {}
+    return {"write_request": _print_now, "is_coloured": not os.environ.get("NO_COLOR")}
+
+
+def _print_now(line: str) -> None:
+    print(line, flush=True)
 
 
 def _arguments() -> argparse.Namespace:
