@@ -6,13 +6,14 @@ COSMOS := tests/cosmos_server
 BROWSER := tests/browser
 FRONT_ENDS := tests/front_ends
 CLIENT := clients/typescript
+GENERATED := tests/generated
 SEEDS ?= 5000
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
 # Each run of the tests uses what the one before compiled, and so do the processes that tests start.
 test test-slow test-cosmos: export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help install run test test-slow test-cosmos clients console front-ends screenshots package chaos worker memory check backup restore bench cost docs lock clean
+.PHONY: help install run test test-slow test-cosmos clients console front-ends screenshots package chaos worker memory generated check backup restore bench cost docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +59,10 @@ memory: $(VENV)/.dev ## test sessions as the memory of openai-agents
 	$(BIN)/python tests/agents_sdk/environment.py
 	.venv-agents/bin/python -m pytest --confcutdir tests/agents_sdk tests/agents_sdk
 
+generated: $(VENV)/.run $(GENERATED)/node_modules/.installed ## test clients that are generated from the description
+	$(BIN)/python tests/generated/environment.py
+	.venv-generated/bin/python -m pytest --confcutdir tests/generated tests/generated
+
 check: $(VENV)/.dev ## format, lint, types, layers, generated docs, words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -87,17 +92,18 @@ lock: $(VENV)/.dev ## resolve the requirements files from pyproject.toml, with h
 	$(COMPILE) --python-version 3.11 pyproject.toml --extra local --extra dev -o requirements-dev.txt
 	$(COMPILE) --python-version 3.13 pyproject.toml --extra worker -c requirements.txt -o requirements-worker.txt
 	$(COMPILE) --python-version 3.11 pyproject.toml --extra local --extra agents -c requirements.txt -o requirements-agents.txt
+	$(COMPILE) --python-version 3.11 pyproject.toml --extra local --extra generated -c requirements.txt -o requirements-generated.txt
 
 clean: ## remove what the targets created, and the local data
 	find .data -mindepth 1 -not -name .gitignore -delete
-	rm -rf $(VENV) .venv-worker .venv-agents $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(FRONT_ENDS)/node_modules $(FRONT_ENDS)/build $(CLIENT)/build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-worker .venv-agents .venv-generated $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(GENERATED)/node_modules $(GENERATED)/build $(FRONT_ENDS)/node_modules $(FRONT_ENDS)/build $(CLIENT)/build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements-local.txt | $(VENV)/bin/python
-	@echo "installing $$(grep -c '==' requirements-local.txt) packages of requirements-local.txt into $(VENV)"
+	@echo "installing the $$(grep -c '==' requirements-local.txt) packages of requirements-local.txt into $(VENV): this takes about a minute, once"
 	@began=$$(date +%s); $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt \
 		&& echo "installed in $$(($$(date +%s) - began)) s"
 	@touch $@

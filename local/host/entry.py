@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from local.errors import HostError, RefusedError
 from local.host.options import PLATFORM_SETTINGS, Options, exposure_of, load_settings, name_account, options_of
@@ -47,7 +48,8 @@ def main() -> None:
             # Start the model server before the slow imports: it starts on another core at the same time.
             model = None if os.environ.get("OPENAI_BASE_URL") else stack.enter_context(ModelServer())
             options = options_of(Path(), arguments.host, arguments.port, Path(os.environ["DATA_DIR"]))
-            _serve(replace(options, grace=arguments.grace, **_request_lines()), model, began)
+            shown = partial(print, flush=True) if sys.stdout.isatty() else None
+            _serve(replace(options, grace=arguments.grace, print_request=shown), model, began)
     except KeyboardInterrupt:  # before it served
         sys.exit(130)
     except (HostError, SettingsError) as error:
@@ -55,17 +57,6 @@ def main() -> None:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)  # do not wait for busy threads of the app: Azure's worker does not either
-
-
-def _request_lines() -> dict[str, Any]:
-    """The options that print a line for each request: on a terminal only, where a person reads them."""
-    if not sys.stdout.isatty():
-        return {}
-    return {"write_request": _print_now, "is_coloured": not os.environ.get("NO_COLOR")}
-
-
-def _print_now(line: str) -> None:
-    print(line, flush=True)
 
 
 def _arguments() -> argparse.Namespace:

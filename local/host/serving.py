@@ -17,7 +17,7 @@ from local.durable.taskhub import TaskHub
 from local.host.functions import FeedFunction, Index
 from local.host.index import index_app
 from local.host.options import Options
-from local.host.requests import RequestLines
+from local.host.request_lines import RequestLines
 from local.host.timers import Timers
 from local.host.web import HttpFunctions
 from local.lock import hold
@@ -69,19 +69,14 @@ async def serve(
         stack.push_async_callback(engine.close)
         await engine.recover()
         stack.push_async_callback(_finish, engine, options.grace, stop_now)
-        http = _http(index, options)
+        http: ASGIApp = HttpFunctions(index.routes, options.cors, options.input_seconds)
+        if options.print_request is not None:
+            http = RequestLines(http, options.print_request)
         await stack.enter_async_context(serve_asgi(http, web, options.grace, stop_now, options.input_seconds))
         for each in triggers:
             stack.push_async_callback(each.stop)
             each.start()
         yield Running(url_of(web), index, engine.drain)
-
-
-def _http(index: Index, options: Options) -> ASGIApp:
-    http = HttpFunctions(index.routes, options.cors, options.input_seconds)
-    if options.write_request is None:
-        return http
-    return RequestLines(http, options.write_request, is_coloured=options.is_coloured)
 
 
 async def _finish(engine: Engine, grace: float, stop_now: asyncio.Event | None) -> None:

@@ -139,7 +139,7 @@ def _events(kinds: Sequence[type[BaseModel]]) -> dict[str, Schema]:
 
 def _event(kind: type[BaseModel]) -> Schema:
     name = type_name(kind)
-    fields = _envelope({"type": "string", "enum": [name]}, _TEXT_OR_NULL, _TIME, reference(kind.__name__))
+    fields = _envelope({"type": "string", "enum": [name]}, _TIME, reference(kind.__name__))
     first = {"type": "integer", "minimum": 1, "description": "of a joined delta: the first sequence that it covers"}
     also = {"first_sequence": first} if name in DELTA_TYPES else {}
     return {"type": "object", "properties": fields | also, "required": [*fields]}
@@ -148,20 +148,20 @@ def _event(kind: type[BaseModel]) -> Schema:
 def _outside_event() -> Schema:
     """An outside event: the fields that were sent are at the top level too, and in `data`."""
     sent = {"description": "the value that the producer sent, otherwise `recorded_at`"}
-    fields = _envelope(_TEXT, {"type": "null"}, sent, {"type": "object", "additionalProperties": True})
+    fields = _envelope(_TEXT, sent, {"type": "object", "additionalProperties": True})
     fields |= {"event_type": _TEXT, "origin": {"type": "string", "enum": ["outside"]}, "recorded_at": _TIME}
     about = "An event of another producer. All fields that were sent are beside these, and in `data`."
     required = [*fields]
     return {"description": about, "type": "object", "properties": fields, "required": required}
 
 
-def _envelope(kind: Schema, turn_id: Schema, timestamp: Schema, data: Schema) -> Schema:
+def _envelope(kind: Schema, timestamp: Schema, data: Schema) -> Schema:
     return {
         "sequence": _SEQUENCE,
         "type": kind,
         "session_id": _TEXT,
-        "turn_id": turn_id,
-        "message_id": turn_id,
+        "turn_id": _TEXT_OR_NULL,
+        "message_id": _TEXT_OR_NULL,
         "trace_id": _TEXT_OR_NULL,
         "timestamp": timestamp,
         "data": data,
