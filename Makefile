@@ -104,7 +104,8 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: requirements-local.txt | $(VENV)/bin/python
 	@echo "installing the $$(grep -c '==' requirements-local.txt) packages of requirements-local.txt into $(VENV): this takes about a minute, once"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt
+	@began=$$(date +%s); $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt \
+		&& echo "installed in $$(($$(date +%s) - began)) s"
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt | $(VENV)/bin/python
