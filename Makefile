@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COSMOS := tests/cosmos_server
 BROWSER := tests/browser
+FRONT_ENDS := tests/front_ends
 CLIENT := clients/typescript
 GENERATED := tests/generated
 SEEDS ?= 5000
@@ -12,7 +13,7 @@ COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --n
 .DEFAULT_GOAL := help
 # Each run of the tests uses what the one before compiled, and so do the processes that tests start.
 test test-slow test-cosmos: export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help install run test test-slow test-cosmos clients console screenshots package chaos worker memory generated check backup restore bench cost docs lock clean
+.PHONY: help install run test test-slow test-cosmos clients console front-ends screenshots package chaos worker memory generated check backup restore bench cost docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +37,9 @@ clients: $(VENV)/.run $(CLIENT)/node_modules/.installed ## test the TypeScript c
 
 console: $(VENV)/.run $(BROWSER)/node_modules/.installed ## test the console in Chromium (CHROMIUM, else a package brings one)
 	cd $(BROWSER) && npm test --silent
+
+front-ends: $(VENV)/.run $(FRONT_ENDS)/node_modules/.installed ## test the front-end protocols with the libraries that pages use
+	cd $(FRONT_ENDS) && npm test --silent
 
 screenshots: $(VENV)/.run $(BROWSER)/node_modules/.installed ## write the pictures of the console in docs/images
 	cd $(BROWSER) && npm run --silent screenshots
@@ -92,14 +96,15 @@ lock: $(VENV)/.dev ## resolve the requirements files from pyproject.toml, with h
 
 clean: ## remove what the targets created, and the local data
 	find .data -mindepth 1 -not -name .gitignore -delete
-	rm -rf $(VENV) .venv-worker .venv-agents .venv-generated $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(GENERATED)/node_modules $(GENERATED)/build $(CLIENT)/build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-worker .venv-agents .venv-generated $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(FRONT_ENDS)/node_modules $(FRONT_ENDS)/build $(GENERATED)/node_modules $(GENERATED)/build $(CLIENT)/build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements-local.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt
+	@echo "installing the $$(grep -c '==' requirements-local.txt) packages of requirements-local.txt into $(VENV): this takes about a minute, once"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt | $(VENV)/bin/python

@@ -34,6 +34,9 @@ class Settings(AccessSettings, ModelSettings):
     )
     signalr_hub: str = Field("turnlog", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$", description="hub of that service")
     data_dir: Path = Field(Path(".data"), description="folder of the SQLite files")
+    agents_dir: Path | None = Field(
+        None, description="folder of the agents' modules (docs/use/agents.md); empty: `agents`, if it is there"
+    )
     sqlite_synchronous: Literal["full", "normal"] = Field(
         "full",
         description="`full`: what is acknowledged survives a loss of power; `normal`: only a crash of the process",

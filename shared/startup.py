@@ -5,6 +5,8 @@ import logging
 import threading
 from pathlib import Path
 
+from shared.agents.discovery import AgentMistakesError
+from shared.agents.registry import agents_folder, load_agents
 from shared.models.unconfigured import NO_MODEL
 from shared.settings import SettingsError, runs_durable_alone, settings
 
@@ -19,6 +21,7 @@ def start_up() -> None:
         _check_file(current.data_dir / "sessions.db")
     if not current.has_model:
         _log.warning(NO_MODEL)
+    _load_agents(current.agents_dir)
     _hide_the_workers_web_server()
     if runs_durable_alone():
         _warm_up()
@@ -36,6 +39,14 @@ def _check_file(path: Path) -> None:
         check_file(path)
     except BrokenFileError as error:
         raise SettingsError(f"DATA_DIR: {error}") from None
+
+
+def _load_agents(named: Path | None) -> None:
+    """Find the agents of this app. Raises SettingsError: some can't be used."""
+    try:
+        load_agents(agents_folder(named))
+    except AgentMistakesError as error:
+        raise SettingsError(f"Agents can't be used:\n{error}") from None
 
 
 def _hide_the_workers_web_server() -> None:

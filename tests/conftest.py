@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.agents.registry import load_agents
+
+load_agents(Path(__file__).parents[1] / "examples" / "agents")
+
 _LONG = ("model_servers", "local", "faults", "telemetry", "http")
 
 

@@ -15,7 +15,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from azure.functions import FunctionRegister
 
     from local.host.functions import Index
+    from local.host.reload import AgentReload
 
 _LAST_FRAMES_SECONDS = 0.5
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -46,7 +48,8 @@ def main() -> None:
             # Start the model server before the slow imports: it starts on another core at the same time.
             model = None if os.environ.get("OPENAI_BASE_URL") else stack.enter_context(ModelServer())
             options = options_of(Path(), arguments.host, arguments.port, Path(os.environ["DATA_DIR"]))
-            _serve(replace(options, grace=arguments.grace), model, began)
+            shown = partial(print, flush=True) if sys.stdout.isatty() else None
+            _serve(replace(options, grace=arguments.grace, print_request=shown), model, began)
     except KeyboardInterrupt:  # before it served
         sys.exit(130)
     except (HostError, SettingsError) as error:
@@ -98,17 +101,19 @@ def _prepare(data_dir: Path | None) -> None:
 
 def _serve(options: Options, model: ModelServer | None, began: float) -> None:
     from local.host.index import load  # noqa: PLC0415 - slow, as below: the model server starts at the same time
+    from local.host.reload import AgentReload  # noqa: PLC0415
 
     notes: list[str] = []
     if model:
         use_scripted_model(model.wait())
         notes.append(f"  model          scripted, at {os.environ['OPENAI_BASE_URL']} (OPENAI_BASE_URL is not set)")
+    agents = AgentReload(lambda line: print(line, flush=True))
     app = load(Path())
     # Imported objects stay in memory. Without this, each garbage collection scans them: a tenth of a turn's time.
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(app, options, notes, began))
+        runner.run(_run(app, options, _Start(notes, began, agents)))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -119,7 +124,16 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _run(app: "FunctionRegister", options: Options, notes: list[str], began: float) -> None:
+@dataclass(frozen=True)
+class _Start:
+    """What a start has prepared; `began` is the monotonic time of its beginning."""
+
+    notes: list[str]
+    began: float
+    agents: "AgentReload"
+
+
+async def _run(app: "FunctionRegister", options: Options, start: _Start) -> None:
     from local.host.serving import serve  # noqa: PLC0415
 
     stop, stop_now, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
@@ -132,15 +146,17 @@ async def _run(app: "FunctionRegister", options: Options, notes: list[str], bega
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda number, _frame: loop.call_soon_threadsafe(on_signal, number))
     async with serve(app, options, stop_now) as running:
-        for line in [*_banner(running.index, options), *notes]:
+        for line in [*_banner(running.index, options), *start.notes]:
             print(line)
         if warning := exposure_of(options.host, os.environ.get("AUTH_MODE")):
             print(warning, file=sys.stderr, flush=True)
-        print(f"ready in {time.monotonic() - began:.1f} s, process {os.getpid()}")
+        print(f"ready in {time.monotonic() - start.began:.1f} s, process {os.getpid()}")
         for line in _first_steps(running.index, running.url):
             print(line)
         print(f"listening on {running.url}", flush=True)
+        reload = asyncio.create_task(start.agents.run())
         await stop.wait()
+        reload.cancel()
         print("stopping", flush=True)
         if not stop_now.is_set():
             draining = asyncio.create_task(running.drain())

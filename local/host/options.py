@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +34,7 @@ class Options:
     slots: int = 100  # activities that run at once
     grace: float = 30.0  # seconds that open requests and streams get at the end, as in Azure
     input_seconds: float = 30.0  # within which the headers of a request must arrive, and then its body
+    print_request: Callable[[str], None] | None = None  # gets a line for each request, if there is somebody to read it
 
 
 def read_values(app_dir: Path) -> dict[str, str]:

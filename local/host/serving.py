@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.durable_functions.models.utils import http_utils
 from azure.functions import FunctionRegister
+from starlette.types import ASGIApp
 
 from local.durable.engine import Engine
 from local.durable.rpc import DurableRpc, secret_prefix
@@ -16,6 +17,7 @@ from local.durable.taskhub import TaskHub
 from local.host.functions import FeedFunction, Index
 from local.host.index import index_app
 from local.host.options import Options
+from local.host.request_lines import RequestLines
 from local.host.timers import Timers
 from local.host.web import HttpFunctions
 from local.lock import hold
@@ -67,7 +69,9 @@ async def serve(
         stack.push_async_callback(engine.close)
         await engine.recover()
         stack.push_async_callback(_finish, engine, options.grace, stop_now)
-        http = HttpFunctions(index.routes, options.cors, options.input_seconds)
+        http: ASGIApp = HttpFunctions(index.routes, options.cors, options.input_seconds)
+        if options.print_request is not None:
+            http = RequestLines(http, options.print_request)
         await stack.enter_async_context(serve_asgi(http, web, options.grace, stop_now, options.input_seconds))
         for each in triggers:
             stack.push_async_callback(each.stop)

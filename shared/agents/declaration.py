@@ -1,22 +1,24 @@
 """The declaration of an agent: instructions, model, tools, output, and how much of the conversation it gets."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from shared.agents.tools import ClientTool, Tool
+from shared.agents.tools import ClientTool, Tool, tool
 from shared.domain.options import check_headers, check_options
 from shared.domain.values import ActionKind, ToolCall
 
 
 @dataclass(frozen=True)
 class Agent:
-    """To add an agent, declare it in its own file and list it in registry.py.
+    """To add an agent, declare it at the top level of a module in the folder AGENTS_DIR.
 
     Attributes:
+        tools: functions, or what `tool` made of them, and tools that the client runs.
         model: the model of messages that name none. None: the setting MODEL.
         output_type: the type of its last answer, as JSON. Another answer fails the turn.
         max_steps: the maximum number of model calls in a turn, if it is below the setting MAX_STEPS.
@@ -31,7 +33,7 @@ class Agent:
     name: str
     description: str
     instructions: str
-    tools: tuple[Tool | ClientTool, ...] = ()
+    tools: Sequence[Tool | ClientTool | Callable[..., Any]] = ()
     model: str | None = None
     output_type: type[BaseModel] | None = None
     max_steps: int | None = None
@@ -42,16 +44,22 @@ class Agent:
     model_headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        """Raises ValueError: an option or a header can't be sent."""
+        """Raises ValueError: an option or a header can't be sent. TypeError: a tool is not a function."""
+        _ = self.known_tools
         for field_name, check in (("model_options", check_options), ("model_headers", check_headers)):
             try:
                 check(getattr(self, field_name))
             except ValueError as error:
                 raise ValueError(f"agent {self.name}: {field_name} {error}") from None
 
+    @cached_property
+    def known_tools(self) -> tuple[Tool | ClientTool, ...]:
+        """Its tools; of each function, the tool that `tool(function)` makes."""
+        return tuple(each if isinstance(each, Tool | ClientTool) else tool(each) for each in self.tools)
+
     def find_tool(self, name: str) -> Tool | ClientTool | None:
         """The tool that a model calls by `name`. Some models put a namespace before it, as in `functions.search`."""
-        known = {tool.name: tool for tool in self.tools}
+        known = {each.name: each for each in self.known_tools}
         return known.get(name) or known.get(re.split(r"[.:/]", name)[-1])
 
     def output_problem(self, answer: str) -> str | None:
@@ -73,7 +81,7 @@ class Agent:
             case ClientTool():
                 return "client_tool"
             # A call with wrong arguments can't run, so it needs no approval.
-            case Tool(requires_approval=True) as tool if tool.argument_problem(call.arguments) is None:
+            case Tool(requires_approval=True) as found if found.argument_problem(call.arguments) is None:
                 return "approval"
             case _:
                 return None

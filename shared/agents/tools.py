@@ -4,20 +4,24 @@ import ast
 import asyncio
 import inspect
 import operator
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from anyio import CapacityLimiter, to_thread
+from pydantic import BaseModel, ValidationError
 
 from shared.agents.context import ToolContext
+from shared.agents.signatures import read_signature
 
 _MAX_EXPRESSION_LENGTH = 200
 _MAX_EXPONENT = 1000
 _MAX_VALUE = 10**1000
+
+_THREADS = CapacityLimiter(40)  # of plain functions; of their own, so that a slow tool holds up nothing else
 
 MAX_TOOL_FAILURES = 2
 """How often a tool with a `failure_code` may fail in a turn. The model gets each failure and may try again."""
@@ -34,16 +38,18 @@ class Tool:
     `idempotent`: it may run again after a crash. `requires_approval`: each call waits for an approval.
     `failure_code`: the turn fails with this code if the tool fails in more than MAX_TOOL_FAILURES of its steps. If a
     step calls such a tool several times, only the first call runs, so that the outcome does not depend on a race.
+    `problems`: why a model can't call it. An app with such a tool does not start.
     """
 
     name: str
     description: str
     arguments: type[BaseModel]
-    function: Callable[..., Awaitable[Any]]
+    function: Callable[..., Any]
     idempotent: bool
     requires_approval: bool = False
     failure_code: str | None = None
     takes_context: bool = False
+    problems: tuple[str, ...] = ()
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -67,6 +73,9 @@ class Tool:
     async def run(self, arguments: str, context: ToolContext | None = None) -> Any:
         """Call the function with `arguments`, the JSON text that a model wrote, and `context` if it takes one.
 
+        A plain function runs in a thread. Nothing stops a thread: after a cancel or a timeout it runs on, and its
+        result is dropped.
+
         Raises:
             ToolError: the arguments are wrong, or the function raised it.
         """
@@ -74,7 +83,11 @@ class Tool:
             raise ToolError(problem)
         values = self.arguments.model_validate_json(arguments or "{}")
         named = {name: getattr(values, name) for name in self.arguments.model_fields}
-        return await (self.function(context, **named) if self.takes_context else self.function(**named))
+        call = partial(self.function, *([context] if self.takes_context else []), **named)
+        if inspect.iscoroutinefunction(self.function):
+            return await call()
+        result = await to_thread.run_sync(call, abandon_on_cancel=True, limiter=_THREADS)
+        return await result if inspect.isawaitable(result) else result
 
 
 @dataclass(frozen=True)
@@ -96,37 +109,51 @@ def _schema(name: str, description: str, parameters: dict[str, Any]) -> dict[str
     return {"type": "function", "function": function}
 
 
+@overload
 def tool(
-    function: Callable[..., Awaitable[Any]],
+    function: Callable[..., Any],
     *,
     idempotent: bool = False,
     requires_approval: bool = False,
     failure_code: str | None = None,
-) -> Tool:
-    """Create a tool from an async function. A model sees its name, its docstring and its annotated parameters.
+) -> Tool: ...
+@overload
+def tool(
+    *, idempotent: bool = False, requires_approval: bool = False, failure_code: str | None = None
+) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    *,
+    idempotent: bool = False,
+    requires_approval: bool = False,
+    failure_code: str | None = None,
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Create a tool from a function, sync or async: `tool(function)`, `@tool`, or `@tool(requires_approval=True)`.
 
-    A model does not see a first parameter that is annotated `ToolContext`.
+    A model sees its name, its docstring and its annotated parameters, but not a first parameter that is annotated
+    `ToolContext`. What is wrong with them is in the tool's `problems`.
+
+    Raises:
+        TypeError: it is not a function.
     """
-    parameters = list(inspect.signature(function).parameters.values())
-    takes_context = bool(parameters) and parameters[0].annotation is ToolContext
-    fields: dict[str, Any] = {
-        parameter.name: (
-            parameter.annotation,
-            ... if parameter.default is inspect.Parameter.empty else parameter.default,
+
+    def declare(function: Callable[..., Any]) -> Tool:
+        if not inspect.isroutine(function):
+            raise TypeError(f"a tool is a function, not {function!r}")
+        signature = read_signature(function, function.__name__)
+        return Tool(
+            name=function.__name__,
+            description=signature.description,
+            arguments=signature.arguments,
+            function=function,
+            idempotent=idempotent,
+            requires_approval=requires_approval,
+            failure_code=failure_code,
+            takes_context=signature.takes_context,
+            problems=signature.problems,
         )
-        for parameter in parameters[takes_context:]
-    }
-    arguments = create_model(f"{function.__name__}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
-    return Tool(
-        name=function.__name__,
-        description=inspect.getdoc(function) or "",
-        arguments=arguments,
-        function=function,
-        idempotent=idempotent,
-        requires_approval=requires_approval,
-        failure_code=failure_code,
-        takes_context=takes_context,
-    )
+
+    return declare if function is None else declare(function)
 
 
 async def current_time(timezone: str = "UTC") -> str:

@@ -23,9 +23,11 @@ from shared.api.edge.principal import APPENDING, WRITING, caller_of
 from shared.api.edge.producers import ONCE_ERRORS, ONCE_HEADERS, once_key
 from shared.api.edge.requests import parse_events, public_id_of, read_bytes, session_id_of
 from shared.api.edge.responses import NDJSON, export_response, no_content, ok, replay_header
-from shared.api.edge.session_stream import EXAMPLE, StreamOptions, end_reason, session_stream
+from shared.api.edge.session_stream import EXAMPLE, EventFrames, StreamOptions, end_reason, session_stream
+from shared.api.front_ends.ai_sdk import ui_message_stream
 from shared.api.shapes.events import MAX_EVENTS, AppendReceipt, EventPage, OutsideEvent, entry_view
 from shared.domain.errors import CursorGoneError, SessionArchivedError, SessionNotFoundError
+from shared.domain.ids import public_id
 from shared.domain.session import SessionState
 from shared.services.history import PageQuery
 from shared.wiring import services
@@ -41,8 +43,9 @@ _FROM = Choice("from", "`turn`: from the start of the active turn; 204 if no tur
 _FOLLOW = Flag("follow", "continue with later turns", default=False)
 _FORMAT = Choice(
     "format",
-    "`named`: frames with `event:` and the event's `data`; `envelope`: unnamed frames with the whole event",
-    allowed=("named", "envelope"),
+    "`named`: frames with `event:` and the event's `data`; `envelope`: unnamed frames with the whole event; `ai-sdk`:"
+    " the active turn from its start, as a UI message stream of the AI SDK",
+    allowed=("named", "envelope", "ai-sdk"),
     default="named",
 )
 _TYPES = EventTypes("types", "only events of these types, at most 32; `*` stands for any text, as in `tool_call.*`")
@@ -166,6 +169,9 @@ async def _stream(req: Request) -> Response:
     query = req.query_params
     follows, form, types = _FOLLOW.read(query) or False, _FORMAT.read(query), _TYPES.read(query)
     state = await services().sessions.get(caller_of(req).owner, session_id_of(req))
+    if form == "ai-sdk":
+        active = await services().messages.active(state)
+        return no_content() if active is None else ui_message_stream(active, active.sequence - 1)
     after = await _start(req, state)
     if after is None or end_reason(state, after, follow=follows):
         # Without this answer, an EventSource would reconnect for ever.
@@ -173,7 +179,7 @@ async def _stream(req: Request) -> Response:
     options = StreamOptions(
         after=after,
         max_duration=timedelta(seconds=services().settings.stream_max_seconds),
-        envelope=form == "envelope",
+        renderer=EventFrames(public_id(state.session_id), whole=form == "envelope"),
         follow=follows,
         types=types,
     )
@@ -188,7 +194,8 @@ async def _start(req: Request, state: SessionState) -> int | None:
     if "last-event-id" in req.headers:
         after = last_seen
     elif start == "turn" and "after" not in query:
-        if state.active_turn is None:
+        active = await services().messages.active(state)
+        if active is None:
             return None
-        after = await services().messages.turn_cursor(state)
+        after = active.sequence - 1
     return min(after, state.head)  # a cursor beyond the end of the log would never be reached

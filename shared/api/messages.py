@@ -33,6 +33,7 @@ from shared.api.edge.requests import (
 from shared.api.edge.responses import no_content, ok, replay_header, stream_location
 from shared.api.edge.session_stream import EXAMPLE, StreamOptions, session_stream
 from shared.api.edge.tracing import record_posting
+from shared.api.front_ends.ai_sdk import ui_message_stream
 from shared.api.shapes.messages import Cancel, CancelReceipt, FullResponseView, MessageView, PostMessage
 from shared.domain.errors import (
     AgentNotFoundError,
@@ -58,6 +59,9 @@ bp = df.Blueprint()
 
 _ORDER = Choice("order", "`desc`: newest first", allowed=("asc", "desc"), default="asc")
 _AFTER = Text("after", "list the messages after this `message_id`, in the chosen order")
+_FORMAT = Choice(
+    "format", "`ai-sdk`: answer with a UI message stream of the AI SDK, whatever `Accept` says", allowed=("ai-sdk",)
+)
 _UNFINISHED = frozenset({"queued", "running", "requires_action"})
 
 
@@ -78,7 +82,7 @@ async def _views(messages: Sequence[Message]) -> list[MessageView]:
     Answer(200, "The stream of the turn", media_type=EVENT_STREAM, headers=(REPLAYED,), example=EXAMPLE),
     Answer(202, "The turn continues", MessageView, headers=(LOCATION, PREFERENCE_APPLIED, REPLAYED)),
     takes=PostMessage,
-    reads=(PREFER, IDEMPOTENCY_KEY),
+    reads=(PREFER, IDEMPOTENCY_KEY, _FORMAT),
     refuses=(
         SessionNotFoundError,
         SessionArchivedError,
@@ -98,7 +102,8 @@ async def post_message(req: Request, client: df.DurableOrchestrationClient) -> R
         sent.content, caller.trace_id, sent.agent, sent.model, sent.on_busy, dict(sent.metadata), sent.client_id
     )
 
-    scheduler = DurableTurnScheduler(client, services().settings, waits=not preferences(req).stream)
+    streams = preferences(req).stream or _FORMAT.read(req.query_params) is not None
+    scheduler = DurableTurnScheduler(client, services().settings, waits=not streams)
     submission = await services().turns.submit(caller.owner, session_id, new, scheduler, idempotency_key(req, body))
     record_posting(submission)
 
@@ -109,6 +114,8 @@ async def _answer(req: Request, submission: Submission) -> Response:
     """Answer in the form that the client prefers. The turn does not depend on it."""
     preferred, settings, message = preferences(req), services().settings, submission.message
     headers = replay_header(replayed=submission.replayed)
+    if _FORMAT.read(req.query_params) == "ai-sdk":
+        return ui_message_stream(message, submission.after, submission.events, headers)
     if preferred.stream:
         max_duration = timedelta(seconds=settings.stream_max_seconds)
         options = StreamOptions(submission.after, max_duration, until=EndOf(message), first=submission.events)

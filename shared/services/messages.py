@@ -135,11 +135,10 @@ class Messages:
             body = None if found is None else found.body
         return None if body is None else with_texts(body, document.step)
 
-    async def turn_cursor(self, state: SessionState) -> int:
-        """The cursor from which the active turn's events are read."""
+    async def active(self, state: SessionState) -> Message | None:
+        """The message of the active turn. The turn's events are those after the message's sequence less one."""
         turn = state.active_turn
-        message = None if turn is None else await self._log.get(Message, state.session_id, turn.message_id)
-        return state.head if message is None else message.sequence - 1
+        return None if turn is None else await self._log.get(Message, state.session_id, turn.message_id)
 
     async def tool_result(self, owner: str, session_id: SessionId, call_id: str) -> ToolResult:
         """The answer to a tool call. Raises SessionNotFoundError, ToolCallNotFoundError."""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -67,12 +66,8 @@ def is_flush(chunk: Chunk) -> bool:
 
 def tool_label(name: str) -> str:
     """The name of a known tool, or `unknown`: a model may invent any name."""
-    return name if name in _tool_names() else "unknown"
-
-
-@cache
-def _tool_names() -> frozenset[str]:
-    return frozenset(tool.name for agent in AGENTS.values() for tool in agent.tools)
+    known = {tool.name for agent in list(AGENTS.values()) for tool in agent.known_tools}
+    return name if name in known else "unknown"
 
 
 def _agent_of(event: Event, documents: Sequence[AnyDocument]) -> str | None:

@@ -1,15 +1,19 @@
-"""What the README shows is what the repository holds."""
+"""What pages show of a program is what the repository holds, and what the tests run."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 _ROOT = Path(__file__).parents[2]
 
 
-def test_the_reader_in_the_readme_is_the_program_in_docs() -> None:
-    shown = re.search(
-        r"<!-- docs/use/read.py -->\n```python\n(.*?)```", (_ROOT / "README.md").read_text("utf-8"), re.DOTALL
-    )
+@pytest.mark.parametrize(
+    ("page", "program"), [("README.md", "docs/use/read.py"), ("docs/use/ai-sdk.md", "docs/use/ai-sdk.mjs")]
+)
+def test_a_page_shows_the_whole_program(page: str, program: str) -> None:
+    text = (_ROOT / page).read_text("utf-8")
+    shown = re.search(rf"<!-- {re.escape(program)} -->\n```\w+\n(.*?)```", text, re.DOTALL)
 
     assert shown is not None
-    assert shown.group(1) == (_ROOT / "docs" / "use" / "read.py").read_text("utf-8")
+    assert shown.group(1) == (_ROOT / program).read_text("utf-8")

@@ -193,6 +193,7 @@ INCLUDED = ["host.json", "function_app.py", "requirements.txt"]
 EXCLUDED = [
     "bench",
     "docs",
+    "examples/agents/raffle.py",
     "infra",
     "local",
     "tests",
@@ -212,7 +213,7 @@ EXCLUDED = [
 
 def test_the_package_contains_only_the_app() -> None:
     ignored = (ROOT / ".funcignore").read_text().split()
-    folders = ("shared", "orchestrations", "changes")
+    folders = ("shared", "turnlog", "orchestrations", "changes")
     code = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
     app = [str(path.relative_to(ROOT)) for path in code if "__pycache__" not in path.parts]
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from shared.agents.registry import AGENTS
+from shared.agents.registry import AGENTS, load_agents
 from tests.simulation.faults import PROFILES
 from tests.simulation.report import Kills, Trial, default_jobs, endings, run_trials, table
 from tests.simulation.world import Options, Store
@@ -17,6 +17,7 @@ _STORES: dict[str, tuple[Store, ...]] = {"sqlite": ("sqlite",), "cosmos": ("cosm
 
 def main() -> int:
     """Run the trials, print the table, and return 1 if something was lost."""
+    load_agents(Path("examples/agents"))
     arguments = _parse()
     options = Options(
         large=arguments.large,

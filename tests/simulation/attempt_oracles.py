@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from shared.agents.raffle import RAFFLE
+from examples.agents.raffle import RAFFLE
 from shared.agents.tools import Tool
 from shared.domain.events import (
     EventData,
@@ -26,7 +26,7 @@ STRICT_OUTAGES = "an outage bills nothing twice"
 TEXT = "the pieces are the text"
 ONCE = "what may not be repeated runs once"
 
-_NOT_REPEATED = {tool.name for tool in RAFFLE.tools if isinstance(tool, Tool) and not tool.idempotent}
+_NOT_REPEATED = {tool.name for tool in RAFFLE.known_tools if isinstance(tool, Tool) and not tool.idempotent}
 _GRACE_SECONDS = 20.0
 """How long an execution may need to notice that it is superseded, while it runs and the store answers."""
 

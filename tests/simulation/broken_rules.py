@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from unittest import mock
 
+from examples.agents.raffle import RAFFLE
 from shared.agents.declaration import Agent
-from shared.agents.raffle import RAFFLE
 from shared.agents.tools import Tool
 from shared.domain.chunks import Chunk, Draft, Event
 from shared.domain.errors import SequenceTakenError
@@ -164,7 +164,7 @@ def fail_turns(original: Any) -> Any:
 
 def repeat_draws(original: dict[str, Agent]) -> dict[str, Agent]:
     """Lots may be drawn again."""
-    tools = [replace(tool, idempotent=True) if isinstance(tool, Tool) else tool for tool in RAFFLE.tools]
+    tools = [replace(tool, idempotent=True) if isinstance(tool, Tool) else tool for tool in RAFFLE.known_tools]
     return {**original, RAFFLE.name: replace(RAFFLE, tools=tuple(tools))}
 
 

@@ -8,11 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from shared.agents.registry import load_agents
 from tests.simulation.schedule import Outcome, run_schedule
 from tests.simulation.world import Options, Store
 
 _FAULTS = ("kills", "freezes", "deployments", "outages", "requests refused", "lost replies")
+_TRIALS_OF_A_PROCESS = 1000
 _MAX_SHOWN = 20
 
 
@@ -98,10 +101,12 @@ def _outcomes(trials: Sequence[Trial], jobs: int) -> Iterator[Outcome]:
     if jobs == 1:
         yield from map(_run, trials)
         return
-    # Spawned, so that each process imports the app on its own; each ends after many trials, to give memory back.
+    # Spawned, so that each process imports the app on its own. They end after many trials, to give memory back: all of
+    # them, because a pool with `max_tasks_per_child` may wait for ever (github.com/python/cpython/issues/115634).
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, max_tasks_per_child=200) as pool:
-        yield from pool.map(_run, trials, chunksize=5)
+    for first in range(0, len(trials), jobs * _TRIALS_OF_A_PROCESS):
+        with ProcessPoolExecutor(jobs, context, initializer=load_agents, initargs=(Path("examples/agents"),)) as pool:
+            yield from pool.map(_run, trials[first : first + jobs * _TRIALS_OF_A_PROCESS], chunksize=5)
 
 
 def _run(trial: Trial) -> Outcome:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.simulation import report
 from tests.simulation.neighbours import reads_tolerantly
-from tests.simulation.report import Kills, Total, describe, table
+from tests.simulation.report import Kills, Total, Trial, describe, run_trials, table
 from tests.simulation.schedule import run_schedule
 from tests.simulation.world import Options, Store
 
@@ -49,3 +50,12 @@ def test_the_table_has_a_line_for_each_store_and_one_for_the_real_kills() -> Non
     assert len({len(line) for line in lines}) == 1
     assert [line.split()[0] for line in lines] == ["trials", "sqlite", "cosmos", "kill"]
     assert lines[-1].split() == ["kill", "-9", "66", "1"]
+
+
+@pytest.mark.slow
+def test_trials_continue_in_new_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_TRIALS_OF_A_PROCESS", 1)
+
+    totals = run_trials([Trial(seed, "sqlite", Options()) for seed in range(1, 6)], jobs=2)
+
+    assert (totals["sqlite"].trials, totals["sqlite"].losses) == (5, [])

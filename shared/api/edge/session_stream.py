@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Protocol
 
 from azurefunctions.extensions.http.fastapi import StreamingResponse
 
@@ -60,17 +61,46 @@ _WITHIN_TURN = (
 )
 
 
+class Renderer(Protocol):
+    """Makes the frames of one stream. A frame that a client can resume from has the id `frame_id`."""
+
+    def render(self, event: Event, frame_id: bytes, /) -> bytes:
+        """The frames of an event; none if the stream's protocol has no place for it."""
+        ...
+
+    def end(self, data: Mapping[str, Any], frame_id: bytes, /) -> bytes:
+        """The frame that says that nothing more will come, and why."""
+        ...
+
+
+class EventFrames:
+    """One frame for each event: named by its type, or `whole` and unnamed for clients that read only `data`."""
+
+    def __init__(self, session_id: PublicId, *, whole: bool = False) -> None:
+        self._session_id = session_id
+        self._whole = whole
+
+    def render(self, event: Event, frame_id: bytes, /) -> bytes:
+        if self._whole:
+            return frame(frame_id, as_json(envelope(self._session_id, event)))
+        return frame(frame_id, as_json(event_data(self._session_id, event)), event.type.encode())
+
+    def end(self, data: Mapping[str, Any], frame_id: bytes, /) -> bytes:
+        return frame(frame_id, as_json(data), b"done")
+
+
 @dataclass(frozen=True)
 class StreamOptions:
     """What a client wants to read. `types` are names or patterns (`tool_call.*`); empty means all.
 
-    `envelope`: send whole events in unnamed frames. `follow`: continue with later turns. `until`: the stream ends with
-    the first event for which this is true. `first`: the events directly after `after`, as far as the caller has them.
+    `renderer`: makes the frames; by default, one named frame for each event. `follow`: continue with later turns.
+    `until`: the stream ends with the first event for which this is true. `first`: the events directly after `after`, as
+    far as the caller has them.
     """
 
     after: int
     max_duration: timedelta
-    envelope: bool = False
+    renderer: Renderer | None = None
     follow: bool = False
     types: tuple[str, ...] = ()
     until: Callable[[Event], bool] | None = None
@@ -101,8 +131,8 @@ class _Delivery:
         self.is_over = False
         self._log = log
         self._session_id = session_id
-        self._public_id = public_id(session_id)
         self._options = options
+        self._renderer = options.renderer or EventFrames(public_id(session_id))
         self._after = options.after
         # Whether an event since the last check may have been the session's last one.
         self._may_have_ended = True
@@ -142,20 +172,14 @@ class _Delivery:
     async def _frame(self, event: Event) -> bytes:
         # Only the frame has the large text, not what this reader holds while it is slow.
         whole = await load_text_of(self._log, self._session_id, event)
-        return event_frame(self._public_id, whole, self._id_of(event.sequence), whole=self._options.envelope)
+        return self._renderer.render(whole, self._id_of(event.sequence))
 
     def _end(self, reason: str) -> bytes:
         self.is_over = True
         incarnation = self._log.incarnation
-        data = {"session_id": self._public_id, "head": self._after, "incarnation": incarnation, "reason": reason}
-        return frame(self._id_of(self._after), as_json(data), b"done")
+        session_id = public_id(self._session_id)
+        data = {"session_id": session_id, "head": self._after, "incarnation": incarnation, "reason": reason}
+        return self._renderer.end(data, self._id_of(self._after))
 
     def _id_of(self, sequence: int) -> bytes:
         return cursor_text(sequence, self._log.incarnation).encode()
-
-
-def event_frame(session_id: PublicId, event: Event, frame_id: bytes, *, whole: bool) -> bytes:
-    """One event as a frame: named by its type, or `whole` and unnamed for clients that read only `data`."""
-    if whole:
-        return frame(frame_id, as_json(envelope(session_id, event)))
-    return frame(frame_id, as_json(event_data(session_id, event)), event.type.encode())

@@ -112,6 +112,11 @@ async def until_expiry(body: AsyncIterable[Content], expires_in: timedelta | Non
             await parts.aclose()
 
 
+def data_frame(data: bytes) -> bytes:
+    """One frame without a name or a cursor."""
+    return b"data: %b\n\n" % one_line(data)
+
+
 def frame(frame_id: bytes, data: bytes, name: bytes | None = None) -> bytes:
     """One frame, with or without a name."""
     event = b"" if name is None else b"event: %b\n" % name

@@ -45,7 +45,7 @@ def agent_view(agent: Agent, settings: Settings) -> AgentView:
         "name": agent.name,
         "description": agent.description,
         "model": agent.model or settings.model,
-        "tools": [_tool_view(tool) for tool in agent.tools],
+        "tools": [_tool_view(tool) for tool in agent.known_tools],
         "max_steps": step_limit(agent.name, settings.max_steps),
         "output_schema": None if agent.output_type is None else agent.output_type.model_json_schema(),
     }

@@ -106,11 +106,18 @@ def event_data(session_id: PublicId, event: Event) -> dict[str, Any]:
         case UserMessage() | MessageQueued() as message:
             fields = message.model_dump(mode="json", exclude=PRIVATE_FIELDS)
             return {**fields, "text": content_text(message.content), **ids}
-        case ToolCallComplete(overflow=str(), id=call_id) as complete:
-            link = {"href": f"/sessions/{session_id}/tool_calls/{call_id}"}
-            return {**complete.model_dump(mode="json", exclude=PRIVATE_FIELDS), "response": link, **ids}
+        case ToolCallComplete(overflow=str()) as complete:
+            fields = complete.model_dump(mode="json", exclude=PRIVATE_FIELDS)
+            return {**fields, "response": response_of(session_id, complete), **ids}
         case data:
             return {**data.model_dump(mode="json", exclude=PRIVATE_FIELDS), **ids}
+
+
+def response_of(session_id: PublicId, complete: ToolCallComplete) -> Any:
+    """The response of a tool call; one that is too large for its event is a link."""
+    return (
+        complete.response if complete.overflow is None else {"href": f"/sessions/{session_id}/tool_calls/{complete.id}"}
+    )
 
 
 def envelope(session_id: PublicId, event: Event) -> dict[str, Any]:

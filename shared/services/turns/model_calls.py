@@ -153,7 +153,7 @@ class _Execution:
         return ModelRequest(
             model=message.model,
             conversation=await load_conversation(self._service.log, agent, newest, message, self._reading),
-            tools=[tool.schema for tool in agent.tools],
+            tools=[tool.schema for tool in agent.known_tools],
             max_silence=settings.max_silence,
             # A turn applies one patch; after that the model reports what it did.
             may_call_tools=not self._request.last_step and message.patch is None,

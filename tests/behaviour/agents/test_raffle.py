@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.agents.raffle import draw_lots
+from examples.agents.raffle import draw_lots
 from shared.agents.registry import AGENTS, DEFAULT_AGENT
 from shared.agents.tools import ToolError
 from shared.domain.values import ToolCall

@@ -176,7 +176,7 @@ def test_agents_are_found_by_name_and_the_default_without_a_name() -> None:
 
 def test_the_tools_of_an_agent_have_different_names() -> None:
     for agent in AGENTS.values():
-        names = [each.name for each in agent.tools]
+        names = [each.name for each in agent.known_tools]
         assert len(names) == len(set(names))
-        assert [agent.find_tool(name) for name in names] == list(agent.tools)
+        assert [agent.find_tool(name) for name in names] == list(agent.known_tools)
         assert agent.find_tool("nothing") is None

@@ -2,8 +2,7 @@
 
 import secrets
 
-from shared.agents.declaration import Agent
-from shared.agents.tools import ClientTool, ToolError, tool
+from turnlog import Agent, ClientTool, ToolError, tool
 
 _MAX_NAMES = 1000
 

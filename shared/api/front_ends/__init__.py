@@ -1,0 +1,1 @@
+"""The log as the protocols of front-end libraries."""
