@@ -125,22 +125,25 @@ class _Messages:
             return
         message = self._messages.get(event.message_id)
         match event.data:
-            case UserMessage(content=content) | MessageQueued(content=content) if message is None:
-                self.contents[event.message_id] = content
-                message = self._new_message(event, event.message_id, content_text(content), facts)
+            case UserMessage() | MessageQueued() as data if message is None:
+                self.contents[event.message_id] = data.content
+                message = self._new_message(event, event.message_id, data, facts)
             case _:
                 pass
         if message is not None:
             self._messages[event.message_id] = message.model_copy(update=_changes(message, state, event, facts))
 
-    def _new_message(self, event: Event, message_id: MessageId, content: str, facts: MessageFacts) -> Message:
+    def _new_message(
+        self, event: Event, message_id: MessageId, data: UserMessage | MessageQueued, facts: MessageFacts
+    ) -> Message:
         return Message(
             id=message_id,
             sequence=event.sequence,
             session_id=self._session_id,
             turn_id=turn_of(message_id),
             trace_id=event.trace_id,
-            content=content,
+            client_id=data.client_id,
+            content=content_text(data.content),
             status="queued",
             agent=facts.agent or "",
             model=facts.model or "",

@@ -13,6 +13,7 @@ from shared.model_settings import split_list
 _WHERE = "where callers sign in, else no limit; each process counts for itself"
 
 
+_PORTS = {"http": 80, "https": 443}
 SIGNED_IN_LIMITS = OwnerLimits(requests_per_second=100, streams=100, turns=50)
 """The limits of an owner where callers sign in, unless a setting says otherwise."""
 
@@ -31,7 +32,8 @@ class AccessSettings(BaseSettings):
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="comma-separated origins, or *, whose pages may call; in Azure the platform sets CORS itself",
+        description="comma-separated origins as https://app.example.com, or *, whose pages may call; "
+        "in Azure the platform sets CORS itself",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="for `none`: comma-separated host names by which this machine is called, besides loopback names"
@@ -44,6 +46,19 @@ class AccessSettings(BaseSettings):
     max_turns: int | None = Field(None, ge=1, description=f"turns of one owner that may run at once; 50 {_WHERE}")
 
     _access_from_list = field_validator("cors_origins", "allowed_hosts", mode="before")(split_list)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # A browser sends an origin in exactly this form: another one would never match, without a word.
+        for entry in value:
+            if entry != "*" and not _is_origin(entry):
+                raise ValueError(
+                    f"has {entry!r}: write a scheme and a host, as in https://app.example.com, and no path"
+                )
+        if "*" in value and len(value) > 1:
+            raise ValueError("has * beside other origins: * alone allows all")
+        return value
 
     @field_validator("jwt_jwks_url")
     @classmethod
@@ -69,6 +84,28 @@ class AccessSettings(BaseSettings):
             self.max_streams or usual.streams,
             self.max_turns or usual.turns,
         )
+
+
+def _is_origin(text: str) -> bool:
+    """Whether `text` is an origin as browsers send it, with a port only if it is not the scheme's own.
+
+    A `/` at its end is tolerated.
+    """
+    try:
+        url = urlsplit(text)
+        port = "" if url.port is None else f":{url.port}"
+    except ValueError:
+        return False
+    host = url.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    is_host = host != "" and "*" not in host and not any(character.isspace() for character in text)
+    has_own_port = url.port == _PORTS.get(url.scheme)
+    return (
+        url.scheme in _PORTS
+        and is_host
+        and not has_own_port
+        and text.removesuffix("/") == f"{url.scheme}://{host}{port}"
+    )
 
 
 def _is_safe_url(text: str) -> bool:

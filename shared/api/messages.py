@@ -98,7 +98,9 @@ async def post_message(req: Request, client: df.DurableOrchestrationClient) -> R
     """Post a message and start its turn. Wait for the answer, stream it, or read it later from the session's stream."""
     body = await read_bytes(req, MESSAGE_BODY_BYTES)
     sent, caller, session_id = parse(PostMessage, body), caller_of(req), session_id_of(req)
-    new = NewMessage(sent.content, caller.trace_id, sent.agent, sent.model, sent.on_busy, dict(sent.metadata))
+    new = NewMessage(
+        sent.content, caller.trace_id, sent.agent, sent.model, sent.on_busy, dict(sent.metadata), sent.client_id
+    )
 
     streams = preferences(req).stream or _FORMAT.read(req.query_params) is not None
     scheduler = DurableTurnScheduler(client, services().settings, waits=not streams)

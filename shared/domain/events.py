@@ -76,11 +76,13 @@ class SessionDeleted(Frozen):
 class UserMessage(Frozen):
     """A message enters the conversation: it starts a turn, or joins the running turn and has that turn's `turn_id`.
 
-    If no model call of that turn reads it, the event comes again, as the start of the message's own turn.
+    If no model call of that turn reads it, the event comes again, as the start of the message's own turn. `client_id`
+    is the sender's own id of the message, if it sent one.
     """
 
     type: Literal["user_message"] = "user_message"
     content: Content
+    client_id: str | None = None
     parts_bytes: Count | None = None
 
 
@@ -93,6 +95,7 @@ class MessageQueued(Frozen):
 
     type: Literal["message.queued"] = "message.queued"
     content: Content
+    client_id: str | None = None
     on_busy: OnBusy = "enqueue"
     parts_bytes: Count | None = None
 

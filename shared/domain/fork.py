@@ -117,6 +117,7 @@ class Fork:
             turn_id=turn_of(own) if turn_id is None else self.turn_id(turn_id),
             steers=self.message_id(self._lead_of(turn_id)) if turn_id and steers else None,
             trace_id=message.trace_id,
+            client_id=message.client_id,
             content=message.content,
             parts_bytes=message.parts_bytes,
             status=status,

@@ -74,6 +74,7 @@ class Message(Document):
     turn_id: TurnId
     steers: MessageId | None = None
     trace_id: str | None = None
+    client_id: str | None = None
     content: str
     parts_bytes: Count = 0
     steps: tuple[Step, ...] = Field(default=(), exclude=True)

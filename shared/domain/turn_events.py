@@ -88,8 +88,12 @@ def _with_reference(message: Message, max_bytes: int) -> Message:
 
 
 def _content_fields(message: Message) -> dict[str, Any]:
-    """The content of `message` as its events hold it."""
-    return {"content": message.content, "parts_bytes": message.parts_bytes or None}
+    """The content of `message` as its events hold it, and the sender's id of it."""
+    return {
+        "content": message.content,
+        "parts_bytes": message.parts_bytes or None,
+        "client_id": message.client_id,
+    }
 
 
 def withdrawn_draft(message_id: MessageId, trace_id: str) -> Draft:

@@ -7,6 +7,18 @@ import schemathesis
 
 _AGENT = "assistant"
 _PRODUCER = ("producer-id", "producer-epoch", "producer-seq")
+_FRAME = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+
+
+@schemathesis.hook
+def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
+    """Describe each frame of a stream. For other readers of the description, a stream is one text."""
+    for operations in raw_schema["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                stream = response.get("content", {}).get("text/event-stream")
+                if stream is not None:
+                    stream["schema"] = stream["schema"].get("x-frame", _FRAME)
 
 
 @schemathesis.hook

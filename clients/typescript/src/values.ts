@@ -68,6 +68,8 @@ export interface Message {
   readonly message_id: string;
   readonly session_id: string;
   readonly turn_id: string;
+  /** The sender's own id of the message. */
+  readonly client_id: string | null;
   readonly sequence: number;
   readonly content: Content;
   readonly answer: string | null;
@@ -79,6 +81,8 @@ export interface Message {
 }
 
 export interface SendOptions {
+  /** Your own id of the message: its `user_message` or `message.queued`, and the message itself, have it. */
+  readonly client_id?: string;
   readonly agent?: string;
   readonly model?: string;
   readonly on_busy?: OnBusy;

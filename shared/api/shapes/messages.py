@@ -22,6 +22,7 @@ from shared.domain.stored_documents import Message
 from shared.domain.tolerance import FROM_STORE
 from shared.domain.values import Failure, MessageStatus, OnBusy, Usage
 
+ClientId = Annotated[str, Field(min_length=1, max_length=128)]
 _CONTENT_NAMES = ("content", "prompt", "text")
 _MEDIA_TYPES = ["image_url", "input_audio", "file"]
 
@@ -42,6 +43,9 @@ class PostMessage(Body):
     content: Content = Field(
         validation_alias=AliasChoices(*_CONTENT_NAMES),
         description="the message; `prompt` and `text` are other names for this field",
+    )
+    client_id: ClientId | None = Field(
+        None, description="your own id of the message, by which you recognise it in events and lists"
     )
     agent: Name | None = None
     model: Name | None = None
@@ -88,6 +92,7 @@ class MessageView(BaseModel):
     session_id: PublicId
     turn_id: TurnId
     trace_id: str | None
+    client_id: str | None
     sequence: int
     role: Literal["user"] = "user"
     content: Content

@@ -48,6 +48,7 @@ class NewMessage:
     model: str | None = None
     on_busy: OnBusy = "enqueue"
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    client_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Turns:
             session_id=state.session_id,
             turn_id=turn_of(message_id),
             trace_id=new.trace_id,
+            client_id=new.client_id,
             content=inline_text(new.content),
             parts_bytes=bytes_stored(new.content),
             status="running",

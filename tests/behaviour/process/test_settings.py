@@ -78,6 +78,44 @@ def test_lists_are_separated_by_commas(environment: pytest.MonkeyPatch) -> None:
     assert found.flush_ms == (10, 20)
 
 
+@pytest.mark.parametrize(
+    "origins", ["*", "https://a.example", "http://localhost:3000, https://a.example/", "http://[::1]:8080"]
+)
+def test_origins_as_browsers_send_them_are_accepted(environment: pytest.MonkeyPatch, origins: str) -> None:
+    assert read(environment, CORS_ORIGINS=origins).cors_origins == tuple(origins.split(", "))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "localhost:3000",
+        "a.example",
+        "//a.example",
+        "https://",
+        "https://a.example/app",
+        "https://a.example?x",
+        "https://*.a",
+        "ftp://a.example",
+        "https://me@a.example",
+        "https://A.example",
+        "https://a.example:port",
+        "https://a.example:443",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused_by_its_name(environment: pytest.MonkeyPatch, wrong: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        read(environment, CORS_ORIGINS=f"https://b.example, {wrong}")
+
+    assert "CORS_ORIGINS" in str(refusal.value)
+    assert wrong in str(refusal.value)
+    assert "https://b.example" not in str(refusal.value)
+
+
+def test_all_origins_are_allowed_by_a_star_alone(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"CORS_ORIGINS has \* beside other origins"):
+        read(environment, CORS_ORIGINS="*, https://a.example")
+
+
 def test_options_and_headers_are_json_objects(environment: pytest.MonkeyPatch) -> None:
     found = read(environment, MODEL_OPTIONS='{"temperature": 0, "stop": null}', MODEL_HEADERS='{"X-Title": "Turnlog"}')
 

@@ -159,6 +159,8 @@ async def test_content_has_three_names_and_two_forms(api: Api, name: str, conten
         ({"content": "a", "agent": 1}, "/agent"),
         ({"content": "a", "on_busy": "later"}, "/on_busy"),
         ({"content": "a", "metadata": []}, "/metadata"),
+        ({"content": "a", "client_id": ""}, "/client_id"),
+        ({"content": "a", "client_id": "x" * 129}, "/client_id"),
         ({"content": "a", "metadata": {"x": "x" * 17_000}}, "/metadata"),
         ({"content": "a", "modle": "x"}, "/modle"),
         ({"content": "a", "a/b~c": "x"}, "/a~1b~0c"),
@@ -357,6 +359,29 @@ async def test_metadata_stays_with_its_message(api: Api) -> None:
     message = await api.run_turn(await api.new_session(), metadata=metadata)
 
     assert (await api.message(message["message_id"]))["metadata"] == metadata
+
+
+async def test_a_sender_recognises_its_own_message_by_its_id(api: Api) -> None:
+    session_id = await api.new_session()
+    running = await api.start_turn(session_id, "first", model="hang-450", client_id="mine-1")
+    queued = await api.start_turn(session_id, "second", client_id="mine-2")
+
+    await api.cancel(session_id)
+    await api.wait_until_idle(session_id)
+
+    listed = ok(await api.http.get(f"/sessions/{session_id}/messages"))
+    assert (running["client_id"], queued["client_id"]) == ("mine-1", "mine-2")
+    assert [message["client_id"] for message in listed] == ["mine-1", "mine-2"]
+    seen = {(each["type"], each["data"].get("client_id")) for each in await api.events(session_id)}
+    assert seen >= {("user_message", "mine-1"), ("message.queued", "mine-2"), ("user_message", "mine-2")}
+
+
+async def test_a_message_without_an_id_of_its_sender_has_none(api: Api) -> None:
+    session_id = await api.new_session()
+    message = await api.run_turn(session_id)
+
+    (entry,) = [each for each in await api.events(session_id) if each["type"] == "user_message"]
+    assert (message["client_id"], entry["data"]["client_id"]) == (None, None)
 
 
 async def test_the_log_of_a_turn_is_gapless_and_ends_with_its_one_terminal_event(api: Api) -> None:
