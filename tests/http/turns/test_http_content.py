@@ -58,7 +58,7 @@ async def test_a_content_is_returned_everywhere_as_it_was_sent(api: Api, content
     event = await event_of(api, session_id)
     (frame,) = [frame for frame in await api.read(session_id) if frame.event == "user_message"]
     assert event["data"] == frame.data
-    assert event["data"].keys() == {"content", "text", "session_id", "turn_id", "message_id"}
+    assert event["data"].keys() == {"content", "client_id", "text", "session_id", "turn_id", "message_id"}
     assert event["data"]["content"] == content
     assert content[0].get("text", "[picture]") in event["data"]["text"]
 
