@@ -1,19 +1,5 @@
-"""The function app: registers every function, and prepares the process."""
+"""Where the Functions host looks for the app."""
 
-import azure.durable_functions as df
-import azure.functions as func
+from turnlog.app import app
 
-from changes.blueprint import change_feed_functions
-from orchestrations.blueprint import bp as orchestrations
-from shared.api.resources import RESOURCES
-from shared.settings import settings
-from shared.startup import start_up
-
-app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-
-for blueprint in (orchestrations, *(module.bp for module in RESOURCES)):
-    app.register_functions(blueprint)
-if settings().cosmos_endpoint is not None:  # only Cosmos DB has a change feed
-    app.register_functions(change_feed_functions(settings()))
-
-start_up()
+__all__ = ["app"]

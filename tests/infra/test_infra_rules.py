@@ -6,13 +6,13 @@ from fnmatch import fnmatch
 
 import pytest
 
-from shared.api.description.operations import operations
-from shared.api.reference import asset_names
-from shared.api.resources import RESOURCES
 from tests.infra import azure_checks
 from tests.infra.bicep_files import ROOT, load_files, with_mistake
 from tests.infra.bicep_parser import Template, members, text_of
 from tests.infra.facts.azure_limits import AZD_KEYS, GLOBALLY_UNIQUE, NAMES, PRIVATE_ZONES, VALUES
+from turnlog.api.description.operations import operations
+from turnlog.api.reference import asset_names
+from turnlog.api.resources import RESOURCES
 
 Check = Callable[[dict[str, Template]], list[str]]
 CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
@@ -195,7 +195,7 @@ EXCLUDED = [
     "docs",
     "examples/agents/raffle.py",
     "infra",
-    "local",
+    "turnlog/local/run.py",
     "tests",
     "tools",
     "Makefile",
@@ -213,9 +213,8 @@ EXCLUDED = [
 
 def test_the_package_contains_only_the_app() -> None:
     ignored = (ROOT / ".funcignore").read_text().split()
-    folders = ("shared", "turnlog", "orchestrations", "changes")
-    code = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
-    app = [str(path.relative_to(ROOT)) for path in code if "__pycache__" not in path.parts]
+    code = [str(path.relative_to(ROOT)) for path in (ROOT / "turnlog").rglob("*") if path.is_file()]
+    app = [path for path in code if "__pycache__" not in path and not path.startswith("turnlog/local/")]
 
     assert len(app) > 100
     assert [path for path in [*INCLUDED, *app] if _is_ignored(path, ignored)] == []
@@ -223,5 +222,9 @@ def test_the_package_contains_only_the_app() -> None:
 
 
 def _is_ignored(path: str, patterns: list[str]) -> bool:
-    """Like in .gitignore, a pattern without a slash matches at any depth."""
-    return any(fnmatch(part, pattern) for part in path.split("/") for pattern in patterns)
+    """Like in .gitignore, a pattern without a slash matches at any depth, and one with a slash from the root."""
+    rooted = [pattern for pattern in patterns if "/" in pattern]
+    anywhere = [pattern for pattern in patterns if "/" not in pattern]
+    return any(f"{path}/".startswith(f"{pattern.strip('/')}/") for pattern in rooted) or any(
+        fnmatch(part, pattern) for part in path.split("/") for pattern in anywhere
+    )

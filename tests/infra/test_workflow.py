@@ -99,7 +99,7 @@ def test_a_mistake_is_found(check: Check, old: str, new: str, finding: str, tmp_
 
 
 def test_azurite_has_the_version_that_the_program_starts() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "local").glob("*.py"))
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "turnlog" / "local").glob("*.py"))
 
     assert set(re.findall(r"azurite@[\d.]+", code)) == set(re.findall(r"azurite@[\d.]+", WORKFLOW))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.api.description.openapi import VERSION
 from tests.http.api_client import ROOT, Api, api_client, ok, running_host
+from turnlog.api.description.openapi import VERSION
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +88,7 @@ async def test_the_page_is_open_where_callers_sign_in_and_its_data_is_not(tmp_pa
 
 
 def test_the_files_of_the_page_are_small_and_are_deployed() -> None:
-    folder = ROOT / "shared" / "api" / "console"
+    folder = ROOT / "turnlog" / "api" / "console"
     files = [path for path in folder.rglob("*") if path.suffix in {".js", ".css", ".html", ".svg"}]
 
     assert len(files) > 20

@@ -47,7 +47,7 @@ def activate(folder: Path) -> None:
 def copy_app(folder: Path) -> Path:
     """Create the app's folder as in a fresh clone: no data, no bytecode in its root."""
     folder.mkdir()
-    for name in ("changes", "examples", "orchestrations", "shared", "turnlog", "local"):
+    for name in ("examples", "turnlog"):
         (folder / name).symlink_to(ROOT / name)
     for name in ("function_app.py", "host.json", "local.settings.example.json"):
         shutil.copy(ROOT / name, folder / name)
