@@ -13,7 +13,7 @@ COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --n
 .DEFAULT_GOAL := help
 # Each run of the tests uses what the one before compiled, and so do the processes that tests start.
 test test-slow test-cosmos: export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help install run test test-slow test-cosmos clients console front-ends screenshots package chaos worker memory generated check backup restore bench cost docs lock clean
+.PHONY: help install run test test-slow test-cosmos clients console front-ends screenshots package release chaos worker memory generated check backup restore bench cost docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,9 +44,13 @@ front-ends: $(VENV)/.run $(FRONT_ENDS)/node_modules/.installed ## test the front
 screenshots: $(VENV)/.run $(BROWSER)/node_modules/.installed ## write the pictures of the console in docs/images
 	cd $(BROWSER) && npm run --silent screenshots
 
-package: $(CLIENT)/node_modules/.installed ## build the npm package of the TypeScript client into dist/
+package: $(VENV)/.dev $(CLIENT)/node_modules/.installed ## build what is published into dist/: the wheel of turnlog, the npm package of the client
 	mkdir -p dist
+	$(BIN)/python -m hatchling build -t wheel -d dist
 	cd $(CLIENT) && npm pack --silent --pack-destination ../../dist
+
+release: $(VENV)/.dev ## write VERSION everywhere, date the changelog, commit and tag
+	$(BIN)/python -m tools.release $(VERSION)
 
 chaos: install ## look for losses under faults: simulate thousands of schedules (SEEDS), then kill real processes
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --kill-kit

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from turnlog.agents.declaration import Agent
     from turnlog.agents.tools import ClientTool, Tool, ToolError, tool
 
+__version__ = "0.1.0"
 __all__ = ["Agent", "ClientTool", "Tool", "ToolContext", "ToolError", "tool"]
 
 _MODULES = {"Agent": "turnlog.agents.declaration", "ToolContext": "turnlog.agents.context"}

@@ -11,14 +11,14 @@ from turnlog.local.host import entry
 from turnlog.local.host.options import read_values
 
 
-def main() -> None:
+def main(prog: str = "make run") -> None:
     """Serve with the host that HOST_MODE names, `func` or `local`; by default with the first that is installed."""
     try:
         match os.environ.get("HOST_MODE") or read_values(Path()).get("HOST_MODE") or _installed():
             case "func":
                 sys.exit(core_tools.serve())
             case "local":
-                entry.main()
+                entry.main(prog)
             case mode:
                 raise RefusedError(f"HOST_MODE must be func or local, not {mode!r}")
     except HostError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.api_client import ROOT, Api, api_client, ok, running_host
-from turnlog.api.description.openapi import VERSION
+from turnlog import __version__
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ async def test_a_browser_gets_the_page_and_other_clients_get_links_that_work(api
     assert page.content == (await api.http.get("/console")).content
     assert page.headers["vary"] == links.headers["vary"] == "accept"
     body = ok(links)
-    assert (body["name"], body["version"]) == ("Turnlog", VERSION)
+    assert (body["name"], body["version"]) == ("Turnlog", __version__)
     assert body["links"].keys() >= {"console", "sessions", "openapi", "docs", "health"}
     for path in body["links"].values():
         assert (await api.http.get(path)).status_code == 200, path

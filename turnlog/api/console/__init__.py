@@ -7,8 +7,8 @@ from pathlib import Path
 import azure.durable_functions as df
 from azurefunctions.extensions.http.fastapi import Request, Response
 
+from turnlog import __version__
 from turnlog.api.description.describes import Answer, describes
-from turnlog.api.description.openapi import VERSION
 from turnlog.api.edge.parameters import ETAG, IF_NONE_MATCH
 from turnlog.api.edge.principal import trace_id_of
 from turnlog.api.edge.responses import IMMUTABLE, REVALIDATE, PublicFile, file_response, ok
@@ -50,7 +50,7 @@ async def get_root(req: Request) -> Response:
     if _HTML in req.headers.get("accept", ""):
         return _page_response(req)
     trace_id = trace_id_of(req)
-    links: ServiceLinks = {"name": "Turnlog", "version": VERSION, "links": _LINKS, "trace_id": trace_id}
+    links: ServiceLinks = {"name": "Turnlog", "version": __version__, "links": _LINKS, "trace_id": trace_id}
     caching = {"vary": "accept", "cache-control": "no-store"}
     return ok(links, headers={"x-trace-id": trace_id, "x-content-type-options": "nosniff", **caching})
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from turnlog import __version__
 from turnlog.api.description.describes import EVENT_STREAM, JSON, Answer, Description
 from turnlog.api.description.operations import Operation, operations, tag_of
 from turnlog.api.description.schemas import Schema, Schemas, Use
@@ -17,7 +18,6 @@ from turnlog.api.shapes.common import Problem
 from turnlog.domain.errors import TurnlogError
 from turnlog.settings import settings
 
-VERSION = "0.1.0"
 PROBLEM_JSON = "application/problem+json"
 
 _ABOUT = """Durable agent sessions: create a session, post a message, watch how the answer is written.
@@ -53,7 +53,7 @@ def document(resources: tuple[ModuleType, ...]) -> Schema:
     about = [(tag_of(module), (module.__doc__ or "").strip()) for module in resources]
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Turnlog", "version": VERSION, "description": _ABOUT, "license": _LICENSE},
+        "info": {"title": "Turnlog", "version": __version__, "description": _ABOUT, "license": _LICENSE},
         "servers": [{"url": "/"}],
         "tags": [{"name": tag, "description": text.partition(": ")[2].capitalize()} for tag, text in about],
         "paths": dict(paths),

@@ -35,10 +35,10 @@ _LAST_FRAMES_SECONDS = 0.5
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def main() -> None:
+def main(prog: str = "python -m turnlog.local.host") -> None:
     """Serve until a signal. SIGTERM gives open requests and streams the grace period, SIGINT cuts them."""
     began = time.monotonic()
-    arguments = _arguments()
+    arguments = _arguments(prog)
     data_dir = arguments.data_dir.resolve() if arguments.data_dir else None
     try:
         os.chdir(arguments.app_dir)  # the worker's directory is also the app's
@@ -59,8 +59,8 @@ def main() -> None:
     os._exit(0)  # do not wait for busy threads of the app: Azure's worker does not either
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m turnlog.local.host", description=__doc__)
+def _arguments(prog: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("--app-dir", type=_directory, default=Path(), help="folder of function_app.py (this one)")
     parser.add_argument("--port", type=int, help="PORT, else 7071; 0 takes a free one")
     parser.add_argument("--host", help="HOST, else 127.0.0.1")
