@@ -41,7 +41,7 @@ def release(folder: Path, version: str) -> None:
     """Commit and tag `version` in the repository at `folder`.
 
     Raises:
-        ReleaseError: the version is not a new one, something is not committed, or the changelog tells nothing new.
+        ReleaseError: the version is not a new one, something is not committed, or the changelog has nothing new.
     """
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise ReleaseError(f"{version!r} is not a version like 0.2.0")
