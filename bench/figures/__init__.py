@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from bench.figures import (
+    at_once,
     cancelling,
     history,
     load,
@@ -22,6 +23,7 @@ SUBJECTS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "turns": turns.measure,
     "tools": tools.measure,
     "load": load.measure,
+    "at once": at_once.measure,
     "cancelling": cancelling.measure,
     "resuming": resuming.measure,
     "watching": watching.measure,

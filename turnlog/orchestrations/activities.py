@@ -1,6 +1,7 @@
 """The activities of turns and deletions. Each calls one service and translates the result into a reply."""
 
 import logging
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
@@ -37,10 +38,21 @@ def _reply_errors(activity: ActivityFunction) -> ActivityFunction:
             _log.warning("%s is interrupted, and retried later: %s", activity.__name__, error)
             return Reply[Any](outcome="unavailable").dump()
         except Exception:  # noqa: BLE001  # any error is one of the program
+            if await _is_session_deleted(work):  # while the activity ran, and it has missed documents of it
+                return Reply[Any](outcome="superseded").dump()
             _log.exception("%s failed", activity.__name__)
             return Reply[Any](outcome="broken").dump()
 
     return run  # pyright: ignore[reportReturnType]  # same signature, as @wraps says
+
+
+async def _is_session_deleted(work: dict[str, Any]) -> bool:
+    if "session_id" not in work:
+        return False
+    with suppress(StoreUnavailableError):
+        state = await services().log.checkpoint(work["session_id"])
+        return state is None or state.deleted
+    return False
 
 
 @_reply_errors

@@ -8,6 +8,7 @@ import pytest
 
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
+    OWNER,
     DurableClient,
     activity_input,
     append_events,
@@ -22,7 +23,7 @@ from turnlog.domain.chunks import Chunk
 from turnlog.domain.errors import StoreUnavailableError
 from turnlog.domain.events import MessageComplete, MessageDelta, MessageStart
 from turnlog.domain.stored_documents import Message
-from turnlog.orchestrations.activities import call_model, finish_turn, run_tool
+from turnlog.orchestrations.activities import call_model, finish_turn, park_turn, run_tool
 from turnlog.services import holding
 from turnlog.wiring import Services
 
@@ -119,6 +120,29 @@ async def test_the_end_of_a_turn_is_retried_by_the_orchestrator(app: Services, m
 
     assert outage.failures == 0
     assert (await load_types(app, message.session_id)).count("run.complete") == 1
+
+
+@pytest.mark.parametrize(("activity", "read"), [(call_model, "find"), (run_tool, "get"), (park_turn, "get")])
+async def test_an_attempt_whose_session_is_deleted_and_cleared_while_it_waits_has_nothing_to_do(
+    app: Services,
+    message: Message,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    activity: Any,
+    read: str,
+) -> None:
+    load = getattr(app.log, read)
+
+    async def cleared_before(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(app.log, read, load)
+        await app.sessions.delete(OWNER, message.session_id, None)
+        await app.log.clear(message.session_id)
+        return await load(*arguments, **options)
+
+    monkeypatch.setattr(app.log, read, cleared_before)
+
+    assert outcome_of(await activity(activity_input(message))) == "superseded"
+    assert caplog.messages == []
 
 
 async def test_an_error_of_the_program_is_a_reply_and_is_logged(
