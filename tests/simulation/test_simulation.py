@@ -3,7 +3,6 @@
 import pytest
 
 from tests.simulation import report
-from tests.simulation.neighbours import reads_tolerantly
 from tests.simulation.report import Kills, Total, Trial, describe, run_trials, table
 from tests.simulation.schedule import run_schedule
 from tests.simulation.world import Options, Store
@@ -29,7 +28,6 @@ def test_nothing_is_lost_in_a_hundred_schedules(store: Store) -> None:
     assert not [describe(outcome) for outcome in outcomes if outcome.violations]
 
 
-@pytest.mark.skipif(not reads_tolerantly(), reason="this release does not read what a next one writes")
 @pytest.mark.parametrize("store", STORES)
 def test_a_next_release_that_writes_to_the_same_store_harms_nothing(store: Store) -> None:
     outcomes = [run_schedule(seed, store, Options(neighbours=True)) for seed in range(1, 4)]

@@ -40,18 +40,22 @@ def find_agents(folder: Path) -> dict[str, Agent]:
     mistakes: list[str] = []
     found: dict[str, tuple[Agent, Path]] = {}
     with _lock, _new_package(folder) as forget:
-        for file in sorted(folder.glob("*.py")):
+        for file in _modules_in(folder):
             try:
-                module = _import(file)
+                for agent in _agents_in(_import(file)):
+                    mistakes += _take(found, agent, file)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever the author's code raises
                 mistakes.append(_import_mistake(folder, file, error))
-                continue
-            for agent in _agents_in(module):
-                mistakes += _take(found, agent, file)
         if mistakes:
             forget()
             raise AgentMistakesError(mistakes)
     return {name: agent for name, (agent, _) in found.items()}
+
+
+def _modules_in(folder: Path) -> list[Path]:
+    """The package itself first, because its modules may import from it. Hidden files are those of editors."""
+    files = [file for file in folder.glob("*.py") if not file.name.startswith(".")]
+    return sorted(files, key=lambda file: (file.stem != "__init__", file))
 
 
 @contextmanager

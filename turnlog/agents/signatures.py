@@ -63,7 +63,7 @@ def _annotation_of(parameter: inspect.Parameter, function: Callable[..., Any]) -
     """The type of a parameter. Raises _ParameterError: a model can't fill it."""
     if parameter.kind not in _NAMED:
         raise _ParameterError("can't be given by its name")
-    if parameter.name.startswith("_") or parameter.name == "model_config":
+    if parameter.name.startswith("_") or (parameter.name.startswith("model_") and hasattr(BaseModel, parameter.name)):
         raise _ParameterError("needs another name: this one is not allowed")
     if parameter.annotation is inspect.Parameter.empty:
         raise _ParameterError("has no annotation")

@@ -77,17 +77,20 @@ class Tool:
         result is dropped.
 
         Raises:
-            ToolError: the arguments are wrong, or the function raised it.
+            ToolError: the arguments are wrong, or the function raised it or tried to end the process.
         """
         if (problem := self.argument_problem(arguments)) is not None:
             raise ToolError(problem)
         values = self.arguments.model_validate_json(arguments or "{}")
         named = {name: getattr(values, name) for name in self.arguments.model_fields}
         call = partial(self.function, *([context] if self.takes_context else []), **named)
-        if inspect.iscoroutinefunction(self.function):
-            return await call()
-        result = await to_thread.run_sync(call, abandon_on_cancel=True, limiter=_THREADS)
-        return await result if inspect.isawaitable(result) else result
+        try:
+            if inspect.iscoroutinefunction(self.function):
+                return await call()
+            result = await to_thread.run_sync(call, abandon_on_cancel=True, limiter=_THREADS)
+            return await result if inspect.isawaitable(result) else result
+        except SystemExit as error:  # of a parser of options, for example: it would end the process and its other turns
+            raise ToolError(f"{self.name} exited with {error.code}.") from error
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ class SessionWriter:
                         await self.append(decision.drafts, _with_record(decision, key))
                         queue.keep(self.state)
                     return decision
-                await (self._catch_up() if self._may_be_behind else self._read_on())
+                await (self.load() if self._may_be_behind else self._read_on())
 
     async def _load_checkpoint(self) -> None:
         """Read a state that is the newest, unless an answer is being written. The append finds out: it is refused."""
@@ -222,7 +222,7 @@ class SessionWriter:
                 decision = await decide(self.state)
                 if decision.drafts:
                     return decision
-            await self._catch_up()
+            await self.load()
         return await decide(self.state)
 
     async def _read_on(self) -> None:

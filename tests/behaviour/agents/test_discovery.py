@@ -168,3 +168,27 @@ def test_the_examples_are_agents() -> None:
     (raffle,) = find_agents(Path(__file__).parents[3] / "examples" / "agents").values()
 
     assert [isinstance(each, Tool) for each in raffle.known_tools] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["._clerk.py", ".#clerk.py"])
+def test_hidden_files_are_no_modules(tmp_path: Path, write: Write, name: str) -> None:
+    write("clerk.py", CLERK)
+    (tmp_path / name).write_bytes(b"\x00\x05\x16\x07")
+
+    assert list(find_agents(tmp_path)) == ["clerk"]
+
+
+def test_the_folders_init_file_is_first(tmp_path: Path, write: Write) -> None:
+    write("__init__.py", "LIMIT = 1\n")
+    write("Alpha.py", "from . import LIMIT\n" + CLERK)
+
+    assert list(find_agents(tmp_path)) == ["clerk"]
+
+
+def test_what_is_no_agent_but_fails_when_it_is_looked_at_is_a_mistake(tmp_path: Path, write: Write) -> None:
+    write("clerk.py", CLERK)
+    unhashable = write("other.py", "from turnlog import Agent\nA = Agent(['x'], 'A.', 'A.')\n")
+
+    (mistake,) = mistakes_in(tmp_path)
+
+    assert mistake.startswith(f"{unhashable}: TypeError: ")

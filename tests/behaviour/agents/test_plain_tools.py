@@ -1,6 +1,8 @@
 """Plain functions are tools: they run in a thread, and what a model can't call is named."""
 
+import argparse
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -146,3 +148,35 @@ def test_all_problems_of_a_function_are_found_at_once() -> None:
 def test_what_is_no_function_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match="a tool is a function, not 5"):
         Agent("clerk", "Looks up.", "Look up.", tools=[5])  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_tool_that_would_end_the_process_fails_its_call_only() -> None:
+    def search(options: str) -> str:
+        """Search."""
+        return str(argparse.ArgumentParser().parse_args(options.split()))
+
+    async def leave() -> None:
+        """Leave."""
+        sys.exit(3)
+
+    with pytest.raises(ToolError, match="search exited with 2"):
+        await tool(search).run('{"options": "--unknown"}')
+    with pytest.raises(ToolError, match="leave exited with 3"):
+        await tool(leave).run("{}")
+
+
+@pytest.mark.parametrize("name", ["model_extra", "model_fields_set", "model_dump", "model_config", "_hidden"])
+def test_a_parameter_that_a_model_cannot_fill_by_its_name_is_named(name: str) -> None:
+    names: dict[str, Any] = {}
+    exec(f'def read({name}: str) -> str:\n    """Read."""', names)
+
+    (problem,) = tool(names["read"]).problems
+    assert problem == f"parameter {name} needs another name: this one is not allowed"
+
+
+async def test_other_parameters_may_begin_with_model() -> None:
+    def price(model_name: str) -> str:
+        """Price."""
+        return model_name
+
+    assert await tool(price).run('{"model_name": "small"}') == "small"

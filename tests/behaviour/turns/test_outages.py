@@ -25,7 +25,7 @@ from turnlog.domain.events import MessageComplete, MessageDelta, MessageStart
 from turnlog.domain.stored_documents import Message
 from turnlog.orchestrations.activities import call_model, finish_turn, park_turn, run_tool
 from turnlog.services import holding
-from turnlog.wiring import Services
+from turnlog.wiring import Services, services
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
@@ -122,15 +122,12 @@ async def test_the_end_of_a_turn_is_retried_by_the_orchestrator(app: Services, m
     assert (await load_types(app, message.session_id)).count("run.complete") == 1
 
 
+@pytest.mark.usefixtures("app")
 @pytest.mark.parametrize(("activity", "read"), [(call_model, "find"), (run_tool, "get"), (park_turn, "get")])
 async def test_an_attempt_whose_session_is_deleted_and_cleared_while_it_waits_has_nothing_to_do(
-    app: Services,
-    message: Message,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    activity: Any,
-    read: str,
+    message: Message, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, activity: Any, read: str
 ) -> None:
+    app = services()
     load = getattr(app.log, read)
 
     async def cleared_before(*arguments: Any, **options: Any) -> Any:

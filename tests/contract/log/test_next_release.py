@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.factories import LATER, append_events, collect, create_session, read_all, session_id
+from tests.contract.factories import LATER, THEN, append_events, collect, create_session, read_all, session_id
 from tests.contract.stores import Database
 from tests.next_release.recorded import KINDS, recorded
-from turnlog.domain.chunks import Chunk
+from turnlog.domain.chunks import Chunk, Draft
 from turnlog.domain.errors import SessionUnreadableError
 from turnlog.domain.events import SessionDeleted, SessionUpdated
 from turnlog.domain.fold import fold
@@ -20,8 +20,10 @@ from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import Message, ToolResult
 from turnlog.domain.tolerance import load
 from turnlog.ports import RoomFeed, SessionLog
+from turnlog.services.writer import Decision, SessionWriter
 from turnlog.stores import Stores
 from turnlog.stores.reading import dump_events, load_events
+from turnlog.wiring import SystemClock
 
 pytestmark = pytest.mark.anyio
 
@@ -150,3 +152,29 @@ async def test_a_session_whose_state_cannot_be_read_can_be_deleted(log: SessionL
 
 async def test_a_session_that_does_not_exist_has_no_remains(log: SessionLog) -> None:
     assert await log.remains(SessionId("ses_none")) is None
+
+
+@pytest.mark.parametrize("is_refused_first", [False, True])
+async def test_a_decision_on_a_state_that_is_behind_keeps_what_a_next_release_wrote_meanwhile(
+    log: SessionLog, elsewhere: SessionLog, is_refused_first: bool
+) -> None:
+    created = await create_session(elsewhere)
+    sequence, races = created.head + 1, [True]
+
+    async def decide(state: SessionState) -> Decision[None]:
+        if races:
+            races.clear()
+            unknown = {"sequence": sequence, "timestamp": THEN.isoformat(), "data": {"type": "session.renamed"}}
+            events = load_events(json.dumps([unknown]))
+            renamed = created.model_copy(update={"head": sequence, "session_name": "renamed"})
+            appended = Chunk(session_id=created.session_id, writer=new_writer_id(), events=events)
+            await elsewhere.append(appended, renamed)
+            if is_refused_first:
+                raise ValueError("refused, for a state that is behind")
+        return Decision(None, [Draft(data=SessionUpdated(changes={"metadata": {"a": 1}}))])
+
+    await SessionWriter(log, SystemClock(), created.session_id).transact(decide)
+
+    found = await elsewhere.state(created.session_id)
+    assert found is not None
+    assert (found.session_name, found.metadata) == ("renamed", {"a": 1})

@@ -1,5 +1,6 @@
 """Turns as UI message streams of the AI SDK. `tests/front_ends` reads them with the library itself."""
 
+import asyncio
 import json
 from itertools import pairwise
 from typing import Any
@@ -103,6 +104,22 @@ async def test_a_queued_message_shows_its_own_turn_only(api: Api) -> None:
     assert [piece["type"] for piece in pieces].count("start") == 1
     assert pieces[0]["messageMetadata"]["message_id"] != first.json()["message_id"]
     assert pieces[-1]["type"] == "finish"
+
+
+async def test_a_message_that_steered_in_vain_shows_its_own_turn_and_one_end(api: Api) -> None:
+    session_id = await api.new_session()
+    await api.start_turn(session_id, "First", model="fake-400-30")
+    await api.wait_for_event(session_id, "message.delta")
+    posting = asyncio.create_task(post(api, session_id, "Second", on_busy="steer"))
+    await api.wait_for_event(session_id, "user_message", times=2)
+    await api.cancel(session_id)
+
+    pieces = await posting
+
+    types = [piece["type"] for piece in pieces]
+    assert [each for each in types if each in {"finish", "abort", "error"}] == ["finish"] == types[-1:]
+    assert types.count("start-step") == types.count("finish-step")
+    assert {piece["id"] for piece in pieces if piece["type"] == "text-start"} <= {"text-1-1"}
 
 
 async def test_an_unknown_format_is_refused_and_nothing_is_written(api: Api) -> None:

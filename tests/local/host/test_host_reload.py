@@ -13,7 +13,7 @@ import pytest
 from tests.local.host_process import ROOT, HostProcess, environment, running_process
 from tests.local.local_host import wait_until
 from turnlog.agents import registry
-from turnlog.local.host.reload import AgentReload
+from turnlog.local.host.reload import AgentReload, Stamps
 
 pytestmark = pytest.mark.anyio
 
@@ -112,5 +112,34 @@ async def test_a_mistake_leaves_the_agents_of_before_until_it_is_corrected(
         file.unlink()
         await wait_until(printed, lambda lines: len(lines) > 2)
         assert set(registry.AGENTS) == set(registry.BUILT_IN)
+    finally:
+        running.cancel()
+
+
+async def test_a_folder_that_disappears_while_it_is_read_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clerk.py").write_text(CLERK)
+    monkeypatch.setenv("AGENTS_DIR", str(tmp_path))
+    monkeypatch.setattr(registry, "AGENTS", dict(registry.BUILT_IN))
+    lines: list[str] = []
+    reload = AgentReload(lines.append)
+    stamps = reload._stamps  # pyright: ignore[reportPrivateUsage]
+    failures = [FileNotFoundError(tmp_path / "gone")]
+
+    async def printed() -> list[str]:
+        return lines
+
+    def read() -> Stamps:
+        if failures:
+            raise failures.pop()
+        return stamps()
+
+    monkeypatch.setattr(reload, "_stamps", read)
+    running = asyncio.create_task(reload.run())
+    try:
+        (tmp_path / "clerk.py").write_text(SECOND)
+        await wait_until(printed)
+        assert (lines, failures) == (["agents loaded: clerk"], [])
     finally:
         running.cancel()

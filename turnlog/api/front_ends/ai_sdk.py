@@ -19,6 +19,7 @@ from turnlog.domain.chunks import Event
 from turnlog.domain.events import (
     MessageComplete,
     MessageDelta,
+    MessageQueued,
     MessageStart,
     ReasoningDelta,
     RunComplete,
@@ -68,8 +69,15 @@ class UiMessage:
         if isinstance(event.data, SessionDeleted):
             yield {"type": "error", "errorText": "The session was deleted."}
             return
-        if isinstance(event.data, UserMessage) and event.message_id == self._message_id and event.turn_id is not None:
-            self._turn_id = event.turn_id  # a message that steered may get a turn of its own
+        is_own = isinstance(event.data, UserMessage | MessageQueued) and event.message_id == self._message_id
+        if is_own and event.turn_id not in {None, self._turn_id}:
+            self._turn_id = event.turn_id  # a message that steered gets a turn of its own, before the other one's end
+            yield from self._close()
+            if self._step:
+                yield {"type": "finish-step"}
+            self._step = self._attempt = 0
+        if isinstance(event.data, MessageQueued):
+            return
         if event.turn_id != self._turn_id:
             return
         if not self._has_started:
@@ -82,9 +90,11 @@ class UiMessage:
         match event.data:
             case MessageStart(step=step, attempt=attempt):
                 yield from self._begin(step, attempt)
-            case ReasoningDelta(text=text):
+            case ReasoningDelta(text=text, step=step, attempt=attempt):
+                yield from self._enter(step, attempt)
                 yield from self._grow("reasoning", text)
-            case MessageDelta(text=text):
+            case MessageDelta(text=text, step=step, attempt=attempt):
+                yield from self._enter(step, attempt)
                 yield from self._grow("text", text)
             case MessageComplete(finish_reason=reason):
                 self._finish_reason = _FINISH_REASONS.get(reason or "", "stop")
@@ -105,6 +115,10 @@ class UiMessage:
                 yield {"type": "finish-step"}
             yield {"type": "start-step"}
         self._step, self._attempt = step, attempt
+
+    def _enter(self, step: int, attempt: int) -> Iterable[Piece]:
+        if (step, attempt) != (self._step, self._attempt):
+            yield from self._begin(step, attempt)
 
     def _grow(self, kind: str, text: str) -> Iterable[Piece]:
         part = (kind, f"{kind}-{self._step}-{self._attempt}")

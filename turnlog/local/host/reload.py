@@ -30,7 +30,10 @@ class AgentReload:
         """Load the agents again after each change, until this is cancelled."""
         seen = self._loaded
         while True:
-            stamps = await asyncio.to_thread(self._stamps)
+            try:
+                stamps = await asyncio.to_thread(self._stamps)
+            except OSError:  # a folder disappears while it is read, as `git checkout` does it
+                stamps = seen
             # A file that is still being written changes again. So a change counts when it is seen twice.
             if stamps == seen and stamps != self._loaded:
                 self._loaded = stamps
