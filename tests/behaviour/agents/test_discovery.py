@@ -185,7 +185,7 @@ def test_the_folders_init_file_is_first(tmp_path: Path, write: Write) -> None:
     assert list(find_agents(tmp_path)) == ["clerk"]
 
 
-def test_what_is_no_agent_but_fails_when_it_is_looked_at_is_a_mistake(tmp_path: Path, write: Write) -> None:
+def test_an_object_that_fails_when_it_is_inspected_is_a_mistake(tmp_path: Path, write: Write) -> None:
     write("clerk.py", CLERK)
     unhashable = write("other.py", "from turnlog import Agent\nA = Agent(['x'], 'A.', 'A.')\n")
 

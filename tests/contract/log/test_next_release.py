@@ -155,7 +155,7 @@ async def test_a_session_that_does_not_exist_has_no_remains(log: SessionLog) -> 
 
 
 @pytest.mark.parametrize("is_refused_first", [False, True])
-async def test_a_decision_on_a_state_that_is_behind_keeps_what_a_next_release_wrote_meanwhile(
+async def test_a_decision_on_a_state_that_is_behind_keeps_what_a_next_release_writes_before_the_append(
     log: SessionLog, elsewhere: SessionLog, is_refused_first: bool
 ) -> None:
     created = await create_session(elsewhere)
