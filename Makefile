@@ -21,7 +21,7 @@ help: ## list the targets
 install: $(VENV)/.dev $(COSMOS)/node_modules/.installed ## set up everything that development needs
 
 run: $(VENV)/.run ## serve the app on 127.0.0.1:7071 (PORT, HOST, HOST_MODE=func|local)
-	@exec $(BIN)/python -m local.run
+	@exec $(BIN)/python -m turnlog.local.run
 
 test: install ## run the tests: everything that needs no cloud
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder
@@ -72,10 +72,10 @@ check: $(VENV)/.dev ## format, lint, types, layers, generated docs, words
 	$(BIN)/python -m tools.words
 
 backup: $(VENV)/.run ## copy the sessions in SQLite to a file, while the app runs (TO=file)
-	@$(BIN)/python -m local.backups backup $(TO)
+	@$(BIN)/python -m turnlog.local.backups backup $(TO)
 
 restore: $(VENV)/.run ## replace the sessions by a copy, while the app is stopped (FROM=file)
-	@$(BIN)/python -m local.backups restore $(FROM)
+	@$(BIN)/python -m turnlog.local.backups restore $(FROM)
 
 bench: $(VENV)/.dev ## measure the figures of docs/run/performance.md
 	$(BIN)/python -m bench

@@ -3,11 +3,11 @@
 import azure.durable_functions as df
 import azure.functions as func
 
-from changes.blueprint import change_feed_functions
-from orchestrations.blueprint import bp as orchestrations
-from shared.api.resources import RESOURCES
-from shared.settings import settings
-from shared.startup import start_up
+from turnlog.api.resources import RESOURCES
+from turnlog.changes.blueprint import change_feed_functions
+from turnlog.orchestrations.blueprint import bp as orchestrations
+from turnlog.settings import settings
+from turnlog.startup import start_up
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 

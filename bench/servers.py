@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.model.launch import LISTENING_ON
-from shared.settings import Settings
+from turnlog.local.model.launch import LISTENING_ON
+from turnlog.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PROC = Path("/proc")
@@ -71,14 +71,24 @@ def environment(model_url: str = "") -> dict[str, str]:
 @asynccontextmanager
 async def model_server() -> AsyncGenerator[Server]:
     """Run the scripted model server while the body runs."""
-    async with _spawned(environment(), "local.model", "--port", "0", "--exit-on-stdin-eof") as server:
+    async with _spawned(environment(), "turnlog.local.model", "--port", "0", "--exit-on-stdin-eof") as server:
         yield server
 
 
 @asynccontextmanager
 async def host(model_url: str, data_dir: Path) -> AsyncGenerator[Server]:
     """Run the local host while the body runs; without a `model_url` it starts its own model, as `make run` does."""
-    arguments = ("local.host", "--host", "127.0.0.1", "--port", "0", "--data-dir", str(data_dir), "--grace", "1")
+    arguments = (
+        "turnlog.local.host",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--data-dir",
+        str(data_dir),
+        "--grace",
+        "1",
+    )
     async with _spawned(environment(model_url), *arguments) as server:
         yield server
 

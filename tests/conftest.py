@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.agents.registry import load_agents
+from turnlog.agents.registry import load_agents
 
 load_agents(Path(__file__).parents[1] / "examples" / "agents")
 

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from typing import Any, cast
 
 from bench.cost.requests import Item, Request
-from shared.stores.cosmos.containers import PROVISIONED
+from turnlog.stores.cosmos.containers import PROVISIONED
 
 # KB: (read at session consistency or weaker, write without any indexed term). Other sizes are interpolated.
 _BY_SIZE = {

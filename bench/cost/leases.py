@@ -19,7 +19,7 @@ from datetime import timedelta
 from bench.cost import prices
 from bench.cost.charges import STRONG_QUERY, replace_charge, strong_read_charge
 from bench.cost.turns import Turn
-from changes.blueprint import LEASE_ACQUIRE_INTERVAL, LEASE_RENEW_INTERVAL, POLL_DELAY
+from turnlog.changes.blueprint import LEASE_ACQUIRE_INTERVAL, LEASE_RENEW_INTERVAL, POLL_DELAY
 
 _LEASE_BYTES = 512
 """Approximate: every item smaller than 1 KB is charged as 1 KB."""

@@ -12,7 +12,7 @@ from bench.cost.scale import Operation
 from bench.cost.turns import Shape, Turn
 from bench.report import Figure
 from bench.report import table as figure_table
-from shared.stores.cosmos.containers import SESSIONS
+from turnlog.stores.cosmos.containers import SESSIONS
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import Any, Literal, TypeAlias
 from azure.core.pipeline import PipelineResponse
 
 ROOT = Path(__file__).parents[2]
-_EXCHANGES = "shared.stores.cosmos.requests"  # the logger of every exchange
-_CALLERS = ("orchestrations/", "shared/services/", "shared/api/", "bench/")
-_STORE = "shared/stores/"
+_EXCHANGES = "turnlog.stores.cosmos.requests"  # the logger of every exchange
+_CALLERS = ("turnlog/orchestrations/", "turnlog/services/", "turnlog/api/", "bench/")
+_STORE = "turnlog/stores/"
 _BATCH = "x-ms-cosmos-is-batch-request"
 
 Item: TypeAlias = dict[str, Any]

@@ -11,8 +11,8 @@ from bench.load_driver import run_turn
 SESSIONS = 50
 """The default length of a page of `GET /sessions`."""
 
-_BY_REQUEST = ("shared/api/", "shared/services/projects/deletions.py")
-_BY_TIMER = "orchestrations/timers.py"
+_BY_REQUEST = ("turnlog/api/", "turnlog/services/projects/deletions.py")
+_BY_TIMER = "turnlog/orchestrations/timers.py"
 
 
 @dataclass(frozen=True)

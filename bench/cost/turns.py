@@ -14,14 +14,14 @@ from bench.client import Connection, connected
 from bench.cost.requests import ROOT, Request, record
 from bench.load_driver import open_session, start_turn
 from bench.servers import environment, model_server
-from local.host.index import load
-from local.host.options import PLATFORM_SETTINGS, options_of
-from local.host.serving import serve
-from shared.domain.ids import SessionId, bound_id
-from shared.ports import SessionLog
-from shared.services.stream import follow_events
-from shared.stores import cosmos
 from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
+from turnlog.domain.ids import SessionId, bound_id
+from turnlog.local.host.index import load
+from turnlog.local.host.options import PLATFORM_SETTINGS, options_of
+from turnlog.local.host.serving import serve
+from turnlog.ports import SessionLog
+from turnlog.services.stream import follow_events
+from turnlog.stores import cosmos
 
 _TURN_SECONDS = 60
 
@@ -95,7 +95,7 @@ class App:
         own = [request for request in requests[opening:] if request.session_id == session_id]
         return Turn(
             before=requests[:opening],
-            own=[request for request in own if not _has_caller(request, "bench/", "shared/services/turns/repair.py")],
+            own=[request for request in own if not _has_caller(request, "bench/", "turnlog/services/turns/repair.py")],
             reading=[request for request in own if _has_caller(request, "bench/")],
             seconds=time.perf_counter() - began - 0.5,
         )
@@ -125,7 +125,7 @@ async def serve_app() -> AsyncGenerator[App]:
 
 
 async def _close_services() -> None:
-    from shared.wiring import services  # noqa: PLC0415  # built from the environment that is set above
+    from turnlog.wiring import services  # noqa: PLC0415  # built from the environment that is set above
 
     await services().log.close()
 

@@ -1,5 +1,5 @@
 // The log: one account, Strong in one write region, no keys. tests/infra holds the containers equal to
-// shared/stores/cosmos/containers.py.
+// turnlog/stores/cosmos/containers.py.
 
 import { Tags } from 'types.bicep'
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from local.model.launch import ModelServer
-from shared import wiring
-from shared.memory import SessionMemory
-from shared.settings import Settings, settings
+from turnlog import wiring
+from turnlog.local.model.launch import ModelServer
+from turnlog.memory import SessionMemory
+from turnlog.settings import Settings, settings
 
 pytestmark = pytest.mark.anyio
 

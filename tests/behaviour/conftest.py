@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from local.model.launch import ModelServer
-from shared import wiring
-from shared.ports import ModelClient
-from shared.settings import Settings, settings
-from shared.wiring import Services, SystemClock
+from turnlog import wiring
+from turnlog.local.model.launch import ModelServer
+from turnlog.ports import ModelClient
+from turnlog.settings import Settings, settings
+from turnlog.wiring import Services, SystemClock
 
 
 class Clock(SystemClock):

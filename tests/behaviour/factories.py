@@ -5,28 +5,28 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrations.contracts import Reply, Work
-from shared.domain.chunks import (
+from tests.domain.factories import OWNER, TRACE, active_turn
+from turnlog.domain.chunks import (
     Chunk,
     Event,
 )
-from shared.domain.events import (
+from turnlog.domain.events import (
     EventData,
 )
-from shared.domain.ids import InstanceId, SessionId, instance_of
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import AnyDocument, Message
-from shared.domain.turn import Fence
-from shared.domain.turn_events import turn_drafts
-from shared.ports import DeletionScheduler, TurnScheduler
-from shared.scheduler import DurableDeletionScheduler, DurableTurnScheduler, TurnStart
-from shared.services.steps import load_steps
-from shared.services.turns.cancelling import CancelRequest
-from shared.services.turns.endings import EndOutcome, EndRequest
-from shared.services.turns.submit import NewMessage
-from shared.services.writer import SessionWriter
-from shared.wiring import Services
-from tests.domain.factories import OWNER, TRACE, active_turn
+from turnlog.domain.ids import InstanceId, SessionId, instance_of
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import AnyDocument, Message
+from turnlog.domain.turn import Fence
+from turnlog.domain.turn_events import turn_drafts
+from turnlog.orchestrations.contracts import Reply, Work
+from turnlog.ports import DeletionScheduler, TurnScheduler
+from turnlog.scheduler import DurableDeletionScheduler, DurableTurnScheduler, TurnStart
+from turnlog.services.steps import load_steps
+from turnlog.services.turns.cancelling import CancelRequest
+from turnlog.services.turns.endings import EndOutcome, EndRequest
+from turnlog.services.turns.submit import NewMessage
+from turnlog.services.writer import SessionWriter
+from turnlog.wiring import Services
 
 
 class LostStarts:

@@ -24,7 +24,7 @@ export class Server {
 
   /** Starts the server, after a kill on the same data and port. */
   async restart() {
-    const command = ["-m", "local.host", "--port", String(this.#port), "--data-dir", this.dataDir, "--grace", "1"];
+    const command = ["-m", "turnlog.local.host", "--port", String(this.#port), "--data-dir", this.dataDir, "--grace", "1"];
     const env = { PATH: process.env.PATH, HOME: process.env.HOME, LOG_LEVEL: "ERROR", ...this.settings };
     this.process = spawn(PYTHON, command, { cwd: ROOT, env, stdio: ["ignore", "pipe", "inherit"] });
     for await (const line of createInterface(this.process.stdout)) {
@@ -47,7 +47,7 @@ export class Server {
   /** `backup` copies the sessions of the running server to a file, `restore` replaces those of one that was killed. */
   async copySessions(command) {
     const env = { PATH: process.env.PATH, DATA_DIR: this.dataDir };
-    await promisify(execFile)(PYTHON, ["-m", "local.backups", command, join(this.dataDir, "copy.db")], { cwd: ROOT, env });
+    await promisify(execFile)(PYTHON, ["-m", "turnlog.local.backups", command, join(this.dataDir, "copy.db")], { cwd: ROOT, env });
   }
 
   async stop() {

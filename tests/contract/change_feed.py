@@ -13,16 +13,16 @@ from azure.functions import DocumentList
 from azure.functions.cosmosdb import CosmosDBTriggerConverter
 from azure.functions.meta import Datum
 
-from changes.rooms import write_rooms
-from local.host.feeds import ChangeFeed
-from shared import wiring
-from shared.domain.errors import StoreUnavailableError
-from shared.domain.pages import Page
-from shared.domain.rooms import Room, RoomEntry
-from shared.ports import RoomFeed, Tail
-from shared.settings import settings
-from shared.stores.cosmos.database import Database
-from shared.stores.cosmos.rooms import CosmosRooms
+from turnlog import wiring
+from turnlog.changes.rooms import write_rooms
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.domain.pages import Page
+from turnlog.domain.rooms import Room, RoomEntry
+from turnlog.local.host.feeds import ChangeFeed
+from turnlog.ports import RoomFeed, Tail
+from turnlog.settings import settings
+from turnlog.stores.cosmos.database import Database
+from turnlog.stores.cosmos.rooms import CosmosRooms
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.ports import RoomFeed, SessionLog
-from shared.stores import Stores
 from tests.contract.stores import Database, SqliteDatabase, cosmos_database, cosmos_endpoint
+from turnlog.ports import RoomFeed, SessionLog
+from turnlog.stores import Stores
 
 
 def pytest_configure(config: pytest.Config) -> None:

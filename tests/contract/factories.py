@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from shared.domain.chunks import Chunk, Draft, sequenced
-from shared.domain.errors import SequenceTakenError
-from shared.domain.events import EventData, MessageDelta, RunStart, SessionCreated
-from shared.domain.fold import fold, needs_checkpoint
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, bound_id, new_writer_id, public_id
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import AnyDocument, Message
-from shared.ports import SessionLog
+from turnlog.domain.chunks import Chunk, Draft, sequenced
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.events import EventData, MessageDelta, RunStart, SessionCreated
+from turnlog.domain.fold import fold, needs_checkpoint
+from turnlog.domain.ids import MessageId, SessionId, TurnId, WriterId, bound_id, new_writer_id, public_id
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import AnyDocument, Message
+from turnlog.ports import SessionLog
 
 THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 LATER = THEN + timedelta(days=30)

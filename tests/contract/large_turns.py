@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from shared.agents.declaration import Agent
-from shared.agents.tools import ClientTool, tool
-from shared.domain.actions import Resolution, completed_outcome
-from shared.domain.ids import InstanceId, SessionId
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import Message
-from shared.domain.turn import Fence
-from shared.models.openai import OpenAIStream
-from shared.ports import ModelRequest
-from shared.services.turns.approvals import DecisionRequest
-from shared.services.turns.attempts import AttemptRequest
-from shared.services.turns.cancelling import CancelRequest
-from shared.services.turns.endings import EndRequest
-from shared.services.turns.submit import NewMessage
-from shared.settings import Settings
-from shared.stores import Stores
-from shared.wiring import Services, SystemClock
 from tests.behaviour.models.streams import Response, encode, events
+from turnlog.agents.declaration import Agent
+from turnlog.agents.tools import ClientTool, tool
+from turnlog.domain.actions import Resolution, completed_outcome
+from turnlog.domain.ids import InstanceId, SessionId
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import Message
+from turnlog.domain.turn import Fence
+from turnlog.models.openai import OpenAIStream
+from turnlog.ports import ModelRequest
+from turnlog.services.turns.approvals import DecisionRequest
+from turnlog.services.turns.attempts import AttemptRequest
+from turnlog.services.turns.cancelling import CancelRequest
+from turnlog.services.turns.endings import EndRequest
+from turnlog.services.turns.submit import NewMessage
+from turnlog.settings import Settings
+from turnlog.stores import Stores
+from turnlog.wiring import Services, SystemClock
 
 OWNER, TRACE = "me", "0" * 32
 _PIECE = 24 * 1024

@@ -15,12 +15,12 @@ from uuid import uuid4
 import pytest
 from azure.cosmos import PartitionKey
 
-from shared.ports import RoomFeed
-from shared.stores import Stores, cosmos, sqlite
-from shared.stores.cosmos.containers import PARTITION_KEY_VERSION, PROVISIONED, SESSIONS
-from shared.stores.cosmos.database import open_client
-from shared.stores.cosmos.items import STATE_ID
 from tests.contract.change_feed import up_to_date_rooms
+from turnlog.ports import RoomFeed
+from turnlog.stores import Stores, cosmos, sqlite
+from turnlog.stores.cosmos.containers import PARTITION_KEY_VERSION, PROVISIONED, SESSIONS
+from turnlog.stores.cosmos.database import open_client
+from turnlog.stores.cosmos.items import STATE_ID
 
 SERVER = Path(__file__).parent.parent / "cosmos_server"
 

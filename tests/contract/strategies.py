@@ -6,8 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shared.domain.chunks import Chunk, Draft, sequenced
-from shared.domain.events import (
+from tests.contract.factories import THEN
+from turnlog.domain.chunks import Chunk, Draft, sequenced
+from turnlog.domain.events import (
     ErrorRaised,
     MessageComplete,
     MessageDelta,
@@ -32,9 +33,8 @@ from shared.domain.events import (
     UserMessage,
     VibecodeResponse,
 )
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId
-from shared.domain.values import Usage
-from tests.contract.factories import THEN
+from turnlog.domain.ids import MessageId, SessionId, TurnId, WriterId
+from turnlog.domain.values import Usage
 
 SESSION = SessionId("ses_1")
 

@@ -7,19 +7,19 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.domain.deletion import Deletion
-from shared.domain.errors import DeletionNotFoundError, ProjectNotFoundError, StoreUnavailableError
-from shared.domain.ids import ProjectId, SessionId, owner_hash
-from shared.domain.listing import SessionFilter
-from shared.domain.project import Project
-from shared.domain.session import SessionState
-from shared.services.projects.deletions import Deletions, PageOutcome
-from shared.services.projects.projects import Projects
-from shared.services.sessions import Sessions
-from shared.stores import Stores
-from shared.timings import CLOUD, ONE_MACHINE, Timings
-from shared.wiring import SystemClock
 from tests.contract.factories import THEN, create_session
+from turnlog.domain.deletion import Deletion
+from turnlog.domain.errors import DeletionNotFoundError, ProjectNotFoundError, StoreUnavailableError
+from turnlog.domain.ids import ProjectId, SessionId, owner_hash
+from turnlog.domain.listing import SessionFilter
+from turnlog.domain.project import Project
+from turnlog.domain.session import SessionState
+from turnlog.services.projects.deletions import Deletions, PageOutcome
+from turnlog.services.projects.projects import Projects
+from turnlog.services.sessions import Sessions
+from turnlog.stores import Stores
+from turnlog.timings import CLOUD, ONE_MACHINE, Timings
+from turnlog.wiring import SystemClock
 
 pytestmark = pytest.mark.anyio
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from shared.agents.registry import AGENTS
-from shared.domain.events import MessageDelta, MessageStart, ToolCallActionRequired, ToolCallComplete, ToolCallStart
-from shared.domain.export import ExportedEvent
-from shared.domain.ids import MessageId
-from shared.domain.stored_documents import Message
-from shared.domain.values import ARGUMENTS_TOO_LARGE, MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS
-from shared.services.fork import ForkRequest
-from shared.services.turns.endings import EndRequest
-from shared.stores import Stores
 from tests.behaviour.factories import append_events
 from tests.contract.factories import read_all
 from tests.contract.large_turns import AGENT, OWNER, TRACE, Answer, Call, LargeTurns, arguments_of
+from turnlog.agents.registry import AGENTS
+from turnlog.domain.events import MessageDelta, MessageStart, ToolCallActionRequired, ToolCallComplete, ToolCallStart
+from turnlog.domain.export import ExportedEvent
+from turnlog.domain.ids import MessageId
+from turnlog.domain.stored_documents import Message
+from turnlog.domain.values import ARGUMENTS_TOO_LARGE, MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS
+from turnlog.services.fork import ForkRequest
+from turnlog.services.turns.endings import EndRequest
+from turnlog.stores import Stores
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -100,7 +100,7 @@ async def test_the_end_of_a_turn_that_does_not_fit_is_shortened(
     message, piece = await turns.begin(), "x" * 50_000
     deltas = [MessageDelta(step=1, attempt=1, text=piece)] * 8
     await append_events(turns, message.session_id, MessageStart(step=1, attempt=1), *deltas)
-    monkeypatch.setattr("shared.stores.limits.MAX_BATCH_BYTES", 200_000)
+    monkeypatch.setattr("turnlog.stores.limits.MAX_BATCH_BYTES", 200_000)
 
     with caplog.at_level(logging.ERROR):
         ended = await turns.end(message, EndRequest("cancelled"))

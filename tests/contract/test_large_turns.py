@@ -7,14 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.agents.registry import AGENTS
-from shared.domain.chunks import Event
-from shared.domain.events import MessageComplete, MessageDelta, ToolCallComplete, ToolCallStart
-from shared.domain.stored_documents import Message, Step
-from shared.domain.values import MAX_TOOL_CALLS
-from shared.services.large_texts import load_texts
-from shared.stores import Stores
 from tests.contract.large_turns import AGENT, OWNER, Answer, Call, LargeTurns, arguments_of
+from turnlog.agents.registry import AGENTS
+from turnlog.domain.chunks import Event
+from turnlog.domain.events import MessageComplete, MessageDelta, ToolCallComplete, ToolCallStart
+from turnlog.domain.stored_documents import Message, Step
+from turnlog.domain.values import MAX_TOOL_CALLS
+from turnlog.services.large_texts import load_texts
+from turnlog.stores import Stores
 
 pytestmark = pytest.mark.anyio
 

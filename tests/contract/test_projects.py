@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from shared.domain.deletion import Deletion
-from shared.domain.errors import ProjectExistsError, RevisionTakenError
-from shared.domain.ids import new_project_id, new_writer_id
-from shared.domain.project import Project
-from shared.ports import ProjectStore
-from shared.stores import Stores
 from tests.contract.factories import THEN
+from turnlog.domain.deletion import Deletion
+from turnlog.domain.errors import ProjectExistsError, RevisionTakenError
+from turnlog.domain.ids import new_project_id, new_writer_id
+from turnlog.domain.project import Project
+from turnlog.ports import ProjectStore
+from turnlog.stores import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.chunks import Chunk
-from shared.domain.events import EVENT_TYPES
-from shared.domain.fold import fold, needs_checkpoint
-from shared.domain.ids import SessionId
-from shared.domain.session import SessionState
-from shared.ports import SessionLog
 from tests.contract.factories import append_at_end, create_session, delta, read_all, sequences, texts
 from tests.contract.strategies import GENERATED, logs, upto
+from turnlog.domain.chunks import Chunk
+from turnlog.domain.events import EVENT_TYPES
+from turnlog.domain.fold import fold, needs_checkpoint
+from turnlog.domain.ids import SessionId
+from turnlog.domain.session import SessionState
+from turnlog.ports import SessionLog
 
 # All examples of a test use one log, each with its own session.
 on_a_store = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

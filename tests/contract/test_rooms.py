@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import SequenceTakenError
-from shared.domain.events import EventData, Outside, SessionDeleted, SessionUpdated, Status, TokenUsage, UserMessage
-from shared.domain.ids import owner_hash
-from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
-from shared.ports import RoomFeed, SessionLog
-from shared.services.projects.rooms import Rooms
 from tests.contract.factories import RUN, append_events, create_session, delta
 from tests.contract.stores import Database
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.events import EventData, Outside, SessionDeleted, SessionUpdated, Status, TokenUsage, UserMessage
+from turnlog.domain.ids import owner_hash
+from turnlog.domain.rooms import FIRST_CURSOR, Room, RoomEntry
+from turnlog.ports import RoomFeed, SessionLog
+from turnlog.services.projects.rooms import Rooms
 
 pytestmark = pytest.mark.anyio
 
@@ -146,7 +146,7 @@ async def test_entries_expire_after_seven_days(
     database: Database, log: SessionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("shared.stores.sqlite.rooms.time.time", lambda: EIGHT_DAYS_AGO)
+        patch.setattr("turnlog.stores.sqlite.rooms.time.time", lambda: EIGHT_DAYS_AGO)
         state = await append_events(log, await create_session(log), PROGRESS)
     await append_events(log, state, PROGRESS)
 

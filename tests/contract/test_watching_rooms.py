@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.events import Outside, SessionUpdated
-from shared.domain.ids import owner_hash
-from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
-from shared.domain.session import SessionState
-from shared.ports import RoomFeed, SessionLog
-from shared.services.projects.rooms import Rooms
 from tests.contract.factories import append_at_end, append_events, create_session
+from turnlog.domain.events import Outside, SessionUpdated
+from turnlog.domain.ids import owner_hash
+from turnlog.domain.rooms import FIRST_CURSOR, Room, RoomEntry
+from turnlog.domain.session import SessionState
+from turnlog.ports import RoomFeed, SessionLog
+from turnlog.services.projects.rooms import Rooms
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("time_limit")]
 

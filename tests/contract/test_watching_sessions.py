@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.chunks import Chunk
-from shared.domain.events import SessionUpdated
-from shared.domain.ids import SessionId
-from shared.domain.session import SessionState
-from shared.ports import SessionLog, Tail
-from shared.services.stream import follow_events
 from tests.contract.factories import append_events, chunk, create_session, delta, sequences
+from turnlog.domain.chunks import Chunk
+from turnlog.domain.events import SessionUpdated
+from turnlog.domain.ids import SessionId
+from turnlog.domain.session import SessionState
+from turnlog.ports import SessionLog, Tail
+from turnlog.services.stream import follow_events
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("time_limit")]
 

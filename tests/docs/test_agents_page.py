@@ -25,7 +25,7 @@ def test_the_agent_of_the_page_answers_with_its_tools_result(tmp_path: Path) -> 
     (file,) = re.findall(r"Save this as `(agents/\w+\.py)`", page)
     (tmp_path / file).write_text(blocks_of(page, "python")[0], "utf-8")
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    command = [sys.executable, "-m", "local.host", "--app-dir", str(tmp_path), "--port", "0"]
+    command = [sys.executable, "-m", "turnlog.local.host", "--app-dir", str(tmp_path), "--port", "0"]
     host = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**inherited, "PYTHONPATH": str(ROOT)})
     try:
         assert host.stdout is not None

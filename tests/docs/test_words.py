@@ -6,7 +6,7 @@ from tools.words.findings import findings
 from tools.words.rules import NameRule, load_rules
 
 
-def found(source: str, file: str = "shared/example.py") -> list[tuple[int, str]]:
+def found(source: str, file: str = "turnlog/example.py") -> list[tuple[int, str]]:
     return [(each.line, each.word) for each in findings(file, source.encode(), seen=set())]
 
 
@@ -56,7 +56,7 @@ def test_other_names_and_words_in_strings_are_not_found(source: str) -> None:
 
 def test_a_folder_is_found_once_and_a_module_by_its_own_words() -> None:
     seen = set[str]()
-    names = [each.word for name in ("one", "two") for each in findings(f"shared/telling/{name}.py", b"", seen)]
+    names = [each.word for name in ("one", "two") for each in findings(f"turnlog/telling/{name}.py", b"", seen)]
 
     assert names == ["telling in the name telling"]
     assert found("", "tests/http/driving.py") == [(1, "driving in the name driving")]
@@ -115,9 +115,9 @@ def test_sentences_in_strings_are_texts_except_in_tests() -> None:
 
 def test_a_finding_has_its_line_and_what_to_use() -> None:
     source = b'"""Opens."""\n\n# One line,\n# and one that is written anew.\n'
-    (finding,) = findings("shared/example.py", source, seen=set())
+    (finding,) = findings("turnlog/example.py", source, seen=set())
 
-    assert str(finding) == "shared/example.py:4: 'anew': use again"
+    assert str(finding) == "turnlog/example.py:4: 'anew': use again"
 
 
 def test_generated_pages_are_checked_where_they_are_written() -> None:

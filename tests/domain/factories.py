@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.domain.chunks import Chunk, Draft, sequenced
-from shared.domain.events import EventData, SessionCreated
-from shared.domain.fold import fold
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
-from shared.domain.session import ActiveTurn, SessionState
-from shared.domain.turn import Fence
+from turnlog.domain.chunks import Chunk, Draft, sequenced
+from turnlog.domain.events import EventData, SessionCreated
+from turnlog.domain.fold import fold
+from turnlog.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
+from turnlog.domain.session import ActiveTurn, SessionState
+from turnlog.domain.turn import Fence
 
 OWNER = "me"
 TRACE = "0" * 32

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from shared.domain.content import Content
+from turnlog.domain.content import Content
 
 HEADS = {
     "image/png": b"\x89PNG\r\n\x1a\n",

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from shared.domain.content import (
+from tests.domain.media import HEADS, content_of, data_url, file, picture, picture_of, sound, text
+from turnlog.domain.content import (
     MAX_CONTENT_BYTES,
     MAX_PARTS,
     MAX_TEXT_BYTES,
@@ -21,7 +22,6 @@ from shared.domain.content import (
     has_media,
     input_content,
 )
-from tests.domain.media import HEADS, content_of, data_url, file, picture, picture_of, sound, text
 
 _CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
 

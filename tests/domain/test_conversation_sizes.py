@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.conversation import (
+from tests.behaviour.models.strategies import conversations, unhurried
+from turnlog.domain.conversation import (
     SHORTENED_RESULT_BYTES,
     AnsweredCall,
     Conversation,
     ConversationTurn,
     ModelStep,
 )
-from shared.domain.values import ToolCall
-from tests.behaviour.models.strategies import conversations, unhurried
+from turnlog.domain.values import ToolCall
 
 _large = st.integers(min_value=0, max_value=9000).map(lambda count: "ë" * count)
 

@@ -2,11 +2,11 @@
 
 import json
 
-from shared.domain.events import ErrorRaised, ForkedFrom, MessageComplete, SessionDeleted, TokenUsage
-from shared.domain.ids import PublicId, owner_hash
-from shared.domain.session import SessionState
-from shared.domain.tolerance import load
 from tests.domain.factories import fold_events, new_state
+from turnlog.domain.events import ErrorRaised, ForkedFrom, MessageComplete, SessionDeleted, TokenUsage
+from turnlog.domain.ids import PublicId, owner_hash
+from turnlog.domain.session import SessionState
+from turnlog.domain.tolerance import load
 
 WRITTEN = "what somebody wrote"
 USED = TokenUsage(prompt_tokens=1, completion_tokens=2, total_tokens=3, model="fake", agent="assistant", iteration=1)

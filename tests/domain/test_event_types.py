@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.history import matches_any
+from turnlog.domain.history import matches_any
 
 TEXTS = st.text(alphabet="ab.", max_size=12)
 PATTERNS = st.text(alphabet="ab.*", max_size=12)

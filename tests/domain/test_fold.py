@@ -5,12 +5,13 @@ from typing import Any, Literal
 
 import pytest
 
-from shared.domain.chunks import (
+from tests.domain.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
+from turnlog.domain.chunks import (
     Chunk,
     Draft,
     sequenced,
 )
-from shared.domain.events import (
+from turnlog.domain.events import (
     ErrorRaised,
     EventData,
     MessageComplete,
@@ -30,12 +31,11 @@ from shared.domain.events import (
     ToolCallStart,
     UserMessage,
 )
-from shared.domain.fold import MAX_USAGE_ROWS, fold, fold_without_deltas, needs_checkpoint, text_of
-from shared.domain.ids import MessageId, TurnId, WriterId
-from shared.domain.session import ActiveTurn, Attempt, SessionState
-from shared.domain.turn_fold import call_crashes
-from shared.domain.values import Usage
-from tests.domain.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
+from turnlog.domain.fold import MAX_USAGE_ROWS, fold, fold_without_deltas, needs_checkpoint, text_of
+from turnlog.domain.ids import MessageId, TurnId, WriterId
+from turnlog.domain.session import ActiveTurn, Attempt, SessionState
+from turnlog.domain.turn_fold import call_crashes
+from turnlog.domain.values import Usage
 
 START = (UserMessage(content="Hello"), RunStart(agent="assistant", model="m"))
 CANCEL = Status(status="cancelling")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.domain.ids import (
+from turnlog.domain.ids import (
     SessionId,
     TurnId,
     base32,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from shared.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES, InvalidPatchError, Operation, patched
+from turnlog.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES, InvalidPatchError, Operation, patched
 
 JSON = dict[str, Any]
 _OPERATIONS = TypeAdapter(list[Operation])

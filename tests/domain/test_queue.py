@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.events import (
+from tests.domain.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
+from turnlog.domain.events import (
     EventData,
     MessageComplete,
     MessageQueued,
@@ -16,13 +17,12 @@ from shared.domain.events import (
     RunStart,
     UserMessage,
 )
-from shared.domain.ids import MessageId, TurnId, turn_of
-from shared.domain.message_status import with_current_status
-from shared.domain.queue import Queue, joined, without
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import Message, Step
-from shared.domain.values import MessageStatus, OnBusy
-from tests.domain.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
+from turnlog.domain.ids import MessageId, TurnId, turn_of
+from turnlog.domain.message_status import with_current_status
+from turnlog.domain.queue import Queue, joined, without
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import Message, Step
+from turnlog.domain.values import MessageStatus, OnBusy
 
 Kind = Literal["enqueue", "interrupt", "steer"]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.redaction import redact, redact_keys
 from tests.behaviour.models.strategies import unhurried
+from turnlog.domain.redaction import redact, redact_keys
 
 
 @pytest.mark.parametrize(

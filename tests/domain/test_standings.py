@@ -2,7 +2,8 @@
 
 import pytest
 
-from shared.domain.events import (
+from tests.domain.factories import FENCE, TURN, fold_events, new_state
+from turnlog.domain.events import (
     EventData,
     MessageComplete,
     MessageStart,
@@ -14,10 +15,9 @@ from shared.domain.events import (
     ToolCallStart,
     UserMessage,
 )
-from shared.domain.ids import InstanceId, TurnId, WriterId
-from shared.domain.session import SessionState
-from shared.domain.turn import Fence, Permission, permission_for_step, permission_for_tool
-from tests.domain.factories import FENCE, TURN, fold_events, new_state
+from turnlog.domain.ids import InstanceId, TurnId, WriterId
+from turnlog.domain.session import SessionState
+from turnlog.domain.turn import Fence, Permission, permission_for_step, permission_for_tool
 
 ME, OTHER = WriterId("me"), WriterId("other")
 CANCEL = Status(status="cancelling")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.responses import with_texts, without_texts
-from shared.domain.stored_documents import Step
-from shared.domain.values import ARGUMENTS_TOO_LARGE, ToolCall
+from turnlog.domain.responses import with_texts, without_texts
+from turnlog.domain.stored_documents import Step
+from turnlog.domain.values import ARGUMENTS_TOO_LARGE, ToolCall
 
 TEXT, REASONING, ARGUMENTS = "answer " * 50, "thought " * 50, json.dumps({"names": ["Ann"] * 50})
 STEP = Step(text=TEXT, reasoning=REASONING, tool_calls=(ToolCall(id="call_a", name="t", arguments=ARGUMENTS),))

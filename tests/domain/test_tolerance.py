@@ -8,18 +8,18 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from shared.domain.chunks import Chunk, Event
-from shared.domain.content import TextPart, UnknownPart, content_text
-from shared.domain.events import EVENT_TYPES, MessageDelta, SessionUpdated, UnknownEvent
-from shared.domain.fold import fold
-from shared.domain.ids import SessionId, WriterId
-from shared.domain.project import Project
-from shared.domain.session import ActiveTurn, SessionState
-from shared.domain.stored_documents import MessageParts
-from shared.domain.tolerance import load
-from shared.domain.values import ToolOutcome, Usage
-from shared.stores.reading import dump_events, load_events
 from tests.next_release.recorded import KINDS, recorded
+from turnlog.domain.chunks import Chunk, Event
+from turnlog.domain.content import TextPart, UnknownPart, content_text
+from turnlog.domain.events import EVENT_TYPES, MessageDelta, SessionUpdated, UnknownEvent
+from turnlog.domain.fold import fold
+from turnlog.domain.ids import SessionId, WriterId
+from turnlog.domain.project import Project
+from turnlog.domain.session import ActiveTurn, SessionState
+from turnlog.domain.stored_documents import MessageParts
+from turnlog.domain.tolerance import load
+from turnlog.domain.values import ToolOutcome, Usage
+from turnlog.stores.reading import dump_events, load_events
 
 DOCUMENTS: dict[str, Any] = recorded("documents")
 MODELS: list[tuple[type[BaseModel], Any]] = [

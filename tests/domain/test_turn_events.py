@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.events import (
+from tests.domain.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
+from turnlog.domain.events import (
     ErrorRaised,
     MessageComplete,
     MessageQueued,
@@ -14,10 +15,10 @@ from shared.domain.events import (
     ToolCallComplete,
     UserMessage,
 )
-from shared.domain.session import ActiveTurn
-from shared.domain.stored_documents import Message, Step, ToolResult, step_id
-from shared.domain.turn_ending import Ending
-from shared.domain.turn_events import (
+from turnlog.domain.session import ActiveTurn
+from turnlog.domain.stored_documents import Message, Step, ToolResult, step_id
+from turnlog.domain.turn_ending import Ending
+from turnlog.domain.turn_events import (
     closed_calls,
     inline_or_reference,
     requeued_drafts,
@@ -25,8 +26,7 @@ from shared.domain.turn_events import (
     step_completion,
     tool_completion,
 )
-from shared.domain.values import MAX_INLINE_RESPONSE_BYTES, MAX_INLINE_TEXT_BYTES, Failure, ToolCall, ToolOutcome
-from tests.domain.factories import MESSAGE, SESSION, THEN, TURN, fold_events, new_state
+from turnlog.domain.values import MAX_INLINE_RESPONSE_BYTES, MAX_INLINE_TEXT_BYTES, Failure, ToolCall, ToolOutcome
 
 LARGE = "é" * (MAX_INLINE_TEXT_BYTES // 2 + 1)
 

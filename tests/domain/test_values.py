@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from shared.domain.sizes import size_as_sent, size_of, size_of_body, truncate
-from shared.domain.values import Failure, Usage
+from turnlog.domain.sizes import size_as_sent, size_of, size_of_body, truncate
+from turnlog.domain.values import Failure, Usage
 
 texts = st.text(st.characters(exclude_categories=("Cs",)))
 

@@ -28,7 +28,7 @@ def core_tools(data_dir: Path) -> Generator[str]:
     with (data_dir / "func.log").open("w") as log:
         # An own process group, so that the signal at the end reaches all child processes.
         process = subprocess.Popen(
-            [sys.executable, "-m", "local.run"],
+            [sys.executable, "-m", "turnlog.local.run"],
             cwd=ROOT,
             stdout=log,
             stderr=subprocess.STDOUT,

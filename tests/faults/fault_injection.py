@@ -1,4 +1,4 @@
-"""The local host, killed at named points: `python -m tests.faults.fault_injection`, with the arguments of `local.host`.
+"""The local host, killed at named points: `python -m tests.faults.fault_injection`, with the arguments of `turnlog.local.host`.
 
 The file `DEATHS` is read whenever a point is reached. Each of its lines, `<point> <nth>`, kills the process at the nth
 time that the point is reached from then on; the process removes the line first. An agent `clerk` is added, with a tool
@@ -17,23 +17,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from local.durable.taskhub import Change, TaskHub
-from local.host import entry as host
-from shared.agents.declaration import Agent
-from shared.agents.registry import BUILT_IN
-from shared.agents.tools import tool
-from shared.domain.chunks import (
+from turnlog.agents.declaration import Agent
+from turnlog.agents.registry import BUILT_IN
+from turnlog.agents.tools import tool
+from turnlog.domain.chunks import (
     Chunk,
 )
-from shared.domain.deletion import Deletion
-from shared.domain.ids import ProjectId
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import AnyDocument
-from shared.domain.values import Piece
-from shared.models.assembly import Assembly
-from shared.scheduler import DurableDeletionScheduler, DurableTurnScheduler
-from shared.stores.sqlite import log as sqlite_log
-from shared.stores.sqlite.log import SqliteSessionLog
+from turnlog.domain.deletion import Deletion
+from turnlog.domain.ids import ProjectId
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import AnyDocument
+from turnlog.domain.values import Piece
+from turnlog.local.durable.taskhub import Change, TaskHub
+from turnlog.local.host import entry as host
+from turnlog.models.assembly import Assembly
+from turnlog.scheduler import DurableDeletionScheduler, DurableTurnScheduler
+from turnlog.stores.sqlite import log as sqlite_log
+from turnlog.stores.sqlite.log import SqliteSessionLog
 
 
 class Kills:

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.durable.history import Kind
 from tests.http.api_client import ROOT
+from turnlog.local.durable.history import Kind
 
 TIMEOUT = 90.0
 """Seconds after which an expected state will not come any more. Nothing is measured with it."""
@@ -31,7 +31,7 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def model_server() -> Generator[str]:
     """Run the scripted model server while the body runs; its base URL."""
-    command = [sys.executable, "-m", "local.model", "--port", "0", "--exit-on-stdin-eof"]
+    command = [sys.executable, "-m", "turnlog.local.model", "--port", "0", "--exit-on-stdin-eof"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, env=_environment({})) as process:
         assert process.stdout is not None
@@ -49,7 +49,7 @@ class KillableHost:
 
     data_dir: Path
     model_url: str
-    module: str = "local.host"
+    module: str = "turnlog.local.host"
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     grace: int = 1
     kill_times: list[float] = field(default_factory=list[float])

@@ -12,20 +12,20 @@ from typing import TypeVar
 
 import pytest
 
-from shared.domain.errors import SequenceTakenError, StoreUnavailableError
-from shared.domain.events import (
-    SessionUpdated,
-)
-from shared.domain.fold import fold
-from shared.domain.ids import SessionId, new_project_id, new_writer_id, owner_hash
-from shared.domain.project import Project
-from shared.domain.rooms import FIRST_CURSOR, Room
-from shared.ports import SessionLog
-from shared.services.projects.rooms import Rooms
-from shared.services.stream import follow_events
-from shared.stores import cosmos
 from tests.contract.factories import THEN, chunk, create_session, delta, read_all, sequences, texts
 from tests.contract.stores import Database, cosmos_database, wire_server
+from turnlog.domain.errors import SequenceTakenError, StoreUnavailableError
+from turnlog.domain.events import (
+    SessionUpdated,
+)
+from turnlog.domain.fold import fold
+from turnlog.domain.ids import SessionId, new_project_id, new_writer_id, owner_hash
+from turnlog.domain.project import Project
+from turnlog.domain.rooms import FIRST_CURSOR, Room
+from turnlog.ports import SessionLog
+from turnlog.services.projects.rooms import Rooms
+from turnlog.services.stream import follow_events
+from turnlog.stores import cosmos
 
 T = TypeVar("T")
 

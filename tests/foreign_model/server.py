@@ -1,6 +1,6 @@
 """Another OpenAI-compatible model server, with other habits: written with the standard library only.
 
-It shares no code with local/. Its lines end with CRLF and have no space after `data:`. A tool call comes whole and
+It shares no code with turnlog/local/. Its lines end with CRLF and have no space after `data:`. A tool call comes whole and
 without an index, `content` is null, usage is in the last chunk that has a choice, a comment comes first, and its ids
 have an unusual form. If the length of the content is odd, it first proposes a patch that cannot be applied. After the
 refusal, or else at once, it proposes a valid one: with a test operation, with a copy, or with a new node.

@@ -44,7 +44,7 @@ class Host:
 def running_host(data_dir: Path, env: Mapping[str, str] | None = None, port: int = 0) -> Generator[Host]:
     """Run a host on `data_dir` while the context is open, with the settings `env` and none of this process."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    command = [sys.executable, "-m", "local.host", "--port", str(port), "--data-dir", str(data_dir)]
+    command = [sys.executable, "-m", "turnlog.local.host", "--port", str(port), "--data-dir", str(data_dir)]
     command += ["--grace", "1"]  # otherwise a handler that waits for a client that is gone delays the end
     with (data_dir / "host.log").open("a") as log:
         process = subprocess.Popen(

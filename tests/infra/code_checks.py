@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.settings import Settings
-from shared.stores.cosmos.containers import PROVISIONED
 from tests.infra.bicep_parser import Declaration, Expression, Template, members, nodes, property_paths, text_of
 from tests.infra.facts.azure_facts import (
     ENVELOPE,
@@ -17,6 +15,8 @@ from tests.infra.facts.azure_facts import (
     REQUIRED,
     ROLES,
 )
+from turnlog.settings import Settings
+from turnlog.stores.cosmos.containers import PROVISIONED
 
 Files = Mapping[str, Template]
 """Every template by its file name without the extension."""
@@ -171,7 +171,7 @@ def _assignment_problems(file: Template, resource: Declaration) -> Iterator[str]
 
 
 def wrong_containers(files: Files) -> list[str]:
-    """Containers that differ from shared/stores/cosmos/containers.py."""
+    """Containers that differ from turnlog/stores/cosmos/containers.py."""
     cosmos = files["cosmos"]
     provisioned = {entry["name"]: entry for entry in cosmos.value(cosmos.variables["containers"])}
     expected = {container.name: container for container in PROVISIONED}

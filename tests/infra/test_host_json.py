@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from local.host.options import options_of
 from tests.infra.bicep_parser import parse
+from turnlog.local.host.options import options_of
 
 ROOT = Path(__file__).parents[2]
 FILES = {"azureStorage": ROOT / "host.json", "azureManaged": ROOT / "infra" / "host.azureManaged.json"}

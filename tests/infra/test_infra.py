@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from shared.settings import Settings
 from tests.infra import code_checks
 from tests.infra.bicep_files import INFRA, ROOT, TEXTS, load_files, with_mistake
 from tests.infra.bicep_parser import Expression, Template, parse
 from tests.infra.facts.azure_facts import PLATFORM_SETTINGS, PROPERTIES, READABLE, REQUIRED, ROLES
+from turnlog.settings import Settings
 
 PARAMETERS = (INFRA / "main.parameters.json").read_text()
 HOST = (ROOT / "host.json").read_text()

@@ -6,13 +6,13 @@ from fnmatch import fnmatch
 
 import pytest
 
-from shared.api.description.operations import operations
-from shared.api.reference import asset_names
-from shared.api.resources import RESOURCES
 from tests.infra import azure_checks
 from tests.infra.bicep_files import ROOT, load_files, with_mistake
 from tests.infra.bicep_parser import Template, members, text_of
 from tests.infra.facts.azure_limits import AZD_KEYS, GLOBALLY_UNIQUE, NAMES, PRIVATE_ZONES, VALUES
+from turnlog.api.description.operations import operations
+from turnlog.api.reference import asset_names
+from turnlog.api.resources import RESOURCES
 
 Check = Callable[[dict[str, Template]], list[str]]
 CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {

@@ -28,7 +28,7 @@ def test_the_first_make_run_says_what_it_installs_and_how_long_that_took(tmp_pat
 
     begun = r"installing the [1-9]\d* packages of requirements-local\.txt into .+"
     assert re.fullmatch(begun + r"\npip\ninstalled in \d+ s\nlocal\.run\n", first.stdout), first
-    assert second.stdout == "local.run\n"
+    assert second.stdout == "turnlog.local.run\n"
 
 
 def test_a_failed_installation_ends_make_run_and_is_tried_again(tmp_path: Path) -> None:

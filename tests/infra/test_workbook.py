@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.telemetry import names
+from turnlog.telemetry import names
 
 ROOT = Path(__file__).parents[2]
 WORKBOOK: dict[str, Any] = json.loads((ROOT / "infra" / "workbook.json").read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ class HostProcess:
 
 def command(app_dir: Path, *arguments: str) -> list[str]:
     """Return the command that serves the app in `app_dir` on a free port."""
-    return [sys.executable, "-m", "local.host", "--app-dir", str(app_dir), "--port", "0", *arguments]
+    return [sys.executable, "-m", "turnlog.local.host", "--app-dir", str(app_dir), "--port", "0", *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:

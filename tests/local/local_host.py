@@ -13,8 +13,8 @@ import azure.functions as func
 import httpx2
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from local.host.options import Options
-from local.host.serving import serve
+from turnlog.local.host.options import Options
+from turnlog.local.host.serving import serve
 
 _instance_numbers = count(1)
 

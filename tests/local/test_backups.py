@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from local.backups import back_up, restore
-from local.errors import LockedError, RefusedError
-from local.lock import hold
-from shared.domain.ids import SessionId
-from shared.stores import sqlite as store
 from tests.contract.factories import append_events, create_session, delta
+from turnlog.domain.ids import SessionId
+from turnlog.local.backups import back_up, restore
+from turnlog.local.errors import LockedError, RefusedError
+from turnlog.local.lock import hold
+from turnlog.stores import sqlite as store
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,7 @@ async def test_a_restore_is_refused_while_the_app_runs(tmp_path: Path) -> None:
 
 def subprocess_restore(data_dir: Path, copy: Path) -> None:
     """Restore in another process, as an operator does: a lock excludes only other processes."""
-    command = [sys.executable, "-m", "local.backups", "restore", str(copy)]
+    command = [sys.executable, "-m", "turnlog.local.backups", "restore", str(copy)]
     env = {**os.environ, "DATA_DIR": str(data_dir)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -9,10 +9,10 @@ import azure.functions as func
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
 
-from local.errors import RefusedError
-from local.host.index import index_app, load
-from local.host.options import options_of
 from tests.local.local_host import App, running_host
+from turnlog.local.errors import RefusedError
+from turnlog.local.host.index import index_app, load
+from turnlog.local.host.options import options_of
 
 Register = Callable[[Any], None]
 

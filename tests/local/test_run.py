@@ -10,7 +10,7 @@ _ROOT = Path(__file__).parents[2]
 
 def _run(path: str, **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in {"OPENAI_BASE_URL", "HOST_MODE"}}
-    command = [sys.executable, "-m", "local.run"]
+    command = [sys.executable, "-m", "turnlog.local.run"]
     env = {**inherited, "PATH": path, **environment}
     return subprocess.run(command, check=False, env=env, cwd=_ROOT, capture_output=True, text=True, timeout=60)
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from local.sockets import bind
+from turnlog.local.sockets import bind
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from shared import wiring
-from shared.agents.registry import AGENTS
-from shared.settings import Settings, settings
-from shared.wiring import Services
 from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
 from tests.model_servers.server import ModelServer
 from tests.model_servers.turns import AGENT, MAX_SILENCE_SECONDS
+from turnlog import wiring
+from turnlog.agents.registry import AGENTS
+from turnlog.settings import Settings, settings
+from turnlog.wiring import Services
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ async def open_app(server: ModelServer, variables: Mapping[str, str]) -> AsyncGe
             patch.delenv(name.upper(), raising=False)
         for name, value in values.items():
             patch.setenv(name, value)
-        patch.setattr("shared.services.turns.model_retries._PAUSES", (0.0,))
+        patch.setattr("turnlog.services.turns.model_retries._PAUSES", (0.0,))
         patch.setitem(AGENTS, AGENT.name, AGENT)
         settings.cache_clear()
         wiring.services.cache_clear()

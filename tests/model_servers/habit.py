@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from shared.domain.values import Usage
 from tests.model_servers.objects import TEXT
 from tests.model_servers.server import Answer, Json, Request
+from turnlog.domain.values import Usage
 
 PLAIN = "plain"
 """The habit that answers as OpenAI does."""

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from shared.agents.registry import AGENTS
-from shared.domain.stored_documents import Message
-from shared.wiring import Services
 from tests.behaviour.factories import create_session
 from tests.model_servers.answers import Body, answered, calling, in_order, stream
 from tests.model_servers.habit import MAX_CALLS
 from tests.model_servers.objects import BEGINNING, TEXT, call, calls, error, text
 from tests.model_servers.server import ModelServer, model_server
 from tests.model_servers.turns import AGENT, Turn
+from turnlog.agents.registry import AGENTS
+from turnlog.domain.stored_documents import Message
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from shared.domain.conversation import Conversation, ConversationTurn
-from shared.domain.errors import ModelError
-from shared.models.openai import Endpoint, OpenAIModelClient, OpenAIStream
-from shared.ports import ModelRequest
 from tests.model_servers.answers import Body, answered, stream
 from tests.model_servers.habits import HABITS
 from tests.model_servers.objects import PIECES, TEXT, error, text
 from tests.model_servers.server import ModelServer, Request, model_server
+from turnlog.domain.conversation import Conversation, ConversationTurn
+from turnlog.domain.errors import ModelError
+from turnlog.models.openai import Endpoint, OpenAIModelClient, OpenAIStream
+from turnlog.ports import ModelRequest
 
 pytestmark = pytest.mark.anyio
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from shared.domain.errors import ModelError
-from shared.models.openai import Endpoint, OpenAIModelClient
-from shared.wiring import Services
 from tests.model_servers.conftest import open_app, open_store
 from tests.model_servers.habit import Habit, problems
 from tests.model_servers.habits import HABITS, model_lists
 from tests.model_servers.server import ModelServer, model_server
 from tests.model_servers.turns import ask
+from turnlog.domain.errors import ModelError
+from turnlog.models.openai import Endpoint, OpenAIModelClient
+from turnlog.wiring import Services
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]  # all habits run in one fixture
 

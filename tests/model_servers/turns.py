@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from shared.agents.declaration import Agent
-from shared.agents.tools import tool
-from shared.domain.ids import SessionId, instance_of
-from shared.domain.stored_documents import Message, ToolResult
-from shared.domain.turn import Fence
-from shared.services.turns.attempts import AttemptRequest
-from shared.services.turns.conversation import content_of
-from shared.services.turns.endings import EndRequest
-from shared.services.turns.model_calls import ModelCallResult
-from shared.services.turns.submit import NewMessage
-from shared.wiring import Services
 from tests.behaviour.factories import LOST_STARTS
 from tests.domain.factories import OWNER, TRACE
 from tests.domain.media import content_of as content_parts
 from tests.model_servers.answers import GO_ON
 from tests.model_servers.habit import Habit, Observed
 from tests.model_servers.server import ModelServer
+from turnlog.agents.declaration import Agent
+from turnlog.agents.tools import tool
+from turnlog.domain.ids import SessionId, instance_of
+from turnlog.domain.stored_documents import Message, ToolResult
+from turnlog.domain.turn import Fence
+from turnlog.services.turns.attempts import AttemptRequest
+from turnlog.services.turns.conversation import content_of
+from turnlog.services.turns.endings import EndRequest
+from turnlog.services.turns.model_calls import ModelCallResult
+from turnlog.services.turns.submit import NewMessage
+from turnlog.wiring import Services
 
 MAX_SILENCE_SECONDS = 2
 MAX_STEPS = 4

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared.domain.stored_documents import (
+from turnlog.domain.stored_documents import (
     Document,
     IdempotencyRecord,
     Lease,

@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 import azure.durable_functions as df
 from azure.functions import OrchestrationContext
 
-from local.durable.history import Event, Kind, format_timestamp, parse_timestamp
-from orchestrations.contracts import Reply
-from orchestrations.run_turn import run_turn
-from shared.domain.ids import InstanceId, SessionId, TurnId
-from shared.scheduler import TurnStart
+from turnlog.domain.ids import InstanceId, SessionId, TurnId
+from turnlog.local.durable.history import Event, Kind, format_timestamp, parse_timestamp
+from turnlog.orchestrations.contracts import Reply
+from turnlog.orchestrations.run_turn import run_turn
+from turnlog.scheduler import TurnStart
 
 THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.domain.values import Failure
 from tests.replay.harness import Turn
+from turnlog.domain.values import Failure
 
 FOLDER = Path(__file__).parent / "histories"
 

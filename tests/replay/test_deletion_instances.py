@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from orchestrations.contracts import DeletionReply
-from orchestrations.run_deletion import MAX_PAGES, run_deletion
-from shared.domain.ids import ProjectId
-from shared.scheduler import DeletionStart
-from shared.services.projects.deletions import PageOutcome
 from tests.local.local_host import App, running_host
+from turnlog.domain.ids import ProjectId
+from turnlog.orchestrations.contracts import DeletionReply
+from turnlog.orchestrations.run_deletion import MAX_PAGES, run_deletion
+from turnlog.scheduler import DeletionStart
+from turnlog.services.projects.deletions import PageOutcome
 
 pytestmark = pytest.mark.anyio
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.durable.history import Kind
 from tests.replay.harness import replay
 from tests.replay.recording import FOLDER, SCENARIOS
+from turnlog.local.durable.history import Kind
 
 RECORDED = sorted(FOLDER.glob("*/*.json"))
 

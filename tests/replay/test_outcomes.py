@@ -4,8 +4,8 @@ from typing import Any, get_args
 
 import pytest
 
-from orchestrations import activities
-from orchestrations.contracts import CALL_MODEL, FINISH_TURN, PARK_TURN, RUN_TOOL, Activity, Next
+from turnlog.orchestrations import activities
+from turnlog.orchestrations.contracts import CALL_MODEL, FINISH_TURN, PARK_TURN, RUN_TOOL, Activity, Next
 
 ACTIVITIES: list[Activity[Any]] = [CALL_MODEL, RUN_TOOL, PARK_TURN, FINISH_TURN]
 

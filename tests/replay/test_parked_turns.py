@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.domain.values import Failure
 from tests.replay.conftest import Begin
+from turnlog.domain.values import Failure
 
 DOWN = Failure(code="attempt_failed", message="The attempt broke off.")
 

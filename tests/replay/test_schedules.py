@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.values import Failure
 from tests.replay.harness import Task, Turn
+from turnlog.domain.values import Failure
 
 _FAILURE = Failure(code="model_unavailable", message="The model's server answered 503.", retryable=True)
 _OUTCOMES = {

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.values import Failure
 from tests.replay.conftest import Begin
 from tests.replay.harness import THEN, Turn
+from turnlog.domain.values import Failure
 
 DOWN = Failure(code="model_unavailable", message="The model's server answered 503.", retryable=True)
 CUT = Failure(code="model_broke_off", message="The model's stream broke off.", retryable=True)

@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from shared.agents.registry import AGENTS, load_agents
 from tests.simulation.faults import PROFILES
 from tests.simulation.report import Kills, Trial, default_jobs, endings, run_trials, table
 from tests.simulation.world import Options, Store
+from turnlog.agents.registry import AGENTS, load_agents
 
 _STORES: dict[str, tuple[Store, ...]] = {"sqlite": ("sqlite",), "cosmos": ("cosmos",), "both": ("sqlite", "cosmos")}
 

@@ -4,8 +4,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from examples.agents.raffle import RAFFLE
-from shared.agents.tools import Tool
-from shared.domain.events import (
+from tests.simulation.observations import ModelCall
+from tests.simulation.records import SessionRecord, TurnRecord, seconds
+from tests.simulation.world import World
+from turnlog.agents.tools import Tool
+from turnlog.domain.events import (
     EventData,
     MessageComplete,
     MessageDelta,
@@ -14,9 +17,6 @@ from shared.domain.events import (
     Status,
     ToolCallStart,
 )
-from tests.simulation.observations import ModelCall
-from tests.simulation.records import SessionRecord, TurnRecord, seconds
-from tests.simulation.world import World
 
 ONE_WRITER = "each attempt has one writer"
 SUPERSEDED = "a superseded execution calls nothing"

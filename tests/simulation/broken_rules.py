@@ -8,17 +8,17 @@ from typing import Any
 from unittest import mock
 
 from examples.agents.raffle import RAFFLE
-from shared.agents.declaration import Agent
-from shared.agents.tools import Tool
-from shared.domain.chunks import Chunk, Draft, Event
-from shared.domain.errors import SequenceTakenError
-from shared.domain.events import MessageQueued, UserMessage
-from shared.domain.session import SessionState
-from shared.domain.turn import Fence, Permission
-from shared.domain.values import Failure, Piece
-from shared.services.turns.endings import Endings, EndRequest
-from shared.services.turns.repair import Repair
-from shared.services.writer import SessionWriter
+from turnlog.agents.declaration import Agent
+from turnlog.agents.tools import Tool
+from turnlog.domain.chunks import Chunk, Draft, Event
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.events import MessageQueued, UserMessage
+from turnlog.domain.session import SessionState
+from turnlog.domain.turn import Fence, Permission
+from turnlog.domain.values import Failure, Piece
+from turnlog.services.turns.endings import Endings, EndRequest
+from turnlog.services.turns.repair import Repair
+from turnlog.services.writer import SessionWriter
 
 
 def skip_sequences(original: Any) -> Any:

@@ -8,21 +8,21 @@ from datetime import timedelta
 from random import Random
 from typing import TypeVar
 
-from shared.domain.actions import Resolution, completed_outcome, denial
-from shared.domain.chunks import Event
-from shared.domain.errors import StoreUnavailableError, TurnlogError
-from shared.domain.ids import MessageId, SessionId, TurnId
-from shared.ports import TurnScheduler
-from shared.services.fork import ForkRequest
-from shared.services.idempotency import IdempotencyKey
-from shared.services.stream import follow_events
-from shared.services.turns.approvals import DecisionRequest
-from shared.services.turns.cancelling import CancelRequest
-from shared.services.turns.submit import NewMessage, Submission
-from shared.wiring import Services
 from tests.domain.factories import OWNER, TRACE
 from tests.simulation.fleet import Fleet
 from tests.simulation.processes import CURRENT, Process, ProcessDiedError
+from turnlog.domain.actions import Resolution, completed_outcome, denial
+from turnlog.domain.chunks import Event
+from turnlog.domain.errors import StoreUnavailableError, TurnlogError
+from turnlog.domain.ids import MessageId, SessionId, TurnId
+from turnlog.ports import TurnScheduler
+from turnlog.services.fork import ForkRequest
+from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.stream import follow_events
+from turnlog.services.turns.approvals import DecisionRequest
+from turnlog.services.turns.cancelling import CancelRequest
+from turnlog.services.turns.submit import NewMessage, Submission
+from turnlog.wiring import Services
 
 T = TypeVar("T")
 

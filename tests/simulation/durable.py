@@ -16,16 +16,16 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from local.durable.activities import failure_of
-from local.durable.history import Activity, Event, Instance, Kind, format_timestamp, new_event, parse_timestamp
-from local.durable.replay import EpisodeRunner, Orchestrator, Outcome
-from local.host.functions import Function
-from orchestrations import activities
-from orchestrations.run_turn import run_turn
-from shared.domain.errors import StoreUnavailableError
 from tests.simulation.clock import VirtualLoop, moment
 from tests.simulation.observations import EXECUTION, Observations
 from tests.simulation.processes import CURRENT, Process, ProcessDiedError
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.local.durable.activities import failure_of
+from turnlog.local.durable.history import Activity, Event, Instance, Kind, format_timestamp, new_event, parse_timestamp
+from turnlog.local.durable.replay import EpisodeRunner, Orchestrator, Outcome
+from turnlog.local.host.functions import Function
+from turnlog.orchestrations import activities
+from turnlog.orchestrations.run_turn import run_turn
 
 _VISIBILITY_SECONDS = (10.0, 300.0)
 _MAX_STALL_SECONDS = 300.0

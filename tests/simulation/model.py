@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from shared.domain.errors import ModelError
-from shared.domain.values import Piece, ToolCall, Usage
-from shared.ports import ModelRequest
 from tests.simulation.observations import ModelCall, Observations
 from tests.simulation.processes import CURRENT
+from turnlog.domain.errors import ModelError
+from turnlog.domain.values import Piece, ToolCall, Usage
+from turnlog.ports import ModelRequest
 
 _PACES = ((0, 0.05), (1, 0.2), (3, 2.0), (10, 0.4), (30, 0.02), (12, 2.5))
 """How many pieces of text an answer has, and the seconds before each."""
@@ -45,7 +45,7 @@ class _Script:
 
 
 class SimulatedModel:
-    """Implements `shared.ports.ModelClient`."""
+    """Implements `turnlog.ports.ModelClient`."""
 
     def __init__(self, rng: Random, observations: Observations, habits: Habits) -> None:
         self._rng = rng
@@ -116,7 +116,7 @@ class SimulatedModel:
 
 
 class SimulatedStream:
-    """Implements `shared.ports.ModelStream`."""
+    """Implements `turnlog.ports.ModelStream`."""
 
     def __init__(self, script: _Script, request: ModelRequest, call: ModelCall) -> None:
         self._script = script

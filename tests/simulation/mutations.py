@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from shared.agents import registry
-from shared.services import stream, writer
-from shared.services.projects.patches import ProjectPatches
-from shared.services.turns import model_calls, tool_calls
-from shared.services.turns.attempts import Guard
-from shared.services.turns.endings import Endings
-from shared.services.turns.repair import Repair
-from shared.services.writer import SessionWriter
-from shared.stores.cosmos.log import CosmosSessionLog
-from shared.stores.sqlite.log import SqliteSessionLog
 from tests.simulation import attempt_oracles, broken_rules, oracles, project_oracles, sweeps, world
 from tests.simulation.world import Options
+from turnlog.agents import registry
+from turnlog.services import stream, writer
+from turnlog.services.projects.patches import ProjectPatches
+from turnlog.services.turns import model_calls, tool_calls
+from turnlog.services.turns.attempts import Guard
+from turnlog.services.turns.endings import Endings
+from turnlog.services.turns.repair import Repair
+from turnlog.services.writer import SessionWriter
+from turnlog.stores.cosmos.log import CosmosSessionLog
+from turnlog.stores.sqlite.log import SqliteSessionLog
 
 _LOGS = (SqliteSessionLog, CosmosSessionLog)
 

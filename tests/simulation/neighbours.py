@@ -4,12 +4,12 @@ import asyncio
 
 from pydantic import ValidationError
 
-from shared.domain.chunks import Draft, Event
-from shared.domain.events import Outside
-from shared.domain.session import SessionState
-from shared.services.writer import Decision, SessionWriter
 from tests.simulation.clock import moment
 from tests.simulation.world import World
+from turnlog.domain.chunks import Draft, Event
+from turnlog.domain.events import Outside
+from turnlog.domain.session import SessionState
+from turnlog.services.writer import Decision, SessionWriter
 
 PRESERVED = "the fields of a next release are kept"
 _FIELD = "next_release"

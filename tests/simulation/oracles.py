@@ -2,9 +2,14 @@
 
 from collections import Counter
 
-from shared.domain.content import content_text
-from shared.domain.errors import MessageNotFoundError
-from shared.domain.events import (
+from tests.domain.factories import OWNER
+from tests.simulation.attempt_oracles import check_attempts, check_calls
+from tests.simulation.project_oracles import check_projects
+from tests.simulation.records import SessionRecord, TurnRecord, load_record, seconds
+from tests.simulation.world import GAP_FREE, World
+from turnlog.domain.content import content_text
+from turnlog.domain.errors import MessageNotFoundError
+from turnlog.domain.events import (
     MessageComplete,
     MessageQueued,
     RunComplete,
@@ -14,17 +19,12 @@ from shared.domain.events import (
     ToolCallStart,
     UserMessage,
 )
-from shared.domain.faults import fault_domain
-from shared.domain.fold import fold
-from shared.domain.ids import MessageId, public_id
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import Message, StepDocument, ToolResult
-from shared.domain.values import Usage
-from tests.domain.factories import OWNER
-from tests.simulation.attempt_oracles import check_attempts, check_calls
-from tests.simulation.project_oracles import check_projects
-from tests.simulation.records import SessionRecord, TurnRecord, load_record, seconds
-from tests.simulation.world import GAP_FREE, World
+from turnlog.domain.faults import fault_domain
+from turnlog.domain.fold import fold
+from turnlog.domain.ids import MessageId, public_id
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import Message, StepDocument, ToolResult
+from turnlog.domain.values import Usage
 
 ENDS = "every turn ends by its deadline"
 NOTHING_AFTER_END = "nothing follows the end of a turn"

@@ -7,11 +7,11 @@ from contextvars import ContextVar
 from random import Random
 from typing import Any, TypeVar
 
-from shared.settings import Settings
-from shared.stores import Stores
-from shared.wiring import Services
 from tests.simulation.clock import SkewedClock, VirtualLoop
 from tests.simulation.faults import Network, RequestFault
+from turnlog.settings import Settings
+from turnlog.stores import Stores
+from turnlog.wiring import Services
 
 T = TypeVar("T")
 

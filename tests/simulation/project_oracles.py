@@ -1,8 +1,8 @@
 """The oracle of projects: a project's document and the log say the same about each change."""
 
-from shared.domain.events import VibecodeResponse
 from tests.simulation.records import load_record
 from tests.simulation.world import World
+from turnlog.domain.events import VibecodeResponse
 
 PROJECTS = "the project and its responses agree"
 

@@ -5,13 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.domain.chunks import Chunk, Event
-from shared.domain.events import MessageStart, RunComplete, RunHandover, ToolCallStart
-from shared.domain.fold import fold
-from shared.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
-from shared.domain.session import ActiveTurn, SessionState
 from tests.simulation.clock import moment
 from tests.simulation.world import World
+from turnlog.domain.chunks import Chunk, Event
+from turnlog.domain.events import MessageStart, RunComplete, RunHandover, ToolCallStart
+from turnlog.domain.fold import fold
+from turnlog.domain.ids import MessageId, SessionId, TurnId, WriterId, instance_of
+from turnlog.domain.session import ActiveTurn, SessionState
 
 _PAGE = 1000
 

@@ -10,9 +10,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.agents.registry import load_agents
 from tests.simulation.schedule import Outcome, run_schedule
 from tests.simulation.world import Options, Store
+from turnlog.agents.registry import load_agents
 
 _FAULTS = ("kills", "freezes", "deployments", "outages", "requests refused", "lost replies")
 _TRIALS_OF_A_PROCESS = 1000

@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar, cast
 
-from shared.domain.errors import StoreUnavailableError
-from shared.stores import Stores
-from shared.stores.sqlite.database import Database
-from shared.stores.sqlite.log import SqliteSessionLog
-from shared.stores.sqlite.projects import SqliteProjectStore
-from shared.stores.sqlite.rooms import SqliteRooms
 from tests.simulation.processes import Process, ReplyLostError, RequestLostError
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.stores import Stores
+from turnlog.stores.sqlite.database import Database
+from turnlog.stores.sqlite.log import SqliteSessionLog
+from turnlog.stores.sqlite.projects import SqliteProjectStore
+from turnlog.stores.sqlite.rooms import SqliteRooms
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class SqliteAccount:
 
 
 class _NetworkedDatabase:
-    """Has the methods of `shared.stores.sqlite.database.Database`. A lost request is made again for three seconds."""
+    """Has the methods of `turnlog.stores.sqlite.database.Database`. A lost request is made again for three seconds."""
 
     def __init__(self, account: SqliteAccount, process: Process) -> None:
         self._account = account

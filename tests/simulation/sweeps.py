@@ -4,14 +4,14 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from orchestrations.timers import clear, sweep
-from shared.domain.errors import StoreUnavailableError
-from shared.domain.ids import SessionId
-from shared.domain.session import SessionState
 from tests.simulation.clock import moment
 from tests.simulation.durable import DurableClient
 from tests.simulation.processes import ProcessDiedError
 from tests.simulation.world import World
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.domain.ids import SessionId
+from turnlog.domain.session import SessionState
+from turnlog.orchestrations.timers import clear, sweep
 
 REPAIRS = "two sweeps repair what is due"
 

@@ -8,16 +8,6 @@ from types import ModuleType
 from typing import Any, Literal, TypeAlias
 from unittest import mock
 
-from orchestrations import activities, timers
-from shared import wiring
-from shared.agents.context import ToolContext
-from shared.agents.tools import Tool
-from shared.domain.ids import SessionId
-from shared.domain.project import Project
-from shared.domain.session import SessionState
-from shared.scheduler import DurableTurnScheduler
-from shared.settings import Settings
-from shared.wiring import Services
 from tests.simulation.clients import Frontend, Ledger
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.cosmos_fake.account import CosmosAccount
@@ -28,6 +18,16 @@ from tests.simulation.model import Habits, SimulatedModel
 from tests.simulation.observations import Observations
 from tests.simulation.processes import CURRENT, Process, SimulatedServices
 from tests.simulation.sqlite_database import SqliteAccount
+from turnlog import wiring
+from turnlog.agents.context import ToolContext
+from turnlog.agents.tools import Tool
+from turnlog.domain.ids import SessionId
+from turnlog.domain.project import Project
+from turnlog.domain.session import SessionState
+from turnlog.orchestrations import activities, timers
+from turnlog.scheduler import DurableTurnScheduler
+from turnlog.settings import Settings
+from turnlog.wiring import Services
 
 _MAX_VIOLATION = 1000
 GAP_FREE = "the log has no gap"

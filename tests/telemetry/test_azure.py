@@ -23,8 +23,8 @@ import sys
 from opentelemetry import context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from azurefunctions.extensions.http.fastapi import Request, Response
-from shared.api.edge.tracing import request_span
-from shared.api.edge.principal import trace_id_of
+from turnlog.api.edge.tracing import request_span
+from turnlog.api.edge.principal import trace_id_of
 
 host = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 context.attach(TraceContextTextMapPropagator().extract({"traceparent": host}))

@@ -135,7 +135,7 @@ async def test_a_collector_receives_spans_metrics_and_logs(tmp_path: Path) -> No
 def test_without_a_destination_the_sdk_is_not_loaded(settings: dict[str, str]) -> None:
     code = (
         "import sys, function_app\n"
-        "from shared.telemetry.recorder import current_telemetry\n"
+        "from turnlog.telemetry.recorder import current_telemetry\n"
         "assert current_telemetry() is None\n"
         "heavy = ('opentelemetry.sdk', 'opentelemetry.exporter', 'azure.monitor')\n"
         "print([name for name in sys.modules if name.startswith(heavy)])"

@@ -10,7 +10,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 
-from shared.telemetry.logs import TelemetryHandler
+from turnlog.telemetry.logs import TelemetryHandler
 
 SECRET = "what a user wrote"
 
@@ -38,7 +38,7 @@ def raise_and_log(name: str) -> None:
 
 def test_a_line_has_the_trace_in_which_it_was_written() -> None:
     with exported_records() as records, TracerProvider().get_tracer("test").start_as_current_span("work") as span:
-        logging.getLogger("shared.services").warning("turn %s is silent", "turn_1")
+        logging.getLogger("turnlog.services").warning("turn %s is silent", "turn_1")
 
     (record,) = records()
     assert (record.trace_id, record.span_id) == (span.get_span_context().trace_id, span.get_span_context().span_id)
@@ -66,7 +66,7 @@ def test_warnings_of_libraries_are_recorded_without_their_text() -> None:
     assert SECRET not in str(records())
 
 
-@pytest.mark.parametrize("name", ["asyncio", "shared.api"])
+@pytest.mark.parametrize("name", ["asyncio", "turnlog.api"])
 def test_with_content_the_whole_line_is_recorded(name: str) -> None:
     with exported_records(content=True) as records:
         raise_and_log(name)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from local.model.launch import ModelServer
-from shared.settings import Settings
 from tests.e2e.service import SLOW_MODEL, Service, service_from
 from tests.http.api_client import Api
 from tests.worker.host.driver import Worker, running_worker
 from tests.worker.host.engine import durable_engine
 from tests.worker.host.extension import Endpoint, durable_endpoint
+from turnlog.local.model.launch import ModelServer
+from turnlog.settings import Settings
 
 pytest.register_assert_rewrite("tests.e2e.project_journeys", "tests.e2e.session_journeys", "tests.e2e.turn_journeys")
 

@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared.domain.ids import bound_id
-from shared.stores.cosmos.items import chunk_item
-from shared.wiring import services
 from tests.worker.host.driver import Message, running_worker
+from turnlog.domain.ids import bound_id
+from turnlog.stores.cosmos.items import chunk_item
+from turnlog.wiring import services
 
 
 async def main() -> None:

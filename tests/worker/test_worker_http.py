@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.api.edge import session_stream, sse
 from tests.http.api_client import Api
 from tests.worker.host.extension import Endpoint
+from turnlog.api.edge import session_stream, sse
 
 pytestmark = pytest.mark.anyio
 

@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from shared.domain.ids import bound_id
-from shared.wiring import services
 from tests.e2e.service import Service
 from tests.http.api_client import Api, wait_until
 from tests.http.sse_client import JSON
 from tests.worker.host.driver import Message, Worker
 from tests.worker.host.extension import Endpoint, client_binding
+from turnlog.domain.ids import bound_id
+from turnlog.wiring import services
 
 pytestmark = pytest.mark.anyio
 

@@ -4,15 +4,15 @@ import json
 import shlex
 from collections.abc import Iterator
 
-from shared.api.resources import document
 from tools.docs.headings import anchor
 from tools.docs.limits import limits_section
 from tools.docs.shapes import Schema, body_shape, field_table, shape_section, shown_shapes, type_of
+from turnlog.api.resources import document
 
 _HOST = "http://127.0.0.1:7071"
 _HEAD = """# HTTP API
 
-Generated from the handlers under `shared/api` by `make docs`; do not edit. `/api/openapi.json` is the same in OpenAPI
+Generated from the handlers under `turnlog/api` by `make docs`; do not edit. `/api/openapi.json` is the same in OpenAPI
 3.1. `/api/docs` is a page on which you can try the API.
 
 **Requests and answers** are JSON in UTF-8. Timestamps are RFC 3339 with `Z`. An absent body counts as `{}`. Unknown

@@ -5,15 +5,15 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel
 
-from shared.api.shapes.events import PRIVATE_FIELDS
-from shared.domain.events import EVENT_TYPES, ForkedFrom, MessageQueued, Outside, SessionUpdated, UserMessage
-from shared.domain.fold import UPDATABLE
-from shared.domain.values import Failure, Usage
 from tools.docs.headings import anchor
+from turnlog.api.shapes.events import PRIVATE_FIELDS
+from turnlog.domain.events import EVENT_TYPES, ForkedFrom, MessageQueued, Outside, SessionUpdated, UserMessage
+from turnlog.domain.fold import UPDATABLE
+from turnlog.domain.values import Failure, Usage
 
 _HEAD = """# Events
 
-Generated from `shared/domain/events.py` by `make docs`; do not edit.
+Generated from `turnlog/domain/events.py` by `make docs`; do not edit.
 
 An event is `{sequence, type, session_id, turn_id, message_id, trace_id, timestamp, data}`. Sequences are 1, 2, 3 … in
 each session, without a gap. Ignore types that you do not know.

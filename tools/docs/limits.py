@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from shared.access_settings import SIGNED_IN_LIMITS
-from shared.api.edge.parameters import MAX_KEY_LENGTH, MAX_METADATA_FILTERS, MAX_TYPES
-from shared.api.edge.requests import BODY_BYTES, MAX_LEVELS, MESSAGE_BODY_BYTES
-from shared.api.resources import document
-from shared.api.shapes.events import EVENT_BYTES, MAX_EVENTS
-from shared.domain.content import MAX_CONTENT_BYTES, MAX_PARTS, MAX_TEXT_BYTES
-from shared.domain.ids import PUBLIC_ID_PATTERN
-from shared.domain.pages import MAX_RESPONSE_BYTES
-from shared.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES
-from shared.domain.project_document import MAX_DOCUMENT_BYTES
-from shared.domain.session import MAX_METADATA_BYTES
-from shared.domain.values import MAX_ANSWER_BYTES, MAX_ARGUMENTS_BYTES, MAX_INLINE_RESPONSE_BYTES, MAX_TOOL_CALLS
-from shared.services.projects.rooms import MAX_SESSIONS
-from shared.services.turns.submit import FULL_AT_BYTES
-from shared.settings import Settings
+from turnlog.access_settings import SIGNED_IN_LIMITS
+from turnlog.api.edge.parameters import MAX_KEY_LENGTH, MAX_METADATA_FILTERS, MAX_TYPES
+from turnlog.api.edge.requests import BODY_BYTES, MAX_LEVELS, MESSAGE_BODY_BYTES
+from turnlog.api.resources import document
+from turnlog.api.shapes.events import EVENT_BYTES, MAX_EVENTS
+from turnlog.domain.content import MAX_CONTENT_BYTES, MAX_PARTS, MAX_TEXT_BYTES
+from turnlog.domain.ids import PUBLIC_ID_PATTERN
+from turnlog.domain.pages import MAX_RESPONSE_BYTES
+from turnlog.domain.patch import MAX_OPERATIONS, MAX_PATCH_BYTES
+from turnlog.domain.project_document import MAX_DOCUMENT_BYTES
+from turnlog.domain.session import MAX_METADATA_BYTES
+from turnlog.domain.values import MAX_ANSWER_BYTES, MAX_ARGUMENTS_BYTES, MAX_INLINE_RESPONSE_BYTES, MAX_TOOL_CALLS
+from turnlog.services.projects.rooms import MAX_SESSIONS
+from turnlog.services.turns.submit import FULL_AT_BYTES
+from turnlog.settings import Settings
 
 _PER_PROCESS = """
 The limits of an owner hold for each process: an app on several instances lets through as many times more. Without

@@ -2,11 +2,11 @@
 
 from pydantic.fields import FieldInfo
 
-from shared.settings import Settings
+from turnlog.settings import Settings
 
 _HEAD = """# Settings
 
-Generated from `shared/settings.py` by `make docs`; do not edit.
+Generated from `turnlog/settings.py` by `make docs`; do not edit.
 
 Settings are environment variables. On one machine they can also be `Values` in `local.settings.json`, a copy of
 `local.settings.example.json`, which lists all of them. The environment overrides the file. An empty variable counts as

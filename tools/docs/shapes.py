@@ -3,10 +3,10 @@
 import json
 from typing import Any, TypeAlias, cast
 
-from shared.api.description.schemas import event_types
-from shared.api.edge.parameters import MAX_SEQUENCE
-from shared.api.resources import document
 from tools.docs.headings import anchor
+from turnlog.api.description.schemas import event_types
+from turnlog.api.edge.parameters import MAX_SEQUENCE
+from turnlog.api.resources import document
 
 Schema: TypeAlias = dict[str, Any]
 

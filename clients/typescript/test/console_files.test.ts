@@ -20,7 +20,7 @@ test("the console's copy of this client is what the compiler writes (npm run con
     const command = ["--project", "tsconfig.console.json", "--outDir", folder];
     await promisify(execFile)(join(client, "node_modules/.bin/tsc"), command, { cwd: client });
 
-    assert.deepEqual(await filesIn(join(ROOT, "shared/api/console/client")), await filesIn(folder));
+    assert.deepEqual(await filesIn(join(ROOT, "turnlog/api/console/client")), await filesIn(folder));
   } finally {
     await rm(folder, { recursive: true });
   }

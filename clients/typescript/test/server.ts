@@ -27,7 +27,7 @@ export class Server {
 
   /** Starts the server, after a kill on the same data and port. */
   async restart(): Promise<void> {
-    const command = ["-m", "local.host", "--port", String(this.#port), "--data-dir", this.dataDir, "--grace", "1"];
+    const command = ["-m", "turnlog.local.host", "--port", String(this.#port), "--data-dir", this.dataDir, "--grace", "1"];
     const env = { PATH: process.env["PATH"], HOME: process.env["HOME"], LOG_LEVEL: "ERROR", ...this.settings };
     this.#process = spawn(PYTHON, command, { cwd: ROOT, env, stdio: ["ignore", "pipe", "inherit"] });
     this.url = await listening(this.#process);

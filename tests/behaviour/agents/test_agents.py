@@ -6,11 +6,6 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field
 
-from orchestrations.activities import call_model
-from shared.agents.declaration import Agent
-from shared.agents.registry import AGENTS
-from shared.services.turns.submit import NewMessage
-from shared.wiring import Services
 from tests.behaviour.factories import (
     DurableClient,
     activity_input,
@@ -20,6 +15,11 @@ from tests.behaviour.factories import (
     scheduler,
 )
 from tests.domain.factories import OWNER, TRACE
+from turnlog.agents.declaration import Agent
+from turnlog.agents.registry import AGENTS
+from turnlog.orchestrations.activities import call_model
+from turnlog.services.turns.submit import NewMessage
+from turnlog.wiring import Services
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.agents import registry
-from shared.agents.discovery import AgentMistakesError, find_agents
-from shared.settings import SettingsError, settings
-from shared.startup import start_up
 from turnlog import Tool
+from turnlog.agents import registry
+from turnlog.agents.discovery import AgentMistakesError, find_agents
+from turnlog.settings import SettingsError, settings
+from turnlog.startup import start_up
 
 CLERK = '''
 from turnlog import Agent

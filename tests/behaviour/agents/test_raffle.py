@@ -3,9 +3,9 @@
 import pytest
 
 from examples.agents.raffle import draw_lots
-from shared.agents.registry import AGENTS, DEFAULT_AGENT
-from shared.agents.tools import ToolError
-from shared.domain.values import ToolCall
+from turnlog.agents.registry import AGENTS, DEFAULT_AGENT
+from turnlog.agents.tools import ToolError
+from turnlog.domain.values import ToolCall
 
 pytestmark = pytest.mark.anyio
 

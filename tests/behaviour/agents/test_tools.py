@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from shared.agents.assistant import ASSISTANT
-from shared.agents.registry import AGENTS, require_agent
-from shared.agents.tools import ToolError, calculate, current_time, tool
-from shared.domain.errors import AgentNotFoundError
+from turnlog.agents.assistant import ASSISTANT
+from turnlog.agents.registry import AGENTS, require_agent
+from turnlog.agents.tools import ToolError, calculate, current_time, tool
+from turnlog.domain.errors import AgentNotFoundError
 
 pytestmark = pytest.mark.anyio
 

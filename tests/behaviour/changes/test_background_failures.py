@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from changes.rooms import write_rooms
-from orchestrations.timers import sweep
-from shared.domain.errors import StoreUnavailableError
-from shared.wiring import Services
+from turnlog.changes.rooms import write_rooms
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.orchestrations.timers import sweep
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ async def test_a_sweep_that_cannot_read_the_store_logs_its_fault_domain(
         await sweep(None)  # pyright: ignore[reportArgumentType]  # not used: the read fails first
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert (record.name, record.getMessage()) == ("orchestrations.timers", "sweep failed, a fault of store")
+    assert (record.name, record.getMessage()) == ("turnlog.orchestrations.timers", "sweep failed, a fault of store")
 
 
 async def test_an_unreadable_batch_of_the_change_feed_is_logged(
@@ -36,4 +36,4 @@ async def test_an_unreadable_batch_of_the_change_feed_is_logged(
         await write_rooms([{"id": "e:1"}])  # pyright: ignore[reportArgumentType]  # not a stored document
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert (record.name, record.getMessage()) == ("changes.rooms", "write_rooms failed, a fault of app")
+    assert (record.name, record.getMessage()) == ("turnlog.changes.rooms", "write_rooms failed, a fault of app")

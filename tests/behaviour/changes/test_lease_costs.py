@@ -5,7 +5,7 @@ import pytest
 from bench.cost import leases
 from bench.cost.requests import Request
 from bench.cost.turns import Turn
-from changes.blueprint import LEASE_ACQUIRE_INTERVAL, LEASE_RENEW_INTERVAL, POLL_DELAY
+from turnlog.changes.blueprint import LEASE_ACQUIRE_INTERVAL, LEASE_RENEW_INTERVAL, POLL_DELAY
 
 READ, WRITE, TERM, QUERY = 1.0, 4.95, 0.2, 3.0  # published; a read at Strong costs twice as much
 MONTH = 30 * 24 * 60 * 60

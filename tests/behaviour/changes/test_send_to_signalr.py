@@ -11,21 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changes.signalr import MAX_BYTES, TARGET, messages_of, send_to_signalr
-from shared import wiring
-from shared.api.edge.room_stream import RoomFrames
-from shared.api.shapes.rooms import RoomFrame, RoomRenderer
-from shared.domain.chunks import Draft
-from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import MessageDelta, Outside
-from shared.domain.ids import ProjectId, SessionId, owner_hash, public_id
-from shared.domain.rooms import FIRST_CURSOR, Room
-from shared.ports import ModelClient
-from shared.services.fork import ForkRequest
-from shared.services.writer import SessionWriter
-from shared.settings import settings
-from shared.stores.cosmos.items import chunk_item, document_item, state_item
-from shared.wiring import Services
 from tests.behaviour.factories import (
     DurableClient,
     append_events,
@@ -37,6 +22,21 @@ from tests.behaviour.factories import (
 )
 from tests.behaviour.turns.test_whole_turns import PROMPT, run
 from tests.domain.factories import OWNER, TRACE
+from turnlog import wiring
+from turnlog.api.edge.room_stream import RoomFrames
+from turnlog.api.shapes.rooms import RoomFrame, RoomRenderer
+from turnlog.changes.signalr import MAX_BYTES, TARGET, messages_of, send_to_signalr
+from turnlog.domain.chunks import Draft
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.domain.events import MessageDelta, Outside
+from turnlog.domain.ids import ProjectId, SessionId, owner_hash, public_id
+from turnlog.domain.rooms import FIRST_CURSOR, Room
+from turnlog.ports import ModelClient
+from turnlog.services.fork import ForkRequest
+from turnlog.services.writer import SessionWriter
+from turnlog.settings import settings
+from turnlog.stores.cosmos.items import chunk_item, document_item, state_item
+from turnlog.wiring import Services
 
 JSON = dict[str, Any]
 

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from shared.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
-from shared.domain.values import MessageStatus, ToolCall
+from turnlog.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
+from turnlog.domain.values import MessageStatus, ToolCall
 
 MODELS = ("model-a", "model-b")
 

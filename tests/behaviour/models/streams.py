@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import httpx2
 
-from shared.domain.values import Piece
-from shared.models.openai import OpenAIStream
-from shared.models.sse import EventStream
+from turnlog.domain.values import Piece
+from turnlog.models.openai import OpenAIStream
+from turnlog.models.sse import EventStream
 
 
 class Response:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.values import Piece
-from shared.models.assembly import Assembly
 from tests.behaviour.models.strategies import json_values, unhurried
 from tests.model_servers.objects import ENVELOPE, TEXT, USAGE, call, calls, chunk, rest, text, used, whole, with_choice
+from turnlog.domain.values import Piece
+from turnlog.models.assembly import Assembly
 
 
 def assembled(*chunks: Mapping[str, Any]) -> Assembly:

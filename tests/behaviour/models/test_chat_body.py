@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
-from shared.domain.values import ToolCall
-from shared.models.requests.chat import chat_body, merged, named_schema
-from shared.ports import ModelRequest
+from turnlog.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
+from turnlog.domain.values import ToolCall
+from turnlog.models.requests.chat import chat_body, merged, named_schema
+from turnlog.ports import ModelRequest
 
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
 STEP = ModelStep("", (AnsweredCall(ToolCall(id="a", name="f", arguments="{}"), "1"),))

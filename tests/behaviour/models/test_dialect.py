@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models.complaints import read_complaint
-from shared.models.requests.dialect import MEDIA_LEFT_OUT, Dialect, is_about_media
 from tests.behaviour.models.strategies import unhurried
 from tests.domain.media import file, sound
+from turnlog.models.complaints import read_complaint
+from turnlog.models.requests.dialect import MEDIA_LEFT_OUT, Dialect, is_about_media
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:,"}}
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"x": 1}}

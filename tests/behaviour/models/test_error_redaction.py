@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.errors import ModelError
-from shared.models.assembly import Assembly
-from shared.models.failures import failure_in
-from shared.models.redaction import MAX_MESSAGE_LENGTH, ModelErrorRedactor
+from turnlog.domain.errors import ModelError
+from turnlog.models.assembly import Assembly
+from turnlog.models.failures import failure_in
+from turnlog.models.redaction import MAX_MESSAGE_LENGTH, ModelErrorRedactor
 
 KEY = "our own key: not like others"
 REDACTOR = ModelErrorRedactor("https://inference.example.eu:8443/v1?tenant=blue-team", [KEY])

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.errors import ModelError
-from shared.domain.values import Usage
-from shared.models.merging import MAX_TEXT_BYTES
-from shared.models.sse import parse_json
 from tests.behaviour.models.strategies import json_values, unhurried
 from tests.behaviour.models.streams import Response, encode, events, read
 from tests.behaviour.models.test_frames import cut
 from tests.model_servers.objects import DONE, PIECES, TEXT, USAGE, call, calls, chunk, ending, rest, text, whole
+from turnlog.domain.errors import ModelError
+from turnlog.domain.values import Usage
+from turnlog.models.merging import MAX_TEXT_BYTES
+from turnlog.models.sse import parse_json
 
 pytestmark = pytest.mark.anyio
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.errors import ModelError
-from shared.models.complaints import is_complaint, read_complaint, seconds_in
-from shared.models.failures import MAX_DELAY_SECONDS, failure_in, failure_of
 from tests.behaviour.models.strategies import json_values, unhurried
+from turnlog.domain.errors import ModelError
+from turnlog.models.complaints import is_complaint, read_complaint, seconds_in
+from turnlog.models.failures import MAX_DELAY_SECONDS, failure_in, failure_of
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.errors import ModelError
-from shared.models import frames
-from shared.models.frames import Frame, FrameReader
 from tests.behaviour.models.strategies import unhurried
+from turnlog.domain.errors import ModelError
+from turnlog.models import frames
+from turnlog.models.frames import Frame, FrameReader
 
 _lines = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=8)
 _events = st.sampled_from(["", "message", "ping", "response.created"])

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.sizes import size_as_sent
-from shared.models.merging import Fields, Room, Text, merge, replaced_surrogates, without_surrogates
 from tests.behaviour.models.strategies import unhurried
+from turnlog.domain.sizes import size_as_sent
+from turnlog.models.merging import Fields, Room, Text, merge, replaced_surrogates, without_surrogates
 
 
 def halves(text: str) -> list[str]:

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
-from shared.domain.errors import ModelError
-from shared.domain.values import ToolCall
-from shared.models.requests.responses import REASONING_ITEMS, input_items, responses_body
-from shared.models.responses import ResponsesStream
-from shared.ports import ModelRequest
 from tests.behaviour.models.strategies import MODELS, conversations, json_values, unhurried
 from tests.behaviour.models.streams import Response, encode, events
 from tests.domain.media import content_of, data_url, file, picture, sound, text
+from turnlog.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
+from turnlog.domain.errors import ModelError
+from turnlog.domain.values import ToolCall
+from turnlog.models.requests.responses import REASONING_ITEMS, input_items, responses_body
+from turnlog.models.responses import ResponsesStream
+from turnlog.ports import ModelRequest
 
 REASONING = {"type": "reasoning", "encrypted_content": "x"}
 CALL = ToolCall(id="own", name="f", arguments="{}", vendor={"id": "call_1"})

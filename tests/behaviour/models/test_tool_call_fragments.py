@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.values import Piece
-from shared.models.tool_calls import MAX_CALLS, ToolCalls
 from tests.behaviour.models.strategies import unhurried
+from turnlog.domain.values import Piece
+from turnlog.models.tool_calls import MAX_CALLS, ToolCalls
 
 Given = tuple[str, str]
 """A call's name and its arguments."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models.usage import usage_of
 from tests.behaviour.models.strategies import unhurried
+from turnlog.models.usage import usage_of
 
 
 @pytest.mark.parametrize("counted", [None, {}])

@@ -5,10 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from shared.domain.content import Content
-from shared.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
-from shared.domain.values import ToolCall
-from shared.models.requests.wire import (
+from tests.behaviour.models.strategies import MODELS, conversations, unhurried
+from tests.domain.media import content_of, file, picture, sound, text
+from tests.model_servers.demands import broken_by, calls_in, own_fields
+from turnlog.domain.content import Content
+from turnlog.domain.conversation import AnsweredCall, Conversation, ConversationTurn, ModelStep
+from turnlog.domain.values import ToolCall
+from turnlog.models.requests.wire import (
     EMPTY_MESSAGE,
     EMPTY_RESULT,
     UNANSWERED,
@@ -18,9 +21,6 @@ from shared.models.requests.wire import (
     wire_id,
     wire_name,
 )
-from tests.behaviour.models.strategies import MODELS, conversations, unhurried
-from tests.domain.media import content_of, file, picture, sound, text
-from tests.model_servers.demands import broken_by, calls_in, own_fields
 
 OTHER_MODEL = "another model"
 

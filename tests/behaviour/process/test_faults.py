@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.api.edge.problems import problem, status_of
-from shared.domain.errors import ModelError, StoreUnavailableError, TurnlogError
-from shared.domain.faults import code_of, fault_domain
-from shared.telemetry.turns import tool_label
+from turnlog.api.edge.problems import problem, status_of
+from turnlog.domain.errors import ModelError, StoreUnavailableError, TurnlogError
+from turnlog.domain.faults import code_of, fault_domain
+from turnlog.telemetry.turns import tool_label
 
 OPERATIONS = (Path(__file__).parents[3] / "docs" / "run" / "operations.md").read_text()
 DOMAINS_OF_OTHERS = {

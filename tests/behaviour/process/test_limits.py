@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shared.domain.errors import RateLimitedError
-from shared.domain.events import RunComplete, RunStart, UserMessage
-from shared.domain.ids import SessionId, TurnId
-from shared.domain.limits import OwnerLimits
-from shared.domain.session import SessionState
-from shared.services.limits import Limits
 from tests.domain.factories import SESSION, TURN, fold_events, new_state
+from turnlog.domain.errors import RateLimitedError
+from turnlog.domain.events import RunComplete, RunStart, UserMessage
+from turnlog.domain.ids import SessionId, TurnId
+from turnlog.domain.limits import OwnerLimits
+from turnlog.domain.session import SessionState
+from turnlog.services.limits import Limits
 
 pytestmark = pytest.mark.anyio
 

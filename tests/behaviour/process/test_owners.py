@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.api.edge.principal import owner_in, read_principal
-from shared.domain.errors import UnauthenticatedError
+from turnlog.api.edge.principal import owner_in, read_principal
+from turnlog.domain.errors import UnauthenticatedError
 
 PARTS = st.tuples(*[st.text(alphabet="a|%7C25", max_size=6)] * 2, st.text(alphabet="a|%7C25", min_size=1, max_size=6))
 ENTRA = "https://login.microsoftonline.com/tenant/v2.0"

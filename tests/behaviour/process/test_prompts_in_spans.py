@@ -2,9 +2,9 @@
 
 import json
 
-from shared.domain.conversation import Conversation, ConversationTurn
-from shared.telemetry.content import render_request
 from tests.domain.media import content_of, file, picture, picture_of, text
+from turnlog.domain.conversation import Conversation, ConversationTurn
+from turnlog.telemetry.content import render_request
 
 
 def test_pictures_and_files_are_named_and_their_data_and_urls_are_not_shown() -> None:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from shared.domain.errors import StoreUnavailableError
-from shared.services.readiness import Readiness
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.services.readiness import Readiness
 
 pytestmark = pytest.mark.anyio
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from shared.domain.limits import OwnerLimits
-from shared.settings import Settings, SettingsError, settings
-from shared.timings import CLOUD, ONE_MACHINE, Timings
+from turnlog.domain.limits import OwnerLimits
+from turnlog.settings import Settings, SettingsError, settings
+from turnlog.timings import CLOUD, ONE_MACHINE, Timings
 
 ROOT = Path(__file__).parents[3]
 
-# Variables of the host and of local/. All others in the file are settings of the app.
+# Variables of the host and of turnlog/local/. All others in the file are settings of the app.
 PLATFORM = {
     "AzureWebJobsStorage",
     "FUNCTIONS_WORKER_RUNTIME",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.api.edge.parameters import MAX_WAIT_SECONDS
-from shared.api.edge.sse import HEARTBEAT
-from shared.settings import Settings, SettingsError, settings
-from shared.timings import (
+from turnlog.api.edge.parameters import MAX_WAIT_SECONDS
+from turnlog.api.edge.sse import HEARTBEAT
+from turnlog.settings import Settings, SettingsError, settings
+from turnlog.timings import (
     CLOUD,
     FUNCTION_TIMEOUT,
     MAX_WORK_TIME,

@@ -8,9 +8,9 @@ from urllib.error import URLError
 import jwt
 import pytest
 
-from shared.api.edge.tokens import SigningKeys
-from shared.domain.errors import IdentityUnavailableError, UnauthenticatedError
 from tests.http.process.issuer import SigningKey
+from turnlog.api.edge.tokens import SigningKeys
+from turnlog.domain.errors import IdentityUnavailableError, UnauthenticatedError
 
 pytestmark = pytest.mark.anyio
 

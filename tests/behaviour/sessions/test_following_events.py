@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from shared.domain.chunks import Chunk, Draft, sequenced
-from shared.domain.events import Outside
-from shared.domain.ids import SessionId, WriterId
-from shared.domain.pages import Page
-from shared.services.stream import follow_events
 from tests.domain.factories import SESSION, THEN
+from turnlog.domain.chunks import Chunk, Draft, sequenced
+from turnlog.domain.events import Outside
+from turnlog.domain.ids import SessionId, WriterId
+from turnlog.domain.pages import Page
+from turnlog.services.stream import follow_events
 
 pytestmark = pytest.mark.anyio
 

@@ -9,18 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrations.timers import clear
-from shared.domain.chunks import Chunk
-from shared.domain.errors import (
+from tests.behaviour.conftest import Clock
+from tests.behaviour.factories import DurableClient, create_session, load_state, post_message
+from tests.behaviour.turns.test_whole_turns import PROMPT, run
+from tests.contract.factories import read_all
+from tests.contract.strategies import SESSION, logs, upto
+from tests.domain.factories import OWNER, TRACE
+from turnlog.domain.chunks import Chunk
+from turnlog.domain.errors import (
     IdempotencyKeyReusedError,
     SessionDeletedError,
     SessionNotFoundError,
     StoreUnavailableError,
 )
-from shared.domain.events import ForkedFrom
-from shared.domain.fold import fold
-from shared.domain.fork import Fork
-from shared.domain.ids import (
+from turnlog.domain.events import ForkedFrom
+from turnlog.domain.fold import fold
+from turnlog.domain.fork import Fork
+from turnlog.domain.ids import (
     MessageId,
     SessionId,
     TurnId,
@@ -31,21 +36,16 @@ from shared.domain.ids import (
     session_of,
     turn_of,
 )
-from shared.domain.listing import SessionFilter
-from shared.domain.rooms import Room
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import AnyDocument
-from shared.domain.values import Usage
-from shared.ports import ModelClient, SessionLog
-from shared.services.fork import ForkRequest, Forks
-from shared.services.idempotency import IdempotencyKey
-from shared.wiring import Services
-from tests.behaviour.conftest import Clock
-from tests.behaviour.factories import DurableClient, create_session, load_state, post_message
-from tests.behaviour.turns.test_whole_turns import PROMPT, run
-from tests.contract.factories import read_all
-from tests.contract.strategies import SESSION, logs, upto
-from tests.domain.factories import OWNER, TRACE
+from turnlog.domain.listing import SessionFilter
+from turnlog.domain.rooms import Room
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import AnyDocument
+from turnlog.domain.values import Usage
+from turnlog.orchestrations.timers import clear
+from turnlog.ports import ModelClient, SessionLog
+from turnlog.services.fork import ForkRequest, Forks
+from turnlog.services.idempotency import IdempotencyKey
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

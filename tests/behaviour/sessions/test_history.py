@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.events import (
+from tests.contract.factories import append_events, create_session
+from turnlog.domain.events import (
     EventData,
     MessageComplete,
     MessageDelta,
@@ -22,13 +23,12 @@ from shared.domain.events import (
     ToolCallDelta,
     UserMessage,
 )
-from shared.domain.history import Entry
-from shared.domain.ids import MessageId, SessionId, TurnId
-from shared.ports import SessionLog
-from shared.services import history
-from shared.services.history import EventPage, History, PageQuery
-from shared.stores import sqlite
-from tests.contract.factories import append_events, create_session
+from turnlog.domain.history import Entry
+from turnlog.domain.ids import MessageId, SessionId, TurnId
+from turnlog.ports import SessionLog
+from turnlog.services import history
+from turnlog.services.history import EventPage, History, PageQuery
+from turnlog.stores import sqlite
 
 pytestmark = pytest.mark.anyio
 

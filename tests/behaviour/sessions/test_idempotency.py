@@ -5,19 +5,19 @@ from typing import Any, cast
 
 import pytest
 
-from shared.domain.errors import IdempotencyKeyReusedError, SessionExistsError, StoreUnavailableError
-from shared.domain.ids import SessionId
-from shared.domain.listing import SessionFilter
-from shared.ports import SessionLog
-from shared.services.idempotency import IdempotencyKey
-from shared.services.outside_events import OutsideEvents
-from shared.services.projects.sessions import ProjectSessions
-from shared.services.sessions import Sessions
-from shared.services.turns.cancelling import Cancelling, CancelRequest
-from shared.services.turns.endings import EndRequest
-from shared.wiring import Services
 from tests.behaviour.factories import LOST_STARTS, create_session, end_turn, load_state, load_types, post_message
 from tests.domain.factories import OWNER, TRACE
+from turnlog.domain.errors import IdempotencyKeyReusedError, SessionExistsError, StoreUnavailableError
+from turnlog.domain.ids import SessionId
+from turnlog.domain.listing import SessionFilter
+from turnlog.ports import SessionLog
+from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.outside_events import OutsideEvents
+from turnlog.services.projects.sessions import ProjectSessions
+from turnlog.services.sessions import Sessions
+from turnlog.services.turns.cancelling import Cancelling, CancelRequest
+from turnlog.services.turns.endings import EndRequest
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

@@ -9,23 +9,6 @@ from typing import Any
 
 import pytest
 
-from orchestrations.activities import call_model, finish_turn
-from shared.api.shapes.messages import MessageView
-from shared.api.shapes.rooms import RoomRenderer
-from shared.api.shapes.sessions import SessionView
-from shared.domain.chunks import Chunk
-from shared.domain.errors import SessionNotFoundError
-from shared.domain.ids import SessionId, new_session_id, new_writer_id, owner_hash
-from shared.domain.listing import SessionFilter
-from shared.domain.rooms import Room
-from shared.domain.session import SessionState
-from shared.domain.tolerance import load
-from shared.ports import ModelClient
-from shared.services.fork import ForkRequest
-from shared.services.history import PageQuery
-from shared.services.stream import follow
-from shared.stores.reading import dump_events, load_events
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     DurableClient,
@@ -38,6 +21,23 @@ from tests.behaviour.factories import (
 )
 from tests.domain.factories import OWNER, TRACE
 from tests.next_release.recorded import KINDS, recorded
+from turnlog.api.shapes.messages import MessageView
+from turnlog.api.shapes.rooms import RoomRenderer
+from turnlog.api.shapes.sessions import SessionView
+from turnlog.domain.chunks import Chunk
+from turnlog.domain.errors import SessionNotFoundError
+from turnlog.domain.ids import SessionId, new_session_id, new_writer_id, owner_hash
+from turnlog.domain.listing import SessionFilter
+from turnlog.domain.rooms import Room
+from turnlog.domain.session import SessionState
+from turnlog.domain.tolerance import load
+from turnlog.orchestrations.activities import call_model, finish_turn
+from turnlog.ports import ModelClient
+from turnlog.services.fork import ForkRequest
+from turnlog.services.history import PageQuery
+from turnlog.services.stream import follow
+from turnlog.stores.reading import dump_events, load_events
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

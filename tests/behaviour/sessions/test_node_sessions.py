@@ -2,15 +2,15 @@
 
 import pytest
 
-from shared.domain.errors import ProjectNotFoundError
-from shared.domain.ids import ProjectId
-from shared.domain.listing import SessionFilter
-from shared.domain.project import Project
-from shared.services.projects.projects import Projects
-from shared.services.projects.sessions import generation_id
-from shared.wiring import Services
 from tests.behaviour.factories import DurableClient, deletion_scheduler
 from tests.domain.factories import OWNER, TRACE
+from turnlog.domain.errors import ProjectNotFoundError
+from turnlog.domain.ids import ProjectId
+from turnlog.domain.listing import SessionFilter
+from turnlog.domain.project import Project
+from turnlog.services.projects.projects import Projects
+from turnlog.services.projects.sessions import generation_id
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from shared.api.shapes.events import OutsideEvent
-from shared.domain import events
-from shared.domain.events import (
+from tests.behaviour.factories import LOST_STARTS, create_session, load_events, load_state, post_message
+from tests.domain.factories import FENCE, MESSAGE, OWNER, TRACE, TURN, fold_events, new_state
+from turnlog.api.shapes.events import OutsideEvent
+from turnlog.domain import events
+from turnlog.domain.events import (
     MessageDelta,
     MessageStart,
     Outside,
@@ -14,15 +16,13 @@ from shared.domain.events import (
     ToolCallStart,
     UserMessage,
 )
-from shared.domain.history import PageBuilder, attempt_of, settles_attempt
-from shared.domain.ids import WriterId
-from shared.domain.session import SessionState
-from shared.domain.turn import permission_for_step, permission_for_tool
-from shared.services.messages import EndOf
-from shared.services.turns.submit import NewMessage
-from shared.wiring import Services
-from tests.behaviour.factories import LOST_STARTS, create_session, load_events, load_state, post_message
-from tests.domain.factories import FENCE, MESSAGE, OWNER, TRACE, TURN, fold_events, new_state
+from turnlog.domain.history import PageBuilder, attempt_of, settles_attempt
+from turnlog.domain.ids import WriterId
+from turnlog.domain.session import SessionState
+from turnlog.domain.turn import permission_for_step, permission_for_tool
+from turnlog.services.messages import EndOf
+from turnlog.services.turns.submit import NewMessage
+from turnlog.wiring import Services
 
 CALL = "call_1"
 OWN_TYPES = sorted(kind.model_fields["type"].default for kind in events.EVENT_TYPES if kind is not Outside)

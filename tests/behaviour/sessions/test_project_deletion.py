@@ -4,15 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations.activities import delete_sessions
-from orchestrations.timers import sweep
-from shared.domain.errors import ProjectNotFoundError
-from shared.domain.ids import ProjectId, owner_hash
-from shared.domain.listing import SessionFilter
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import DurableClient, create_session, deletion_scheduler, outcome_of
 from tests.domain.factories import OWNER, TRACE
+from turnlog.domain.errors import ProjectNotFoundError
+from turnlog.domain.ids import ProjectId, owner_hash
+from turnlog.domain.listing import SessionFilter
+from turnlog.orchestrations.activities import delete_sessions
+from turnlog.orchestrations.timers import sweep
+from turnlog.wiring import Services
 
 WRITTEN = "what somebody wrote"
 

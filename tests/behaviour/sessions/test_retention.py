@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import pytest
 
-from shared.domain.errors import SessionNotFoundError
-from shared.domain.events import Outside
-from shared.domain.session import SessionState
-from shared.services.retention import Retention
-from shared.stores.sqlite.log import SqliteSessionLog
-from shared.wiring import Services
 from tests.contract.factories import append_events, create_session
+from turnlog.domain.errors import SessionNotFoundError
+from turnlog.domain.events import Outside
+from turnlog.domain.session import SessionState
+from turnlog.services.retention import Retention
+from turnlog.stores.sqlite.log import SqliteSessionLog
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

@@ -7,16 +7,16 @@ from typing import Any, cast
 
 import pytest
 
-from shared.api.edge.session_stream import StreamOptions, session_stream
-from shared.domain.chunks import Event
-from shared.domain.events import MessageComplete, Outside, UserMessage
-from shared.domain.ids import MessageId, SessionId
-from shared.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES
-from shared.domain.stored_documents import MessageParts, Step, StepDocument
-from shared.services.history import PageQuery
-from shared.services.stream import follow_events
-from shared.wiring import Services
 from tests.contract.factories import RUN, append_events, create_session, message
+from turnlog.api.edge.session_stream import StreamOptions, session_stream
+from turnlog.domain.chunks import Event
+from turnlog.domain.events import MessageComplete, Outside, UserMessage
+from turnlog.domain.ids import MessageId, SessionId
+from turnlog.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES
+from turnlog.domain.stored_documents import MessageParts, Step, StepDocument
+from turnlog.services.history import PageQuery
+from turnlog.services.stream import follow_events
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

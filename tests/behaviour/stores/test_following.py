@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.stores.following import Feeds, Polling
+from turnlog.stores.following import Feeds, Polling
 
 pytestmark = pytest.mark.anyio
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.errors import StoreUnavailableError
-from shared.stores.sqlite.database import Database
-from shared.stores.sqlite.log import SqliteSessionLog
-from shared.stores.sqlite.rooms import SqliteRooms
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.stores.sqlite.database import Database
+from turnlog.stores.sqlite.log import SqliteSessionLog
+from turnlog.stores.sqlite.rooms import SqliteRooms
 
 pytestmark = pytest.mark.anyio
 

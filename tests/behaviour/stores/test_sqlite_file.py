@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.errors import StoreUnavailableError
-from shared.stores import sqlite
-from shared.stores.sqlite.file import BrokenFileError, check_file
 from tests.contract.factories import append_events, create_session, delta
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.stores import sqlite
+from turnlog.stores.sqlite.file import BrokenFileError, check_file
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,7 @@ async def test_a_broken_file_is_refused_at_the_start_in_one_line(tmp_path: Path,
 
     with pytest.raises(BrokenFileError):
         check_file(data_dir / "sessions.db")
-    command = [sys.executable, "-m", "local.host", "--port", "0", "--data-dir", str(data_dir)]
+    command = [sys.executable, "-m", "turnlog.local.host", "--port", "0", "--data-dir", str(data_dir)]
     env = {"PATH": os.environ["PATH"], "OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "k", "MODEL": "m"}
     done = await asyncio.to_thread(
         subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from shared.domain.listing import SessionFilter
-from shared.ports import ProjectStore, SessionLog
-from shared.stores.sqlite.database import Database
-from shared.stores.sqlite.log import SqliteSessionLog
-from shared.stores.sqlite.projects import SqliteProjectStore
-from shared.stores.sqlite.rooms import SqliteRooms
 from tests.contract.factories import LATER
+from turnlog.domain.listing import SessionFilter
+from turnlog.ports import ProjectStore, SessionLog
+from turnlog.stores.sqlite.database import Database
+from turnlog.stores.sqlite.log import SqliteSessionLog
+from turnlog.stores.sqlite.projects import SqliteProjectStore
+from turnlog.stores.sqlite.rooms import SqliteRooms
 
 pytestmark = pytest.mark.anyio
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from shared.domain.events import MessageStart, UserMessage
-from shared.stores.sqlite.database import Database
-from shared.stores.sqlite.items import insert_chunk
-from shared.stores.sqlite.log import SqliteSessionLog
-from shared.stores.sqlite.rooms import SqliteRooms
 from tests.contract.factories import RUN, append_events, chunk, create_session, delta
+from turnlog.domain.events import MessageStart, UserMessage
+from turnlog.stores.sqlite.database import Database
+from turnlog.stores.sqlite.items import insert_chunk
+from turnlog.stores.sqlite.log import SqliteSessionLog
+from turnlog.stores.sqlite.rooms import SqliteRooms
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.errors import StoreUnavailableError
-from shared.stores.sqlite.database import Database
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.stores.sqlite.database import Database
 
 pytestmark = pytest.mark.anyio
 

@@ -7,20 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import SessionNotFoundError
-from shared.domain.events import (
-    MessageComplete,
-    MessageDelta,
-    MessageStart,
-)
-from shared.domain.ids import SessionId
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import Lease, Message
-from shared.domain.turn import Permission, permission_for_step
-from shared.domain.turn_events import turn_drafts
-from shared.services.turns.attempts import Guard, PermissionOf, claim_attempt, load_active_message
-from shared.services.writer import Decision, SessionWriter
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     append_events,
@@ -32,6 +18,20 @@ from tests.behaviour.factories import (
     post_message,
 )
 from tests.domain.factories import OWNER, TRACE, active_turn
+from turnlog.domain.errors import SessionNotFoundError
+from turnlog.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+)
+from turnlog.domain.ids import SessionId
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import Lease, Message
+from turnlog.domain.turn import Permission, permission_for_step
+from turnlog.domain.turn_events import turn_drafts
+from turnlog.services.turns.attempts import Guard, PermissionOf, claim_attempt, load_active_message
+from turnlog.services.writer import Decision, SessionWriter
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from shared.agents.assistant import ASSISTANT
-from shared.agents.declaration import Agent
-from shared.domain.content import bytes_stored, content_text
-from shared.domain.conversation import ConversationTurn
-from shared.domain.ids import MessageId, TurnId
-from shared.domain.stored_documents import Message, MessageParts, Step, ToolResult
-from shared.domain.values import MessageStatus, ToolCall, ToolOutcome
-from shared.services.turns.answers import step_documents
-from shared.services.turns.conversation import load_conversation, recent_messages
-from shared.wiring import Services
 from tests.domain.factories import SESSION, THEN, new_state
 from tests.domain.media import content_of, picture, picture_of, text
+from turnlog.agents.assistant import ASSISTANT
+from turnlog.agents.declaration import Agent
+from turnlog.domain.content import bytes_stored, content_text
+from turnlog.domain.conversation import ConversationTurn
+from turnlog.domain.ids import MessageId, TurnId
+from turnlog.domain.stored_documents import Message, MessageParts, Step, ToolResult
+from turnlog.domain.values import MessageStatus, ToolCall, ToolOutcome
+from turnlog.services.turns.answers import step_documents
+from turnlog.services.turns.conversation import load_conversation, recent_messages
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

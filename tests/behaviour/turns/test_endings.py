@@ -6,27 +6,6 @@ from typing import Literal
 
 import pytest
 
-from shared.domain.chunks import (
-    Draft,
-)
-from shared.domain.errors import SessionNotFoundError
-from shared.domain.events import (
-    ErrorRaised,
-    MessageComplete,
-    MessageDelta,
-    MessageStart,
-    RunComplete,
-    RunHandover,
-    ToolCallComplete,
-    ToolCallStart,
-)
-from shared.domain.ids import SessionId
-from shared.domain.stored_documents import Message, Step, ToolResult
-from shared.domain.values import Failure, ToolCall
-from shared.scheduler import TurnStart
-from shared.services.turns.answers import step_documents
-from shared.services.turns.endings import EndRequest
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     append_events,
@@ -40,6 +19,27 @@ from tests.behaviour.factories import (
     post_message,
 )
 from tests.domain.factories import OWNER, TRACE
+from turnlog.domain.chunks import (
+    Draft,
+)
+from turnlog.domain.errors import SessionNotFoundError
+from turnlog.domain.events import (
+    ErrorRaised,
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    RunComplete,
+    RunHandover,
+    ToolCallComplete,
+    ToolCallStart,
+)
+from turnlog.domain.ids import SessionId
+from turnlog.domain.stored_documents import Message, Step, ToolResult
+from turnlog.domain.values import Failure, ToolCall
+from turnlog.scheduler import TurnStart
+from turnlog.services.turns.answers import step_documents
+from turnlog.services.turns.endings import EndRequest
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

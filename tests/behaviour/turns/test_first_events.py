@@ -8,16 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from shared.api.edge.session_stream import StreamOptions, session_stream
-from shared.domain.chunks import Event
-from shared.domain.events import Outside
-from shared.scheduler import DurableTurnScheduler
-from shared.services.idempotency import IdempotencyKey
-from shared.services.stream import follow_events
-from shared.services.turns.submit import NewMessage
-from shared.wiring import Services
 from tests.behaviour.factories import LOST_STARTS, DurableClient, append_events, create_session
 from tests.domain.factories import OWNER, TRACE
+from turnlog.api.edge.session_stream import StreamOptions, session_stream
+from turnlog.domain.chunks import Event
+from turnlog.domain.events import Outside
+from turnlog.scheduler import DurableTurnScheduler
+from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.stream import follow_events
+from turnlog.services.turns.submit import NewMessage
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

@@ -8,17 +8,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from orchestrations.activities import call_model
-from orchestrations.contracts import Reply
-from shared.domain.events import (
-    MessageComplete,
-    MessageDelta,
-    MessageStart,
-    RunHandover,
-    TokenUsage,
-)
-from shared.domain.stored_documents import Message
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     activity_input,
@@ -32,6 +21,17 @@ from tests.behaviour.factories import (
     outcome_of,
     post_message,
 )
+from turnlog.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    RunHandover,
+    TokenUsage,
+)
+from turnlog.domain.stored_documents import Message
+from turnlog.orchestrations.activities import call_model
+from turnlog.orchestrations.contracts import Reply
+from turnlog.wiring import Services
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
@@ -233,7 +233,7 @@ async def test_a_model_that_refuses_fails_the_turn(app: Services, name: str, cod
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot answer is called again at once."""
-    monkeypatch.setattr("shared.services.turns.model_retries._PAUSES", (0.0,))
+    monkeypatch.setattr("turnlog.services.turns.model_retries._PAUSES", (0.0,))
 
 
 @with_model("fail-503")

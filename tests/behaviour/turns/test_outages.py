@@ -6,13 +6,6 @@ from typing import Any
 
 import pytest
 
-from orchestrations.activities import call_model, finish_turn, run_tool
-from shared.domain.chunks import Chunk
-from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import MessageComplete, MessageDelta, MessageStart
-from shared.domain.stored_documents import Message
-from shared.services import holding
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     DurableClient,
@@ -25,6 +18,13 @@ from tests.behaviour.factories import (
     outcome_of,
     post_message,
 )
+from turnlog.domain.chunks import Chunk
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.domain.events import MessageComplete, MessageDelta, MessageStart
+from turnlog.domain.stored_documents import Message
+from turnlog.orchestrations.activities import call_model, finish_turn, run_tool
+from turnlog.services import holding
+from turnlog.wiring import Services
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 

@@ -5,17 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations.activities import call_model, finish_turn, park_turn, run_tool
-from orchestrations.timers import sweep
-from shared.domain.actions import Resolution, denial
-from shared.domain.ids import instance_of
-from shared.domain.session import ActiveTurn
-from shared.domain.stored_documents import Message, ToolResult
-from shared.scheduler import TurnStart
-from shared.services.turns.approvals import DecisionRequest
-from shared.services.turns.cancelling import CancelRequest
-from shared.timings import ONE_MACHINE
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     LOST_STARTS,
@@ -31,6 +20,17 @@ from tests.behaviour.factories import (
     scheduler,
 )
 from tests.domain.factories import OWNER, TRACE
+from turnlog.domain.actions import Resolution, denial
+from turnlog.domain.ids import instance_of
+from turnlog.domain.session import ActiveTurn
+from turnlog.domain.stored_documents import Message, ToolResult
+from turnlog.orchestrations.activities import call_model, finish_turn, park_turn, run_tool
+from turnlog.orchestrations.timers import sweep
+from turnlog.scheduler import TurnStart
+from turnlog.services.turns.approvals import DecisionRequest
+from turnlog.services.turns.cancelling import CancelRequest
+from turnlog.timings import ONE_MACHINE
+from turnlog.wiring import Services
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 

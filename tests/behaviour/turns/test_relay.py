@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.values import Piece
-from shared.services.turns.relay import Relay, split_pieces
-from shared.timings import CLOUD
+from turnlog.domain.values import Piece
+from turnlog.services.turns.relay import Relay, split_pieces
+from turnlog.timings import CLOUD
 
 pytestmark = pytest.mark.anyio
 

@@ -7,29 +7,6 @@ from typing import Any
 
 import pytest
 
-from orchestrations.timers import clear, sweep
-from shared.domain.chunks import (
-    Chunk,
-    Draft,
-)
-from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import (
-    MessageComplete,
-    MessageDelta,
-    MessageStart,
-    RunStart,
-    ToolCallComplete,
-    ToolCallStart,
-    UserMessage,
-)
-from shared.domain.ids import MessageId, SessionId, TurnId, instance_of
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import Lease, Message
-from shared.domain.turn_events import turn_drafts
-from shared.scheduler import TurnStart
-from shared.services.writer import SessionWriter
-from shared.timings import ONE_MACHINE
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     DurableClient,
@@ -43,6 +20,29 @@ from tests.behaviour.factories import (
     post_message,
 )
 from tests.domain.factories import OWNER, TRACE, active_turn
+from turnlog.domain.chunks import (
+    Chunk,
+    Draft,
+)
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageStart,
+    RunStart,
+    ToolCallComplete,
+    ToolCallStart,
+    UserMessage,
+)
+from turnlog.domain.ids import MessageId, SessionId, TurnId, instance_of
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import Lease, Message
+from turnlog.domain.turn_events import turn_drafts
+from turnlog.orchestrations.timers import clear, sweep
+from turnlog.scheduler import TurnStart
+from turnlog.services.writer import SessionWriter
+from turnlog.timings import ONE_MACHINE
+from turnlog.wiring import Services
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 

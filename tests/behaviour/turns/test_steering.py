@@ -5,28 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrations.activities import call_model, finish_turn, run_tool
-from shared.agents.assistant import ASSISTANT
-from shared.domain.errors import MessageNotFoundError, NotWaitingError, QueueFullError
-from shared.domain.events import (
-    MessageComplete,
-    MessageDelta,
-    MessageQueued,
-    MessageStart,
-    RunHandover,
-    ToolCallStart,
-)
-from shared.domain.ids import MessageId, turn_of
-from shared.domain.stored_documents import Message, Step
-from shared.domain.values import Failure, OnBusy, ToolCall
-from shared.ports import ModelClient
-from shared.scheduler import TurnStart
-from shared.services.messages import EndOf
-from shared.services.turns.answers import step_documents
-from shared.services.turns.cancelling import CancelRequest
-from shared.services.turns.conversation import load_conversation, recent_messages
-from shared.services.turns.endings import EndRequest
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     LOST_STARTS,
@@ -44,6 +22,28 @@ from tests.behaviour.factories import (
     post_message,
 )
 from tests.domain.factories import OWNER, TRACE
+from turnlog.agents.assistant import ASSISTANT
+from turnlog.domain.errors import MessageNotFoundError, NotWaitingError, QueueFullError
+from turnlog.domain.events import (
+    MessageComplete,
+    MessageDelta,
+    MessageQueued,
+    MessageStart,
+    RunHandover,
+    ToolCallStart,
+)
+from turnlog.domain.ids import MessageId, turn_of
+from turnlog.domain.stored_documents import Message, Step
+from turnlog.domain.values import Failure, OnBusy, ToolCall
+from turnlog.orchestrations.activities import call_model, finish_turn, run_tool
+from turnlog.ports import ModelClient
+from turnlog.scheduler import TurnStart
+from turnlog.services.messages import EndOf
+from turnlog.services.turns.answers import step_documents
+from turnlog.services.turns.cancelling import CancelRequest
+from turnlog.services.turns.conversation import load_conversation, recent_messages
+from turnlog.services.turns.endings import EndRequest
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

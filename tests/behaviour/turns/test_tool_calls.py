@@ -7,21 +7,6 @@ from typing import Any
 
 import pytest
 
-from orchestrations.activities import run_tool
-from shared.agents.declaration import Agent
-from shared.agents.registry import AGENTS
-from shared.agents.tools import ToolError, calculate, tool
-from shared.domain.events import (
-    MessageComplete,
-    MessageStart,
-    RunHandover,
-    ToolCallComplete,
-    ToolCallStart,
-)
-from shared.domain.stored_documents import Message, Step, ToolResult
-from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES, ToolCall
-from shared.services.turns.answers import step_documents
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     activity_input,
@@ -32,6 +17,21 @@ from tests.behaviour.factories import (
     outcome_of,
     post_message,
 )
+from turnlog.agents.declaration import Agent
+from turnlog.agents.registry import AGENTS
+from turnlog.agents.tools import ToolError, calculate, tool
+from turnlog.domain.events import (
+    MessageComplete,
+    MessageStart,
+    RunHandover,
+    ToolCallComplete,
+    ToolCallStart,
+)
+from turnlog.domain.stored_documents import Message, Step, ToolResult
+from turnlog.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_RESPONSE_BYTES, ToolCall
+from turnlog.orchestrations.activities import run_tool
+from turnlog.services.turns.answers import step_documents
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

@@ -5,19 +5,19 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from orchestrations.activities import run_tool
-from shared.agents.context import ToolContext
-from shared.agents.declaration import Agent
-from shared.agents.registry import AGENTS
-from shared.agents.tools import tool
-from shared.domain.events import MessageComplete, MessageStart
-from shared.domain.ids import public_id
-from shared.domain.stored_documents import Message, Step
-from shared.domain.values import ToolCall
-from shared.services.turns.answers import step_documents
-from shared.wiring import Services
 from tests.behaviour.factories import activity_input, append_events, create_session, outcome_of, post_message
 from tests.domain.factories import OWNER
+from turnlog.agents.context import ToolContext
+from turnlog.agents.declaration import Agent
+from turnlog.agents.registry import AGENTS
+from turnlog.agents.tools import tool
+from turnlog.domain.events import MessageComplete, MessageStart
+from turnlog.domain.ids import public_id
+from turnlog.domain.stored_documents import Message, Step
+from turnlog.domain.values import ToolCall
+from turnlog.orchestrations.activities import run_tool
+from turnlog.services.turns.answers import step_documents
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

@@ -7,21 +7,6 @@ from typing import Any, Literal
 
 import pytest
 
-from orchestrations.activities import call_model, run_tool
-from orchestrations.contracts import Reply
-from shared.agents.context import ToolContext
-from shared.domain.errors import ProjectNotFoundError
-from shared.domain.events import MessageComplete, MessageStart, ToolCallComplete, ToolCallStart, VibecodeResponse
-from shared.domain.ids import MessageId, PublicId, new_project_id, new_writer_id
-from shared.domain.patch import InvalidPatchError, Operation
-from shared.domain.project import Project
-from shared.domain.stored_documents import Message, Step, ToolResult
-from shared.domain.values import Failure, ToolCall
-from shared.ports import ProjectStore
-from shared.services.turns.answers import step_documents
-from shared.services.turns.endings import EndRequest
-from shared.services.turns.submit import NewMessage
-from shared.wiring import Services
 from tests.behaviour.conftest import Clock
 from tests.behaviour.factories import (
     LOST_STARTS,
@@ -37,6 +22,21 @@ from tests.behaviour.factories import (
     post_message,
 )
 from tests.domain.factories import OWNER, TRACE
+from turnlog.agents.context import ToolContext
+from turnlog.domain.errors import ProjectNotFoundError
+from turnlog.domain.events import MessageComplete, MessageStart, ToolCallComplete, ToolCallStart, VibecodeResponse
+from turnlog.domain.ids import MessageId, PublicId, new_project_id, new_writer_id
+from turnlog.domain.patch import InvalidPatchError, Operation
+from turnlog.domain.project import Project
+from turnlog.domain.stored_documents import Message, Step, ToolResult
+from turnlog.domain.values import Failure, ToolCall
+from turnlog.orchestrations.activities import call_model, run_tool
+from turnlog.orchestrations.contracts import Reply
+from turnlog.ports import ProjectStore
+from turnlog.services.turns.answers import step_documents
+from turnlog.services.turns.endings import EndRequest
+from turnlog.services.turns.submit import NewMessage
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 

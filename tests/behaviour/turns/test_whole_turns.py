@@ -6,16 +6,6 @@ from typing import Any
 import pytest
 from blockbuster import blockbuster_ctx
 
-from orchestrations.activities import call_model, finish_turn, run_tool
-from orchestrations.contracts import Reply
-from shared.domain.events import (
-    DELTA_TYPES,
-    ToolCallComplete,
-)
-from shared.domain.stored_documents import Message
-from shared.models.openai import Endpoint, OpenAIModelClient
-from shared.ports import ModelClient
-from shared.wiring import Services
 from tests.behaviour.factories import (
     DurableClient,
     activity_input,
@@ -25,6 +15,16 @@ from tests.behaviour.factories import (
     load_types,
     post_message,
 )
+from turnlog.domain.events import (
+    DELTA_TYPES,
+    ToolCallComplete,
+)
+from turnlog.domain.stored_documents import Message
+from turnlog.models.openai import Endpoint, OpenAIModelClient
+from turnlog.orchestrations.activities import call_model, finish_turn, run_tool
+from turnlog.orchestrations.contracts import Reply
+from turnlog.ports import ModelClient
+from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -91,7 +91,7 @@ async def test_the_model_client_is_created_on_a_thread_because_it_reads_certific
             threads.append(threading.current_thread())
             super().__init__(endpoint)
 
-    monkeypatch.setattr("shared.models.openai.OpenAIModelClient", Noting)
+    monkeypatch.setattr("turnlog.models.openai.OpenAIModelClient", Noting)
     model = await app.model()
 
     assert await app.model() is model

@@ -11,14 +11,14 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared.domain.errors import SequenceTakenError
-from shared.domain.events import UserMessage
-from shared.ports import SessionLog
-from shared.telemetry import names
-from shared.telemetry.recorder import Telemetry
-from shared.telemetry.stores import observed_stores, unobserved
 from tests.contract.factories import RUN, append_events, create_session, delta, message
 from tests.contract.stores import cosmos_database
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.events import UserMessage
+from turnlog.ports import SessionLog
+from turnlog.telemetry import names
+from turnlog.telemetry.recorder import Telemetry
+from turnlog.telemetry.stores import observed_stores, unobserved
 
 pytestmark = pytest.mark.anyio
 

@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 
 from bench.cost.requests import record
-from shared.domain.errors import SequenceTakenError, StoreUnavailableError
-from shared.domain.events import MessageStart, UserMessage
-from shared.ports import SessionLog
-from shared.stores.cosmos.containers import CONTAINERS
-from shared.stores.cosmos.database import open_client
 from tests.contract.factories import RUN, append_events, create_session, delta, message
 from tests.contract.stores import CosmosDatabase, cosmos_database
+from turnlog.domain.errors import SequenceTakenError, StoreUnavailableError
+from turnlog.domain.events import MessageStart, UserMessage
+from turnlog.ports import SessionLog
+from turnlog.stores.cosmos.containers import CONTAINERS
+from turnlog.stores.cosmos.database import open_client
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ async def log(endpoint: str) -> AsyncGenerator[SessionLog]:
 @pytest.fixture
 def requests(caplog: pytest.LogCaptureFixture) -> Requests:
     """Returns the methods of the requests for documents since the last call."""
-    caplog.set_level(logging.DEBUG, "shared.stores.cosmos.requests")
+    caplog.set_level(logging.DEBUG, "turnlog.stores.cosmos.requests")
 
     def since() -> list[str]:
         messages = [record.getMessage() for record in caplog.records]

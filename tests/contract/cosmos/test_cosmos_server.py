@@ -9,10 +9,10 @@ import pytest
 from azure.cosmos.aio import ContainerProxy, DatabaseProxy
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
-from local.host.feeds import ChangeFeed
-from shared.stores.cosmos.containers import PROVISIONED, SESSIONS
-from shared.stores.cosmos.database import open_client
 from tests.contract.stores import CosmosDatabase, cosmos_database
+from turnlog.local.host.feeds import ChangeFeed
+from turnlog.stores.cosmos.containers import PROVISIONED, SESSIONS
+from turnlog.stores.cosmos.database import open_client
 
 pytestmark = pytest.mark.anyio
 

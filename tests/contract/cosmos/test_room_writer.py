@@ -8,25 +8,25 @@ from typing import Any
 
 import pytest
 
-from changes.feed import chunks_in, states_in
-from changes.rooms import write_rooms
-from local.host.feeds import ChangeFeed
-from shared.domain.errors import StoreUnavailableError
-from shared.domain.events import Outside, RunComplete, SessionDeleted, Status, UserMessage
-from shared.domain.ids import SessionId, owner_hash
-from shared.domain.rooms import FIRST_CURSOR, Room, RoomEntry
-from shared.domain.session import SessionState
-from shared.ports import SessionLog
-from shared.services.fork import ForkRequest, Forks
-from shared.stores.cosmos.database import Database
-from shared.stores.cosmos.items import STATE_ID, chunk_item
-from shared.stores.cosmos.room_items import SECONDS_PER_DAY
-from shared.stores.cosmos.room_writer import CosmosRoomWriter
-from shared.stores.cosmos.rooms import CosmosRooms
-from shared.wiring import Services, SystemClock
 from tests.contract.change_feed import cosmos_services, document_list
 from tests.contract.factories import RUN, THEN, append_events, chunk, create_session, delta, session_id
 from tests.contract.stores import CosmosDatabase, cosmos_database, wire_server
+from turnlog.changes.feed import chunks_in, states_in
+from turnlog.changes.rooms import write_rooms
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.domain.events import Outside, RunComplete, SessionDeleted, Status, UserMessage
+from turnlog.domain.ids import SessionId, owner_hash
+from turnlog.domain.rooms import FIRST_CURSOR, Room, RoomEntry
+from turnlog.domain.session import SessionState
+from turnlog.local.host.feeds import ChangeFeed
+from turnlog.ports import SessionLog
+from turnlog.services.fork import ForkRequest, Forks
+from turnlog.stores.cosmos.database import Database
+from turnlog.stores.cosmos.items import STATE_ID, chunk_item
+from turnlog.stores.cosmos.room_items import SECONDS_PER_DAY
+from turnlog.stores.cosmos.room_writer import CosmosRoomWriter
+from turnlog.stores.cosmos.rooms import CosmosRooms
+from turnlog.wiring import Services, SystemClock
 
 pytestmark = pytest.mark.anyio
 

@@ -2,13 +2,6 @@
 
 import pytest
 
-from shared.domain.errors import SequenceTakenError
-from shared.domain.events import MessageComplete, Outside, SessionUpdated, UserMessage
-from shared.domain.fold import fold
-from shared.domain.ids import bound_id, new_writer_id
-from shared.domain.stored_documents import ModelResponse, ToolResult
-from shared.domain.values import ToolOutcome
-from shared.ports import SessionLog
 from tests.contract.factories import (
     MESSAGE,
     RUN,
@@ -22,6 +15,13 @@ from tests.contract.factories import (
     session_id,
     texts,
 )
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.events import MessageComplete, Outside, SessionUpdated, UserMessage
+from turnlog.domain.fold import fold
+from turnlog.domain.ids import bound_id, new_writer_id
+from turnlog.domain.stored_documents import ModelResponse, ToolResult
+from turnlog.domain.values import ToolOutcome
+from turnlog.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from shared.domain.errors import BatchTooLargeError
-from shared.domain.stored_documents import IdempotencyRecord, ModelResponse
-from shared.ports import SessionLog
-from shared.ports.log import MAX_BATCH_BYTES, MAX_BATCH_DOCUMENTS
 from tests.contract.factories import MESSAGE, RUN, append_events, create_session, delta, read_all, session_id, texts
+from turnlog.domain.errors import BatchTooLargeError
+from turnlog.domain.stored_documents import IdempotencyRecord, ModelResponse
+from turnlog.ports import SessionLog
+from turnlog.ports.log import MAX_BATCH_BYTES, MAX_BATCH_DOCUMENTS
 
 pytestmark = pytest.mark.anyio
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from shared.domain.chunks import Draft
-from shared.domain.errors import SequenceTakenError
-from shared.domain.session import SessionState
-from shared.ports import SessionLog
-from shared.services.writer import Decision, SessionWriter
-from shared.wiring import SystemClock
 from tests.contract.factories import append_events, chunk, create_session, delta, session_id
+from turnlog.domain.chunks import Draft
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.session import SessionState
+from turnlog.ports import SessionLog
+from turnlog.services.writer import Decision, SessionWriter
+from turnlog.wiring import SystemClock
 
 pytestmark = pytest.mark.anyio
 

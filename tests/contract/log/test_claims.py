@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from shared.domain.listing import SessionFilter
-from shared.domain.stored_documents import IdempotencyRecord
-from shared.ports import SessionLog
+from turnlog.domain.listing import SessionFilter
+from turnlog.domain.stored_documents import IdempotencyRecord
+from turnlog.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
 

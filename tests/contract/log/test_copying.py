@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import SequenceTakenError
-from shared.domain.events import ForkedFrom, SessionCreated, SessionDeleted
-from shared.domain.ids import PublicId, SessionId, new_session_id, new_writer_id, owner_hash
-from shared.domain.listing import SessionFilter
-from shared.domain.session import SessionState
-from shared.ports import SessionLog
 from tests.contract.factories import RUN, THEN, append_events, collect, create_session, delta
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.events import ForkedFrom, SessionCreated, SessionDeleted
+from turnlog.domain.ids import PublicId, SessionId, new_session_id, new_writer_id, owner_hash
+from turnlog.domain.listing import SessionFilter
+from turnlog.domain.session import SessionState
+from turnlog.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
 

@@ -2,11 +2,6 @@
 
 import pytest
 
-from shared.domain.errors import SequenceTakenError
-from shared.domain.events import SessionDeleted, UserMessage
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import IdempotencyRecord, Lease, Message, MessageParts
-from shared.ports import SessionLog
 from tests.contract.factories import (
     LATER,
     RUN,
@@ -18,6 +13,11 @@ from tests.contract.factories import (
     read_all,
     sequences,
 )
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.events import SessionDeleted, UserMessage
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import IdempotencyRecord, Lease, Message, MessageParts
+from turnlog.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
 

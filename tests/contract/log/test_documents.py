@@ -6,11 +6,13 @@ from typing import Any
 import anyio
 import pytest
 
-from shared.domain.content import bytes_stored, inline_text
-from shared.domain.errors import SequenceTakenError
-from shared.domain.events import MessageComplete
-from shared.domain.ids import new_writer_id
-from shared.domain.stored_documents import (
+from tests.contract.factories import MESSAGE, append_events, create_session, delta, message, session_id
+from tests.domain.media import content_of, picture_of, text
+from turnlog.domain.content import bytes_stored, inline_text
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.events import MessageComplete
+from turnlog.domain.ids import new_writer_id
+from turnlog.domain.stored_documents import (
     IdempotencyRecord,
     Lease,
     Message,
@@ -20,11 +22,9 @@ from shared.domain.stored_documents import (
     Receipt,
     ToolResult,
 )
-from shared.domain.turn_events import queued_draft, start_drafts
-from shared.domain.values import ToolOutcome
-from shared.ports import SessionLog
-from tests.contract.factories import MESSAGE, append_events, create_session, delta, message, session_id
-from tests.domain.media import content_of, picture_of, text
+from turnlog.domain.turn_events import queued_draft, start_drafts
+from turnlog.domain.values import ToolOutcome
+from turnlog.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
 

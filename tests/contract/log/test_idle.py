@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.domain.events import SessionDeleted
-from shared.ports import SessionLog
 from tests.contract.factories import append_events, create_session
+from turnlog.domain.events import SessionDeleted
+from turnlog.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared.domain.events import (
+from tests.contract.factories import LATER, RUN, THEN, append_events, collect, create_session, session_id
+from turnlog.domain.events import (
     Outside,
     RunComplete,
     SessionDeleted,
@@ -16,11 +17,10 @@ from shared.domain.events import (
     ToolCallActionRequired,
     UserMessage,
 )
-from shared.domain.ids import SessionId, owner_hash
-from shared.domain.listing import SessionFilter, listing_key
-from shared.domain.session import SessionState
-from shared.ports import SessionLog
-from tests.contract.factories import LATER, RUN, THEN, append_events, collect, create_session, session_id
+from turnlog.domain.ids import SessionId, owner_hash
+from turnlog.domain.listing import SessionFilter, listing_key
+from turnlog.domain.session import SessionState
+from turnlog.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
 

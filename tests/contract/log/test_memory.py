@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from shared.domain.content import bytes_stored
-from shared.domain.errors import InvalidRequestError, SessionNotFoundError, TooLargeError
-from shared.domain.events import MessageComplete, RunComplete, ToolCallComplete, UserMessage
-from shared.domain.stored_documents import MessageParts
-from shared.ports import SessionLog
-from shared.services.memory import Memories
-from shared.wiring import SystemClock
 from tests.contract.factories import MESSAGE, RUN, append_events, create_session, delta, session_id
 from tests.domain.media import content_of, data_url, picture, text
+from turnlog.domain.content import bytes_stored
+from turnlog.domain.errors import InvalidRequestError, SessionNotFoundError, TooLargeError
+from turnlog.domain.events import MessageComplete, RunComplete, ToolCallComplete, UserMessage
+from turnlog.domain.stored_documents import MessageParts
+from turnlog.ports import SessionLog
+from turnlog.services.memory import Memories
+from turnlog.wiring import SystemClock
 
 pytestmark = pytest.mark.anyio
 

@@ -5,23 +5,23 @@ from typing import Any
 
 import pytest
 
-from shared.domain.chunks import Chunk
-from shared.domain.errors import SessionUnreadableError
-from shared.domain.events import SessionDeleted, SessionUpdated
-from shared.domain.fold import fold
-from shared.domain.ids import ProjectId, SessionId, new_writer_id, owner_hash
-from shared.domain.listing import SessionFilter
-from shared.domain.project import Project
-from shared.domain.rooms import Room
-from shared.domain.session import SessionState
-from shared.domain.stored_documents import Message, ToolResult
-from shared.domain.tolerance import load
-from shared.ports import RoomFeed, SessionLog
-from shared.stores import Stores
-from shared.stores.reading import dump_events, load_events
 from tests.contract.factories import LATER, append_events, collect, create_session, read_all, session_id
 from tests.contract.stores import Database
 from tests.next_release.recorded import KINDS, recorded
+from turnlog.domain.chunks import Chunk
+from turnlog.domain.errors import SessionUnreadableError
+from turnlog.domain.events import SessionDeleted, SessionUpdated
+from turnlog.domain.fold import fold
+from turnlog.domain.ids import ProjectId, SessionId, new_writer_id, owner_hash
+from turnlog.domain.listing import SessionFilter
+from turnlog.domain.project import Project
+from turnlog.domain.rooms import Room
+from turnlog.domain.session import SessionState
+from turnlog.domain.stored_documents import Message, ToolResult
+from turnlog.domain.tolerance import load
+from turnlog.ports import RoomFeed, SessionLog
+from turnlog.stores import Stores
+from turnlog.stores.reading import dump_events, load_events
 
 pytestmark = pytest.mark.anyio
 

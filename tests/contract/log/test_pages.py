@@ -2,15 +2,15 @@
 
 import pytest
 
-from shared.domain.chunks import Chunk
-from shared.domain.events import Outside
-from shared.domain.ids import SessionId, owner_hash
-from shared.domain.listing import SessionFilter, listing_key
-from shared.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page
-from shared.domain.rooms import Room
-from shared.domain.stored_documents import Message
-from shared.ports import RoomFeed, SessionLog
 from tests.contract.factories import append_events, create_session, delta, message, sequences
+from turnlog.domain.chunks import Chunk
+from turnlog.domain.events import Outside
+from turnlog.domain.ids import SessionId, owner_hash
+from turnlog.domain.listing import SessionFilter, listing_key
+from turnlog.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page
+from turnlog.domain.rooms import Room
+from turnlog.domain.stored_documents import Message
+from turnlog.ports import RoomFeed, SessionLog
 
 pytestmark = pytest.mark.anyio
 

@@ -6,10 +6,6 @@ from typing import Any
 
 import pytest
 
-from shared.domain.errors import SequenceTakenError
-from shared.domain.events import SessionUpdated
-from shared.domain.fold import fold
-from shared.ports import SessionLog
 from tests.contract.factories import (
     append_at_end,
     append_events,
@@ -21,6 +17,10 @@ from tests.contract.factories import (
     session_id,
     texts,
 )
+from turnlog.domain.errors import SequenceTakenError
+from turnlog.domain.events import SessionUpdated
+from turnlog.domain.fold import fold
+from turnlog.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.chunks import Chunk
-from shared.domain.events import MessageStart, Outside, SessionUpdated, UserMessage
-from shared.ports import SessionLog
 from tests.contract.factories import RUN, append_events, create_session, delta, read_all, sequences
+from turnlog.domain.chunks import Chunk
+from turnlog.domain.events import MessageStart, Outside, SessionUpdated, UserMessage
+from turnlog.ports import SessionLog
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ READ, WRITE, APPEND = "sessions.read", "sessions.write", "events.append"
 _APP_ROUTES = """
 import json
 from pathlib import Path
-from local.host.index import index_app, load
+from turnlog.local.host.index import index_app, load
 routes = index_app(load(Path(".")), "").routes
 print(json.dumps([f"{method} /{route.template}" for route in routes for method in route.methods]))
 """

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.api.description.openapi import VERSION
 from tests.http.api_client import ROOT, Api, api_client, ok, running_host
+from turnlog.api.description.openapi import VERSION
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.api.resources import document
 from tests.http.api_client import Api, ok
+from turnlog.api.resources import document
 
 pytestmark = pytest.mark.anyio
 

@@ -18,17 +18,17 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 
-from shared.api import shapes
-from shared.api.description.openapi import VERSION
-from shared.api.description.schemas import event_name, event_types, type_name
-from shared.api.resources import document
-from shared.api.shapes.common import Body
-from shared.api.shapes.events import PRIVATE_FIELDS, OutsideEvents
-from shared.domain import errors
-from shared.domain.events import SessionUpdated
 from tests.http.api_client import ROOT, Api, Host, new_id, ok, running_host
 from tests.http.process.routes import app_routes
 from tests.http.sse_client import JSON
+from turnlog.api import shapes
+from turnlog.api.description.openapi import VERSION
+from turnlog.api.description.schemas import event_name, event_types, type_name
+from turnlog.api.resources import document
+from turnlog.api.shapes.common import Body
+from turnlog.api.shapes.events import PRIVATE_FIELDS, OutsideEvents
+from turnlog.domain import errors
+from turnlog.domain.events import SessionUpdated
 
 _HTTP = Path(__file__).parents[1]
 # Clients never get these: the service handles them itself, or a message carries the code.

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.events import DELTA_TYPES
 from tests.domain.media import picture_of
 from tests.http.api_client import TIMEOUT_SECONDS, Api, api_client, new_id, ok, refusal, running_host
 from tests.http.sse_client import JSON, Frame, Stream, names
+from turnlog.domain.events import DELTA_TYPES
 
 pytestmark = pytest.mark.anyio
 

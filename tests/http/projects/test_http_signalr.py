@@ -13,18 +13,18 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from shared import wiring
-from shared.api import projects, sessions, signalr
-from shared.api.shapes.signalr import session_group
-from shared.domain.errors import SignalRUnavailableError
-from shared.domain.ids import bound_id
-from shared.settings import Settings, settings
-from shared.signalr import SignalRClient
 from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
 from tests.http.api_client import Api, new_id, ok, refusal
 from tests.http.projects.fake_signalr import FakeSignalR, fake_signalr
 from tests.http.sse_client import JSON
 from tests.local.local_host import App, running_host
+from turnlog import wiring
+from turnlog.api import projects, sessions, signalr
+from turnlog.api.shapes.signalr import session_group
+from turnlog.domain.errors import SignalRUnavailableError
+from turnlog.domain.ids import bound_id
+from turnlog.settings import Settings, settings
+from turnlog.signalr import SignalRClient
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from local.rebuild import ExportError, read_export, render
 from tests.http.api_client import JSON, ROOT, Api, is_gapless, ok, refusal, wait_until
+from turnlog.local.rebuild import ExportError, read_export, render
 
 pytestmark = pytest.mark.anyio
 
@@ -168,7 +168,7 @@ async def test_the_command_prints_what_it_rebuilt(api: Api) -> None:
     session_id = await api.new_session()
     await api.run_turn(session_id)
     lines = "\n".join(await export_of(api, session_id))
-    command = [sys.executable, "-m", "local.rebuild", "-"]
+    command = [sys.executable, "-m", "turnlog.local.rebuild", "-"]
 
     done = subprocess.run(command, input=lines, capture_output=True, text=True, cwd=ROOT, check=True)  # noqa: ASYNC221
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.values import Usage
 from tests.http.api_client import JSON, Api, is_gapless, new_id, ok, refusal, types, wait_until
 from tests.http.sessions.test_http_export import assert_rebuilt
+from turnlog.domain.values import Usage
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.ids import bound_id
 from tests.http.api_client import Api, api_client, new_id, ok, refusal, running_host
 from tests.http.process.issuer import Issuer, authorization
 from tests.http.process.routes import ROUTES, route_of
+from turnlog.domain.ids import bound_id
 
 pytestmark = pytest.mark.anyio
 

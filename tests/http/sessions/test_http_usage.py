@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.domain.values import Usage
 from tests.http.api_client import JSON, Api, ok, refusal
+from turnlog.domain.values import Usage
 
 pytestmark = pytest.mark.anyio
 

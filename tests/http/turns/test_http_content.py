@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local.rebuild import read_export, render
 from tests.domain.media import data_url, file, picture, picture_of, sound, text
 from tests.http.api_client import JSON, Api, next_link, ok, refusal
+from turnlog.local.rebuild import read_export, render
 
 pytestmark = pytest.mark.anyio
 

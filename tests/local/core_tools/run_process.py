@@ -1,4 +1,4 @@
-"""Runs `python -m local.run`, or plain `func start`, on the stand-ins, and lists the processes of the run."""
+"""Runs `python -m turnlog.local.run`, or plain `func start`, on the stand-ins, and lists the processes of the run."""
 
 import json
 import os

@@ -16,7 +16,7 @@ import pytest
 from tests.local.core_tools.run_process import Run, StreamReader, occupied_ports, run_turn, running
 from tests.local.core_tools.stand_ins.install import Wrapper, activate, copy_app, install
 
-MAKE_RUN = [sys.executable, "-m", "local.run"]
+MAKE_RUN = [sys.executable, "-m", "turnlog.local.run"]
 
 
 @pytest.fixture

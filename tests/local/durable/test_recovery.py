@@ -12,9 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from local.durable.history import Kind
 from tests.local.host_process import HostProcess, running_process
 from tests.local.local_host import wait_until
+from turnlog.local.durable.history import Kind
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""`python -m local.host`: what it reads, prints and refuses, and how it stops."""
+"""`python -m turnlog.local.host`: what it reads, prints and refuses, and how it stops."""
 
 import json
 import os
@@ -13,9 +13,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from local.errors import AddressError, LockedError
 from tests.local.host_process import ROOT, command, environment, running_process
 from tests.local.local_host import App, running_host
+from turnlog.local.errors import AddressError, LockedError
 
 APP = """
 import asyncio, os
@@ -263,7 +263,11 @@ def test_a_folder_without_an_app_is_reported_in_one_line(tmp_path: Path) -> None
 
 def test_help_describes_the_host() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "local.host", "--help"], env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-m", "turnlog.local.host", "--help"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert "The local Functions host" in run.stdout

@@ -8,11 +8,11 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from local.errors import RefusedError
-from shared.stores.cosmos.containers import LEASES, SESSIONS
-from shared.stores.cosmos.database import Database
 from tests.contract.stores import CosmosDatabase, cosmos_database, cosmos_endpoint
 from tests.local.local_host import App, running_host
+from turnlog.local.errors import RefusedError
+from turnlog.stores.cosmos.containers import LEASES, SESSIONS
+from turnlog.stores.cosmos.database import Database
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import azure.durable_functions as df
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from local.host.index import index_app
+from turnlog.local.host.index import index_app
 
 
 def test_functions_are_found_by_kind() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from local.host.reload import AgentReload
-from shared.agents import registry
 from tests.local.host_process import ROOT, HostProcess, environment, running_process
 from tests.local.local_host import wait_until
+from turnlog.agents import registry
+from turnlog.local.host.reload import AgentReload
 
 pytestmark = pytest.mark.anyio
 

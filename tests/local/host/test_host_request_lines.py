@@ -84,7 +84,7 @@ async def test_a_status_is_coloured_unless_no_colour_is_wanted(tmp_path: Path, m
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_lines_are_printed_on_a_terminal_only(tmp_path: Path, is_terminal: bool) -> None:
     reading, writing = pty.openpty() if is_terminal else os.pipe()
-    command = [sys.executable, "-m", "local.host", "--port", "0", "--data-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "turnlog.local.host", "--port", "0", "--data-dir", str(tmp_path)]
     host = subprocess.Popen(command, stdout=writing, cwd=_ROOT, stdin=subprocess.DEVNULL)
     os.close(writing)
     try:

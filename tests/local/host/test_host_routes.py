@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response
 
-from local.host.routes import Route, Router, segments_of
 from tests.local.local_host import App, Host, running_host
+from turnlog.local.host.routes import Route, Router, segments_of
 
 pytestmark = pytest.mark.anyio
 

@@ -9,11 +9,11 @@ import pytest
 from azurefunctions.extensions.http.fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
-from local.durable.rpc import secret_prefix
-from local.host.options import exposure_of
-from shared.api.edge.problems import IncompleteBodyError
-from shared.api.edge.requests import read_bytes
 from tests.local.local_host import App, running_host
+from turnlog.api.edge.problems import IncompleteBodyError
+from turnlog.api.edge.requests import read_bytes
+from turnlog.local.durable.rpc import secret_prefix
+from turnlog.local.host.options import exposure_of
 
 pytestmark = pytest.mark.anyio
 

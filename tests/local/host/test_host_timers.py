@@ -8,8 +8,8 @@ import azure.durable_functions as df
 import azure.functions as func
 import pytest
 
-from local.host.timers import next_run
 from tests.local.local_host import App, running_host
+from turnlog.local.host.timers import next_run
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionChunk
 
 ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-m", "local.model", "--exit-on-stdin-eof"]
+COMMAND = [sys.executable, "-m", "turnlog.local.model", "--exit-on-stdin-eof"]
 ADD = {
     "name": "add",
     "parameters": {

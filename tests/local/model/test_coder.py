@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.model.coder import plan_patch
-from shared.domain.patch import Operation, patched
+from turnlog.domain.patch import Operation, patched
+from turnlog.local.model.coder import plan_patch
 
 JSON = dict[str, Any]
 _IDS = st.text("abcXYZ019._-", min_size=1, max_size=8)

@@ -6,14 +6,14 @@ from random import Random
 from unittest import mock
 from urllib.parse import urlsplit
 
-from shared.stores import Stores, cosmos
-from shared.stores.cosmos import database
-from shared.stores.cosmos.containers import PROVISIONED, SESSIONS
-from shared.stores.cosmos.items import STATE_ID
 from tests.simulation.clock import EPOCH, VirtualLoop
 from tests.simulation.cosmos_fake.container import FakeContainer
 from tests.simulation.cosmos_fake.items import Items
 from tests.simulation.processes import Process
+from turnlog.stores import Stores, cosmos
+from turnlog.stores.cosmos import database
+from turnlog.stores.cosmos.containers import PROVISIONED, SESSIONS
+from turnlog.stores.cosmos.items import STATE_ID
 
 
 class CosmosAccount:

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import httpx2
 
-from local.host.routes import Route, Router, segments_of
+from turnlog.local.host.routes import Route, Router, segments_of
 
 _HOST = "127.0.0.1"
 _TIMEOUT_SECONDS = 30.0

@@ -15,13 +15,13 @@ from typing import Any
 from anyio.from_thread import start_blocking_portal
 from azure.functions import OrchestrationContext
 
-from local.durable.engine import Engine
-from local.durable.rpc import DurableRpc, secret_prefix
-from local.durable.taskhub import TaskHub
-from local.host.functions import Function, Index
-from local.sockets import bind, serve_asgi, url_of
 from tests.worker.host.driver import Message, Worker
 from tests.worker.host.extension import client_binding
+from turnlog.local.durable.engine import Engine
+from turnlog.local.durable.rpc import DurableRpc, secret_prefix
+from turnlog.local.durable.taskhub import TaskHub
+from turnlog.local.host.functions import Function, Index
+from turnlog.local.sockets import bind, serve_asgi, url_of
 
 _SLOTS = 50
 _EPISODE_SECONDS = 30.0

@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from local.durable.history import Kind
 from tests.worker.host.driver import Message, Worker
+from turnlog.local.durable.history import Kind
 
 _CALL_ACTIVITY, _CREATE_TIMER = 0, 5
 _COMPOUND = {11, 12}

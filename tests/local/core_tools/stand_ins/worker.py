@@ -15,9 +15,9 @@ async def serve() -> None:
     importlib.import_module("azure.durable_functions")  # fails in a Python without the app's packages
     import uvicorn
 
-    from local.host.index import load
-    from local.host.options import options_of
-    from local.host.serving import serve
+    from turnlog.local.host.index import load
+    from turnlog.local.host.options import options_of
+    from turnlog.local.host.serving import serve
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from shared.domain.values import MAX_REASONING_BYTES
 from tests.model_servers.answers import stream
 from tests.model_servers.habit import Expected, Habit
 from tests.model_servers.objects import PIECES, TEXT, chunk, ending, text
 from tests.model_servers.server import Json
+from turnlog.domain.values import MAX_REASONING_BYTES
 
 _THOUGHTS = ("Greet ", "her.")
 _THOUGHT = "".join(_THOUGHTS)

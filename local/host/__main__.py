@@ -1,5 +1,0 @@
-"""`python -m local.host`."""
-
-from local.host.entry import main
-
-main()

@@ -1,5 +1,0 @@
-"""`python -m local.model`."""
-
-from local.model.server import main
-
-main()

@@ -1,0 +1,5 @@
+"""`python -m turnlog.local.host`."""
+
+from turnlog.local.host.entry import main
+
+main()

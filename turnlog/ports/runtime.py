@@ -1,0 +1,38 @@
+"""What runs turns and deletions: the schedulers of their instances, and the clock."""
+
+from datetime import datetime
+from typing import Protocol
+
+from turnlog.domain.deletion import Deletion
+from turnlog.domain.ids import InstanceId, ProjectId
+from turnlog.domain.session import SessionState
+
+
+class TurnScheduler(Protocol):
+    """Starts the Durable instances that run turns."""
+
+    async def start(self, state: SessionState) -> None:
+        """Start the instance that is to run the active turn. Nothing happens if it was started before.
+
+        A start that fails is logged and left to the sweep: the claim in the log is what was acknowledged.
+        """
+        ...
+
+    async def exists(self, instance_id: InstanceId) -> bool: ...
+
+
+class DeletionScheduler(Protocol):
+    """Starts the Durable instances that delete the sessions of projects."""
+
+    async def start(self, project_id: ProjectId, deletion: Deletion) -> None:
+        """Start the instance that carries out the deletion now. Nothing happens if it was started before.
+
+        A start that fails is logged and left to the sweep.
+        """
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The current time, in UTC."""
+        ...

@@ -1,0 +1,120 @@
+"""A SQLite file in WAL mode. One thread writes and one reads, so that nothing blocks the event loop."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from turnlog.domain.errors import StoreUnavailableError
+from turnlog.stores.sqlite.file import Synchronous, connect, incarnation_of
+from turnlog.stores.sqlite.group_commit import GroupCommit
+
+_MISTAKES = (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.NotSupportedError)
+_log = logging.getLogger(__name__)
+_SHRINK_BY = 1000  # pages: other writes wait for them
+_ROOMS_TTL = 7 * 24 * 60 * 60  # seconds
+
+T = TypeVar("T")
+
+
+class Database:
+    """Runs functions on the file's two connections, which all stores on it share. The code that opens it closes it.
+
+    `synchronous=FULL`: an acknowledged commit is on the disk, so it survives a loss of power. With NORMAL it survives
+    a crash of the process, but a loss of power can lose the last ones (sqlite.org/wal.html).
+
+    Raises:
+        BrokenFileError: the file can't be used.
+    """
+
+    def __init__(self, path: Path, synchronous: Synchronous = "full") -> None:
+        self._path = path
+        self._not_started: dict[Hashable, asyncio.Future[Any]] = {}
+        self._writer, self._reader = connect(path, synchronous), connect(path)
+        delete_expired(self._writer)
+        self.incarnation = incarnation_of(self._writer)
+        self._commits = GroupCommit(self._writer)
+        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one transaction: all of it or nothing. Writes that wait together share a commit."""
+        return await self._finish(self._commits.submit(work))
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one snapshot, which holds every acknowledged write."""
+        loop = asyncio.get_running_loop()
+        return await self._finish(loop.run_in_executor(self._read_thread, _snapshot, self._reader, work))
+
+    async def read_together(self, key: Hashable, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Like `read`, except that callers with the same `key` share one read until it starts."""
+        shared: asyncio.Future[T] | None = self._not_started.get(key)
+        if shared is None:
+
+            def start(connection: sqlite3.Connection) -> T:
+                # Before anything is read: a later caller may know of a later write.
+                self._not_started.pop(key, None)
+                return work(connection)
+
+            def end(ended: asyncio.Future[T]) -> None:
+                if self._not_started.get(key) is ended:
+                    del self._not_started[key]
+
+            shared = self._not_started[key] = asyncio.ensure_future(self.read(start))
+            shared.add_done_callback(end)
+        return await shielded(shared)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._commits.close()
+        self._read_thread.shutdown()
+        self._reader.close()
+        self._writer.close()
+
+    async def _finish(self, running: "asyncio.Future[T]") -> T:
+        # Shielded: if the caller is cancelled, work that has started is not abandoned.
+        try:
+            return await shielded(running)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, _MISTAKES):
+                raise
+            # A busy or full disk, or a damaged file. The path and SQLite's text are for the operator, not for callers.
+            _log.error("%s can't be used: %s", self._path, error)  # one line: the same may fail every second
+            raise StoreUnavailableError("The sessions can't be read or written at the moment.") from error
+
+
+async def shielded(running: "asyncio.Future[T]") -> T:
+    """Wait for `running`. If the caller is cancelled, it continues, and its error then concerns nobody."""
+    running.add_done_callback(_retrieve_error)
+    return await asyncio.shield(running)
+
+
+def _retrieve_error(ended: "asyncio.Future[Any]") -> None:
+    # Otherwise asyncio logs that nobody has retrieved it.
+    if not ended.cancelled():
+        ended.exception()
+
+
+def delete_expired(connection: sqlite3.Connection) -> None:
+    """Delete expired documents and room entries. Rooms are in order of time, so only their oldest rows are read."""
+    connection.execute("DELETE FROM documents WHERE expires_at < unixepoch()")
+    oldest = "SELECT cursor FROM rooms WHERE recorded_at >= unixepoch() - ? ORDER BY cursor LIMIT 1"
+    connection.execute(f"DELETE FROM rooms WHERE cursor < coalesce(({oldest}), ?)", (_ROOMS_TTL, 2**63 - 1))
+
+
+def shrink(connection: sqlite3.Connection) -> bool:
+    """Give some of the file's unused pages back to the system. False if there are none."""
+    connection.execute(f"PRAGMA incremental_vacuum({_SHRINK_BY})").fetchall()
+    return connection.execute("PRAGMA freelist_count").fetchone()[0] > 0
+
+
+def _snapshot(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN")
+    try:
+        return work(connection)
+    finally:
+        connection.execute("ROLLBACK")
