@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from shared.domain.limits import OwnerLimits
@@ -11,8 +11,7 @@ from shared.domain.loopback import is_loopback
 from shared.model_settings import split_list
 
 _WHERE = "where callers sign in, else no limit; each process counts for itself"
-
-
+_MIN_KEY_LENGTH = 32
 _PORTS = {"http": 80, "https": 443}
 SIGNED_IN_LIMITS = OwnerLimits(requests_per_second=100, streams=100, turns=50)
 """The limits of an owner where callers sign in, unless a setting says otherwise."""
@@ -39,6 +38,12 @@ class AccessSettings(BaseSettings):
         (), description="for `none`: comma-separated host names by which this machine is called, besides loopback names"
     )
 
+    ticket_key: SecretStr | None = Field(
+        None,
+        description="at least 32 random characters, the same for all instances: encrypts the tickets of streams; on one"
+        " machine the process chooses one",
+    )
+
     max_requests_per_second: int | None = Field(
         None, ge=1, description=f"requests that one owner may send in a second; 100 {_WHERE}"
     )
@@ -58,6 +63,13 @@ class AccessSettings(BaseSettings):
                 )
         if "*" in value and len(value) > 1:
             raise ValueError("has * beside other origins: * alone allows all")
+        return value
+
+    @field_validator("ticket_key")
+    @classmethod
+    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _MIN_KEY_LENGTH:
+            raise ValueError(f"takes at least {_MIN_KEY_LENGTH} random characters")
         return value
 
     @field_validator("jwt_jwks_url")

@@ -16,6 +16,7 @@ from shared.api import (
     rooms,
     sessions,
     signalr,
+    tickets,
     tool_calls,
 )
 from shared.api.description import openapi
@@ -30,6 +31,7 @@ RESOURCES: tuple[ModuleType, ...] = (
     projects,
     project_sessions,
     rooms,
+    tickets,
     agents,
     health,
     reference,
