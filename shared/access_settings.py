@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from shared.domain.limits import OwnerLimits
 from shared.domain.loopback import is_loopback
+from shared.domain.origins import AllowedOrigins, allowed_origins
 from shared.model_settings import split_list
 
 _WHERE = "where callers sign in, else no limit; each process counts for itself"
@@ -31,8 +32,8 @@ class AccessSettings(BaseSettings):
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="comma-separated origins as https://app.example.com, or *, whose pages may call; "
-        "in Azure the platform sets CORS itself",
+        description="comma-separated origins as https://app.example.com, or *, whose pages may call; with"
+        " `AUTH_MODE=none` pages of this machine may do so in any case; in Azure the platform sets CORS itself",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="for `none`: comma-separated host names by which this machine is called, besides loopback names"
@@ -86,6 +87,10 @@ class AccessSettings(BaseSettings):
             if self.auth_mode == "jwt" and getattr(self, name) is None:
                 raise ValueError(f"{name.upper()} is not set: AUTH_MODE=jwt needs it")
         return self
+
+    @property
+    def allowed_origins(self) -> AllowedOrigins:
+        return allowed_origins(self.auth_mode, self.cors_origins, self.allowed_hosts)
 
     @property
     def owner_limits(self) -> OwnerLimits:

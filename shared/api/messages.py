@@ -138,7 +138,11 @@ async def _answer(req: Request, submission: Submission) -> Response:
     refuses=(SessionNotFoundError, MessageNotFoundError),
 )
 async def list_messages(req: Request) -> Response:
-    """List the session's messages as an array, oldest first; newest first with `order=desc`."""
+    """List the session's messages as an array, oldest first; newest first with `order=desc`.
+
+    The next page has `after=` with the last message's id; an empty page is the end. `link` has the same URL, but pages
+    of other origins can't read headers.
+    """
     query, caller = req.query_params, caller_of(req)
     limit, order = PAGE_LIMIT.read(query), _ORDER.read(query)
     after = MessageId(query["after"]) if "after" in query else None
