@@ -23,8 +23,8 @@ _MAX_LOGGED_ORIGINS = 100
 class HttpFunctions:
     """An ASGI app that calls the functions of `routes`. Pages of the origins that `cors` allows may read the answers.
 
-    As in Azure, CORS shows a page no headers beyond those that browsers always show: so what works here works there. The
-    body of a request must arrive within `body_seconds`.
+    As in Azure, they see only the headers that browsers always show: a page that works here works there. The body of a
+    request must arrive within `body_seconds`.
     """
 
     def __init__(self, routes: list[Route[Function]], cors: AllowedOrigins, body_seconds: float) -> None:
