@@ -118,6 +118,10 @@ param authClientId string = ''
 @description('Comma list of client ids whose tokens are accepted; empty accepts any client of the tenant.')
 param authAllowedClients string = ''
 
+@secure()
+@description('Encrypts the tickets of streams. Each deployment makes a new one: tickets last for five minutes.')
+param ticketKey string = newGuid()
+
 @description('Comma list of origins whose pages may call the app.')
 param corsOrigins string = ''
 
@@ -303,6 +307,7 @@ module app 'modules/app.bicep' = {
     jwtJwksUrl: jwtJwksUrl
     authClientId: authClientId
     authAllowedClients: authAllowedClients
+    ticketKey: ticketKey
     corsOrigins: corsOrigins
   }
 }

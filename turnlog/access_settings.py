@@ -3,16 +3,16 @@
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from turnlog.domain.limits import OwnerLimits
 from turnlog.domain.loopback import is_loopback
+from turnlog.domain.origins import AllowedOrigins, allowed_origins
 from turnlog.model_settings import split_list
 
 _WHERE = "where callers sign in, else no limit; each process counts for itself"
-
-
+_MIN_KEY_LENGTH = 32
 _PORTS = {"http": 80, "https": 443}
 SIGNED_IN_LIMITS = OwnerLimits(requests_per_second=100, streams=100, turns=50)
 """The limits of an owner where callers sign in, unless a setting says otherwise."""
@@ -32,11 +32,17 @@ class AccessSettings(BaseSettings):
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="comma-separated origins as https://app.example.com, or *, whose pages may call; "
-        "in Azure the platform sets CORS itself",
+        description="comma-separated origins as https://app.example.com, or *, whose pages may call; with"
+        " `AUTH_MODE=none` pages of this machine may do so in any case; in Azure the platform sets CORS itself",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="for `none`: comma-separated host names by which this machine is called, besides loopback names"
+    )
+
+    ticket_key: SecretStr | None = Field(
+        None,
+        description="at least 32 random characters, the same for all instances: encrypts the tickets of streams; on one"
+        " machine the process chooses one",
     )
 
     max_requests_per_second: int | None = Field(
@@ -60,6 +66,13 @@ class AccessSettings(BaseSettings):
             raise ValueError("has * beside other origins: * alone allows all")
         return value
 
+    @field_validator("ticket_key")
+    @classmethod
+    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _MIN_KEY_LENGTH:
+            raise ValueError(f"takes at least {_MIN_KEY_LENGTH} random characters")
+        return value
+
     @field_validator("jwt_jwks_url")
     @classmethod
     def _is_safe(cls, value: str | None) -> str | None:
@@ -74,6 +87,10 @@ class AccessSettings(BaseSettings):
             if self.auth_mode == "jwt" and getattr(self, name) is None:
                 raise ValueError(f"{name.upper()} is not set: AUTH_MODE=jwt needs it")
         return self
+
+    @property
+    def allowed_origins(self) -> AllowedOrigins:
+        return allowed_origins(self.auth_mode, self.cors_origins, self.allowed_hosts)
 
     @property
     def owner_limits(self) -> OwnerLimits:

@@ -146,6 +146,8 @@ class Settings(AccessSettings, ModelSettings):
                 raise ValueError(
                     "AUTH_MODE=none is for one machine only: set jwt, or easyauth with authentication enabled"
                 )
+            if self.ticket_key is None:
+                raise ValueError("TICKET_KEY is not set: all instances must accept the tickets of one another")
         if self.signalr_endpoint is not None and self.cosmos_endpoint is None:
             raise ValueError(
                 "SIGNALR_ENDPOINT is set without COSMOS_ENDPOINT: the change feed of Cosmos DB feeds SignalR"

@@ -28,6 +28,9 @@ param openaiBaseUrl string
 
 @secure()
 param openaiApiKey string
+
+@secure()
+param ticketKey string
 param model string
 param allowedModels string
 param authMode string
@@ -72,6 +75,7 @@ var ownSettings = {
   MODEL: model
   ALLOWED_MODELS: allowedModels
   AUTH_MODE: authMode
+  TICKET_KEY: ticketKey
   TASKHUB_NAME: taskHub
 }
 

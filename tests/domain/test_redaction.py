@@ -58,6 +58,7 @@ def test_a_secret_is_taken_out_of_a_sentence(secret: str, sentence: str) -> None
         ("Authorization: Bearer abc.def-123", "abc.def"),
         ("authorization: basic dXNlcjpwYXNz", "dXNl"),
         ("?api_key=hunter22&x=1", "hunter22"),
+        ("/sessions/demo/stream?after=3&ticket=hunter-22_a&follow=true", "hunter-22_a"),
         ('{"api-key": "hunter22"}', "hunter22"),
         ("api key: hunter22", "hunter22"),
         ("password=hunter22;", "hunter22"),

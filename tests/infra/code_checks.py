@@ -78,11 +78,16 @@ def wrong_modules(files: Files) -> list[str]:
 
 
 def wrong_parameters(files: Files, parameters: str) -> list[str]:
-    """Parameters in main.parameters.json that are unknown, missing, or have another default than in main.bicep."""
+    """Parameters in main.parameters.json that are unknown, missing, or have another default than in main.bicep.
+
+    A secret that each deployment makes is not given.
+    """
     given: dict[str, Any] = {name: entry["value"] for name, entry in json.loads(parameters)["parameters"].items()}
     main, found = files["main"], list[str]()
     found += [f"{name} is not a parameter" for name in given.keys() - main.params.keys()]
-    found += [f"{name} is not given" for name in main.params.keys() - given.keys()]
+    made = {name for name, node in main.params.items() if node is not None and text_of(node) == "newGuid()"}
+    found += [f"{name} is not given" for name in main.params.keys() - given.keys() - made]
+    found += [f"{name} is made by each deployment, but is no secret" for name in made - main.secure]
     for name in given.keys() & main.params.keys():
         match, node = _VARIABLE.fullmatch(given[name]), main.params[name]
         default = None if node is None else main.value(node)

@@ -143,6 +143,14 @@ def test_a_mistake_in_the_parameters_is_found(old: str, new: str, finding: str) 
     )
 
 
+def test_a_value_that_a_deployment_makes_is_a_secret() -> None:
+    found = code_checks.wrong_parameters(
+        with_mistake("main", "corsOrigins string = ''", "corsOrigins string = newGuid()"), PARAMETERS
+    )
+
+    assert "corsOrigins is made by each deployment, but is no secret" in found
+
+
 def test_a_default_that_is_not_allowed_is_found() -> None:
     found = code_checks.wrong_parameters(
         with_mistake("main", "durableBackend string = 'azureStorage'", "durableBackend string = 'netherite'"),
@@ -175,6 +183,7 @@ def test_the_app_starts_in_azure_only_with_all_its_settings(environment: pytest.
         "insightsConnectionString": "InstrumentationKey=x",
         "signalrEndpoint": "https://x.service.signalr.net",
         "authMode": "easyauth",
+        "ticketKey": "0f8fad5b-d9cb-469f-a165-70867728950e",
         "jwtJwksUrl": "https://x.example/keys",
     }
     values = {
@@ -187,7 +196,7 @@ def test_the_app_starts_in_azure_only_with_all_its_settings(environment: pytest.
         environment.setenv(name, value)
 
     assert load_settings().auth_mode == "easyauth"
-    for name in ("COSMOS_ENDPOINT", "OPENAI_BASE_URL", "MODEL", "AUTH_MODE"):
+    for name in ("COSMOS_ENDPOINT", "OPENAI_BASE_URL", "MODEL", "AUTH_MODE", "TICKET_KEY"):
         with environment.context() as without:
             without.delenv(name)
             with pytest.raises(ValidationError, match=name):

@@ -16,6 +16,7 @@ AZURE = {
     "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
     "OPENAI_API_KEY": "unused",
     "AUTH_MODE": "easyauth",
+    "TICKET_KEY": "0f8fad5b-d9cb-469f-a165-70867728950e",
 }
 # The worker does this before it calls a function, if PYTHON_ENABLE_OPENTELEMETRY is set.
 WORKER_SCRIPT = """

@@ -27,8 +27,8 @@ and the CORS origins of a plain `func start`.
 Without `OPENAI_BASE_URL` and `OPENAI_API_KEY` there is no model to call. Turns fail with `model_not_configured`, and
 `/ready` answers 503. `make run` starts a scripted model then.
 
-In Azure (`WEBSITE_INSTANCE_ID` is present) the app does not start without `COSMOS_ENDPOINT` and `OPENAI_BASE_URL`, nor
-with `AUTH_MODE=none`.
+In Azure (`WEBSITE_INSTANCE_ID` is present) the app does not start without `COSMOS_ENDPOINT`, `OPENAI_BASE_URL` and
+`TICKET_KEY` (a deployment makes one), nor with `AUTH_MODE=none`.
 """
 
 

@@ -59,6 +59,7 @@ _STREAM = describes(
     Answer(204, "Nothing more will come; an `EventSource` stops reconnecting"),
     reads=(AFTER, _FROM, _FOLLOW, _FORMAT, _TYPES, LAST_EVENT_ID),
     refuses=(SessionNotFoundError, CursorGoneError),
+    takes_ticket=True,
 )
 
 
@@ -152,7 +153,8 @@ async def stream_session(req: Request) -> Response:
     """Stream the session's log as server-sent events: first what is there after the cursor, then what comes.
 
     Watch it with `curl -sN http://127.0.0.1:7071/sessions/demo/stream`; the page at `/api/docs` shows a stream only
-    after its end. If a stream ends without `done`, resume it with the last `id:` as `last-event-id`.
+    after its end. If a stream ends without `done`, resume it with the last `id:` as `last-event-id`. An `EventSource`,
+    which sends no token, sends `?ticket=` with a ticket of the session.
     """
     return await _stream(req)
 

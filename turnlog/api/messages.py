@@ -1,6 +1,6 @@
 """HTTP functions of messages: post one, list them, read one, cancel its turn, list and withdraw those that wait."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import azure.durable_functions as df
@@ -47,6 +47,7 @@ from turnlog.domain.errors import (
     SessionNotFoundError,
     TurnInProgressError,
 )
+from turnlog.domain.events import ToolCallComplete
 from turnlog.domain.ids import MessageId, public_id
 from turnlog.domain.stored_documents import Message
 from turnlog.scheduler import DurableTurnScheduler
@@ -66,12 +67,12 @@ _UNFINISHED = frozenset({"queued", "running", "requires_action"})
 
 
 async def _view(message: Message) -> MessageView:
-    return (await _views([message]))[0]
+    return (await _views([message], await services().messages.outcomes(message)))[0]
 
 
-async def _views(messages: Sequence[Message]) -> list[MessageView]:
+async def _views(messages: Sequence[Message], outcomes: Mapping[str, ToolCallComplete]) -> list[MessageView]:
     contents = await services().messages.contents(messages)
-    return [MessageView.of(message, content) for message, content in zip(messages, contents, strict=True)]
+    return [MessageView.of(message, content, outcomes) for message, content in zip(messages, contents, strict=True)]
 
 
 @bp.route("sessions/{session_id}/messages", methods=["POST"])
@@ -138,7 +139,11 @@ async def _answer(req: Request, submission: Submission) -> Response:
     refuses=(SessionNotFoundError, MessageNotFoundError),
 )
 async def list_messages(req: Request) -> Response:
-    """List the session's messages as an array, oldest first; newest first with `order=desc`."""
+    """List the session's messages as an array, oldest first; newest first with `order=desc`.
+
+    The next page has `after=` with the last message's id; an empty page is the end. `link` has the same URL, but pages
+    of other origins can't read headers.
+    """
     query, caller = req.query_params, caller_of(req)
     limit, order = PAGE_LIMIT.read(query), _ORDER.read(query)
     after = MessageId(query["after"]) if "after" in query else None
@@ -148,7 +153,7 @@ async def list_messages(req: Request) -> Response:
 
     next_page = f"/sessions/{public_id_of(req)}/messages?limit={limit}&order={order}"
     headers = {"link": f'<{next_page}&after={page.messages[-1].id}>; rel="next"'} if page.has_more else {}
-    return ok(await _views(page.messages), headers=headers)
+    return ok(await _views(page.messages, page.outcomes), headers=headers)
 
 
 @bp.route("messages/{message_id}", methods=["GET"])
@@ -229,7 +234,7 @@ async def list_queue(req: Request) -> Response:
     """List the messages that wait for their turn as an array, in the order in which they will run."""
     waiting = await services().messages.list_queued(caller_of(req).owner, session_id_of(req))
 
-    return ok(await _views(waiting))
+    return ok(await _views(waiting, {}))
 
 
 @bp.route("sessions/{session_id}/queue/{message_id}", methods=["DELETE"])

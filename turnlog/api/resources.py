@@ -16,6 +16,7 @@ from turnlog.api import (
     rooms,
     sessions,
     signalr,
+    tickets,
     tool_calls,
 )
 from turnlog.api.description import openapi
@@ -30,6 +31,7 @@ RESOURCES: tuple[ModuleType, ...] = (
     projects,
     project_sessions,
     rooms,
+    tickets,
     agents,
     health,
     reference,

@@ -61,12 +61,14 @@ data: {"type":"event","data":{"sequence":1,"type":"session.created","session_id"
     Answer(200, "Frames, up to a planned end", RoomFrame, media_type=EVENT_STREAM, example=_PROJECT_EXAMPLE),
     reads=(_AFTER, _LAST_EVENT_ID),
     refuses=(ProjectNotFoundError, CursorGoneError),
+    takes_ticket=True,
 )
 async def stream_project(req: Request) -> Response:
     """Stream what happens in all sessions of the project: new, changed and deleted sessions, answers, usage, errors.
 
     Without a cursor the first frame is `init`, with the newest sessions that are not archived. A frame may come twice
-    with the same `id:`. When the stream ends, resume it with the last `id:` as `last-event-id`.
+    with the same `id:`. When the stream ends, resume it with the last `id:` as `last-event-id`. An `EventSource`, which
+    sends no token, sends `?ticket=` with a ticket of the project.
     """
     owner = caller_of(req).owner
     project = await services().projects.get(owner, project_id_of(req))

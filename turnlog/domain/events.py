@@ -164,7 +164,8 @@ class ToolCallDelta(Frozen):
 class MessageComplete(Frozen):
     """A step's text is complete, or `partial` if the turn was cancelled while it was written.
 
-    `reasoning` is the model's reasoning, its first 32 KB; null if there is none.
+    The text is empty if the step only calls tools: the event closes the step, and there is nothing to show. `reasoning`
+    is the model's reasoning, its first 32 KB; null if there is none.
     """
 
     type: Literal["message.complete"] = "message.complete"

@@ -20,6 +20,7 @@ _KEYS = _compiled(
     (rf"\bsk-[\w*.-]{{3,}}|\b{_KEY_PREFIXES}[-_][\w*.-]{{10,}}|\bAIza[\w-]{{20,}}|\bAKIA\w{{12,}}", "[redacted]"),
     (r"\beyJ[\w-]{10,}\.[\w-]+\.?[\w-]*", "[redacted]"),  # a JSON web token
     (rf"(?i)(?<![A-Za-z])({_SECRETS}[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&]{{4,}}", r"\1[redacted]"),
+    (r"([?&]ticket=)[^\s\"'&#]+", r"\1[redacted]"),
     (r"://[^\s\"'<>@]+@", "://[redacted]@"),
     (r"(?<![\w+/-])(?=[\w+/-]*\d)(?=[\w+/-]*[A-Z])[\w+/-]{64,}={0,2}", "[redacted]"),
     (r"\b[0-9a-fA-F]{32,}\b|\b(?=[A-Za-z]*\d)[A-Za-z0-9]{40,}\b", "[redacted]"),

@@ -106,6 +106,11 @@ class Message(Document):
         return "\n\n".join(step.reasoning for step in self.steps if step.reasoning) or None
 
     @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls of all steps."""
+        return tuple(call for step in self.steps for call in step.tool_calls)
+
+    @property
     def truncated(self) -> bool:
         """Whether the text of a step was cut off."""
         return any(step.truncated for step in self.steps)

@@ -21,6 +21,7 @@ from turnlog.domain.ids import MessageId, instance_of, turn_of
 from turnlog.domain.session import ActiveTurn
 from turnlog.domain.sizes import size_as_sent, size_of_body
 from turnlog.domain.stored_documents import Message, Step, StepDocument, ToolResult, step_id
+from turnlog.domain.tolerance import FROM_STORE
 from turnlog.domain.values import (
     MAX_INLINE_RESPONSE_BYTES,
     MAX_INLINE_TEXT_BYTES,
@@ -143,20 +144,33 @@ def step_completion(message_id: MessageId, step: int, attempt: int, written: Ste
 
 def tool_completion(result: ToolResult) -> ToolCallComplete:
     """The event that answers a tool call. A large response stays in its document."""
+    return without_large_response(ToolCallComplete(**_completion_fields(result)))
+
+
+def stored_completion(result: ToolResult) -> ToolCallComplete:
+    """The event that answered a call whose `result` was read: also a result of a next release."""
+    return without_large_response(ToolCallComplete.model_validate(_completion_fields(result), context=FROM_STORE))
+
+
+def _completion_fields(result: ToolResult) -> dict[str, Any]:
     outcome = result.outcome
-    is_large = size_of_body(to_json(outcome.response).decode()) > MAX_INLINE_RESPONSE_BYTES
-    return ToolCallComplete(
-        id=result.id,
-        step=result.step,
-        name=result.name,
-        arguments=result.arguments,
-        arguments_in=result.arguments_in,
-        status=outcome.status,
-        response=None if is_large else outcome.response,
-        duration_ms=result.duration_ms,
-        truncated=outcome.truncated,
-        overflow=result.id if is_large else None,
-    )
+    return {
+        "id": result.id,
+        "step": result.step,
+        "name": result.name,
+        "arguments": result.arguments,
+        "arguments_in": result.arguments_in,
+        "status": outcome.status,
+        "response": outcome.response,
+        "duration_ms": result.duration_ms,
+        "truncated": outcome.truncated,
+    }
+
+
+def without_large_response(complete: ToolCallComplete) -> ToolCallComplete:
+    """`complete` as a log has it: a large response is a reference to its document."""
+    is_large = size_of_body(to_json(complete.response).decode()) > MAX_INLINE_RESPONSE_BYTES
+    return complete.model_copy(update={"response": None, "overflow": complete.id}) if is_large else complete
 
 
 def tool_result(call: ToolCall, step: StepDocument, outcome: ToolOutcome) -> ToolResult:

@@ -37,6 +37,7 @@ from turnlog.domain.message_status import with_current_status
 from turnlog.domain.session import Action, SessionState
 from turnlog.domain.stored_documents import Message, Step
 from turnlog.domain.tolerance import load
+from turnlog.domain.turn_events import without_large_response
 from turnlog.domain.values import ToolCall, Usage
 
 
@@ -51,6 +52,7 @@ class Rebuilt:
     state: SessionState
     messages: Sequence[Message]
     contents: Mapping[MessageId, Content]
+    outcomes: Mapping[str, ToolCallComplete]
     diagnosis: str | None
     open_actions: Mapping[str, Action]
 
@@ -80,11 +82,14 @@ def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:
     messages = _Messages(session_id)
     large_diagnosis = ""
     arguments = dict[str, str]()
+    outcomes = dict[str, ToolCallComplete]()
     for line in lines:
         event = line.event
         messages.apply(state, event, line.message or MessageFacts())
         if isinstance(event.data, ToolCallActionRequired):
             arguments[event.data.id] = event.data.arguments
+        if isinstance(event.data, ToolCallComplete):
+            outcomes[event.data.id] = without_large_response(event.data)
         chunk = Chunk(session_id=session_id, epoch=header.epoch, writer=line.writer, events=(event,))
         try:
             state = fold(state, (chunk,))
@@ -95,7 +100,8 @@ def _rebuild(header: ExportHeader, lines: Iterable[ExportedEvent]) -> Rebuilt:
     if state is None or state.head != header.head:
         raise ExportError(f"The export was cut off: it ends with {state.head if state else 0}, not {header.head}.")
     diagnosis = large_diagnosis if state.diagnosis_sequence else state.diagnosis
-    return Rebuilt(state, messages.current(state), messages.contents, diagnosis, _open_actions(state, arguments))
+    actions = _open_actions(state, arguments)
+    return Rebuilt(state, messages.current(state), messages.contents, outcomes, diagnosis, actions)
 
 
 def _open_actions(state: SessionState, arguments: Mapping[str, str]) -> Mapping[str, Action]:
@@ -197,7 +203,10 @@ def render(session: Rebuilt) -> dict[str, Any]:
     return {
         "session": SessionView.of(state, diagnosis=session.diagnosis, required_action=required),
         "usage": state.usage,
-        "messages": [MessageView.of(message, session.contents[message.message_id]) for message in session.messages],
+        "messages": [
+            MessageView.of(message, session.contents[message.message_id], session.outcomes)
+            for message in session.messages
+        ],
     }
 
 

@@ -16,6 +16,7 @@ from turnlog.domain.events import (
     RunComplete,
     SessionDeleted,
     ToolCallActionRequired,
+    ToolCallComplete,
     UserMessage,
 )
 from turnlog.domain.ids import MessageId, SessionId, bound_id, public_id, session_of
@@ -28,13 +29,17 @@ from turnlog.ports import SessionLog
 from turnlog.services.large_texts import load_content, load_whole_result
 from turnlog.services.steps import load_first_steps, load_steps
 from turnlog.services.stream import follow_events
+from turnlog.services.tool_outcomes import load_first_outcomes
 
 _MAX_STEPS = 100
 
 
 @dataclass(frozen=True)
 class MessagePage:
+    """Messages, and the outcomes of their tool calls by the calls' ids."""
+
     messages: Sequence[Message]
+    outcomes: Mapping[str, ToolCallComplete]
     has_more: bool
 
 
@@ -92,7 +97,14 @@ class Messages:
         current = [
             with_current_status(message, state, leads.get(message.steers or message.message_id)) for message in found
         ]
-        return MessagePage(current, stored.has_more or found.has_more)
+        first, outcomes = await load_first_outcomes(self._log, session_id, current, newest=newest)
+        has_more = stored.has_more or found.has_more or len(first) < len(current)
+        return MessagePage(first, outcomes, has_more)
+
+    async def outcomes(self, message: Message) -> Mapping[str, ToolCallComplete]:
+        """The outcomes of the tool calls of `message`, which has its steps, by the calls' ids."""
+        _, outcomes = await load_first_outcomes(self._log, message.session_id, [message])
+        return outcomes
 
     async def _fill(self, state: SessionState, stored: Sequence[Message], *, newest: bool) -> Page[Message]:
         """The first of `stored` that fit into a response, with their steps."""

@@ -63,6 +63,17 @@ export interface ListSessions {
 
 export type MessageStatus = "queued" | "running" | "requires_action" | "completed" | "failed" | "cancelled" | "withdrawn";
 
+/** A tool call of an answer: null is what it has only once it has ended. A large response is `{ href }`. */
+export interface MessageToolCall {
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: string;
+  readonly status: "completed" | "failed" | "cancelled" | "denied" | null;
+  readonly response: unknown;
+  readonly truncated: boolean;
+  readonly duration_ms: number | null;
+}
+
 /** A message and its answer. */
 export interface Message {
   readonly message_id: string;
@@ -78,6 +89,7 @@ export interface Message {
   readonly agent: string;
   readonly model: string;
   readonly usage: Usage;
+  readonly tool_calls: readonly MessageToolCall[];
 }
 
 export interface SendOptions {

@@ -31,6 +31,7 @@ IN_AZURE = {
     "OPENAI_BASE_URL": "https://x.openai.azure.com/openai/v1/",
     "MODEL": "gpt",
     "AUTH_MODE": "easyauth",
+    "TICKET_KEY": "k" * 36,
 }
 
 

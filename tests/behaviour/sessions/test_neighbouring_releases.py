@@ -97,7 +97,7 @@ async def test_lists_show_values_that_are_not_known(app: Services, session: Sess
 
     messages = await app.messages.list(OWNER, session, after=None, limit=10, newest=False)
     contents = await app.messages.contents(messages.messages)
-    (view,) = map(MessageView.of, messages.messages, contents)
+    (view,) = (MessageView.of(*each, messages.outcomes) for each in zip(messages.messages, contents, strict=True))
     sent = json.loads(view.model_dump_json())
     assert sent["status"] == "suspended"
     assert sent["content"] == recorded("documents")["parts"]["parts"]

@@ -95,6 +95,8 @@ ROUTES: dict[str, Rules] = {
     "GET /projects/{project_id}/stream": _PROJECT,
     "POST /negotiate": _writes(_NO_SESSION, {"session_id": "{session}"}, 501, READ),
     "POST /negotiate for a project": _writes(_NO_PROJECT, {"project_id": "{project}"}, 501, READ),
+    "POST /sessions/{session_id}/ticket": _writes(_NO_SESSION, None, 200, READ),
+    "POST /projects/{project_id}/ticket": _writes(_NO_PROJECT, None, 200, READ),
     "POST /sessions": _writes(None, {}, 201),
     "POST /projects": _writes(None, {"name": "p"}, 201),
     "POST /projects/{project_id}/sessions": _writes(_NO_PROJECT, {"node_id": "n"}, 201),

@@ -57,6 +57,7 @@ async def test_a_tool_of_the_server_is_shown_as_executed_in_its_step(api: Api) -
     assert (called["toolName"], called["input"]) == ("calculate", {"expression": "6*7"})
     assert called["providerExecuted"]
     assert called["toolCallId"] == returned["toolCallId"]
+    assert "text-start" not in kinds(pieces[: pieces.index(called)])  # the step has no text
     between = kinds(pieces[pieces.index(called) :])
     assert between[:4] == ["tool-input-available", "tool-output-available", "finish-step", "start-step"]
 

@@ -49,10 +49,12 @@ async def test_a_large_result_is_linked_and_cut_at_the_limit(api: Api) -> None:
 
     await answer(api, session_id, action["call_id"], result="x" * 600 * 1024)
 
-    (call,) = await completed_calls(api, session_id)
-    call = ok(await api.http.get(call["response"]["href"]))
+    (event,) = await completed_calls(api, session_id)
+    call = ok(await api.http.get(event["response"]["href"]))
     assert (len(call["response"]), call["truncated"]) == (512 * 1024, True)
-    assert (await wait_for_end(api, session_id))["status"] == "completed"
+    message = await wait_for_end(api, session_id)
+    assert message["status"] == "completed"
+    assert message["tool_calls"][0].items() <= event.items()
 
 
 async def test_the_model_reads_an_error_of_the_client(api: Api) -> None:

@@ -23,7 +23,16 @@ async def test_a_tool_runs_and_the_model_reads_its_result(api: Api) -> None:
     assert "calculate returned “20”" in message["answer"]
     (listed,) = message["tool_calls"]
     (called,) = await completed_calls(api, session_id)
-    assert listed == {"id": called["id"], "name": "calculate", "arguments": '{"expression": "(2 + 3) * 4"}'}
+    assert listed == {
+        "id": called["id"],
+        "name": "calculate",
+        "arguments": '{"expression": "(2 + 3) * 4"}',
+        "status": "completed",
+        "response": 20,
+        "truncated": False,
+        "duration_ms": called["duration_ms"],
+    }
+    assert ok(await api.http.get(f"/sessions/{session_id}/messages")) == [message]
     assert (called["status"], called["response"], called["step"]) == ("completed", 20, 1)
     assert called["duration_ms"] >= 0
     assert (await api.session(session_id))["steps"] == [called]
@@ -162,3 +171,32 @@ async def test_a_cancel_during_tool_calls_leaves_a_valid_conversation(api: Api) 
     assert types(events).count("run.complete") == 2
     started = {call["id"] for call in posting.result()["tool_calls"]}
     assert started == {event["data"]["id"] for event in events if event["type"] == "tool_call.complete"}
+
+
+async def test_a_message_lists_every_call_as_its_events_have_it(api: Api) -> None:
+    session_id = await api.new_session()
+    many = " and ".join(f'call calculate {{"expression": "{number} / 0"}}' for number in range(4))
+    await api.run_turn(session_id, f'{many} and call calculate {{"expression": "6*7"}}')
+    await api.run_turn(session_id, "call current_time")
+
+    for order in ("asc", "desc"):
+        listed = ok(await api.http.get(f"/sessions/{session_id}/messages?order={order}"))
+        calls = {call["id"]: call for message in listed for call in message["tool_calls"]}
+        events = await completed_calls(api, session_id)
+        assert len(calls) == len(events) == 6
+        for event in events:
+            assert calls[event["id"]].items() <= event.items()
+        assert {call["status"] for call in calls.values()} == {"completed", "failed"}
+
+
+async def test_a_step_that_only_calls_tools_shows_no_empty_text(api: Api) -> None:
+    session_id = await api.new_session()
+
+    message = await api.run_turn(session_id, "use current_time")
+
+    first, second = [event["data"] for event in await api.events(session_id) if event["type"] == "message.complete"]
+    assert (first["step"], first["text"]) == (1, "")  # it closes the step
+    assert message["answer"] == second["text"] != ""
+    assert (await api.session(session_id))["diagnosis"] == second["text"]
+    pieces = await api.read(session_id)
+    assert not [frame for frame in pieces if frame.event == "message.delta" and frame.data["step"] == 1]

@@ -43,6 +43,7 @@ class Description:
     refuses: Sequence[type[TurnlogError]]
     is_public: bool
     is_deprecated: bool
+    takes_ticket: bool
     scopes: Sequence[str]
 
 
@@ -53,16 +54,20 @@ def describes(
     refuses: Sequence[type[TurnlogError]] = (),
     is_public: bool = False,
     is_deprecated: bool = False,
+    takes_ticket: bool = False,
     scopes: Sequence[str] = (),
 ) -> Callable[[Handler], Handler]:
-    """Describe a handler beyond its docstring and route. `is_public`: callers need no account.
+    """Describe a handler beyond its docstring and route. `is_public`: callers need no account. `takes_ticket`: a ticket
+    may stand for their token.
 
     What every handler may answer is not repeated: 401, 403, 500, 503, and the errors of a body and of parameters.
     """
 
     def mark(handler: Handler) -> Handler:
         # An attribute, because functools.wraps copies attributes to the functions around the handler.
-        vars(handler)[_ATTRIBUTE] = Description(answers, takes, reads, refuses, is_public, is_deprecated, scopes)
+        vars(handler)[_ATTRIBUTE] = Description(
+            answers, takes, reads, refuses, is_public, is_deprecated, takes_ticket, scopes
+        )
         return handler
 
     return mark

@@ -14,6 +14,7 @@ from turnlog.api.description.operations import Operation, operations, tag_of
 from turnlog.api.description.schemas import Schema, Schemas, Use
 from turnlog.api.edge.parameters import RETRY_AFTER, SESSION_ID, TRACE_ID, TRACEPARENT, Parameter
 from turnlog.api.edge.problems import status_of
+from turnlog.api.edge.tickets import QUERY_NAME as TICKET
 from turnlog.api.shapes.common import Problem
 from turnlog.domain.errors import TurnlogError
 from turnlog.settings import settings
@@ -28,6 +29,16 @@ the last sequence it received misses nothing.
 Errors are `application/problem+json` (RFC 9457). A refused request has written nothing. For unknown paths and methods
 the platform answers with an empty 404."""
 _LICENSE = {"name": "MIT", "identifier": "MIT"}
+_TOKEN: Schema = {"token": []}
+_SECURITY_SCHEMES: Schema = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "ticket": {
+        "type": "apiKey",
+        "in": "query",
+        "name": TICKET,
+        "description": "for one stream: what `POST …/ticket` returns",
+    },
+}
 _FRAMES = "Server-sent events: frames of the lines `id:`, `event:` and `data:`, with an empty line after each."
 # Examples are what exists, or what the example of a request creates: the page at /api/docs sends them.
 _PATH_PARAMETERS = {
@@ -57,9 +68,9 @@ def document(resources: tuple[ModuleType, ...]) -> Schema:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag, "description": text.partition(": ")[2].capitalize()} for tag, text in about],
         "paths": dict(paths),
-        **({} if _is_without_accounts() else {"security": [{"token": []}]}),
+        **({} if _is_without_accounts() else {"security": [_TOKEN]}),
         "components": {
-            **({} if _is_without_accounts() else {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}),
+            **({} if _is_without_accounts() else {"securitySchemes": _SECURITY_SCHEMES}),
             "schemas": schemas.components,
             "headers": {each.name: _header(each) for each in (TRACE_ID, SESSION_ID, RETRY_AFTER)},
             "parameters": {TRACEPARENT.name: _parameter(TRACEPARENT)},
@@ -86,11 +97,18 @@ def _operation(operation: Operation, schemas: Schemas) -> Schema:
         "summary": operation.summary.replace("`", ""),  # pages show it as it is
         **({"description": operation.details} if operation.details else {}),
         **({"deprecated": True} if own.is_deprecated else {}),
-        **({"security": []} if own.is_public and not _is_without_accounts() else {}),
+        **({} if _is_without_accounts() else _security(own)),
         "parameters": [*in_path, *others, {"$ref": f"#/components/parameters/{TRACEPARENT.name}"}],
         **({} if own.takes is None else {"requestBody": _body(own.takes, schemas)}),
         "responses": _responses(operation, schemas),
     }
+
+
+def _security(description: Description) -> Schema:
+    """How callers of one operation say who they are, if it differs from the others."""
+    if description.is_public:
+        return {"security": []}
+    return {"security": [_TOKEN, {"ticket": []}]} if description.takes_ticket else {}
 
 
 def _path_parameter(name: str) -> Schema:

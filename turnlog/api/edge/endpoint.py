@@ -14,6 +14,7 @@ from turnlog.api.edge.principal import READING, WRITING, Caller, identify, trace
 from turnlog.api.edge.problems import problem
 from turnlog.api.edge.requests import preferences
 from turnlog.api.edge.sse import until_expiry
+from turnlog.api.edge.tickets import is_sent, ticket_holder
 from turnlog.api.edge.tracing import request_span
 from turnlog.domain.ids import is_public_id, session_of
 from turnlog.wiring import services
@@ -29,7 +30,7 @@ def endpoint(handler: Handler) -> Handler:
         trace_id = trace_id_of(req)
         with request_span(req, trace_id) as span:
             try:
-                caller = req.state.caller = await identify(req, trace_id, _scopes(handler, req.method))
+                caller = req.state.caller = await _identify(req, handler, trace_id)
                 services().limits.count_request(caller.owner)
                 if _is_for_stream(req, handler):
                     response = await _stream(handler(req, **bindings), caller)
@@ -47,6 +48,13 @@ def endpoint(handler: Handler) -> Handler:
         return response
 
     return run  # pyright: ignore[reportReturnType]  # same signature, as @wraps says
+
+
+async def _identify(req: Request, handler: Callable[..., Any], trace_id: str) -> Caller:
+    description = description_of(handler)
+    if description is not None and description.takes_ticket and is_sent(req):
+        return ticket_holder(req, trace_id)
+    return await identify(req, trace_id, _scopes(handler, req.method))
 
 
 def _is_for_stream(req: Request, handler: Callable[..., Any]) -> bool:

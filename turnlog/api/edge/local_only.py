@@ -1,11 +1,9 @@
 """What AUTH_MODE=none accepts: requests of this machine, and none that a page of another site causes."""
 
-from urllib.parse import urlsplit
-
 from azurefunctions.extensions.http.fastapi import Request
 
 from turnlog.domain.errors import ForbiddenError
-from turnlog.domain.loopback import host_in, is_loopback
+from turnlog.domain.loopback import host_in
 from turnlog.settings import settings
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -19,29 +17,15 @@ def require_local(req: Request) -> None:
     Raises:
         ForbiddenError: otherwise.
     """
+    allowed = settings().allowed_origins
     for header in ("host", "x-forwarded-host"):
         for authority in req.headers.getlist(header):
-            if not _is_here(host_in(authority)):
+            if not allowed.is_here(host_in(authority)):
                 raise ForbiddenError("AUTH_MODE=none serves only this machine: add this host to ALLOWED_HOSTS.")
     if req.method in _READS:
         return
     origins = req.headers.getlist("origin")
-    if not all(map(_is_allowed, origins)):
+    if not all(map(allowed.allows, origins)):
         raise ForbiddenError("AUTH_MODE=none takes no writes of other sites: add this origin to CORS_ORIGINS.")
     if not origins and req.headers.get("sec-fetch-site", "none") == "cross-site":
         raise ForbiddenError("AUTH_MODE=none takes no writes of other sites.")
-
-
-def _is_here(host: str) -> bool:
-    return is_loopback(host) or host in {name.lower() for name in settings().allowed_hosts}
-
-
-def _is_allowed(origin: str) -> bool:
-    allowed = settings().cors_origins
-    if "*" in allowed or origin in {each.rstrip("/") for each in allowed}:
-        return True
-    try:
-        url = urlsplit(origin)
-    except ValueError:
-        return False
-    return url.scheme in {"http", "https"} and _is_here(url.hostname or "")

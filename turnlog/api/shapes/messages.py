@@ -16,11 +16,13 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from turnlog.api.shapes.common import Body, Metadata, Name, with_example
+from turnlog.api.shapes.events import response_of
 from turnlog.domain.content import MAX_PARTS, Content, check_content
+from turnlog.domain.events import ToolCallComplete
 from turnlog.domain.ids import MessageId, PublicId, TurnId, public_id
 from turnlog.domain.stored_documents import Message
 from turnlog.domain.tolerance import FROM_STORE
-from turnlog.domain.values import Failure, MessageStatus, OnBusy, Usage
+from turnlog.domain.values import Failure, MessageStatus, OnBusy, ToolCall, ToolStatus, Usage
 
 ClientId = Annotated[str, Field(min_length=1, max_length=128)]
 _CONTENT_NAMES = ("content", "prompt", "text")
@@ -78,11 +80,27 @@ class Cancel(Body):
 
 
 class ToolCallView(BaseModel):
-    """A tool call in the list of its message."""
+    """A tool call in the list of its message, and how it ended: null until then.
+
+    A `response` over 64 KB is `{"href": …}`, as in events. So are those that would make the answer larger than 1 MB.
+    """
 
     id: str
     name: str
     arguments: str
+    status: ToolStatus | None
+    response: JsonValue
+    truncated: bool
+    duration_ms: int | None
+
+    @classmethod
+    def of(cls, session_id: PublicId, call: ToolCall, outcome: ToolCallComplete | None) -> "ToolCallView":
+        ended: dict[str, Any] = {"status": None, "response": None, "truncated": False, "duration_ms": None}
+        if outcome is not None:
+            ended = outcome.model_dump(include={"status", "truncated", "duration_ms"})
+            ended["response"] = response_of(session_id, outcome)
+        fields = {"id": call.id, "name": call.name, "arguments": call.arguments}
+        return cls.model_validate(fields | ended, context=FROM_STORE)
 
 
 class MessageView(BaseModel):
@@ -112,12 +130,12 @@ class MessageView(BaseModel):
     completed_at: AwareDatetime | None
 
     @classmethod
-    def of(cls, message: Message, content: Content) -> "MessageView":
-        """The view of `message`, whose `content` was sent."""
+    def of(cls, message: Message, content: Content, outcomes: Mapping[str, ToolCallComplete]) -> "MessageView":
+        """The view of `message`, whose `content` was sent. `outcomes` are those of its tool calls, by their ids."""
         fields: dict[str, Any] = {name: getattr(message, name) for name in cls.model_fields if hasattr(message, name)}
         fields |= {"content": content, "session_id": public_id(message.session_id)}
-        calls = [call for step in message.steps for call in step.tool_calls]
-        views = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
+        session_id = fields["session_id"]
+        views = [ToolCallView.of(session_id, call, outcomes.get(call.id)) for call in message.tool_calls]
         return cls.model_validate(fields | {"tool_calls": views}, context=FROM_STORE)
 
 

@@ -4,11 +4,12 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from turnlog.domain.loopback import is_loopback
+from turnlog.domain.origins import AllowedOrigins, allowed_origins
 from turnlog.local.errors import RefusedError
 
 PLATFORM_SETTINGS = {
@@ -30,7 +31,7 @@ class Options:
     data_dir: Path = Path(".data")
     task_hub: str = "local"
     route_prefix: str = "api"
-    cors: frozenset[str] = frozenset()
+    cors: AllowedOrigins = field(default_factory=AllowedOrigins)
     slots: int = 100  # activities that run at once
     grace: float = 30.0  # seconds that open requests and streams get at the end, as in Azure
     input_seconds: float = 30.0  # within which the headers of a request must arrive, and then its body
@@ -65,7 +66,6 @@ def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path
     durable = extensions.get("durableTask", {})
     if "defaultVersion" in durable:
         raise RefusedError("host.json: local host does not serve extensions.durableTask.defaultVersion; remove it")
-    origins = os.environ.get("CORS_ORIGINS", "").split(",")
     named = re.sub("%([^%]+)%", lambda found: os.environ.get(found[1], ""), durable.get("hubName", ""))
     return Options(
         host=host or os.environ.get("HOST", Options.host),
@@ -73,7 +73,7 @@ def options_of(app_dir: Path, host: str | None, port: int | None, data_dir: Path
         data_dir=data_dir,
         task_hub=named or os.environ.get("TASKHUB_NAME") or Options.task_hub,
         route_prefix=extensions.get("http", {}).get("routePrefix", Options.route_prefix),
-        cors=frozenset(origin.strip().rstrip("/") for origin in origins if origin.strip()),
+        cors=allowed_origins(os.environ.get("AUTH_MODE") or "none", _listed("CORS_ORIGINS"), _listed("ALLOWED_HOSTS")),
         slots=durable.get("maxConcurrentActivityFunctions", Options.slots),
     )
 
@@ -98,6 +98,10 @@ def port_of(text: str) -> int:
     if not text.isdigit() or int(text) > _MAX_PORT:
         raise RefusedError(f"PORT must be a number from 0 to {_MAX_PORT}, not {text!r}")
     return int(text)
+
+
+def _listed(name: str) -> list[str]:
+    return [entry.strip() for entry in os.environ.get(name, "").split(",") if entry.strip()]
 
 
 def _read(path: Path) -> dict[str, Any]:

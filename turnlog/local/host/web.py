@@ -11,37 +11,31 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from turnlog.domain.origins import AllowedOrigins
 from turnlog.local.host.functions import Function
 from turnlog.local.host.routes import Route, Router, segments_of
 
 _log = logging.getLogger(__name__)
 
-# The headers that a browser shows to scripts of other origins in any case.
-_SAFELISTED = {
-    b"cache-control",
-    b"content-language",
-    b"content-length",
-    b"content-type",
-    b"expires",
-    b"last-modified",
-    b"pragma",
-}
+_MAX_LOGGED_ORIGINS = 100
 
 
 class HttpFunctions:
-    """An ASGI app that calls the functions of `routes`; `cors` are the allowed origins, or `*`.
+    """An ASGI app that calls the functions of `routes`. Pages of the origins that `cors` allows may read the answers.
 
-    The body of a request must arrive within `body_seconds`.
+    As in Azure, they see only the headers that browsers always show: a page that works here works there. The body of a
+    request must arrive within `body_seconds`.
     """
 
-    def __init__(self, routes: list[Route[Function]], cors: frozenset[str], body_seconds: float) -> None:
+    def __init__(self, routes: list[Route[Function]], cors: AllowedOrigins, body_seconds: float) -> None:
         self._router = Router(routes)
         self._cors = cors
+        self._refused: set[str] = set()
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if self._cors and (origin := _header(scope, b"origin")):
+        if origin := _other_origin(scope):
             if scope["method"] == "OPTIONS" and _header(scope, b"access-control-request-method"):
                 await self._answer_preflight(scope, origin, send)
                 return
@@ -57,7 +51,7 @@ class HttpFunctions:
         scope["path_params"] = match.params
         await _call(match.target, scope, _limited(receive, self._body_seconds), send)
 
-    async def _answer_preflight(self, scope: Scope, origin: bytes, send: Send) -> None:
+    async def _answer_preflight(self, scope: Scope, origin: str, send: Send) -> None:
         headers: list[tuple[bytes, bytes]] = [(b"vary", b"Origin")]
         if allowed := self._allowed(origin):
             requested = _header(scope, b"access-control-request-headers")
@@ -69,22 +63,25 @@ class HttpFunctions:
             ]
         await _answer(send, 204, headers=headers)
 
-    def _allowed(self, origin: bytes) -> bytes | None:
-        if "*" in self._cors:
-            return b"*"
-        return origin if origin.decode("latin-1") in self._cors else None
+    def _allowed(self, origin: str) -> bytes | None:
+        """The value of the header that lets pages of `origin` read an answer. A refusal is logged once."""
+        if self._cors.allows(origin):
+            return b"*" if self._cors.has_all else origin.encode("latin-1")
+        if origin not in self._refused and len(self._refused) < _MAX_LOGGED_ORIGINS:
+            self._refused.add(origin)
+            advice = (
+                "serve the page over HTTP" if origin == "null" else "to allow them, add this origin to CORS_ORIGINS"
+            )
+            _log.warning("pages of the origin %.200r can't read answers: %s", origin, advice)
+        return None
 
-    def _with_cors(self, origin: bytes, send: Send) -> Send:
+    def _with_cors(self, origin: str, send: Send) -> Send:
         allowed = self._allowed(origin)
+        added = [(b"vary", b"Origin"), *([(b"access-control-allow-origin", allowed)] if allowed else [])]
 
         async def send_with_cors(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message["headers"], (b"vary", b"Origin")]
-                if allowed:
-                    exposed = {name.lower() for name, _ in message["headers"]} - _SAFELISTED
-                    headers.append((b"access-control-allow-origin", allowed))
-                    headers.append((b"access-control-expose-headers", b", ".join(sorted(exposed))))
-                message = {**message, "headers": headers}
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         return send_with_cors
@@ -130,6 +127,13 @@ async def _call(function: Function, scope: Scope, receive: Receive, send: Send) 
     except Exception:
         _log.exception("the response of function %s broke off", function.name)
         raise  # the server closes the connection, so that the client sees that the rest is missing
+
+
+def _other_origin(scope: Scope) -> str | None:
+    """The origin of the page that sends the request, unless it comes from this server itself."""
+    origin = (_header(scope, b"origin") or b"").decode("latin-1")
+    host = (_header(scope, b"host") or b"").decode("latin-1")
+    return None if origin.partition("://")[2] == host else origin
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:
