@@ -23,6 +23,7 @@ from shared.services.projects.rooms import Rooms
 from shared.services.projects.sessions import ProjectSessions
 from shared.services.readiness import Readiness
 from shared.services.retention import Retention
+from shared.services.runs import Runs
 from shared.services.sessions import Sessions
 from shared.services.turns.approvals import Approvals
 from shared.services.turns.cancelling import Cancelling
@@ -120,6 +121,10 @@ class Services:
     @cached_property
     def approvals(self) -> Approvals:
         return Approvals(self.log, self.clock, self.settings.approval_timeout)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self.log, self.turns, self.approvals)
 
     @cached_property
     def endings(self) -> Endings:
