@@ -13,7 +13,7 @@ COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --n
 .DEFAULT_GOAL := help
 # Each run of the tests uses what the one before compiled, and so do the processes that tests start.
 test test-slow test-cosmos: export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help install run test test-slow test-cosmos clients console front-ends screenshots package release chaos worker memory generated check backup restore bench cost docs lock clean
+.PHONY: help install run test test-slow test-cosmos clients console front-ends examples screenshots package release chaos worker memory generated check backup restore bench cost docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ console: $(VENV)/.run $(BROWSER)/node_modules/.installed ## test the console in 
 
 front-ends: $(VENV)/.run $(FRONT_ENDS)/node_modules/.installed ## test the front-end protocols with the libraries that pages use
 	cd $(FRONT_ENDS) && npm test --silent
+
+examples: $(VENV)/.run $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed ## test the example pages in Chromium
+	cd $(CLIENT) && npx tsc --project tsconfig.build.json --outDir ../../examples/sign-in/client
+	cd $(BROWSER) && npm run --silent examples
 
 screenshots: $(VENV)/.run $(BROWSER)/node_modules/.installed ## write the pictures of the console in docs/images
 	cd $(BROWSER) && npm run --silent screenshots
@@ -100,7 +104,7 @@ lock: $(VENV)/.dev ## resolve the requirements files from pyproject.toml, with h
 
 clean: ## remove what the targets created, and the local data
 	find .data -mindepth 1 -not -name .gitignore -delete
-	rm -rf $(VENV) .venv-worker .venv-agents .venv-generated $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(GENERATED)/node_modules $(GENERATED)/build $(FRONT_ENDS)/node_modules $(FRONT_ENDS)/build $(CLIENT)/build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-worker .venv-agents .venv-generated $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(GENERATED)/node_modules $(GENERATED)/build $(FRONT_ENDS)/node_modules $(FRONT_ENDS)/build $(CLIENT)/build examples/sign-in/client dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }

@@ -23,6 +23,7 @@ from turnlog.services.projects.rooms import Rooms
 from turnlog.services.projects.sessions import ProjectSessions
 from turnlog.services.readiness import Readiness
 from turnlog.services.retention import Retention
+from turnlog.services.runs import Runs
 from turnlog.services.sessions import Sessions
 from turnlog.services.turns.approvals import Approvals
 from turnlog.services.turns.cancelling import Cancelling
@@ -120,6 +121,10 @@ class Services:
     @cached_property
     def approvals(self) -> Approvals:
         return Approvals(self.log, self.clock, self.settings.approval_timeout)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self.log, self.turns, self.approvals)
 
     @cached_property
     def endings(self) -> Endings:

@@ -190,7 +190,7 @@ class LargeTurns(Services):
         for call_id, action in list(turn.open_actions.items())[:decides]:
             answer = Resolution("result", OWNER, outcome=completed_outcome({"answer": "\n" * 100_000}))
             resolution = Resolution("approve", OWNER) if action.kind == "approval" else answer
-            await self.approvals.decide(OWNER, session_id, DecisionRequest(call_id, resolution, TRACE), _Starts())
+            await self.approvals.decide(OWNER, session_id, DecisionRequest({call_id: resolution}, TRACE), _Starts())
         self.clock.ahead += self.settings.approval_timeout + timedelta(seconds=1)
         await self.approvals.expire(session_id, message.turn_id, _Starts())
         return True

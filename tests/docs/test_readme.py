@@ -9,7 +9,12 @@ _ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("page", "program"), [("README.md", "docs/use/read.py"), ("docs/use/ai-sdk.md", "docs/use/ai-sdk.mjs")]
+    ("page", "program"),
+    [
+        ("README.md", "docs/use/read.py"),
+        ("docs/use/ai-sdk.md", "docs/use/ai-sdk.mjs"),
+        ("docs/use/ag-ui.md", "docs/use/ag-ui.mjs"),
+    ],
 )
 def test_a_page_shows_the_whole_program(page: str, program: str) -> None:
     text = (_ROOT / page).read_text("utf-8")

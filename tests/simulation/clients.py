@@ -147,7 +147,7 @@ class User:
             else:
                 approves = self.rng.random() < 0.8
                 resolution = Resolution("approve", OWNER) if approves else denial(OWNER, "no")
-            request = DecisionRequest(call_id, resolution, TRACE)
+            request = DecisionRequest({call_id: resolution}, TRACE)
             await self.front.request(
                 lambda app, scheduler, request=request: app.approvals.decide(OWNER, self.session, request, scheduler)
             )

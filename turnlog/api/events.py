@@ -24,6 +24,7 @@ from turnlog.api.edge.producers import ONCE_ERRORS, ONCE_HEADERS, once_key
 from turnlog.api.edge.requests import parse_events, public_id_of, read_bytes, session_id_of
 from turnlog.api.edge.responses import NDJSON, export_response, no_content, ok, replay_header
 from turnlog.api.edge.session_stream import EXAMPLE, EventFrames, StreamOptions, end_reason, session_stream
+from turnlog.api.front_ends.ag_ui import connected_stream
 from turnlog.api.front_ends.ai_sdk import ui_message_stream
 from turnlog.api.shapes.events import MAX_EVENTS, AppendReceipt, EventPage, OutsideEvent, entry_view
 from turnlog.domain.errors import CursorGoneError, SessionArchivedError, SessionNotFoundError
@@ -44,8 +45,9 @@ _FOLLOW = Flag("follow", "continue with later turns", default=False)
 _FORMAT = Choice(
     "format",
     "`named`: frames with `event:` and the event's `data`; `envelope`: unnamed frames with the whole event; `ai-sdk`:"
-    " the active turn from its start, as a UI message stream of the AI SDK",
-    allowed=("named", "envelope", "ai-sdk"),
+    " the active turn from its start, as a UI message stream of the AI SDK; `ag-ui`: the conversation and then the"
+    " active turn, as AG-UI events",
+    allowed=("named", "envelope", "ai-sdk", "ag-ui"),
     default="named",
 )
 _TYPES = EventTypes("types", "only events of these types, at most 32; `*` stands for any text, as in `tool_call.*`")
@@ -170,11 +172,14 @@ async def stream_session_under_api(req: Request) -> Response:
 async def _stream(req: Request) -> Response:
     query = req.query_params
     follows, form, types = _FOLLOW.read(query) or False, _FORMAT.read(query), _TYPES.read(query)
-    state = await services().sessions.get(caller_of(req).owner, session_id_of(req))
+    owner = caller_of(req).owner
+    state = await services().sessions.get(owner, session_id_of(req))
+    after = await _start(req, state)  # also checks the cursors, which the formats of front ends do not use
+    if form == "ag-ui":
+        return await connected_stream(owner, state)
     if form == "ai-sdk":
         active = await services().messages.active(state)
         return no_content() if active is None else ui_message_stream(active, active.sequence - 1)
-    after = await _start(req, state)
     if after is None or end_reason(state, after, follow=follows):
         # Without this answer, an EventSource would reconnect for ever.
         return no_content()

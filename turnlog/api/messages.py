@@ -33,6 +33,7 @@ from turnlog.api.edge.requests import (
 from turnlog.api.edge.responses import no_content, ok, replay_header, stream_location
 from turnlog.api.edge.session_stream import EXAMPLE, StreamOptions, session_stream
 from turnlog.api.edge.tracing import record_posting
+from turnlog.api.front_ends.ag_ui import posted_stream
 from turnlog.api.front_ends.ai_sdk import ui_message_stream
 from turnlog.api.shapes.messages import Cancel, CancelReceipt, FullResponseView, MessageView, PostMessage
 from turnlog.domain.errors import (
@@ -52,6 +53,7 @@ from turnlog.domain.ids import MessageId, public_id
 from turnlog.domain.stored_documents import Message
 from turnlog.scheduler import DurableTurnScheduler
 from turnlog.services.messages import EndOf
+from turnlog.services.runs import started_by
 from turnlog.services.turns.cancelling import Cancellation, CancelRequest
 from turnlog.services.turns.submit import NewMessage, Submission
 from turnlog.wiring import services
@@ -61,7 +63,9 @@ bp = df.Blueprint()
 _ORDER = Choice("order", "`desc`: newest first", allowed=("asc", "desc"), default="asc")
 _AFTER = Text("after", "list the messages after this `message_id`, in the chosen order")
 _FORMAT = Choice(
-    "format", "`ai-sdk`: answer with a UI message stream of the AI SDK, whatever `Accept` says", allowed=("ai-sdk",)
+    "format",
+    "`ai-sdk`: answer with a UI message stream of the AI SDK; `ag-ui`: with AG-UI events; whatever `Accept` says",
+    allowed=("ai-sdk", "ag-ui"),
 )
 _UNFINISHED = frozenset({"queued", "running", "requires_action"})
 
@@ -115,8 +119,11 @@ async def _answer(req: Request, submission: Submission) -> Response:
     """Answer in the form that the client prefers. The turn does not depend on it."""
     preferred, settings, message = preferences(req), services().settings, submission.message
     headers = replay_header(replayed=submission.replayed)
-    if _FORMAT.read(req.query_params) == "ai-sdk":
+    form = _FORMAT.read(req.query_params)
+    if form == "ai-sdk":
         return ui_message_stream(message, submission.after, submission.events, headers)
+    if form == "ag-ui":
+        return await posted_stream(caller_of(req).owner, started_by(submission), headers)
     if preferred.stream:
         max_duration = timedelta(seconds=settings.stream_max_seconds)
         options = StreamOptions(submission.after, max_duration, until=EndOf(message), first=submission.events)

@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from turnlog.api import (
+    ag_ui,
     agents,
     console,
     events,
@@ -26,6 +27,7 @@ RESOURCES: tuple[ModuleType, ...] = (
     signalr,
     messages,
     tool_calls,
+    ag_ui,
     events,
     flat_events,
     projects,

@@ -92,7 +92,7 @@ async def _resolve(
 ) -> Response:
     """Record the resolution, resume the turn if it waits for nothing else, and answer what is still open."""
     caller, key = caller_of(req), idempotency_key(req, body)
-    request = DecisionRequest(req.path_params["call_id"], resolution, caller.trace_id)
+    request = DecisionRequest({req.path_params["call_id"]: resolution}, caller.trace_id)
     scheduler = DurableTurnScheduler(client, services().settings)
     decided = await services().approvals.decide(caller.owner, session_id_of(req), request, scheduler, key)
     return _receipt(req, decided, resolution.decision)

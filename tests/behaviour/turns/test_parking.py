@@ -72,7 +72,7 @@ async def turn_of(app: Services, message: Message) -> ActiveTurn:
 
 async def decide(app: Services, message: Message, call: str, resolution: Resolution = APPROVAL) -> None:
     """Decide, but lose the start of the turn's next instance."""
-    await app.approvals.decide(OWNER, message.session_id, DecisionRequest(call, resolution, TRACE), LOST_STARTS)
+    await app.approvals.decide(OWNER, message.session_id, DecisionRequest({call: resolution}, TRACE), LOST_STARTS)
 
 
 async def test_a_call_that_waits_appends_nothing(app: Services, client: DurableClient) -> None:
@@ -144,7 +144,7 @@ async def test_a_resumed_turn_has_its_full_time_and_continues_to_number_attempts
 ) -> None:
     message, (call,) = await parked(app, client)
     clock.move(timedelta(days=3))
-    request = DecisionRequest(call, APPROVAL, TRACE)
+    request = DecisionRequest({call: APPROVAL}, TRACE)
     await app.approvals.decide(OWNER, message.session_id, request, scheduler(app, client))
 
     (start,) = [TurnStart.model_validate(started) for started in client.started]

@@ -112,6 +112,10 @@ ROUTES: dict[str, Rules] = {
     "GET /sessions/{session_id}/tool_calls/{call_id}": _SESSION,
     "POST /sessions/{session_id}/tool_calls/{call_id}/result": _writes(_NO_SESSION, {"result": "x"}),
     "POST /sessions/{session_id}/cancel": _writes(_NO_SESSION, {}, prefer="wait=30"),
+    "POST /ag-ui/{agent}": _writes(  # each caller has a session of this name
+        None,
+        {"threadId": "{session}", "runId": "run", "messages": [{"id": "m1", "role": "user", "content": "x"}]},
+    ),
     "PATCH /sessions/{session_id}": _writes(_NO_SESSION, {"archived": True}),
     "DELETE /sessions/{session_id}": _writes(_NO_SESSION, None, 204),
     "PATCH /projects/{project_id}": _writes(_NO_PROJECT, {"name": "another"}),

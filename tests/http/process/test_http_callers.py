@@ -84,7 +84,7 @@ class World:
         """Send the request of an entry; return the response, and its text up to the secret, or the end of a token."""
         rules, (method, path) = ROUTES[entry], route_of(entry)
         names = {f"{{{name}}}": each for name, each in self.ids.items()}
-        body = rules.body and {name: names.get(value, value) for name, value in rules.body.items()}
+        body = rules.body and {name: _named(value, names) for name, value in rules.body.items()}
         sent = {**rules.headers, **headers}
         request = self.api.http.build_request(method, self._path(path), json=body, headers=sent)
         response = await self.api.http.send(request, stream=True)
@@ -107,7 +107,9 @@ class World:
         call = "client_tool" if path.endswith("/result") else "approval"
         ids = {**self.ids, "message": self.ids[message], "call": self.ids[call]}
         names = {f"{name}_id": each for name, each in ids.items()}
-        return path.format(**names, asset="swagger-ui.css", version="1", folder="page", file="app.js")
+        return path.format(
+            **names, agent="assistant", asset="swagger-ui.css", version="1", folder="page", file="app.js"
+        )
 
     async def everything_of(self, headers: dict[str, str]) -> list[str]:
         """What the caller of `headers` reads of everything that the world has."""
@@ -116,6 +118,10 @@ class World:
         paths += [f"/sessions/{session}/{part}" for part in ("queue", "messages", "events?limit=1000")]
         answers = [await self.api.http.get(path, headers=headers) for path in paths]
         return [each.text.replace(each.headers["x-trace-id"], "") for each in answers]
+
+
+def _named(value: object, names: dict[str, str]) -> object:
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 @pytest.fixture(scope="module")

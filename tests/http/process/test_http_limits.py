@@ -67,6 +67,14 @@ async def test_an_owner_has_a_limited_number_of_streams(api: Api) -> None:
             429,
             "rate_limited",
         )
+        for path, body in (
+            (f"/sessions/{session}/messages?format=ai-sdk", {"content": "x"}),
+            (
+                "/ag-ui/assistant",
+                {"threadId": session, "runId": "r", "messages": [{"id": "m", "role": "user", "content": "x"}]},
+            ),
+        ):
+            refusal(await api.http.post(path, json=body, headers=me), 429, "rate_limited")
         assert ok(await api.http.get(f"/sessions/{session}", headers=me))["head"] == 1
         async with api.http.stream("GET", "/stream", headers=as_caller("other")) as others:
             assert others.status_code == 200

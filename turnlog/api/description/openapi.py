@@ -46,6 +46,7 @@ _PATH_PARAMETERS = {
     "project_id": ("the project", None),
     "message_id": ("the message", None),
     "call_id": ("the tool call", None),
+    "agent": ("the agent", "assistant"),
     "asset": ("a file of the page", "swagger-ui.css"),
     "file": ("a file of the console", "app.js"),
     "version": ("the version of the page", None),

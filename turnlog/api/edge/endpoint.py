@@ -60,8 +60,13 @@ async def _identify(req: Request, handler: Callable[..., Any], trace_id: str) ->
 def _is_for_stream(req: Request, handler: Callable[..., Any]) -> bool:
     """Whether the request is answered with server-sent events, unless it is refused or there is nothing to send."""
     description = description_of(handler)
-    can_stream = description is not None and any(answer.media_type == EVENT_STREAM for answer in description.answers)
-    return can_stream and (req.method == "GET" or preferences(req).stream)
+    forms = [] if description is None else [answer.media_type for answer in description.answers]
+    if EVENT_STREAM not in forms:
+        return False
+    # The formats of front ends are streams, whatever the client accepts.
+    return (
+        req.method == "GET" or set(forms) == {EVENT_STREAM} or preferences(req).stream or "format" in req.query_params
+    )
 
 
 async def _stream(answering: Awaitable[Response], caller: Caller) -> Response:

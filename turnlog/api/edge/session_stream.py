@@ -1,6 +1,6 @@
 """A session's log as a stream of server-sent events, and when that stream ends."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -95,7 +95,8 @@ class StreamOptions:
 
     `renderer`: makes the frames; by default, one named frame for each event. `follow`: continue with later turns.
     `until`: the stream ends with the first event for which this is true. `first`: the events directly after `after`, as
-    far as the caller has them.
+    far as the caller has them. `opening`: frames before all others. `pause`: the last frames, if the stream ends where
+    the session is now; none if it continues.
     """
 
     after: int
@@ -105,6 +106,8 @@ class StreamOptions:
     types: tuple[str, ...] = ()
     until: Callable[[Event], bool] | None = None
     first: Sequence[Event] = ()
+    opening: bytes = b""
+    pause: Callable[[SessionState], Awaitable[bytes]] | None = None
 
 
 def session_stream(
@@ -134,10 +137,13 @@ class _Delivery:
         self._options = options
         self._renderer = options.renderer or EventFrames(public_id(session_id))
         self._after = options.after
+        self._opening = options.opening
         # Whether an event since the last check may have been the session's last one.
         self._may_have_ended = True
 
     async def deliver(self, events: Sequence[Event], /) -> AsyncGenerator[bytes]:
+        if self._opening:
+            yield self._open()
         wanted = events[: self._count_wanted(events)]
         self._after = wanted[-1].sequence
         self._may_have_ended |= any(not isinstance(event.data, _WITHIN_TURN) for event in events)
@@ -148,6 +154,14 @@ class _Delivery:
             yield self._end("deleted" if isinstance(wanted[-1].data, SessionDeleted) else "finished")
 
     async def catch_up(self) -> bytes:
+        return self._open() + await self._find_end()
+
+    def _open(self) -> bytes:
+        opening, self._opening = self._opening, b""
+        return opening
+
+    async def _find_end(self) -> bytes:
+        """The last frames, if nothing more will come."""
         if not self._may_have_ended:
             return b""
         self._may_have_ended = False
@@ -156,6 +170,11 @@ class _Delivery:
             # The session was deleted between two reads: its last events are delivered first.
             self._may_have_ended = True
             return b""
+        if state is not None and self._options.pause is not None and state.head > self._after:
+            self._may_have_ended = True  # what was appended in the meantime is delivered before a pause
+        elif state is not None and self._options.pause is not None and (last := await self._options.pause(state)):
+            self.is_over = True
+            return last
         reason = end_reason(state, self._after, follow=self._options.follow)
         return b"" if reason is None else self._end(reason)
 

@@ -48,11 +48,11 @@ def request_span(req: Request, trace_id: str) -> Generator[RequestSpan]:
             recorded.leave()
 
 
-def record_posting(submission: Submission) -> None:
+def record_posting(submission: Submission | None) -> None:
     """Record that a message was accepted. The span of its turn is a child of this one, in whatever process it runs."""
-    message = submission.message
-    if submission.replayed or (telemetry := current_telemetry()) is None:
+    if submission is None or submission.replayed or (telemetry := current_telemetry()) is None:
         return
+    message = submission.message
     session_id = public_id(message.session_id)
     ids = {names.POSTED_MESSAGE: message.id, names.TURN: message.turn_id, names.SESSION: session_id}
     telemetry.start("post message", ids, kind=SpanKind.PRODUCER, span_id=posting_span_id(message.id)).end()

@@ -31,15 +31,14 @@ _KIND_OF_DECISION: Mapping[str, ActionKind] = {"approve": "approval", "result": 
 
 @dataclass(frozen=True)
 class DecisionRequest:
-    """The decision of a caller on the tool call `call_id`."""
+    """The decisions of a caller on tool calls, by their ids: all of them are recorded, or none."""
 
-    call_id: str
-    resolution: Resolution
+    resolutions: Mapping[str, Resolution]
     trace_id: str
 
 
 class _DecisionRecord(BaseModel):
-    """What is recorded of a decision under its Idempotency-Key."""
+    """What is recorded of decisions under their Idempotency-Key."""
 
     turn_id: TurnId
     message_id: MessageId
@@ -48,12 +47,12 @@ class _DecisionRecord(BaseModel):
 
 @dataclass(frozen=True)
 class RecordedDecision:
-    """A decision that is in the log.
+    """Decisions that are in the log.
 
-    `after`: the cursor from which its events are read. `still_open`: the calls for which the turn still waits, with
+    `after`: the cursor from which their events are read. `still_open`: the calls for which the turn still waits, with
     their whole arguments.
     `resumes`: no call is open any more, and the turn's next instance is started. `replayed`: an earlier request with
-    the same key recorded it.
+    the same key recorded them.
     """
 
     turn_id: TurnId
@@ -100,7 +99,7 @@ class Approvals:
         scheduler: TurnScheduler,
         key: IdempotencyKey | None = None,
     ) -> RecordedDecision:
-        """Record a decision on an open call. If no call is open any more, start the instance that resumes the turn.
+        """Record decisions on open calls. If no call is open any more, start the instance that resumes the turn.
 
         If the process dies before the start, the sweep starts the instance.
 
@@ -124,9 +123,15 @@ class Approvals:
         return decided
 
     async def _decide(self, state: SessionState, request: DecisionRequest) -> Decision[RecordedDecision]:
-        turn = await self._require_waiting(state, request)
-        resolved = await self._resolve(state, turn, {request.call_id: request.resolution}, request.trace_id)
-        others = {call_id: action for call_id, action in turn.open_actions.items() if call_id != request.call_id}
+        for call_id, resolution in request.resolutions.items():
+            await self._require_waiting(state, call_id, resolution)
+        turn = state.active_turn
+        if turn is None:
+            raise ToolCallNotFoundError("No tool call was named, and none waits in this session.")
+        resolved = await self._resolve(state, turn, request.resolutions, request.trace_id)
+        others = {
+            call_id: action for call_id, action in turn.open_actions.items() if call_id not in request.resolutions
+        }
         still_open = await load_whole_actions(self._log, state.session_id, turn, others)
         decided = RecordedDecision(turn.turn_id, turn.message_id, state.head, still_open, resolved.resumes)
         recorded = _DecisionRecord(turn_id=turn.turn_id, message_id=turn.message_id, after=state.head)
@@ -149,22 +154,21 @@ class Approvals:
         if await writer.transact(decide):
             await scheduler.start(writer.state)
 
-    async def _require_waiting(self, state: SessionState, request: DecisionRequest) -> ActiveTurn:
-        """The active turn, if it waits for such a decision on the call."""
+    async def _require_waiting(self, state: SessionState, call_id: str, resolution: Resolution) -> None:
+        """Refuse the decision unless the active turn waits for such a decision on the call."""
         turn = state.active_turn
-        action = None if turn is None else turn.actions.get(request.call_id)
+        action = None if turn is None else turn.actions.get(call_id)
         if turn is None or action is None:
-            if await self._log.get(ToolResult, state.session_id, request.call_id) is None:
-                raise ToolCallNotFoundError(f"No tool call {request.call_id!r} waits in this session.")
+            if await self._log.get(ToolResult, state.session_id, call_id) is None:
+                raise ToolCallNotFoundError(f"No tool call {call_id!r} waits in this session.")
             raise AlreadyDecidedError("The tool call is answered already.")
         if action.decision is not None:
             raise AlreadyDecidedError(f"The tool call is decided already: {action.decision}.")
         if not turn.parked:
             raise NotWaitingError("The turn is being cancelled: its tool calls wait for nothing any more.")
-        if _KIND_OF_DECISION.get(request.resolution.decision, action.kind) != action.kind:
+        if _KIND_OF_DECISION.get(resolution.decision, action.kind) != action.kind:
             expected = "POST approval" if action.kind == "approval" else "POST its result"
             raise WrongActionError(f"The tool call waits for another action: {expected}.")
-        return turn
 
     async def _open_actions(self, state: SessionState, turn_id: TurnId) -> Mapping[str, Action]:
         turn = state.active_turn
@@ -175,6 +179,11 @@ class Approvals:
     ) -> Resolved:
         message = await load_active_message(self._log, state, Fence(turn.turn_id, turn.instance_id))
         return resolve(turn, message, resolutions, trace_id)
+
+
+def recorded_message_id(record: str) -> MessageId:
+    """The message that was recorded under a key: a posted one, or that of a turn on whose calls was decided."""
+    return _DecisionRecord.model_validate_json(record).message_id if record.startswith("{") else MessageId(record)
 
 
 def _required_actions(turn: ActiveTurn, agent: Agent, step: Step) -> Sequence[tuple[ToolCall, ActionKind]]:

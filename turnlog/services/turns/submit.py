@@ -14,6 +14,7 @@ from turnlog.domain.errors import (
     SessionFullError,
     TurnInProgressError,
 )
+from turnlog.domain.events import SessionCreated
 from turnlog.domain.ids import MessageId, SessionId, new_message_id, turn_of
 from turnlog.domain.session import ActiveTurn, SessionState
 from turnlog.domain.stored_documents import AnyDocument, Message, MessageParts
@@ -115,19 +116,43 @@ class Turns:
         own = [event for event in writer.appended if event.sequence > submission.after]
         return replace(submission, events=own)
 
+    async def open(
+        self,
+        created: SessionCreated,
+        session_id: SessionId,
+        new: NewMessage,
+        scheduler: TurnScheduler,
+        key: IdempotencyKey,
+    ) -> Submission:
+        """Open a session with `new` as its first message, in one batch. Then start the turn.
+
+        Raises:
+            SequenceTakenError: there is or was such a session. AgentNotFoundError, ModelNotAllowedError,
+            RateLimitedError. Nothing was written.
+        """
+        writer = SessionWriter(self._log, self._clock, session_id)
+        message = self._message(session_id, new.agent, new, sequence=2)
+        decision = _decision(message, new.content, start_drafts(message), starts_instance=True)
+        with self._owners.new_turn(created.owner, session_id) as count_turn:
+            await count_turn(message.turn_id)
+            drafts = [Draft(data=created, trace_id=new.trace_id), *decision.drafts]
+            events = await writer.append(drafts, [*decision.documents, key.record(message.id)])
+        await scheduler.start(writer.state)
+        return replace(decision.result, events=events[1:])
+
     async def _decide(self, state: SessionState, new: NewMessage) -> Decision[Submission]:
         _refuse_closed(state)
         turn = state.active_turn
         if turn is None and not state.queue:
-            message = self._message(state, new, sequence=state.head + 1)
+            message = self._message_in(state, new, sequence=state.head + 1)
             return _decision(message, new.content, start_drafts(message), starts_instance=True)
         self._refuse_busy(state, new)
         if turn is not None and new.on_busy == "steer" and not turn.cancelling:
-            message = self._message(state, new, sequence=state.head + 1)
+            message = self._message_in(state, new, sequence=state.head + 1)
             message = message.model_copy(update={"turn_id": turn.turn_id, "steers": turn.message_id})
             return _decision(message, new.content, [user_message_draft(message)])
         interruption = await self._interruption(state, new)
-        message = self._message(state, new, sequence=state.head + len(interruption) + 1)
+        message = self._message_in(state, new, sequence=state.head + len(interruption) + 1)
         message = message.model_copy(update={"status": "queued"})
         drafts = [*interruption, queued_draft(message, new.on_busy)]
         return _decision(message, new.content, drafts, starts_instance=_resumes(turn, interruption))
@@ -148,19 +173,22 @@ class Turns:
         if waiting >= self._limits.queue:
             raise QueueFullError(f"{waiting} messages are waiting already: post again when the running turn has ended.")
 
-    def _message(self, state: SessionState, new: NewMessage, *, sequence: int) -> Message:
-        agent = require_agent(new.agent or state.agent_name)
+    def _message_in(self, state: SessionState, new: NewMessage, *, sequence: int) -> Message:
+        return self._message(state.session_id, new.agent or state.agent_name, new, sequence=sequence)
+
+    def _message(self, session_id: SessionId, agent_name: str | None, new: NewMessage, *, sequence: int) -> Message:
+        agent = require_agent(agent_name)
         model = new.model or agent.model or self._limits.default_model
         if self._limits.allowed_models and model not in self._limits.allowed_models:
             raise ModelNotAllowedError(
                 f"The model {model!r} is not allowed; allowed are: {', '.join(self._limits.allowed_models)}."
             )
         now = self._clock.now()
-        message_id = new_message_id(state.session_id, now)
+        message_id = new_message_id(session_id, now)
         return Message(
             id=message_id,
             sequence=sequence,
-            session_id=state.session_id,
+            session_id=session_id,
             turn_id=turn_of(message_id),
             trace_id=new.trace_id,
             client_id=new.client_id,
