@@ -6,8 +6,11 @@ COSMOS := tests/cosmos_server
 BROWSER := tests/browser
 FRONT_ENDS := tests/front_ends
 CLIENT := clients/typescript
+PYTHON_CLIENT := clients/python
 GENERATED := tests/generated
 SEEDS ?= 5000
+# The client and its command `turnlog`, from this folder: what it needs is in the requirements files already.
+INSTALL_CLIENT = $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e $(PYTHON_CLIENT)
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
@@ -32,8 +35,9 @@ test-slow: install ## run the tests that take minutes: hundreds of kills, a thou
 test-cosmos: install ## run the HTTP tests on the Cosmos DB store, against a server that speaks its protocol
 	TURNLOG_TEST_STORE=cosmos $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder tests/http tests/e2e tests/model_servers
 
-clients: $(VENV)/.run $(CLIENT)/node_modules/.installed ## test the TypeScript client against a real server
+clients: $(VENV)/.dev $(CLIENT)/node_modules/.installed ## test the TypeScript and the Python client against real servers
 	cd $(CLIENT) && npm test --silent
+	$(BIN)/python -m pytest $(PYTHON_CLIENT)/tests
 
 console: $(VENV)/.run $(BROWSER)/node_modules/.installed ## test the console in Chromium (CHROMIUM, else a package brings one)
 	cd $(BROWSER) && npm test --silent
@@ -48,10 +52,11 @@ examples: $(VENV)/.run $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules
 screenshots: $(VENV)/.run $(BROWSER)/node_modules/.installed ## write the pictures of the console in docs/images
 	cd $(BROWSER) && npm run --silent screenshots
 
-package: $(VENV)/.dev $(CLIENT)/node_modules/.installed ## build what is published into dist/: the wheel of turnlog, the npm package of the client
+package: $(VENV)/.dev $(CLIENT)/node_modules/.installed ## build what is published into dist/: the wheel of turnlog, and the packages of the clients
 	mkdir -p dist
 	$(BIN)/python -m hatchling build -t wheel -d dist
 	cd $(CLIENT) && npm pack --silent --pack-destination ../../dist
+	$(BIN)/uv build --quiet --out-dir dist $(PYTHON_CLIENT)
 
 release: $(VENV)/.dev ## write VERSION everywhere, date the changelog, commit and tag
 	$(BIN)/python -m tools.release $(VERSION)
@@ -110,14 +115,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: requirements-local.txt | $(VENV)/bin/python
+$(VENV)/.run: requirements-local.txt $(PYTHON_CLIENT)/pyproject.toml | $(VENV)/bin/python
 	@echo "installing the $$(grep -c '==' requirements-local.txt) packages of requirements-local.txt into $(VENV): this takes about a minute, once"
 	@began=$$(date +%s); $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-local.txt \
-		&& echo "installed in $$(($$(date +%s) - began)) s"
+		&& $(INSTALL_CLIENT) && echo "installed in $$(($$(date +%s) - began)) s"
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt | $(VENV)/bin/python
+$(VENV)/.dev: requirements-dev.txt $(PYTHON_CLIENT)/pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	$(INSTALL_CLIENT)
 	@touch $@ $(VENV)/.run
 
 %/node_modules/.installed: %/package-lock.json
