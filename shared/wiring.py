@@ -140,6 +140,7 @@ class Services:
                 options=self.settings.model_options,
                 headers=self.settings.model_headers,
             ),
+            prices=self.settings.model_prices,
         )
 
     def _new_relay(self) -> Relay:

@@ -219,6 +219,8 @@ async def _answer_cancel(req: Request, receipt: Cancellation) -> Response:
     stopped_at = await services().messages.find_model_stop(message)
     body["status"], body["message"] = message.status, await _view(message)
     body["model_stopped_at"], body["usage"] = stopped_at, message.usage
+    if message.cost is not None:
+        body["cost"] = float(message.cost)
     return ok(body, 200, headers)
 
 

@@ -31,6 +31,7 @@ from shared.domain.values import (
     Failure,
     Frozen,
     OnBusy,
+    OptionalCost,
     Ordinal,
     ToolStatus,
     TurnOutcome,
@@ -179,7 +180,10 @@ class MessageComplete(Frozen):
 
 
 class TokenUsage(Frozen):
-    """The tokens of one model call. `iteration` counts the turn's model calls from 1."""
+    """The tokens of one model call. `iteration` counts the turn's model calls from 1.
+
+    `cost` is there if the model has a price.
+    """
 
     type: Literal["token_usage"] = "token_usage"
     prompt_tokens: Count
@@ -190,6 +194,7 @@ class TokenUsage(Frozen):
     model: str
     agent: str
     iteration: Ordinal
+    cost: OptionalCost = None
 
 
 class ToolCallStart(Frozen):
@@ -273,12 +278,13 @@ class ErrorRaised(Frozen):
 
 
 class RunComplete(Frozen):
-    """The turn has ended; no event of the turn follows."""
+    """The turn has ended; no event of the turn follows. `cost` is that of its model calls that had a price."""
 
     type: Literal["run.complete"] = "run.complete"
     status: TurnOutcome
     steps: Count
     usage: dict[str, int]
+    cost: OptionalCost = None
     duration_ms: Count
     model: str
     error: Failure | None = None

@@ -221,7 +221,7 @@ def _usage_changes(state: SessionState, used: EventData, sequence: int) -> dict[
     usage = usage_of(used)
     row = _usage_row(state, used.agent, used.model)
     others = tuple(other for other in state.usage_rows if (other.agent, other.model) != (row.agent, row.model))
-    added = (row + usage).model_copy(update={"calls": row.calls + 1})
+    added = row.with_row(UsageRow(**usage.known_fields(), agent=row.agent, model=row.model, calls=1, cost=used.cost))
     return {"usage": state.usage + usage, "usage_rows": (*others, added)}
 
 

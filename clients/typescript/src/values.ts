@@ -34,6 +34,7 @@ export interface SessionInfo {
   readonly head: number;
   readonly queued: number;
   readonly usage: Usage;
+  readonly cost?: number;
 }
 
 export interface SessionPage {
@@ -78,6 +79,8 @@ export interface Message {
   readonly agent: string;
   readonly model: string;
   readonly usage: Usage;
+  /** In the currency of the service's prices, if the model has a price. */
+  readonly cost?: number;
 }
 
 export interface SendOptions {
@@ -99,6 +102,9 @@ export interface CancelOptions {
 export interface CancelReceipt {
   readonly turn_id: string | null;
   readonly status: "idle" | "cancelling" | MessageStatus;
+  /** What the turn has used, and what of it had a price, once the turn has ended. */
+  readonly usage?: Usage;
+  readonly cost?: number;
 }
 
 /** A project owns a JSON document; `revision` counts its changes. */

@@ -11,7 +11,7 @@ from shared.domain.events import ForkedFrom
 from shared.domain.ids import PublicId, public_id
 from shared.domain.session import SessionState, UiState
 from shared.domain.tolerance import FROM_STORE
-from shared.domain.values import RunStatus, Usage
+from shared.domain.values import OptionalCost, RunStatus, Usage
 from shared.services.sessions import Page, Sessions
 
 
@@ -76,6 +76,7 @@ class SessionView(BaseModel):
     run_meta: dict[str, Any] | None
     error_detail: str | None
     usage: Usage
+    cost: OptionalCost = None
     forked_from: ForkedFrom | None = None
     steps: list[dict[str, Any]] | None = None
     event_log: list[dict[str, Any]] | None = None

@@ -1,4 +1,4 @@
-"""Usage: the tokens that a session or a project used."""
+"""Usage: the tokens that a session or a project used, and their cost."""
 
 from typing import Any
 
@@ -6,17 +6,19 @@ from pydantic import BaseModel
 
 from shared.domain.ids import ProjectId, PublicId
 from shared.domain.usage import UsageSum
-from shared.domain.values import Usage, UsageRow
+from shared.domain.values import OptionalCost, Usage, UsageRow
 
 
 class UsageCount(Usage):
-    """Tokens, and the number of model calls that used them."""
+    """Tokens, the number of model calls that used them, and the cost of those that had a price."""
 
     calls: int
+    cost: OptionalCost = None
 
 
 class _UsageReport(BaseModel):
     usage: Usage
+    cost: OptionalCost = None
     sessions: int
     rows: list[UsageRow]
     models: dict[str, UsageCount]
@@ -27,6 +29,7 @@ class _UsageReport(BaseModel):
     def fields_of(cls, used: UsageSum, trace_id: str) -> dict[str, Any]:
         return {
             "usage": used.usage,
+            "cost": used.cost,
             "sessions": used.sessions,
             "rows": used.rows,
             "models": _counts(used.by("model")),

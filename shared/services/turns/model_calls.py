@@ -12,6 +12,7 @@ from shared.agents.registry import require_agent
 from shared.domain.errors import ModelError, ProjectNotFoundError
 from shared.domain.events import Delta, MessageStart
 from shared.domain.ids import MessageId
+from shared.domain.prices import Prices
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.stored_documents import Message, Step
 from shared.domain.turn import Permission, permission_for_step
@@ -58,6 +59,7 @@ class ModelCalls:
     new_relay: Callable[[], Relay]
     renew_lease_after: timedelta
     settings: CallSettings
+    prices: Prices
 
     async def run(
         self, request: AttemptRequest, on_first_text_awaited: Callable[[datetime], None] = lambda _: None
@@ -188,7 +190,7 @@ class _Execution:
 
         After a cancel, record the part of the step that there is.
         """
-        answer = Answer(self._request, message, self._answering.stream, self._reading)
+        answer = Answer(self._request, message, self._answering.stream, self._reading, self._service.prices)
         agent = require_agent(message.agent)
         rest = await self._write_all_but_last(rest)
 
@@ -200,7 +202,7 @@ class _Execution:
             drafts = turn_drafts(turn, *answer.events(turn, rest))
             if result.outcome == "done" and not answer.is_partial and _has_nothing_left(state, turn, agent):
                 ending = Ending(status="completed", at=self._service.clock.now(), last=answer.step)
-                answered = turn.with_call_done(turn.usage + answer.usage)
+                answered = turn.with_call_done(answer.usage, answer.cost)
                 documents = (ending.ended_message(answered, message), *answer.documents)
                 return Decision(ModelCallResult("ended"), [*drafts, *ending.drafts(answered, message)], documents)
             return Decision(result, drafts, answer.documents)
