@@ -37,6 +37,7 @@ from shared.api.front_ends.ai_sdk import ui_message_stream
 from shared.api.shapes.messages import Cancel, CancelReceipt, FullResponseView, MessageView, PostMessage
 from shared.domain.errors import (
     AgentNotFoundError,
+    BudgetExceededError,
     IdempotencyKeyReusedError,
     MessageNotFoundError,
     ModelNotAllowedError,
@@ -87,6 +88,7 @@ async def _views(messages: Sequence[Message]) -> list[MessageView]:
         SessionNotFoundError,
         SessionArchivedError,
         SessionFullError,
+        BudgetExceededError,
         TurnInProgressError,
         QueueFullError,
         AgentNotFoundError,

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from shared.domain.budget import OptionalBudget
 from shared.domain.content import Content
 from shared.domain.ids import PublicId
 from shared.domain.tolerance import OPEN, is_from_store
@@ -58,6 +59,7 @@ class SessionCreated(Frozen):
     owner: str = Field(repr=False)
     project_dir: str | None = None
     metadata: dict[str, JsonValue] = {}
+    budget: OptionalBudget = None
     forked_from: ForkedFrom | None = None
 
 

@@ -6,6 +6,9 @@ fold(all events) = fold(a checkpoint) then fold(the rest), for every checkpoint.
 from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
+from pydantic import JsonValue
+
+from shared.domain.budget import Budget
 from shared.domain.chunks import Chunk, Event
 from shared.domain.content import content_text
 from shared.domain.events import (
@@ -40,10 +43,11 @@ from shared.domain.ids import WriterId
 from shared.domain.queue import joined, without
 from shared.domain.session import ActiveTurn, SessionState
 from shared.domain.sizes import size_as_sent, size_of, truncate
+from shared.domain.tolerance import FROM_STORE
 from shared.domain.turn_fold import silence_changes, started_turn, turn_changes, usage_of
 from shared.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_TEXT_BYTES, MAX_MESSAGE_BYTES, UsageRow
 
-UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
+UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived", "budget"})
 MAX_USAGE_ROWS = 50
 """Of the agents and models of a session, so many have their own sums of tokens."""
 
@@ -164,9 +168,14 @@ def _session_changes(state: SessionState, data: SessionCreated | SessionUpdated 
         case SessionCreated():
             raise ValueError(f"session {state.session_id}: created twice")
         case SessionUpdated(changes=changes):
-            return {name: value for name, value in changes.items() if name in UPDATABLE}
+            return {name: _field_value(name, value) for name, value in changes.items() if name in UPDATABLE}
         case SessionDeleted():
             return {}
+
+
+def _field_value(name: str, value: JsonValue) -> Any:
+    """The value of a session's field. In the event it is JSON."""
+    return Budget.model_validate(value, context=FROM_STORE) if name == "budget" and value is not None else value
 
 
 def _waiting_changes(state: SessionState, event: Event) -> dict[str, Any]:

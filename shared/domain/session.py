@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import AwareDatetime, JsonValue
 
+from shared.domain.budget import Budget
 from shared.domain.errors import SessionNotFoundError
 from shared.domain.events import ForkedFrom
 from shared.domain.ids import (
@@ -164,6 +165,7 @@ class SessionState(Frozen):
     error_detail: str | None = None
     usage: Usage = Usage()
     usage_rows: tuple[UsageRow, ...] = ()
+    budget: Budget | None = None
     forked_from: ForkedFrom | None = None
     size_bytes: Count = 0
 

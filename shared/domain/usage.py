@@ -1,16 +1,21 @@
 """Sums of the tokens that sessions used and of their cost, by agent and by model."""
 
+from shared.domain.budget import Budget
 from shared.domain.session import SessionState
 from shared.domain.values import Cost, Usage, UsageRow, add_costs
 
 
 class UsageSum:
-    """The sum over the added sessions. `cost` is that of the calls that had a price; None if none had one."""
+    """The sum over the added sessions. `cost` is that of the calls that had a price; None if none had one.
 
-    def __init__(self) -> None:
+    `budget` is that of the session or project, if it has one.
+    """
+
+    def __init__(self, budget: Budget | None = None) -> None:
         self.sessions = 0
         self.usage = Usage()
         self.cost: Cost | None = None
+        self.budget = budget
         self._rows: dict[tuple[str, str], UsageRow] = {}
 
     def add(self, state: SessionState) -> None:

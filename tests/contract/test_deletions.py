@@ -14,6 +14,7 @@ from shared.domain.listing import SessionFilter
 from shared.domain.project import Project
 from shared.domain.session import SessionState
 from shared.services.projects.deletions import Deletions, PageOutcome
+from shared.services.projects.options import ProjectOptions
 from shared.services.projects.projects import Projects
 from shared.services.sessions import Sessions
 from shared.stores import Stores
@@ -70,7 +71,7 @@ class Process:
         self.stores, self.clock, self.starts = stores, clock, Starts()
         self.sessions = BreakingSessions(stores.log, clock)
         self.sessions.errors = {}
-        self.projects = Projects(stores.projects, clock)
+        self.projects = Projects(stores.projects, clock, ProjectOptions(stores.projects, clock))
         self.deletions = Deletions(
             self.projects, stores.projects, stores.log, self.sessions, clock, timings, page_size=page_size
         )

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from shared.api.shapes.events import PRIVATE_FIELDS
+from shared.domain.budget import Budget
 from shared.domain.events import EVENT_TYPES, ForkedFrom, MessageQueued, Outside, SessionUpdated, UserMessage
 from shared.domain.fold import UPDATABLE
 from shared.domain.values import Failure, Usage
@@ -85,7 +86,7 @@ def _type_of(annotation: Any) -> str:
         return "number"
     if annotation is AwareDatetime:
         return "timestamp"
-    if annotation in {Usage, Failure, ForkedFrom}:
+    if annotation in {Budget, Usage, Failure, ForkedFrom}:
         return f"[{annotation.__name__}](api.md#{anchor(annotation.__name__)})"
     if isinstance(annotation, type):
         return names[annotation.__name__]

@@ -12,6 +12,12 @@ export interface Usage {
   readonly total_tokens: number;
 }
 
+/** How many tokens may be used in all, and how many of them are left. */
+export interface Budget {
+  readonly total_tokens: number;
+  readonly left_tokens: number;
+}
+
 /** Why a turn failed. `code` is for programs. */
 export interface Failure {
   readonly code: string;
@@ -35,6 +41,7 @@ export interface SessionInfo {
   readonly queued: number;
   readonly usage: Usage;
   readonly cost?: number;
+  readonly budget: Budget | null;
 }
 
 export interface SessionPage {
@@ -52,6 +59,7 @@ export interface CreateSession {
   readonly session_name?: string;
   readonly agent_name?: string;
   readonly project_id?: string;
+  readonly budget?: { readonly total_tokens: number };
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
@@ -113,6 +121,7 @@ export interface Project {
   readonly name: string;
   readonly document: Readonly<Record<string, unknown>>;
   readonly revision: number;
+  readonly budget: { readonly total_tokens: number } | null;
 }
 
 export interface AgentTool {

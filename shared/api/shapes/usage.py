@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from shared.api.shapes.common import BudgetView
 from shared.domain.ids import ProjectId, PublicId
 from shared.domain.usage import UsageSum
 from shared.domain.values import OptionalCost, Usage, UsageRow
@@ -19,6 +20,7 @@ class UsageCount(Usage):
 class _UsageReport(BaseModel):
     usage: Usage
     cost: OptionalCost = None
+    budget: BudgetView | None
     sessions: int
     rows: list[UsageRow]
     models: dict[str, UsageCount]
@@ -30,6 +32,7 @@ class _UsageReport(BaseModel):
         return {
             "usage": used.usage,
             "cost": used.cost,
+            "budget": BudgetView.of(used.budget, used.usage),
             "sessions": used.sessions,
             "rows": used.rows,
             "models": _counts(used.by("model")),

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from shared.agents.declaration import Agent
 from shared.agents.registry import require_agent
-from shared.domain.errors import ModelError, ProjectNotFoundError
+from shared.domain.errors import BudgetExceededError, ModelError, ProjectNotFoundError
 from shared.domain.events import Delta, MessageStart
 from shared.domain.ids import MessageId
 from shared.domain.prices import Prices
@@ -20,6 +20,7 @@ from shared.domain.turn_ending import Ending
 from shared.domain.turn_events import turn_drafts
 from shared.domain.values import Failure, Piece
 from shared.ports import Clock, ModelClient, ModelRequest, SessionLog
+from shared.services.projects.budgets import Budgets
 from shared.services.projects.patches import ProjectPatches
 from shared.services.steps import load_step, load_steps
 from shared.services.turns.answers import Answer, delta_of
@@ -28,6 +29,10 @@ from shared.services.turns.conversation import load_conversation, recent_message
 from shared.services.turns.model_retries import CallSettings, RetriedCall
 from shared.services.turns.relay import Relay, split_pieces
 from shared.services.writer import Decision
+
+_ANSWER_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_ANSWER_TOKENS = 4096
+_BYTES_OF_A_TOKEN = 4
 
 ModelCallOutcome: TypeAlias = Literal["done", "ended", "tools", "cancelled", "failed", "retry", "superseded"]
 """`done`: the answer is recorded. `ended`: the turn's end is recorded with it. `tools`: the answer is recorded and
@@ -60,6 +65,7 @@ class ModelCalls:
     renew_lease_after: timedelta
     settings: CallSettings
     prices: Prices
+    budgets: Budgets
 
     async def run(
         self, request: AttemptRequest, on_first_text_awaited: Callable[[datetime], None] = lambda _: None
@@ -115,7 +121,7 @@ class _Execution:
         except TimeoutError:
             failure = Failure(code="turn_timeout", message="The model did not finish in time.", retryable=True)
             return ModelCallResult("failed", failure=failure)
-        except ProjectNotFoundError as error:
+        except (ProjectNotFoundError, BudgetExceededError) as error:
             return ModelCallResult("failed", failure=Failure(code=error.code, message=str(error)))
         except ModelError as error:
             outcome = "retry" if self._answering.is_worth_another_attempt else "failed"
@@ -133,7 +139,8 @@ class _Execution:
             self._on_first_text_awaited(turn.running_since)
         request = await self._writer.hold(lambda: self._model_request(newest, message))
         guard = Guard(self._service.log, self._service.clock, self._writer, self._service.renew_lease_after)
-        async with guard.watch(self._may_continue, self._relay.stop):
+        reserved = self._service.budgets.reserved(self._writer, _estimate_tokens(request), self._request.deadline)
+        async with reserved, guard.watch(self._may_continue, self._relay.stop):
             rest = await self._relay.run(self._answering.pieces(request), self._write)
             return await self._record(message, rest)
 
@@ -232,6 +239,13 @@ class _Execution:
 def _has_nothing_left(state: SessionState, turn: ActiveTurn, agent: Agent) -> bool:
     """Whether the turn can end now: no message is unread or queued, and no project's change is to be reported."""
     return not (turn.unread or state.queue or agent.works_on_project)
+
+
+def _estimate_tokens(request: ModelRequest) -> int:
+    """About how many tokens the call may use: what it sends, and the longest answer that it allows."""
+    limits = [request.options.get(name) for name in _ANSWER_LIMITS]
+    answer = max((limit for limit in limits if isinstance(limit, int)), default=_ANSWER_TOKENS)
+    return request.conversation.size // _BYTES_OF_A_TOKEN + answer
 
 
 def _recorded(agent: Agent, step: Step) -> ModelCallResult:
