@@ -18,6 +18,7 @@ _PLACES = {
     "turnlog/__init__.py": r'^__version__ = "',
     "clients/typescript/package.json": r'^  "version": "',
     "clients/typescript/package-lock.json": r'"name": "turnlog-client",\n +"version": "',
+    "clients/python/pyproject.toml": r'^version = "',
 }
 
 

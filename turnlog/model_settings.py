@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from turnlog.domain.options import check_headers, check_options
+from turnlog.domain.prices import Prices, parse_prices
 from turnlog.timings import MAX_WORK_TIME
 
 _MAX_SECONDS = int(MAX_WORK_TIME.total_seconds())
@@ -53,6 +54,11 @@ class ModelSettings(BaseSettings):
     allowed_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated models that a message may request; empty allows any"
     )
+    model_prices: Annotated[Prices, NoDecode] = Field(
+        Prices(),
+        description="JSON object of prices per million tokens, for example"
+        ' `{"gpt-5*": {"input": 1.25, "output": 10}}` (docs/use/budgets.md); `cost` appears when it is set',
+    )
     model_api: Literal["chat", "responses"] = Field(
         "chat", description="`chat`: Chat Completions, which all servers have; `responses`: OpenAI's Responses API"
     )
@@ -82,6 +88,11 @@ class ModelSettings(BaseSettings):
         if not isinstance(parsed, dict):
             raise ValueError("takes a JSON object")  # noqa: TRY004  # pydantic takes no TypeError
         return cast("dict[str, Any]", parsed)
+
+    @field_validator("model_prices", mode="before")
+    @classmethod
+    def _are_prices(cls, value: Any) -> Any:
+        return parse_prices(value) if isinstance(value, str) else value
 
     @field_validator("model_options")
     @classmethod

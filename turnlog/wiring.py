@@ -16,7 +16,9 @@ from turnlog.services.limits import Limits
 from turnlog.services.memory import Memories
 from turnlog.services.messages import Messages
 from turnlog.services.outside_events import OutsideEvents
+from turnlog.services.projects.budgets import Budgets
 from turnlog.services.projects.deletions import Deletions
+from turnlog.services.projects.options import ProjectOptions
 from turnlog.services.projects.patches import ProjectPatches
 from turnlog.services.projects.projects import Projects
 from turnlog.services.projects.rooms import Rooms
@@ -71,7 +73,15 @@ class Services:
 
     @cached_property
     def projects(self) -> Projects:
-        return Projects(self.project_store, self.clock)
+        return Projects(self.project_store, self.clock, self.project_options)
+
+    @cached_property
+    def project_options(self) -> ProjectOptions:
+        return ProjectOptions(self.project_store, self.clock)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        return Budgets(self.log, self.project_store, self.clock, self.project_options)
 
     @cached_property
     def project_sessions(self) -> ProjectSessions:
@@ -100,7 +110,7 @@ class Services:
             default_model=self.settings.model,
             allowed_models=self.settings.allowed_models,
         )
-        return Turns(self.log, self.clock, limits, self.limits)
+        return Turns(self.log, self.clock, limits, self.limits, self.budgets)
 
     @cached_property
     def messages(self) -> Messages:
@@ -145,6 +155,8 @@ class Services:
                 options=self.settings.model_options,
                 headers=self.settings.model_headers,
             ),
+            prices=self.settings.model_prices,
+            budgets=self.budgets,
         )
 
     def _new_relay(self) -> Relay:

@@ -15,6 +15,7 @@ from turnlog.domain.listing import SessionFilter
 from turnlog.domain.project import Project
 from turnlog.domain.session import SessionState
 from turnlog.services.projects.deletions import Deletions, PageOutcome
+from turnlog.services.projects.options import ProjectOptions
 from turnlog.services.projects.projects import Projects
 from turnlog.services.sessions import Sessions
 from turnlog.stores import Stores
@@ -70,7 +71,7 @@ class Process:
         self.stores, self.clock, self.starts = stores, clock, Starts()
         self.sessions = BreakingSessions(stores.log, clock)
         self.sessions.errors = {}
-        self.projects = Projects(stores.projects, clock)
+        self.projects = Projects(stores.projects, clock, ProjectOptions(stores.projects, clock))
         self.deletions = Deletions(
             self.projects, stores.projects, stores.log, self.sessions, clock, timings, page_size=page_size
         )

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.contract.factories import THEN
+from turnlog.domain.budget import Budget, Ledger, Reservation
 from turnlog.domain.deletion import Deletion
 from turnlog.domain.errors import ProjectExistsError, RevisionTakenError
-from turnlog.domain.ids import new_project_id, new_writer_id
+from turnlog.domain.ids import SessionId, new_project_id, new_writer_id
 from turnlog.domain.project import Project
 from turnlog.ports import ProjectStore
 from turnlog.stores import Stores
@@ -168,3 +169,50 @@ async def test_all_due_deletions_are_read_however_many_there_are(projects: Proje
 
     assert sorted(project.id for project in due) == sorted(project.id for project in created)
     assert [project.deletion_due for project in due] == sorted(project.deletion_due for project in created)
+
+
+async def test_a_ledger_is_read_as_it_was_stored(projects: ProjectStore, others: ProjectStore) -> None:
+    project_id, session_id = new_project_id(THEN), SessionId("owner~ses_a")
+    reservation = Reservation(tokens=2**40, counted=3, expires_at=THEN)
+    ledger = Ledger(project_id=project_id, version=1, used=7, counted_at=THEN, reservations={session_id: reservation})
+
+    await projects.put_ledger(ledger)
+
+    assert await others.ledger(project_id) == ledger
+    assert await projects.ledger(new_project_id(THEN)) is None
+    assert await projects.list("owner", before=None, limit=10) == []
+
+
+async def test_of_writers_of_one_version_of_a_ledger_one_is_first(projects: ProjectStore, others: ProjectStore) -> None:
+    first = Ledger(project_id=new_project_id(THEN), version=1, counted_at=THEN)
+
+    async def put(store: ProjectStore, ledger: Ledger) -> bool:
+        try:
+            await store.put_ledger(ledger)
+        except RevisionTakenError:
+            return False
+        return True
+
+    created = await asyncio.gather(*(put(store, first) for store in (projects, others, projects)))
+    stores = [projects, others] * 3
+    written = [(store, first.model_copy(update={"version": 2, "used": used})) for used, store in enumerate(stores)]
+    changed = await asyncio.gather(*(put(store, ledger) for store, ledger in written))
+
+    assert (created.count(True), changed.count(True)) == (1, 1)
+    assert await others.ledger(first.project_id) == written[changed.index(True)][1]
+    assert not await put(projects, first.model_copy(update={"version": 4})), "a version was left out"
+
+
+async def test_a_ledger_and_its_project_do_not_disturb_each_other(projects: ProjectStore) -> None:
+    project = _project(budget=Budget(total_tokens=5))
+    await projects.create(project)
+    await projects.put_ledger(Ledger(project_id=project.id, version=1, used=4, counted_at=THEN))
+
+    changed = _changed(project, budget=None)
+    await projects.replace(changed)
+
+    assert await projects.get(project.id) == changed
+    assert [found.id for found in await projects.list("owner", before=None, limit=10)] == [project.id]
+    ledger = await projects.ledger(project.id)
+    assert ledger is not None
+    assert ledger.used == 4

@@ -94,7 +94,7 @@ def test_a_fold_keeps_the_unknown_fields_of_the_state() -> None:
     assert after is not None
     written = json.loads(after.model_dump_json(exclude_none=True))
     assert written["session_name"] == "x"
-    assert written["budget"] == stored["budget"]
+    assert written["allowance"] == stored["allowance"]
     assert written["active_turn"]["priority"] == "low"
     assert written["usage_rows"][0]["price"] == "0.1"
 

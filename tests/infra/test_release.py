@@ -16,6 +16,7 @@ FILES = (
     "turnlog/__init__.py",
     "clients/typescript/package.json",
     "clients/typescript/package-lock.json",
+    "clients/python/pyproject.toml",
 )
 
 
@@ -51,7 +52,7 @@ def test_a_release_has_its_version_in_each_file_and_a_tag(repository: Path) -> N
     assert _git(repository, "cat-file", "-t", "v9.8.7") == "tag\n"
     assert _git(repository, "diff", "--name-only", "HEAD~").split() == sorted(FILES)
     changed = _git(repository, "diff", "-U0", "HEAD~")
-    assert len(re.findall(r"^\+.*version.*9\.8\.7", changed, re.MULTILINE)) == 4  # the lock file has it twice
+    assert len(re.findall(r"^\+.*version.*9\.8\.7", changed, re.MULTILINE)) == 5  # the lock file has it twice
 
 
 def test_what_was_unreleased_is_under_the_new_version(repository: Path) -> None:

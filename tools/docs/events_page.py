@@ -1,12 +1,15 @@
 """The page docs/use/events.md: every event type and its fields, from the code."""
 
+from decimal import Decimal
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel
+from pydantic.fields import FieldInfo
 
 from tools.docs.headings import anchor
 from turnlog.api.shapes.events import PRIVATE_FIELDS
+from turnlog.domain.budget import Budget
 from turnlog.domain.events import EVENT_TYPES, ForkedFrom, MessageQueued, Outside, SessionUpdated, UserMessage
 from turnlog.domain.fold import UPDATABLE
 from turnlog.domain.values import Failure, Usage
@@ -19,8 +22,8 @@ An event is `{sequence, type, session_id, turn_id, message_id, trace_id, timesta
 each session, without a gap. Ignore types that you do not know.
 
 `data` has the fields below, and `session_id`. If the event belongs to a turn, it also has `turn_id` and `message_id`.
-The fields below are always sent. A field without a value is `null`, if its type below allows that. In the event itself,
-`turn_id` and `message_id` are `null` if there is no turn.
+The fields below are always sent, except those that may be left out. A field without a value is `null`, if its type
+below allows that. In the event itself, `turn_id` and `message_id` are `null` if there is no turn.
 
 | on a stream | `id:` | `event:` | `data:` |
 | --- | --- | --- | --- |
@@ -50,7 +53,7 @@ def events_page() -> str:
 def _section(kind: type[BaseModel]) -> str:
     name = kind.model_fields["type"].default
     rows = [
-        f"| `{field}` | {_CONTENT if field == 'content' else _type_of(info.annotation)} |"
+        f"| `{field}` | {_CONTENT if field == 'content' else _type_of_field(info)} |"
         for field, info in kind.model_fields.items()
         if field not in PRIVATE_FIELDS and kind is not SessionUpdated
     ]
@@ -71,11 +74,19 @@ def _summary(kind: type[BaseModel]) -> str:
     return " ".join((kind.__doc__ or "").split())
 
 
+def _type_of_field(info: FieldInfo) -> str:
+    """The type of a field. One that is left out if it is null is never null in an event."""
+    found = _type_of(info.annotation)
+    return f"{found.removesuffix(' or null')}, or left out" if info.exclude_if is not None else found
+
+
 def _type_of(annotation: Any) -> str:
     names = {"str": "text", "int": "whole number", "bool": "true or false", "NoneType": "null"}
+    if annotation is Decimal:
+        return "number"
     if annotation is AwareDatetime:
         return "timestamp"
-    if annotation in {Usage, Failure, ForkedFrom}:
+    if annotation in {Budget, Usage, Failure, ForkedFrom}:
         return f"[{annotation.__name__}](api.md#{anchor(annotation.__name__)})"
     if isinstance(annotation, type):
         return names[annotation.__name__]

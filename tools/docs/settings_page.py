@@ -2,6 +2,7 @@
 
 from pydantic.fields import FieldInfo
 
+from turnlog.domain.prices import Prices
 from turnlog.settings import Settings
 
 _HEAD = """# Settings
@@ -38,5 +39,5 @@ def settings_page() -> str:
 
 def _row(field: tuple[str, FieldInfo]) -> str:
     name, info = field
-    default = "" if info.default in (None, (), {}) else str(info.default)
+    default = "" if info.default in (None, (), {}, Prices()) else str(info.default)
     return f"| `{name.upper()}` | {default} | {info.description} |\n"

@@ -38,6 +38,7 @@ from turnlog.api.front_ends.ai_sdk import ui_message_stream
 from turnlog.api.shapes.messages import Cancel, CancelReceipt, FullResponseView, MessageView, PostMessage
 from turnlog.domain.errors import (
     AgentNotFoundError,
+    BudgetExceededError,
     IdempotencyKeyReusedError,
     MessageNotFoundError,
     ModelNotAllowedError,
@@ -92,6 +93,7 @@ async def _views(messages: Sequence[Message], outcomes: Mapping[str, ToolCallCom
         SessionNotFoundError,
         SessionArchivedError,
         SessionFullError,
+        BudgetExceededError,
         TurnInProgressError,
         QueueFullError,
         AgentNotFoundError,
@@ -231,6 +233,8 @@ async def _answer_cancel(req: Request, receipt: Cancellation) -> Response:
     stopped_at = await services().messages.find_model_stop(message)
     body["status"], body["message"] = message.status, await _view(message)
     body["model_stopped_at"], body["usage"] = stopped_at, message.usage
+    if message.cost is not None:
+        body["cost"] = float(message.cost)
     return ok(body, 200, headers)
 
 

@@ -87,6 +87,6 @@ async def get_session_usage(req: Request) -> Response:
 
     state = await services().sessions.get(caller.owner, session_id_of(req))
 
-    used = UsageSum()
+    used = UsageSum(state.budget)
     used.add(state)
     return ok(SessionUsage.of(public_id_of(req), used, caller.trace_id))

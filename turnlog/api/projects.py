@@ -14,6 +14,7 @@ from turnlog.api.edge.requests import idempotency_key, parse, project_id_of, rea
 from turnlog.api.edge.responses import no_content, ok, replay_header
 from turnlog.api.shapes.common import as_json
 from turnlog.api.shapes.projects import CreateProject, DeletionView, ProjectPage, ProjectView, UpdateProject
+from turnlog.domain.budget import Budget
 from turnlog.domain.deletion import Deletion
 from turnlog.domain.errors import (
     DeletionNotFoundError,
@@ -47,7 +48,8 @@ async def create_project(req: Request) -> Response:
     body = await read_bytes(req)
     sent, caller, key = parse(CreateProject, body), caller_of(req), idempotency_key(req, body)
 
-    project, replayed = await services().projects.create(caller.owner, sent.name, sent.document, key)
+    budget = None if sent.budget is None else Budget(total_tokens=sent.budget.total_tokens)
+    project, replayed = await services().projects.create(caller.owner, sent.name, sent.document, key, budget=budget)
 
     headers = {"location": f"/projects/{project.id}"} | replay_header(replayed=replayed)
     return _answer(project, caller.trace_id, 201, headers)
@@ -88,7 +90,7 @@ async def get_project(req: Request) -> Response:
     refuses=(ProjectNotFoundError, InvalidDocumentError, PreconditionFailedError),
 )
 async def update_project(req: Request) -> Response:
-    """Change the name or the document (RFC 7396); with `If-Match`, only if nobody else has changed it."""
+    """Change the name, the document or the budget (RFC 7396); with `If-Match`, only if nobody else has changed it."""
     caller, revisions = caller_of(req), _revisions(IF_MATCH.read(req.headers))
     patch = (await read_body(req, UpdateProject)).model_dump(exclude_unset=True)
 

@@ -117,7 +117,7 @@ async def get_session(req: Request) -> Response:
     Answer(200, "The session after the change", SessionView), takes=UpdateSession, refuses=(SessionNotFoundError,)
 )
 async def update_session(req: Request) -> Response:
-    """Change the name, agent, metadata or archived flag (RFC 7396)."""
+    """Change the name, agent, metadata, archived flag or budget (RFC 7396)."""
     caller = caller_of(req)
     patch = (await read_body(req, UpdateSession)).model_dump(exclude_unset=True)
 

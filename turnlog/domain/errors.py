@@ -19,6 +19,7 @@ TurnlogError
 │   ├── SessionDeletedError      session_deleted
 │   ├── SessionArchivedError     session_archived
 │   ├── SessionFullError         session_full
+│   ├── BudgetExceededError      budget_exceeded      the session or its project has used its budget
 │   ├── TurnInProgressError      turn_in_progress
 │   ├── NotWaitingError          not_waiting
 │   ├── AlreadyDecidedError      already_decided      the call is approved, denied or answered
@@ -174,6 +175,10 @@ class SessionArchivedError(ConflictError):
 
 class SessionFullError(ConflictError):
     code = "session_full"
+
+
+class BudgetExceededError(ConflictError):
+    code = "budget_exceeded"
 
 
 class TurnInProgressError(ConflictError):

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from turnlog.domain.budget import OptionalBudget
 from turnlog.domain.content import Content
 from turnlog.domain.ids import PublicId
 from turnlog.domain.tolerance import OPEN, is_from_store
@@ -31,6 +32,7 @@ from turnlog.domain.values import (
     Failure,
     Frozen,
     OnBusy,
+    OptionalCost,
     Ordinal,
     ToolStatus,
     TurnOutcome,
@@ -57,6 +59,7 @@ class SessionCreated(Frozen):
     owner: str = Field(repr=False)
     project_dir: str | None = None
     metadata: dict[str, JsonValue] = {}
+    budget: OptionalBudget = None
     forked_from: ForkedFrom | None = None
 
 
@@ -180,7 +183,10 @@ class MessageComplete(Frozen):
 
 
 class TokenUsage(Frozen):
-    """The tokens of one model call. `iteration` counts the turn's model calls from 1."""
+    """The tokens of one model call. `iteration` counts the turn's model calls from 1.
+
+    `cost` is there if the model has a price.
+    """
 
     type: Literal["token_usage"] = "token_usage"
     prompt_tokens: Count
@@ -191,6 +197,7 @@ class TokenUsage(Frozen):
     model: str
     agent: str
     iteration: Ordinal
+    cost: OptionalCost = None
 
 
 class ToolCallStart(Frozen):
@@ -274,12 +281,13 @@ class ErrorRaised(Frozen):
 
 
 class RunComplete(Frozen):
-    """The turn has ended; no event of the turn follows."""
+    """The turn has ended; no event of the turn follows. `cost` is that of its model calls that had a price."""
 
     type: Literal["run.complete"] = "run.complete"
     status: TurnOutcome
     steps: Count
     usage: dict[str, int]
+    cost: OptionalCost = None
     duration_ms: Count
     model: str
     error: Failure | None = None

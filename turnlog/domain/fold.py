@@ -6,6 +6,9 @@ fold(all events) = fold(a checkpoint) then fold(the rest), for every checkpoint.
 from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
+from pydantic import JsonValue
+
+from turnlog.domain.budget import Budget
 from turnlog.domain.chunks import Chunk, Event
 from turnlog.domain.content import content_text
 from turnlog.domain.events import (
@@ -40,10 +43,11 @@ from turnlog.domain.ids import WriterId
 from turnlog.domain.queue import joined, without
 from turnlog.domain.session import ActiveTurn, SessionState
 from turnlog.domain.sizes import size_as_sent, size_of, truncate
+from turnlog.domain.tolerance import FROM_STORE
 from turnlog.domain.turn_fold import silence_changes, started_turn, turn_changes, usage_of
 from turnlog.domain.values import MAX_ANSWER_BYTES, MAX_INLINE_TEXT_BYTES, MAX_MESSAGE_BYTES, UsageRow
 
-UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived"})
+UPDATABLE = frozenset({"session_name", "agent_name", "metadata", "archived", "budget"})
 MAX_USAGE_ROWS = 50
 """Of the agents and models of a session, so many have their own sums of tokens."""
 
@@ -164,9 +168,14 @@ def _session_changes(state: SessionState, data: SessionCreated | SessionUpdated 
         case SessionCreated():
             raise ValueError(f"session {state.session_id}: created twice")
         case SessionUpdated(changes=changes):
-            return {name: value for name, value in changes.items() if name in UPDATABLE}
+            return {name: _field_value(name, value) for name, value in changes.items() if name in UPDATABLE}
         case SessionDeleted():
             return {}
+
+
+def _field_value(name: str, value: JsonValue) -> Any:
+    """The value of a session's field. In the event it is JSON."""
+    return Budget.model_validate(value, context=FROM_STORE) if name == "budget" and value is not None else value
 
 
 def _waiting_changes(state: SessionState, event: Event) -> dict[str, Any]:
@@ -221,7 +230,7 @@ def _usage_changes(state: SessionState, used: EventData, sequence: int) -> dict[
     usage = usage_of(used)
     row = _usage_row(state, used.agent, used.model)
     others = tuple(other for other in state.usage_rows if (other.agent, other.model) != (row.agent, row.model))
-    added = (row + usage).model_copy(update={"calls": row.calls + 1})
+    added = row.with_row(UsageRow(**usage.known_fields(), agent=row.agent, model=row.model, calls=1, cost=used.cost))
     return {"usage": state.usage + usage, "usage_rows": (*others, added)}
 
 

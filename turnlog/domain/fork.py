@@ -138,7 +138,7 @@ class Fork:
         """The copy of `message` after its turn. Its tokens are counted in the source only."""
         own = self.message_id(message.message_id)
         ids = {"id": own, "session_id": self.session_id, "turn_id": turn_of(own)}
-        return message.model_copy(update={**ids, "usage": Usage()})
+        return message.model_copy(update={**ids, "usage": Usage(), "cost": None})
 
     def copy_step(self, document: StepDocument) -> StepDocument:
         read = tuple(self.message_id(each) for each in document.step.read)

@@ -12,6 +12,7 @@ _COPIED_FROM_LEAD = (
     "agent",
     "model",
     "usage",
+    "cost",
     "finish_reason",
     "completed_at",
 )
@@ -31,7 +32,7 @@ def with_current_status(message: Message, state: SessionState, lead: Message | N
     if current.steers is not None and current.message_id in turn.unread:
         return current.model_copy(update={"status": "requires_action"}) if turn.parked else current
     status = "requires_action" if turn.parked else "running"
-    return current.model_copy(update={"status": status, "usage": turn.usage})
+    return current.model_copy(update={"status": status, "usage": turn.usage, "cost": turn.cost})
 
 
 def _without_turn(message: Message, state: SessionState, lead: Message | None) -> Message:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime
 
+from turnlog.domain.budget import Budget
 from turnlog.domain.deletion import Deletion
 from turnlog.domain.ids import MessageId, OwnerHash, ProjectId, WriterId, new_writer_id, owner_hash
 from turnlog.domain.project_document import EMPTY_DOCUMENT
@@ -51,6 +52,7 @@ class Project(Frozen):
     owner: str
     name: str
     document: dict[str, Any]
+    budget: Budget | None = None
     revision: Ordinal = 1
     applied: tuple[AppliedPatch, ...] = ()
     fences: tuple[PatchFence, ...] = ()
@@ -75,6 +77,11 @@ class Project(Frozen):
         return self.deletion is not None
 
     @property
+    def has_options(self) -> bool:
+        """Whether the turns of its sessions have to read the project."""
+        return self.budget is not None
+
+    @property
     def deletion_due(self) -> float:
         """When the sweep has to look at the deletion, in seconds since 1970; 0: never."""
         due_at = None if self.deletion is None else self.deletion.due_at
@@ -93,7 +100,7 @@ class Project(Frozen):
     def tombstone(self, at: datetime, deletion: Deletion) -> Self:
         """The next revision, deleted: without all that people and models wrote."""
         left: dict[str, Any] = {"owner": self.owner_hash, "name": "", "document": EMPTY_DOCUMENT, "body_hash": None}
-        return self.next_revision(at, deletion=deletion, applied=(), fences=(), **left)
+        return self.next_revision(at, deletion=deletion, applied=(), fences=(), budget=None, **left)
 
     def patched(self, at: datetime, document: dict[str, Any], message_id: MessageId, call_id: str) -> Self:
         """The next revision, with the document after a turn's patch."""

@@ -1,10 +1,12 @@
 """The state of a session after an event of its log."""
 
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import AwareDatetime, JsonValue
 
+from turnlog.domain.budget import Budget
 from turnlog.domain.errors import SessionNotFoundError
 from turnlog.domain.events import ForkedFrom
 from turnlog.domain.ids import (
@@ -17,7 +19,19 @@ from turnlog.domain.ids import (
     created_at_of,
     owner_hash,
 )
-from turnlog.domain.values import ActionDecision, ActionKind, Count, Frozen, Ordinal, RunStatus, Usage, UsageRow
+from turnlog.domain.values import (
+    ActionDecision,
+    ActionKind,
+    Cost,
+    Count,
+    Frozen,
+    OptionalCost,
+    Ordinal,
+    RunStatus,
+    Usage,
+    UsageRow,
+    add_costs,
+)
 
 UiState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
 
@@ -89,6 +103,7 @@ class ActiveTurn(Frozen):
     reading: tuple[MessageId, ...] = ()
     unread: tuple[MessageId, ...] = ()
     usage: Usage = Usage()
+    cost: OptionalCost = None
     model_calls: Count = 0
 
     @property
@@ -96,10 +111,11 @@ class ActiveTurn(Frozen):
         """The number of steps whose whole text is in the log."""
         return self.step if self.call is None or self.call.done else self.step - 1
 
-    def with_call_done(self, usage: Usage) -> Self:
-        """The turn after its newest model call was answered, with the tokens that it has used."""
+    def with_call_done(self, usage: Usage, cost: Cost | None) -> Self:
+        """The turn after its newest model call was answered, which used so many tokens."""
         call = None if self.call is None else self.call.model_copy(update={"done": True})
-        return self.model_copy(update={"call": call, "usage": usage})
+        used = {"usage": self.usage + usage, "cost": add_costs(self.cost, cost)}
+        return self.model_copy(update={"call": call, **used})
 
     @property
     def open_actions(self) -> dict[str, Action]:
@@ -149,8 +165,14 @@ class SessionState(Frozen):
     error_detail: str | None = None
     usage: Usage = Usage()
     usage_rows: tuple[UsageRow, ...] = ()
+    budget: Budget | None = None
     forked_from: ForkedFrom | None = None
     size_bytes: Count = 0
+
+    @property
+    def cost(self) -> Cost | None:
+        """The cost of the model calls that had a price; None if none had one."""
+        return reduce(add_costs, (row.cost for row in self.usage_rows), None)
 
     @property
     def owner_hash(self) -> OwnerHash:

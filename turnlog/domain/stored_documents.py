@@ -15,6 +15,7 @@ from turnlog.domain.values import (
     Failure,
     Frozen,
     MessageStatus,
+    OptionalCost,
     Ordinal,
     ToolCall,
     ToolOutcome,
@@ -84,6 +85,7 @@ class Message(Document):
     agent: str
     model: str
     usage: Usage = Usage()
+    cost: OptionalCost = None
     finish_reason: str | None = None
     patch: list[dict[str, Any]] | None = None
     project_revision: Count | None = None

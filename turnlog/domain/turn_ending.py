@@ -59,6 +59,7 @@ class Ending:
             status=self.status,
             steps=turn.steps_done + (self.unfinished is not None),
             usage=turn.usage.model_dump(include=set(Usage.model_fields)),
+            cost=turn.cost,
             duration_ms=max(0, int((self.at - turn.started_at).total_seconds() * 1000)),
             model=turn.model,
             error=self.failure,
@@ -87,6 +88,7 @@ class Ending:
             "status": self.status,
             "error": self.failure,
             "usage": turn.usage,
+            "cost": turn.cost,
             "finish_reason": None if last is None else last.finish_reason,
             "completed_at": self.at,
         }

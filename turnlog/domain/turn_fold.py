@@ -20,7 +20,7 @@ from turnlog.domain.ids import InstanceId, WriterId, instance_of
 from turnlog.domain.session import Action, ActiveTurn, Attempt
 from turnlog.domain.sizes import size_as_sent
 from turnlog.domain.stored_documents import step_id
-from turnlog.domain.values import MAX_STATE_TEXT_BYTES, Usage
+from turnlog.domain.values import MAX_STATE_TEXT_BYTES, Usage, add_costs
 
 
 def started_turn(start: RunStart, event: Event, writer: WriterId) -> ActiveTurn:
@@ -92,7 +92,8 @@ def _step_changes(
         case MessageComplete():
             return {} if turn.call is None else {"call": turn.call.model_copy(update={"done": True})}
         case TokenUsage():
-            return {"usage": turn.usage + usage_of(data), "model_calls": turn.model_calls + 1}
+            used = {"usage": turn.usage + usage_of(data), "cost": add_costs(turn.cost, data.cost)}
+            return {**used, "model_calls": turn.model_calls + 1}
 
 
 def _tool_changes(

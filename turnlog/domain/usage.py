@@ -1,20 +1,27 @@
-"""Sums of the tokens that sessions used, by agent and by model."""
+"""Sums of the tokens that sessions used and of their cost, by agent and by model."""
 
+from turnlog.domain.budget import Budget
 from turnlog.domain.session import SessionState
-from turnlog.domain.values import Usage, UsageRow
+from turnlog.domain.values import Cost, Usage, UsageRow, add_costs
 
 
 class UsageSum:
-    """The sum over the added sessions."""
+    """The sum over the added sessions. `cost` is that of the calls that had a price; None if none had one.
 
-    def __init__(self) -> None:
+    `budget` is that of the session or project, if it has one.
+    """
+
+    def __init__(self, budget: Budget | None = None) -> None:
         self.sessions = 0
         self.usage = Usage()
+        self.cost: Cost | None = None
+        self.budget = budget
         self._rows: dict[tuple[str, str], UsageRow] = {}
 
     def add(self, state: SessionState) -> None:
         self.sessions += 1
         self.usage += state.usage
+        self.cost = add_costs(self.cost, state.cost)
         for row in state.usage_rows:
             self._rows[row.agent, row.model] = _added(self._rows.get((row.agent, row.model)), row)
 
@@ -34,6 +41,4 @@ class UsageSum:
 
 def _added(row: UsageRow | None, more: UsageRow) -> UsageRow:
     """The sum of both rows, with the agent and the model of `more`."""
-    if row is None:
-        return more
-    return (row + more).model_copy(update={"agent": more.agent, "model": more.model, "calls": row.calls + more.calls})
+    return more if row is None else more.with_row(row)

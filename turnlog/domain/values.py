@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -11,6 +12,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     JsonValue,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
@@ -31,6 +33,14 @@ ActionDecision: TypeAlias = Annotated[Literal["approve", "deny", "result"], OPEN
 OnBusy: TypeAlias = Annotated[Literal["enqueue", "reject", "interrupt", "steer"], OPEN]
 Count = Annotated[int, Field(ge=0)]
 Ordinal = Annotated[int, Field(ge=1)]
+Cost: TypeAlias = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+"""An amount of money with at most nine digits after the point, in the currency of `MODEL_PRICES`.
+
+It is a number in JSON. Its shortest form is exact up to a million; sums are computed in decimals.
+"""
+
+OptionalCost: TypeAlias = Annotated[Cost | None, Field(exclude_if=lambda cost: cost is None)]
+"""Left out where it is not known: no call had a price."""
 
 # All sizes of texts are those of `size_as_sent`.
 
@@ -140,12 +150,25 @@ class Usage(Frozen):
         return {name: value for name, value in fields.items() if value or name not in _DETAILS}
 
 
+def add_costs(one: Cost | None, other: Cost | None) -> Cost | None:
+    """The sum of what is known; None if neither is known."""
+    if one is None or other is None:
+        return one if other is None else other
+    return one + other
+
+
 class UsageRow(Usage):
-    """The tokens that one agent used of one model, in `calls` model calls."""
+    """The tokens that one agent used of one model, in `calls` model calls, and the cost of those that had a price."""
 
     agent: str
     model: str
     calls: Count = 0
+    cost: OptionalCost = None
+
+    def with_row(self, other: "UsageRow") -> Self:
+        """The sum of both rows, with the agent and the model of `self`."""
+        more = {"calls": self.calls + other.calls, "cost": add_costs(self.cost, other.cost)}
+        return (self + other).model_copy(update=more)
 
 
 ARGUMENTS_TOO_LARGE = (

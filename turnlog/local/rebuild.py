@@ -38,7 +38,8 @@ from turnlog.domain.session import Action, SessionState
 from turnlog.domain.stored_documents import Message, Step
 from turnlog.domain.tolerance import load
 from turnlog.domain.turn_events import without_large_response
-from turnlog.domain.values import ToolCall, Usage
+from turnlog.domain.turn_fold import usage_of
+from turnlog.domain.values import ToolCall, add_costs
 
 
 class ExportError(ValueError):
@@ -170,7 +171,7 @@ def _changes(message: Message, state: SessionState, event: Event, facts: Message
             step = Step(text=text, reasoning=reasoning or "", read=read, finish_reason=reason, truncated=truncated)
             return {"steps": (*message.steps, step)}
         case TokenUsage() as used if not state.is_copied(event.sequence):
-            return {"usage": message.usage + Usage(**used.model_dump(include=set(Usage.model_fields)))}
+            return {"usage": message.usage + usage_of(used), "cost": add_costs(message.cost, used.cost)}
         case ToolCallStart(step=number) | ToolCallComplete(step=number) as call:
             return {"steps": _with_call(message.steps, number, call)}
         case ToolCallActionRequired() as call if turn is not None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from turnlog.domain.budget import Ledger
 from turnlog.domain.ids import ProjectId
 from turnlog.domain.project import Project
 
@@ -33,6 +34,19 @@ class ProjectStore(Protocol):
 
     async def list(self, owner: str, *, before: str | None, limit: int) -> Sequence[Project]:
         """An owner's projects that are not deleted, newest first. `before` is the last page's last `listing_key`."""
+        ...
+
+    async def ledger(self, project_id: ProjectId) -> Ledger | None:
+        """The account of the project's budget as it is now, read strongly; None if there is none."""
+        ...
+
+    async def put_ledger(self, ledger: Ledger) -> None:
+        """Store `ledger`, whose version is the one after the stored version; the first version is 1.
+
+        Raises:
+            RevisionTakenError: another change was first, or this one was stored and its reply was lost: read on and
+                decide again.
+        """
         ...
 
     def due_deletions(self, by: datetime) -> AsyncGenerator[Project]:

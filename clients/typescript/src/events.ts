@@ -28,7 +28,7 @@ export interface EventDataByType {
     finish_reason: string | null;
     truncated: boolean;
   };
-  token_usage: Usage & { cached_tokens: number; reasoning_tokens: number; model: string; agent: string; iteration: number };
+  token_usage: Usage & { cached_tokens: number; reasoning_tokens: number; model: string; agent: string; iteration: number; cost?: number };
   "tool_call.start": StepData & { id: string; name: string; arguments: string };
   "tool_call.complete": {
     id: string;
@@ -49,6 +49,8 @@ export interface EventDataByType {
     status: "completed" | "failed" | "cancelled";
     steps: number;
     usage: Usage;
+    /** In the currency of the service's prices, if the model has a price. */
+    cost?: number;
     duration_ms: number;
     model: string;
     error: Failure | null;

@@ -12,6 +12,12 @@ export interface Usage {
   readonly total_tokens: number;
 }
 
+/** How many tokens may be used in all, and how many of them are left. */
+export interface Budget {
+  readonly total_tokens: number;
+  readonly left_tokens: number;
+}
+
 /** Why a turn failed. `code` is for programs. */
 export interface Failure {
   readonly code: string;
@@ -34,6 +40,8 @@ export interface SessionInfo {
   readonly head: number;
   readonly queued: number;
   readonly usage: Usage;
+  readonly cost?: number;
+  readonly budget: Budget | null;
 }
 
 export interface SessionPage {
@@ -51,6 +59,7 @@ export interface CreateSession {
   readonly session_name?: string;
   readonly agent_name?: string;
   readonly project_id?: string;
+  readonly budget?: { readonly total_tokens: number };
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
@@ -90,6 +99,8 @@ export interface Message {
   readonly model: string;
   readonly usage: Usage;
   readonly tool_calls: readonly MessageToolCall[];
+  /** In the currency of the service's prices, if the model has a price. */
+  readonly cost?: number;
 }
 
 export interface SendOptions {
@@ -111,6 +122,9 @@ export interface CancelOptions {
 export interface CancelReceipt {
   readonly turn_id: string | null;
   readonly status: "idle" | "cancelling" | MessageStatus;
+  /** What the turn has used, and what of it had a price, once the turn has ended. */
+  readonly usage?: Usage;
+  readonly cost?: number;
 }
 
 /** A project owns a JSON document; `revision` counts its changes. */
@@ -119,6 +133,7 @@ export interface Project {
   readonly name: string;
   readonly document: Readonly<Record<string, unknown>>;
   readonly revision: number;
+  readonly budget: { readonly total_tokens: number } | null;
 }
 
 export interface AgentTool {

@@ -177,6 +177,8 @@ def test_a_working_attempt_renews_its_lease_before_it_counts_as_lost(timings: Ti
         ("MODEL_OPTIONS", "[1]"),
         ("MODEL_OPTIONS", '{"temperature": NaN}'),
         ("MODEL_OPTIONS", '{"n": 2, "model": "other"}'),
+        ("MODEL_PRICES", "0.1"),
+        ("MODEL_PRICES", '{"gpt-5": {"input": 1}}'),
         ("MODEL_HEADERS", '{"X-Count": 1}'),
         ("MODEL_HEADERS", '{"X Title": "a"}'),
         ("MODEL_HEADERS", '{"X-Title": "a\\nb"}'),

@@ -68,7 +68,7 @@ async def test_a_further_turn_keeps_what_is_not_known(app: Services, session: Se
 
     assert (await load_message(app, message)).status == "completed"
     written = json.loads((await load_state(app, session)).model_dump_json())
-    assert (written["status"], written["budget"]["tokens"]) == ("finished", 5)
+    assert (written["status"], written["allowance"]["tokens"]) == ("finished", 5)
     assert written["usage"]["audio_tokens"] == 1
 
 

@@ -35,6 +35,7 @@ async def test_a_project_without_sessions_has_used_nothing(api: Api) -> None:
     usage = ok(await api.http.get(f"{path}/usage"))
 
     assert usage.pop("trace_id")
+    assert usage.pop("budget") is None
     assert usage == {
         "project_id": path[10:], "usage": NOTHING, "sessions": 0, "rows": [], "models": {}, "agents": {},
     }  # fmt: skip

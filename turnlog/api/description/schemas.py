@@ -108,7 +108,7 @@ def _event_data(kind: type[BaseModel], schema: Schema) -> Schema:
         "description": " ".join((kind.__doc__ or "").split()),
         "type": "object",
         "properties": fields | also | ids,
-        "required": [*fields, *also, "session_id"],
+        "required": [*(name for name in fields if name in schema["required"]), *also, "session_id"],
     }
 
 

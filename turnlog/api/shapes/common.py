@@ -7,9 +7,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import to_json
 from typing_extensions import TypedDict  # before Python 3.12 pydantic does not accept the one in `typing`
 
+from turnlog.domain.budget import Budget
 from turnlog.domain.faults import FaultDomain
 from turnlog.domain.ids import PUBLIC_ID_PATTERN, is_public_id
 from turnlog.domain.session import MAX_METADATA_BYTES
+from turnlog.domain.values import Usage
 
 
 class Body(BaseModel):
@@ -48,6 +50,25 @@ ChosenSessionId = Annotated[
     AfterValidator(_not_dots),
 ]
 PositiveInteger = Annotated[int, Field(ge=1), BeforeValidator(_without_fraction)]
+
+
+class BudgetBody(Body):
+    """How many tokens may be used in all, from the beginning on."""
+
+    total_tokens: PositiveInteger
+
+
+class BudgetView(BaseModel):
+    """A budget, and how many tokens of it are not used yet."""
+
+    total_tokens: int
+    left_tokens: int
+
+    @classmethod
+    def of(cls, budget: Budget | None, used: Usage) -> "BudgetView | None":
+        if budget is None:
+            return None
+        return cls(total_tokens=budget.total_tokens, left_tokens=budget.left_after(used.total_tokens))
 
 
 class FieldError(TypedDict):

@@ -22,7 +22,7 @@ from turnlog.domain.events import ToolCallComplete
 from turnlog.domain.ids import MessageId, PublicId, TurnId, public_id
 from turnlog.domain.stored_documents import Message
 from turnlog.domain.tolerance import FROM_STORE
-from turnlog.domain.values import Failure, MessageStatus, OnBusy, ToolCall, ToolStatus, Usage
+from turnlog.domain.values import Failure, MessageStatus, OnBusy, OptionalCost, ToolCall, ToolStatus, Usage
 
 ClientId = Annotated[str, Field(min_length=1, max_length=128)]
 _CONTENT_NAMES = ("content", "prompt", "text")
@@ -121,6 +121,7 @@ class MessageView(BaseModel):
     agent: str
     model: str
     usage: Usage
+    cost: OptionalCost = None
     finish_reason: str | None
     truncated: bool
     tool_calls: list[ToolCallView]
@@ -148,6 +149,7 @@ class FullResponseView(BaseModel):
     status: MessageStatus
     model: str
     usage: Usage
+    cost: OptionalCost = None
     tool_calls: list[dict[str, Any]]
     response: dict[str, Any] | None
     responses: list[dict[str, Any]]
@@ -158,7 +160,7 @@ class FullResponseView(BaseModel):
         calls: list[dict[str, Any]] = []
         for body in bodies:
             calls += body["choices"][0]["message"].get("tool_calls") or []
-        names = {"message_id", "trace_id", "status", "model", "usage"}
+        names = {"message_id", "trace_id", "status", "model", "usage", "cost"}
         fields: dict[str, Any] = {name: getattr(message, name) for name in names}
         fields |= {"session_id": public_id(message.session_id), "tool_calls": calls}
         fields |= {"response": bodies[-1] if bodies else None, "responses": bodies}
@@ -166,7 +168,7 @@ class FullResponseView(BaseModel):
 
 
 class CancelReceipt(TypedDict):
-    """`idle`: no turn was running, or not the one that was named. The last three fields come once the turn has ended.
+    """`idle`: no turn was running, or not the one that was named. The last fields come once the turn has ended.
 
     `model_stopped_at` is when the turn's last model call ended; null if it made none.
     """
@@ -177,4 +179,5 @@ class CancelReceipt(TypedDict):
     trace_id: str
     model_stopped_at: NotRequired[AwareDatetime | None]
     usage: NotRequired[Usage]
+    cost: NotRequired[float]
     message: NotRequired[MessageView]

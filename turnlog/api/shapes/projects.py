@@ -6,7 +6,8 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from typing_extensions import TypedDict
 
 from turnlog.agents.registry import PROJECT_AGENT
-from turnlog.api.shapes.common import Body, Name, with_example
+from turnlog.api.shapes.common import Body, BudgetBody, Name, with_example
+from turnlog.domain.budget import Budget
 from turnlog.domain.deletion import Deletion
 from turnlog.domain.ids import ProjectId
 from turnlog.domain.project import Project
@@ -28,6 +29,7 @@ class CreateProject(Body):
 
     name: ProjectName
     document: dict[str, JsonValue] | None = Field(None, description=f"{_VALID}; if absent, a document without nodes")
+    budget: BudgetBody | None = Field(None, description="of all sessions of the project together")
 
 
 class UpdateProject(Body):
@@ -39,6 +41,7 @@ class UpdateProject(Body):
     document: dict[str, JsonValue] | None = Field(
         None, description=f"changes to the document; the result must be {_VALID}"
     )
+    budget: BudgetBody | None = Field(None, description="of all sessions of the project together; null: no budget")
 
 
 class StartSession(Body):
@@ -59,6 +62,7 @@ class ProjectView(BaseModel):
     document: dict[str, Any]
     revision: int
     document_schema: str = SCHEMA_LINK
+    budget: Budget | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
     trace_id: str | None = None

@@ -5,13 +5,23 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from typing_extensions import TypedDict
 
-from turnlog.api.shapes.common import Body, ChosenSessionId, Metadata, Name, PositiveInteger, timestamp, with_example
+from turnlog.api.shapes.common import (
+    Body,
+    BudgetBody,
+    BudgetView,
+    ChosenSessionId,
+    Metadata,
+    Name,
+    PositiveInteger,
+    timestamp,
+    with_example,
+)
 from turnlog.api.shapes.tool_calls import RequiredAction, required_actions
 from turnlog.domain.events import ForkedFrom
 from turnlog.domain.ids import PublicId, public_id
 from turnlog.domain.session import SessionState, UiState
 from turnlog.domain.tolerance import FROM_STORE
-from turnlog.domain.values import RunStatus, Usage
+from turnlog.domain.values import OptionalCost, RunStatus, Usage
 from turnlog.services.sessions import Page, Sessions
 
 
@@ -28,6 +38,7 @@ class CreateSession(Body):
     agent_name: Name | None = Field(None, description="if absent: `vibecoder` in a project, otherwise `assistant`")
     node_id: Name | None = None
     metadata: Metadata = {}
+    budget: BudgetBody | None = None
 
 
 class UpdateSession(Body):
@@ -39,6 +50,7 @@ class UpdateSession(Body):
     agent_name: Name | None = None
     metadata: Metadata | None = None
     archived: bool | None = None
+    budget: BudgetBody | None = Field(None, description="null: no budget")
 
 
 class ForkSession(Body):
@@ -76,6 +88,8 @@ class SessionView(BaseModel):
     run_meta: dict[str, Any] | None
     error_detail: str | None
     usage: Usage
+    cost: OptionalCost = None
+    budget: BudgetView | None = None
     forked_from: ForkedFrom | None = None
     steps: list[dict[str, Any]] | None = None
     event_log: list[dict[str, Any]] | None = None
@@ -99,6 +113,7 @@ class SessionView(BaseModel):
                 "step": turn.step,
             },
             "queued": len(state.queue),
+            "budget": BudgetView.of(state.budget, state.usage),
         }
         return cls.model_validate({**fields, **own, **more}, context=FROM_STORE)
 

@@ -1,22 +1,26 @@
-"""Usage: the tokens that a session or a project used."""
+"""Usage: the tokens that a session or a project used, and their cost."""
 
 from typing import Any
 
 from pydantic import BaseModel
 
+from turnlog.api.shapes.common import BudgetView
 from turnlog.domain.ids import ProjectId, PublicId
 from turnlog.domain.usage import UsageSum
-from turnlog.domain.values import Usage, UsageRow
+from turnlog.domain.values import OptionalCost, Usage, UsageRow
 
 
 class UsageCount(Usage):
-    """Tokens, and the number of model calls that used them."""
+    """Tokens, the number of model calls that used them, and the cost of those that had a price."""
 
     calls: int
+    cost: OptionalCost = None
 
 
 class _UsageReport(BaseModel):
     usage: Usage
+    cost: OptionalCost = None
+    budget: BudgetView | None
     sessions: int
     rows: list[UsageRow]
     models: dict[str, UsageCount]
@@ -27,6 +31,8 @@ class _UsageReport(BaseModel):
     def fields_of(cls, used: UsageSum, trace_id: str) -> dict[str, Any]:
         return {
             "usage": used.usage,
+            "cost": used.cost,
+            "budget": BudgetView.of(used.budget, used.usage),
             "sessions": used.sessions,
             "rows": used.rows,
             "models": _counts(used.by("model")),

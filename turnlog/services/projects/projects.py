@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from turnlog.domain.budget import Budget
 from turnlog.domain.errors import (
     IdempotencyKeyReusedError,
     PreconditionFailedError,
@@ -18,6 +19,7 @@ from turnlog.domain.project import Project
 from turnlog.domain.project_document import EMPTY_DOCUMENT, validated_document
 from turnlog.ports import Clock, ProjectStore
 from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.projects.options import ProjectOptions
 from turnlog.services.sessions import merge_patch
 
 
@@ -28,12 +30,19 @@ class ProjectPage:
 
 
 class Projects:
-    def __init__(self, store: ProjectStore, clock: Clock) -> None:
+    def __init__(self, store: ProjectStore, clock: Clock, options: ProjectOptions) -> None:
         self._store = store
         self._clock = clock
+        self._options = options
 
     async def create(
-        self, owner: str, name: str, document: Any = None, key: IdempotencyKey | None = None
+        self,
+        owner: str,
+        name: str,
+        document: Any = None,
+        key: IdempotencyKey | None = None,
+        *,
+        budget: Budget | None = None,
     ) -> tuple[Project, bool]:
         """Create a project. If a request with the same key created it before, return that one and True.
 
@@ -48,6 +57,7 @@ class Projects:
             owner=owner,
             name=name,
             document=EMPTY_DOCUMENT if document is None else validated_document(document, "/document"),
+            budget=budget,
             changed_by=new_writer_id(),
             body_hash=None if key is None else key.body_hash,
             created_at=now,
@@ -98,7 +108,7 @@ class Projects:
     async def update(
         self, owner: str, project_id: ProjectId, patch: dict[str, Any], revisions: Collection[int] | None = None
     ) -> Project:
-        """Change name and document by `patch` (RFC 7396), if the project is at one of `revisions`.
+        """Change name, document and budget by `patch` (RFC 7396), if the project is at one of `revisions`.
 
         Raises:
             ProjectNotFoundError, InvalidDocumentError
@@ -123,6 +133,7 @@ class Projects:
         """Write `project` as the revision after its own."""
         changed = project.next_revision(self._clock.now())
         await self._store.replace(changed)
+        self._options.forget(changed.id)
         return changed
 
 
@@ -131,6 +142,8 @@ def _patched(project: Project, patch: dict[str, Any]) -> Project:
     if "document" in patch:
         merged = merge_patch(project.document, patch["document"])
         changes["document"] = EMPTY_DOCUMENT if merged is None else validated_document(merged, "/document")
+    if "budget" in patch:
+        changes["budget"] = None if patch["budget"] is None else Budget(**patch["budget"])
     return project.model_copy(update=changes)
 
 

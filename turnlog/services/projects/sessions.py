@@ -6,16 +6,14 @@ from typing import Any
 
 from turnlog.agents.registry import PROJECT_AGENT
 from turnlog.domain.errors import ProjectNotFoundError, SessionDeletedError, SessionExistsError
-from turnlog.domain.ids import ProjectId, SessionId, base32, bound_id, owner_hash
-from turnlog.domain.listing import SessionFilter, listing_key
+from turnlog.domain.ids import ProjectId, SessionId, base32, bound_id
 from turnlog.domain.session import SessionState
 from turnlog.domain.usage import UsageSum
 from turnlog.ports import SessionLog
 from turnlog.services.idempotency import IdempotencyKey, claimed
+from turnlog.services.projects.budgets import list_all_sessions
 from turnlog.services.projects.projects import Projects
 from turnlog.services.sessions import Sessions
-
-_PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -103,14 +101,10 @@ class ProjectSessions:
         Raises:
             ProjectNotFoundError
         """
-        await self._projects.get(owner, project_id)
-        wanted = SessionFilter(owner=owner_hash(owner), project_id=project_id, with_deleted=True)
-        used, before = UsageSum(), None
-        while found := await self._log.sessions(wanted, before=before, limit=_PAGE):
-            for state in found:
-                if state.is_complete:
-                    used.add(state)
-            before = listing_key(found[-1])
+        project = await self._projects.get(owner, project_id)
+        used = UsageSum(project.budget)
+        async for state in list_all_sessions(self._log, project):
+            used.add(state)
         return used
 
     async def _newest(self, owner: str, project_id: ProjectId, node_id: str | None) -> tuple[int, SessionState | None]:

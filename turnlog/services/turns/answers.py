@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from turnlog.agents.registry import require_agent
 from turnlog.domain.events import Delta, EventData, MessageDelta, ReasoningDelta, TokenUsage, ToolCallDelta
 from turnlog.domain.ids import MessageId, call_id
+from turnlog.domain.prices import Prices
 from turnlog.domain.responses import without_texts
 from turnlog.domain.session import ActiveTurn
 from turnlog.domain.sizes import size_as_sent, size_of_body, truncate
@@ -43,13 +44,19 @@ class Answer:
     """
 
     def __init__(
-        self, request: AttemptRequest, message: Message, stream: ModelStream | None, reading: tuple[MessageId, ...]
+        self,
+        request: AttemptRequest,
+        message: Message,
+        stream: ModelStream | None,
+        reading: tuple[MessageId, ...],
+        prices: Prices,
     ) -> None:
         self._request = request
         self._stream = stream
         self.is_partial = stream is None or stream.finish_reason is None
         self.step = self._step(message, reading)
         self.usage = (stream.usage if stream is not None else None) or Usage()
+        self.cost = None if stream is None or stream.usage is None else prices.cost_of(message.model, stream.usage)
         excess = self.step.tool_calls[MAX_TOOL_CALLS:]
         self.closed = closed_calls(excess, message, request.step)
         body = None if stream is None else stream.response
@@ -105,8 +112,9 @@ class Answer:
         events: list[EventData] = [delta_of(self._request, piece) for piece in rest]
         events.append(step_completion(turn.message_id, step, attempt, self.step, partial=self.is_partial))
         if self._stream is not None and self._stream.usage is not None:
-            used = self._stream.usage.model_dump()
-            events.append(TokenUsage(**used, model=turn.model, agent=turn.agent, iteration=turn.model_calls + 1))
+            used, iteration = self._stream.usage.model_dump(), turn.model_calls + 1
+            call = TokenUsage(**used, cost=self.cost, model=turn.model, agent=turn.agent, iteration=iteration)
+            events.append(call)
         return [*events, *map(tool_completion, self.closed)]
 
 

@@ -9,9 +9,10 @@ from typing import Literal, TypeAlias
 
 from turnlog.agents.declaration import Agent
 from turnlog.agents.registry import require_agent
-from turnlog.domain.errors import ModelError, ProjectNotFoundError
+from turnlog.domain.errors import BudgetExceededError, ModelError, ProjectNotFoundError
 from turnlog.domain.events import Delta, MessageStart
 from turnlog.domain.ids import MessageId
+from turnlog.domain.prices import Prices
 from turnlog.domain.session import ActiveTurn, SessionState
 from turnlog.domain.stored_documents import Message, Step
 from turnlog.domain.turn import Permission, permission_for_step
@@ -19,6 +20,7 @@ from turnlog.domain.turn_ending import Ending
 from turnlog.domain.turn_events import turn_drafts
 from turnlog.domain.values import Failure, Piece
 from turnlog.ports import Clock, ModelClient, ModelRequest, SessionLog
+from turnlog.services.projects.budgets import Budgets
 from turnlog.services.projects.patches import ProjectPatches
 from turnlog.services.steps import load_step, load_steps
 from turnlog.services.turns.answers import Answer, delta_of
@@ -27,6 +29,10 @@ from turnlog.services.turns.conversation import load_conversation, recent_messag
 from turnlog.services.turns.model_retries import CallSettings, RetriedCall
 from turnlog.services.turns.relay import Relay, split_pieces
 from turnlog.services.writer import Decision
+
+_ANSWER_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_ANSWER_TOKENS = 4096
+_BYTES_OF_A_TOKEN = 4
 
 ModelCallOutcome: TypeAlias = Literal["done", "ended", "tools", "cancelled", "failed", "retry", "superseded"]
 """`done`: the answer is recorded. `ended`: the turn's end is recorded with it. `tools`: the answer is recorded and
@@ -58,6 +64,8 @@ class ModelCalls:
     new_relay: Callable[[], Relay]
     renew_lease_after: timedelta
     settings: CallSettings
+    prices: Prices
+    budgets: Budgets
 
     async def run(
         self, request: AttemptRequest, on_first_text_awaited: Callable[[datetime], None] = lambda _: None
@@ -113,7 +121,7 @@ class _Execution:
         except TimeoutError:
             failure = Failure(code="turn_timeout", message="The model did not finish in time.", retryable=True)
             return ModelCallResult("failed", failure=failure)
-        except ProjectNotFoundError as error:
+        except (ProjectNotFoundError, BudgetExceededError) as error:
             return ModelCallResult("failed", failure=Failure(code=error.code, message=str(error)))
         except ModelError as error:
             outcome = "retry" if self._answering.is_worth_another_attempt else "failed"
@@ -131,7 +139,8 @@ class _Execution:
             self._on_first_text_awaited(turn.running_since)
         request = await self._writer.hold(lambda: self._model_request(newest, message))
         guard = Guard(self._service.log, self._service.clock, self._writer, self._service.renew_lease_after)
-        async with guard.watch(self._may_continue, self._relay.stop):
+        reserved = self._service.budgets.reserved(self._writer, _estimate_tokens(request), self._request.deadline)
+        async with reserved, guard.watch(self._may_continue, self._relay.stop):
             rest = await self._relay.run(self._answering.pieces(request), self._write)
             return await self._record(message, rest)
 
@@ -188,7 +197,7 @@ class _Execution:
 
         After a cancel, record the part of the step that there is.
         """
-        answer = Answer(self._request, message, self._answering.stream, self._reading)
+        answer = Answer(self._request, message, self._answering.stream, self._reading, self._service.prices)
         agent = require_agent(message.agent)
         rest = await self._write_all_but_last(rest)
 
@@ -200,7 +209,7 @@ class _Execution:
             drafts = turn_drafts(turn, *answer.events(turn, rest))
             if result.outcome == "done" and not answer.is_partial and _has_nothing_left(state, turn, agent):
                 ending = Ending(status="completed", at=self._service.clock.now(), last=answer.step)
-                answered = turn.with_call_done(turn.usage + answer.usage)
+                answered = turn.with_call_done(answer.usage, answer.cost)
                 documents = (ending.ended_message(answered, message), *answer.documents)
                 return Decision(ModelCallResult("ended"), [*drafts, *ending.drafts(answered, message)], documents)
             return Decision(result, drafts, answer.documents)
@@ -230,6 +239,13 @@ class _Execution:
 def _has_nothing_left(state: SessionState, turn: ActiveTurn, agent: Agent) -> bool:
     """Whether the turn can end now: no message is unread or queued, and no project's change is to be reported."""
     return not (turn.unread or state.queue or agent.works_on_project)
+
+
+def _estimate_tokens(request: ModelRequest) -> int:
+    """About how many tokens the call may use: what it sends, and the longest answer that it allows."""
+    limits = [request.options.get(name) for name in _ANSWER_LIMITS]
+    answer = max((limit for limit in limits if isinstance(limit, int)), default=_ANSWER_TOKENS)
+    return request.conversation.size // _BYTES_OF_A_TOKEN + answer
 
 
 def _recorded(agent: Agent, step: Step) -> ModelCallResult:

@@ -24,6 +24,7 @@ from turnlog.ports import Clock, SessionLog, TurnScheduler
 from turnlog.services.idempotency import IdempotencyKey
 from turnlog.services.limits import Limits
 from turnlog.services.messages import Messages, load_messages
+from turnlog.services.projects.budgets import Budgets
 from turnlog.services.writer import Decision, SessionWriter
 
 FULL_AT_BYTES = 16 * 1024**3
@@ -73,11 +74,12 @@ class Submission:
 
 
 class Turns:
-    def __init__(self, log: SessionLog, clock: Clock, limits: MessageLimits, owners: Limits) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, limits: MessageLimits, owners: Limits, budgets: Budgets) -> None:
         self._log = log
         self._clock = clock
         self._limits = limits
         self._owners = owners
+        self._budgets = budgets
         self._messages = Messages(log)
 
     async def submit(
@@ -93,9 +95,9 @@ class Turns:
         If the process dies before the start, the sweep starts the turn.
 
         Raises:
-            SessionNotFoundError, SessionArchivedError, SessionFullError, TurnInProgressError, QueueFullError,
-            AgentNotFoundError, ModelNotAllowedError, IdempotencyKeyReusedError, RateLimitedError: and nothing was
-            written.
+            SessionNotFoundError, SessionArchivedError, SessionFullError, BudgetExceededError,
+            TurnInProgressError, QueueFullError, AgentNotFoundError, ModelNotAllowedError, IdempotencyKeyReusedError,
+            RateLimitedError: and nothing was written.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
 
@@ -142,6 +144,7 @@ class Turns:
 
     async def _decide(self, state: SessionState, new: NewMessage) -> Decision[Submission]:
         _refuse_closed(state)
+        await self._budgets.require_left(state)
         turn = state.active_turn
         if turn is None and not state.queue:
             message = self._message_in(state, new, sequence=state.head + 1)

@@ -46,6 +46,9 @@ CREATE TABLE IF NOT EXISTS projects (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS projects_listed ON projects (owner, listing_key DESC) WHERE deleted = 0;
 CREATE INDEX IF NOT EXISTS projects_deletion_due ON projects (deletion_due, id) WHERE deletion_due > 0;
+CREATE TABLE IF NOT EXISTS ledgers (
+    project_id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rooms (
     cursor INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, project_id TEXT, session_id TEXT NOT NULL,
     first INTEGER NOT NULL, deletes INTEGER NOT NULL, recorded_at REAL NOT NULL

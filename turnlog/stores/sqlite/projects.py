@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from turnlog.domain.budget import Ledger
 from turnlog.domain.errors import ProjectExistsError, RevisionTakenError
 from turnlog.domain.ids import ProjectId
 from turnlog.domain.project import Project
@@ -18,7 +19,7 @@ _DUE_PAGE = 50
 
 
 class SqliteProjectStore:
-    """One table, on the database of the log."""
+    """Two tables, on the database of the log."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -53,6 +54,22 @@ class SqliteProjectStore:
             where += " AND listing_key < ?"
             values.append(before)
         return await self._query(f"WHERE {where} ORDER BY listing_key DESC", values, limit)
+
+    async def ledger(self, project_id: ProjectId) -> Ledger | None:
+        query = "SELECT body FROM ledgers WHERE project_id = ?"
+        row = await self._database.read(lambda connection: connection.execute(query, (project_id,)).fetchone())
+        return None if row is None else load(Ledger, row["body"])
+
+    async def put_ledger(self, ledger: Ledger) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            query = "SELECT version FROM ledgers WHERE project_id = ?"
+            row = connection.execute(query, (ledger.project_id,)).fetchone()
+            if (0 if row is None else row["version"]) != ledger.version - 1:
+                raise RevisionTakenError(ledger.project_id)
+            values = (ledger.project_id, ledger.version, ledger.model_dump_json())
+            connection.execute("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?)", values)
+
+        await self._database.write(work)
 
     async def due_deletions(self, by: datetime) -> AsyncGenerator[Project]:
         condition = (
