@@ -25,8 +25,8 @@ export interface EventsOptions {
   /** Names or patterns of types (`tool_call.*`). By default all. */
   readonly types?: readonly string[];
   /**
-   * Tabs of one browser read one stream together, of all types. They must be of the same user: a text tells users
-   * apart. Without the Web Locks of a secure page, each tab reads its own.
+   * Tabs of one browser read one stream together, of all types. They must be of the same user: a text distinguishes
+   * users. Without the Web Locks of a secure page, each tab reads its own.
    */
   readonly share?: boolean | string;
   readonly signal?: AbortSignal;
