@@ -45,6 +45,32 @@ test("the first screen has three examples, and one of them is a live turn after 
   await console.shows("#connection", "Live");
 });
 
+test("a message that the stream shows before its request is answered is shown once", async () => {
+  const begin = () => {
+    const real = window.fetch;
+    window.held = new Promise((resolve) => (window.release = resolve));
+    window.fetch = async (url, init) => {
+      const answer = await real(url, init);
+      if (init?.method === "POST" && String(url).endsWith("/messages")) await window.held;
+      return answer;
+    };
+  };
+  const console = await open("/", { begin });
+  await console.send("Tell me a story", { model: LONG });
+  await console.answer(10);
+
+  await console.hides("#queue li");
+  assert.deepEqual(await console.page.$$eval(".user", (all) => all.map((each) => each.textContent)), ["You: Tell me a story"]);
+  await console.page.evaluate(() => window.release());
+  await console.page.waitForFunction(() => document.querySelector("#content").value === "");
+  const [first] = console.sent("POST", "/messages");
+  await console.send("And another one");
+  await console.shows("#queue li", "And another one");
+  const [, second] = console.sent("POST", "/messages");
+  assert.match(first.client_id, /^[0-9a-f]{32}$/);
+  assert.notEqual(first.client_id, second.client_id);
+});
+
 test("reasoning, a tool call with arguments and result, and the tokens are shown", async () => {
   const console = await open();
 

@@ -1,6 +1,6 @@
 /** A session folded from its events: turns, what waits, and what was used. */
 
-import { isKnown, type ActionKind, type KnownEvent, type OnBusy, type TurnlogEvent } from "./events.js";
+import { isKnown, type ActionKind, type EventDataByType, type KnownEvent, type OnBusy, type TurnlogEvent } from "./events.js";
 import { Turn } from "./turn.js";
 import type { SessionState } from "./values.js";
 
@@ -16,6 +16,8 @@ export interface Action {
 /** A message that waits for its turn. */
 export interface Queued {
   readonly messageId: string;
+  /** The sender's own id of the message. */
+  readonly clientId: string | null;
   readonly text: string;
   readonly onBusy: OnBusy;
 }
@@ -59,6 +61,12 @@ export class Conversation {
     return turn.isStalled ? "stalled" : "running";
   }
 
+  /** Whether the message that was sent with this `client_id` is here: it waits, or it is in a turn. */
+  has(clientId: string): boolean {
+    const sent = [...this.queue, ...this.turns.flatMap((turn) => turn.parts.filter((part) => part.kind === "user"))];
+    return sent.some((message) => message.clientId === clientId);
+  }
+
   /** Reads the next event. Events of other producers and of unknown types change nothing but `head`. */
   apply(event: TurnlogEvent): void {
     if (event.sequence <= this.head) return;
@@ -85,7 +93,7 @@ export class Conversation {
         this.isDeleted = true;
         break;
       case "message.queued":
-        this.#enqueue(event.message_id ?? "", event.data.text, event.data.on_busy);
+        this.#enqueue(event.message_id ?? "", event.data);
         break;
       case "message.withdrawn":
         removeWhere(this.queue, (each) => each.messageId === event.message_id);
@@ -114,8 +122,9 @@ export class Conversation {
     }
   }
 
-  #enqueue(messageId: string, text: string, onBusy: OnBusy): void {
-    const queued = { messageId, text, onBusy };
+  #enqueue(messageId: string, data: EventDataByType["message.queued"]): void {
+    const { text, on_busy: onBusy, client_id: clientId = null } = data;
+    const queued = { messageId, clientId, text, onBusy };
     // Messages ahead of the others: the newest interruption first, the others behind those that are ahead already.
     const ahead = this.queue.findIndex((each) => each.onBusy === "enqueue");
     if (onBusy === "interrupt") this.queue.unshift(queued);

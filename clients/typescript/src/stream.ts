@@ -24,6 +24,11 @@ export interface EventsOptions {
   readonly follow?: boolean;
   /** Names or patterns of types (`tool_call.*`). By default all. */
   readonly types?: readonly string[];
+  /**
+   * Tabs of one browser read one stream together, of all types. They must be of the same user: a text distinguishes
+   * users. Without the Web Locks of a secure page, each tab reads its own.
+   */
+  readonly share?: boolean | string;
   readonly signal?: AbortSignal;
   /** Is called at each change of the connection. */
   readonly onConnection?: (connection: Connection) => void;

@@ -35,14 +35,14 @@ export interface RequestOptions {
 
 /** Sends requests of one client. It holds no connection: there is nothing to close. */
 export class Transport {
-  readonly #base: string;
+  readonly base: string;
   readonly #token: (() => Promise<string>) | undefined;
   readonly #fetch: typeof fetch;
   readonly #maxTries: number;
 
   /** @throws TypeError if `baseUrl` is no URL of a server. */
   constructor(options: ClientOptions) {
-    this.#base = checkedBase(options.baseUrl);
+    this.base = checkedBase(options.baseUrl);
     this.#token = options.token;
     this.#fetch = options.fetch ?? ((...request) => fetch(...request)); // looked up late: a page may replace it
     this.#maxTries = options.maxTries ?? 4;
@@ -86,7 +86,7 @@ export class Transport {
   }
 
   async #send(path: string, { method = "GET", body, query = {}, headers, signal }: RequestOptions): Promise<Response> {
-    const url = new URL(this.#base + path);
+    const url = new URL(this.base + path);
     for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, String(value));
     const all: Record<string, string> = { accept: "application/json", ...headers };
     if (this.#token) all["authorization"] = `Bearer ${await ofNetwork(this.#token())}`;

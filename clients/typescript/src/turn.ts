@@ -7,6 +7,8 @@ import type { Content, Failure, Usage } from "./values.js";
 export interface UserPart {
   readonly kind: "user";
   readonly messageId: string;
+  /** The sender's own id of the message. */
+  readonly clientId: string | null;
   readonly content: Content;
   readonly text: string;
 }
@@ -148,8 +150,8 @@ export class Turn {
     }
   }
 
-  #addMessage(messageId: string, { content, text }: DataOf<"user_message">): void {
-    this.parts.push({ kind: "user", messageId, content, text });
+  #addMessage(messageId: string, { content, text, client_id: clientId = null }: DataOf<"user_message">): void {
+    this.parts.push({ kind: "user", messageId, clientId, content, text });
   }
 
   /** Takes out a message that gets a turn of its own: no step of this one has read it. */

@@ -32,6 +32,11 @@ export class Conversation {
             return "requires_action";
         return turn.isStalled ? "stalled" : "running";
     }
+    /** Whether the message that was sent with this `client_id` is here: it waits, or it is in a turn. */
+    has(clientId) {
+        const sent = [...this.queue, ...this.turns.flatMap((turn) => turn.parts.filter((part) => part.kind === "user"))];
+        return sent.some((message) => message.clientId === clientId);
+    }
     /** Reads the next event. Events of other producers and of unknown types change nothing but `head`. */
     apply(event) {
         if (event.sequence <= this.head)
@@ -62,7 +67,7 @@ export class Conversation {
                 this.isDeleted = true;
                 break;
             case "message.queued":
-                this.#enqueue(event.message_id ?? "", event.data.text, event.data.on_busy);
+                this.#enqueue(event.message_id ?? "", event.data);
                 break;
             case "message.withdrawn":
                 removeWhere(this.queue, (each) => each.messageId === event.message_id);
@@ -92,8 +97,9 @@ export class Conversation {
                 break;
         }
     }
-    #enqueue(messageId, text, onBusy) {
-        const queued = { messageId, text, onBusy };
+    #enqueue(messageId, data) {
+        const { text, on_busy: onBusy, client_id: clientId = null } = data;
+        const queued = { messageId, clientId, text, onBusy };
         // Messages ahead of the others: the newest interruption first, the others behind those that are ahead already.
         const ahead = this.queue.findIndex((each) => each.onBusy === "enqueue");
         if (onBusy === "interrupt")

@@ -7,13 +7,13 @@ export class NetworkError extends TypeError {
 }
 /** Sends requests of one client. It holds no connection: there is nothing to close. */
 export class Transport {
-    #base;
+    base;
     #token;
     #fetch;
     #maxTries;
     /** @throws TypeError if `baseUrl` is no URL of a server. */
     constructor(options) {
-        this.#base = checkedBase(options.baseUrl);
+        this.base = checkedBase(options.baseUrl);
         this.#token = options.token;
         this.#fetch = options.fetch ?? ((...request) => fetch(...request)); // looked up late: a page may replace it
         this.#maxTries = options.maxTries ?? 4;
@@ -59,7 +59,7 @@ export class Transport {
         return response;
     }
     async #send(path, { method = "GET", body, query = {}, headers, signal }) {
-        const url = new URL(this.#base + path);
+        const url = new URL(this.base + path);
         for (const [name, value] of Object.entries(query))
             if (value !== undefined)
                 url.searchParams.set(name, String(value));

@@ -96,8 +96,8 @@ export class Turn {
             }
         }
     }
-    #addMessage(messageId, { content, text }) {
-        this.parts.push({ kind: "user", messageId, content, text });
+    #addMessage(messageId, { content, text, client_id: clientId = null }) {
+        this.parts.push({ kind: "user", messageId, clientId, content, text });
     }
     /** Takes out a message that gets a turn of its own: no step of this one has read it. */
     removeMessage(messageId) {

@@ -1,5 +1,6 @@
 /** Writes a message: text, agent, model, what to do while a turn runs, and the messages that wait. */
 
+import { newIdempotencyKey } from "../client/index.js";
 import { byId, h, place, set } from "../view/dom.js";
 import { Keys } from "./keys.js";
 
@@ -60,23 +61,24 @@ export class Composer {
     const text = this.#content.value.trim();
     if (!text) return;
     const chosen = { agent: this.#agent.value, model: this.#model.value.trim(), on_busy: byId("busy").value };
-    const { options, keys } = this.#unsent ?? { options: chosen };
+    const unsent = this.#unsent ?? { options: chosen };
     this.#unsent = null;
     this.#content.value = "";
-    await this.send(text, options, keys);
+    await this.send(text, unsent.options, unsent);
   }
 
-  async send(text, options, keys = new Keys()) {
+  /** `keys` and `clientId` are those of the first try to send this message. */
+  async send(text, options, { keys = new Keys(), clientId = newIdempotencyKey() } = {}) {
     const { agent, model, name, on_busy } = options;
     this.#resize();
-    const row = { text };
+    const row = { text, clientId, isShown: false };
     this.#sending.push(row);
     this.#drawQueue();
     const given = { ...(agent ? { agent } : {}), ...(model ? { model } : {}), ...(on_busy ? { on_busy } : {}), name };
-    const isStored = await this.onSend(text, given, keys);
+    const isStored = await this.onSend(text, { ...given, client_id: clientId }, keys);
     this.#sending = this.#sending.filter((each) => each !== row);
     this.#drawQueue();
-    if (!isStored) this.#giveBack(text, { options, keys });
+    if (!isStored && !row.isShown) this.#giveBack(text, { options, keys, clientId });
   }
 
   /** Puts a message that could not be stored into the field, before what was written since. */
@@ -103,6 +105,11 @@ export class Composer {
     set(byId("stop"), "disabled", conversation.state === "cancelling");
     set(byId("busy-label"), "hidden", !isRunning);
     if (!this.#content.disabled) set(this.#content, "placeholder", isRunning ? "Message: it waits for this turn" : "Message");
+    for (const row of this.#sending) row.isShown ||= conversation.has(row.clientId); // the stream may be first
+    if (this.#sending.some((row) => row.isShown)) {
+      this.#sending = this.#sending.filter((row) => !row.isShown);
+      this.#drawQueue();
+    }
     const ids = conversation.queue.map((each) => each.messageId).join();
     if (this.#queue.ids !== ids) {
       this.#queue = new Map(conversation.queue.map((each) => [each.messageId, each]));
