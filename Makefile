@@ -7,6 +7,7 @@ BROWSER := tests/browser
 FRONT_ENDS := tests/front_ends
 CLIENT := clients/typescript
 PYTHON_CLIENT := clients/python
+REACT := examples/react
 GENERATED := tests/generated
 SEEDS ?= 5000
 # The client and its command `turnlog`, from this folder: what it needs is in the requirements files already.
@@ -45,7 +46,7 @@ console: $(VENV)/.run $(BROWSER)/node_modules/.installed ## test the console in 
 front-ends: $(VENV)/.run $(FRONT_ENDS)/node_modules/.installed ## test the front-end protocols with the libraries that pages use
 	cd $(FRONT_ENDS) && npm test --silent
 
-examples: $(VENV)/.run $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed ## test the example pages in Chromium
+examples: $(VENV)/.run $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed $(REACT)/node_modules/.installed ## test the example pages in Chromium
 	cd $(CLIENT) && npx tsc --project tsconfig.build.json --outDir ../../examples/sign-in/client
 	cd $(BROWSER) && npm run --silent examples
 
@@ -109,7 +110,7 @@ lock: $(VENV)/.dev ## resolve the requirements files from pyproject.toml, with h
 
 clean: ## remove what the targets created, and the local data
 	find .data -mindepth 1 -not -name .gitignore -delete
-	rm -rf $(VENV) .venv-worker .venv-agents .venv-generated $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(GENERATED)/node_modules $(GENERATED)/build $(FRONT_ENDS)/node_modules $(FRONT_ENDS)/build $(CLIENT)/build examples/sign-in/client dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-worker .venv-agents .venv-generated $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(GENERATED)/node_modules $(GENERATED)/build $(FRONT_ENDS)/node_modules $(FRONT_ENDS)/build $(CLIENT)/build $(REACT)/node_modules $(REACT)/dist examples/sign-in/client dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }

@@ -1,7 +1,9 @@
 /** The pages in `examples`, in Chromium, with a real server. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
@@ -13,9 +15,16 @@ import { serveFolder } from "./static.mjs";
 const EXAMPLES = join(import.meta.dirname, "../../examples");
 const DRAW = 'call draw_lots {"names": ["Ann", "Bo"], "count": 1}';
 
-let browser;
-before(async () => (browser = await openBrowser()));
-after(() => browser?.close());
+let browser, builtReact;
+before(async () => {
+  builtReact = await mkdtemp(join(tmpdir(), "turnlog-react-"));
+  execFileSync("npx", ["vite", "build", "--logLevel", "error", "--emptyOutDir", "--outDir", builtReact], { cwd: join(EXAMPLES, "react") });
+  browser = await openBrowser();
+});
+after(async () => {
+  await browser?.close();
+  await rm(builtReact, { recursive: true, force: true });
+});
 
 /** Opens a page in a context of its own, or beside `other`, with short ways to use it. */
 async function open(url, other) {
@@ -123,5 +132,52 @@ test("in the page with sign-in each person has sessions of their own", async () 
   } finally {
     await server.stop();
     issuer.process.kill();
+  }
+});
+
+test("the page in React shows an answer once over a kill, and again after a reload", async () => {
+  const files = await serveFolder(builtReact);
+  const server = await Server.start({ CORS_ORIGINS: files.url, MODEL: "fake-150-20" });
+  try {
+    const page = await open(`${files.url}/?server=${server.url}`);
+    await page.type("input", "Tell me a story");
+    await page.waitForText(".assistant", 60);
+
+    await server.kill();
+    await page.shows("connecting again");
+    await server.restart();
+
+    await page.shows("ready");
+    const session = new URL(page.page.url()).hash.slice(1);
+    const [message] = await server.call("GET", `/sessions/${session}/messages`);
+    assert.equal(await page.text(".assistant .text"), message.answer);
+    await page.page.reload();
+    await page.shows(message.answer);
+    assert.equal(await page.text(".user"), "Tell me a story");
+    assert.deepEqual(page.errors, []);
+  } finally {
+    await server.stop();
+    files.close();
+  }
+});
+
+test("the page in React has buttons for approvals, and stops a turn", async () => {
+  const files = await serveFolder(builtReact);
+  const server = await Server.start({ CORS_ORIGINS: files.url, MODEL: "fake-2000-20" });
+  try {
+    const page = await open(`${files.url}/?server=${server.url}&agent=raffle`);
+    await page.type("input", DRAW);
+    await page.shows("approve");
+
+    await page.click("approve");
+
+    await page.shows("draw_lots → [");
+    await page.waitForText(".assistant .text", 20);
+    await page.click("Stop");
+    await page.shows("ready");
+    assert.deepEqual(page.errors, []);
+  } finally {
+    await server.stop();
+    files.close();
   }
 });

@@ -8,6 +8,12 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 
 
+def test_the_example_in_react_has_the_transport_of_the_docs() -> None:
+    copies = ("docs/use/ai-sdk.mjs", "examples/react/src/ai-sdk.mjs")
+
+    assert len({(_ROOT / copy).read_text("utf-8") for copy in copies}) == 1
+
+
 @pytest.mark.parametrize(
     ("page", "program"),
     [

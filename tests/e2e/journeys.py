@@ -18,6 +18,7 @@ JOURNEYS: tuple[Journey, ...] = (
     turn_journeys.post_a_message_and_read_its_answer_everywhere,
     turn_journeys.leave_a_stream_and_resume_it,
     turn_journeys.repeat_a_post_with_its_idempotency_key,
+    turn_journeys.run_an_agent_over_ag_ui,
     turn_journeys.have_a_tool_called,
     turn_journeys.approve_a_tool_call,
     turn_journeys.give_the_result_of_a_client_tool,

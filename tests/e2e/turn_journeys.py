@@ -1,7 +1,11 @@
 """Journeys of turns: post, stream, resume, repeat, call tools, approve, queue, cancel."""
 
+import json
+
+import httpx2
+
 from tests.e2e.service import Service
-from tests.http.api_client import ok, refusal
+from tests.http.api_client import new_id, ok, refusal
 from tests.http.sse_client import JSON, Frame, Stream, ids, names, text_of
 
 _LONG = "Write a very long story, of three thousand words at least."
@@ -70,6 +74,28 @@ async def repeat_a_post_with_its_idempotency_key(service: Service) -> None:
     assert again.headers["idempotency-replayed"] == "true"
     refusal(await api.post(session_id, "Say goodbye.", headers=headers), 422, "idempotency_key_reused")
     assert len(ok(await api.http.get(f"/sessions/{session_id}/messages"))) == 1
+
+
+async def run_an_agent_over_ag_ui(service: Service) -> None:
+    http, thread = service.api.http, new_id()
+    messages = [{"id": "m1", "role": "user", "content": "Say hello."}]
+    body = {"threadId": thread, "runId": new_id("run"), "messages": messages}
+
+    first, again = [_ag_ui_events(await http.post("/ag-ui/assistant", json=body)) for _ in range(2)]
+    connected = _ag_ui_events(await http.get(f"/sessions/{thread}/stream?format=ag-ui"))
+
+    (message,) = ok(await http.get(f"/sessions/{thread}/messages"))
+    for events in (first, again):
+        assert (events[0]["type"], events[-1]["outcome"]) == ("RUN_STARTED", {"type": "success"})
+        written = [event["delta"] for event in events if event["type"] == "TEXT_MESSAGE_CONTENT"]
+        assert "".join(written) == message["answer"]
+    assert again[1] == {"type": "MESSAGES_SNAPSHOT", "messages": messages}
+    assert connected[1]["messages"][-1]["content"] == message["answer"]
+
+
+def _ag_ui_events(response: httpx2.Response) -> list[JSON]:
+    assert response.status_code == 200, response.text
+    return [json.loads(line.removeprefix("data: ")) for line in response.text.splitlines() if line.startswith("data: ")]
 
 
 async def have_a_tool_called(service: Service) -> None:
