@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.http.api_client import JSON, Api, ok
+from tests.http.api_client import JSON, Api, Host, ok
+from tests.http.push.sockets import open_socket
 from tests.integration.test_phase_004_sessions import new_project, prompt, start
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +60,22 @@ async def test_session_with_socket_streaming(api: Api) -> None:
     assert response["patch"] == message["patch"]
     assert response["patch"]
     assert response["token_usage"]["total_tokens"] == sum(usage["total_tokens"] for usage in usages)
+
+
+async def test_session_with_socketio_streaming(api: Api, host: Host) -> None:
+    project_id = await new_project(api)
+    session_id = (await start(api, project_id))["session_id"]
+
+    async with open_socket(host) as socket:
+        assert await socket.join(project_id=project_id) == f"project_{project_id}"
+        message = await prompt(api, session_id, "Create a triage agent")
+        usage = await socket.until("token_usage")
+        response = await socket.until("vibecode_response")
+
+    assert usage["session_id"] == response["session_id"] == session_id
+    assert (usage["agent"], usage["iteration"]) == ("vibecoder", 1)
+    assert response["patch"] == message["patch"]
+    assert response["token_usage"]["total_tokens"] >= usage["total_tokens"] > 0
 
 
 async def test_a_response_is_broadcast_with_the_revision_that_it_made(api: Api) -> None:

@@ -12,6 +12,8 @@ import uvicorn
 
 from turnlog.local.errors import AddressError
 
+_MAX_RECEIVED_BYTES = 64 * 1024  # of one message of a WebSocket
+
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a socket bound to `host` and `port`; 0 takes a free port.
@@ -43,7 +45,13 @@ def url_of(bound: socket.socket) -> str:
 
 @asynccontextmanager
 async def serve_asgi(
-    app: Any, bound: socket.socket, grace: float, stop_now: asyncio.Event | None = None, header_seconds: float = 30.0
+    app: Any,
+    bound: socket.socket,
+    grace: float,
+    stop_now: asyncio.Event | None = None,
+    header_seconds: float = 30.0,
+    *,
+    takes_websockets: bool = False,
 ) -> AsyncGenerator[None]:
     """Serve `app` on `bound` while the body runs; then open requests get `grace` seconds before they are cancelled.
 
@@ -56,7 +64,8 @@ async def serve_asgi(
         access_log=False,
         log_config=None,
         lifespan="off",
-        ws="none",
+        ws="wsproto" if takes_websockets else "none",
+        ws_max_size=_MAX_RECEIVED_BYTES,
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=120,
@@ -82,15 +91,23 @@ def _limited(protocol: Any, seconds: float) -> Any:
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
             self._last_cycle: Any = None
+            self._is_websocket = False
             self._expiry = self.loop.call_later(seconds, transport.abort)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
+            if self._is_websocket:
+                return  # another protocol has taken over the connection
             if self.cycle is not self._last_cycle:  # the headers of a request are complete
                 self._last_cycle = self.cycle
                 self._expiry.cancel()
             elif self._expiry.cancelled() and self.cycle.response_complete:
                 self._expiry = self.loop.call_later(seconds, self.transport.abort)
+
+        def handle_websocket_upgrade(self) -> None:
+            self._is_websocket = True
+            self._expiry.cancel()
+            super().handle_websocket_upgrade()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._expiry.cancel()

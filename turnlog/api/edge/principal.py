@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from azurefunctions.extensions.http.fastapi import Request
+from starlette.requests import HTTPConnection
 
 from turnlog.api.edge.local_only import require_local
 from turnlog.domain.errors import ForbiddenError, UnauthenticatedError
@@ -62,7 +63,7 @@ def caller_of(req: Request) -> Caller:
     return req.state.caller
 
 
-def trace_id_of(req: Request) -> str:
+def trace_id_of(req: HTTPConnection) -> str:
     """The trace that the request belongs to, or a new one (w3.org/TR/trace-context)."""
     match = _TRACEPARENT.match(req.headers.get("traceparent", ""))
     if match and int(match.group(1), 16):

@@ -37,7 +37,7 @@ class RoomFrames:
         encoded = self._encoded.get(entry)
         if encoded is None:
             parts = self._renderer.parts(entry)
-            ids = [f"{entry.before}~{number}" for number in range(1, len(parts))] + [str(entry.cursor)]
+            ids = frame_positions(entry, len(parts))
             if entry.size > _MAX_SHARED_BYTES:
                 for frame_id, part in list(zip(ids, parts, strict=False))[_start(len(parts), skipped) :]:
                     yield self._frame(frame_id, await part())
@@ -56,6 +56,11 @@ class RoomFrames:
     def _frame(self, position: str, body: FrameBody) -> bytes:
         name = None if body.name is None else body.name.encode()
         return frame(cursor_text(position, self._incarnation).encode(), as_json(body.data), name)
+
+
+def frame_positions(entry: RoomEntry, count: int) -> list[str]:
+    """The positions of the entry's `count` frames: a reader that continues from one gets the frames after it."""
+    return [f"{entry.before}~{number}" for number in range(1, count)] + [str(entry.cursor)]
 
 
 def room_stream(

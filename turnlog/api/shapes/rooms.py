@@ -36,12 +36,16 @@ class FrameBody(NamedTuple):
 
 
 class RoomRenderer:
-    """Renders the entries of one kind of room: named frames for a project, unnamed ones for an owner."""
+    """Renders the entries of one kind of room: named frames for a project, unnamed ones for an owner.
 
-    def __init__(self, log: SessionLog, sessions: Sessions, *, is_named: bool) -> None:
+    `has_all_events`: not only the events of projects' rooms. An owner's room has them in any case.
+    """
+
+    def __init__(self, log: SessionLog, sessions: Sessions, *, is_named: bool, has_all_events: bool = False) -> None:
         self._log = log
         self._sessions = sessions
         self._is_named = is_named
+        self._has_all_events = has_all_events or not is_named
 
     async def render(self, entry: RoomEntry) -> list[FrameBody]:
         """The bodies of the entry's frames, in order."""
@@ -50,7 +54,7 @@ class RoomRenderer:
     def parts(self, entry: RoomEntry) -> list[Callable[[], Awaitable[FrameBody]]]:
         """Functions that render the bodies of the entry's frames, in order: together they may be large."""
         session_id, state = entry.session_id, entry.session
-        wanted = [event for event in entry.events if not self._is_named or in_project_room(event)]
+        wanted = [event for event in entry.events if self._has_all_events or in_project_room(event)]
         events = [partial(self._of_event, session_id, event) for event in wanted]
         created = [partial(self._of_state, "session_created", state)] if state and entry.is_new else []
         updated = [partial(self._of_state, "session_updated", state)] if state and not entry.is_new else []

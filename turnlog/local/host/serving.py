@@ -21,10 +21,14 @@ from turnlog.local.host.request_lines import RequestLines
 from turnlog.local.host.timers import Timers
 from turnlog.local.host.web import HttpFunctions
 from turnlog.local.lock import hold
+from turnlog.local.push.sockets import Sockets
 from turnlog.local.sockets import bind, serve_asgi, url_of
 
 if TYPE_CHECKING:
     from turnlog.local.host.feeds import Feeds
+
+_ROOMS = "stream"
+"""The route of an app that serves rooms. Sockets push them."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,12 @@ async def serve(
         http: ASGIApp = HttpFunctions(index.routes, options.cors, options.input_seconds)
         if options.print_request is not None:
             http = RequestLines(http, options.print_request)
-        await stack.enter_async_context(serve_asgi(http, web, options.grace, stop_now, options.input_seconds))
+        serves_rooms = any(route.template == _ROOMS for route in index.routes)
+        if serves_rooms:
+            http = sockets = Sockets(http)
+            stack.push_async_callback(sockets.close)
+        serving = serve_asgi(http, web, options.grace, stop_now, options.input_seconds, takes_websockets=serves_rooms)
+        await stack.enter_async_context(serving)
         for each in triggers:
             stack.push_async_callback(each.stop)
             each.start()

@@ -38,6 +38,10 @@ class Rooms:
         sessions = await self._index.sessions(wanted, before=None, limit=MAX_SESSIONS)
         return RoomSnapshot(cursor, fill(((state, view_size(state)) for state in sessions), None, MAX_RESPONSE_BYTES))
 
+    async def newest_cursor(self, room: Room) -> int:
+        """The cursor after everything that the room holds now."""
+        return await self._feed.newest_cursor(room)
+
     async def existing_cursor(self, room: Room, cursor: int) -> int:
         """`cursor`, or the newest one if it is beyond the end of the room."""
         return cursor if cursor == FIRST_CURSOR else min(cursor, await self._feed.newest_cursor(room))

@@ -1,0 +1,1 @@
+"""Rooms over Socket.IO and WebSocket, as the local host serves them."""
