@@ -117,10 +117,10 @@ def test_a_turn_is_cancelled_a_waiting_message_is_withdrawn_and_the_written_text
     session = client.create_session()
     session.send("Long", model="fake-5000-20")
     waiting = session.send("Next")
-    conversation = None
+    conversation, ended = None, None
     for conversation in session.watch():
         turn = conversation.active_turn
-        if turn and turn.answer and conversation.queue:
+        if ended is None and turn and turn.answer and conversation.queue:
             assert [each["message_id"] for each in session.queue()] == [waiting["message_id"]]
             session.withdraw(waiting["message_id"])
             ended = session.cancel(wait=30, reason="enough")

@@ -65,7 +65,7 @@ async def test_an_update_keeps_what_is_not_known_in_the_state(log: SessionLog, e
         assert found is not None
         written = json.loads(found.model_dump_json(exclude_none=True))
         assert (written["session_name"], written["status"]) == ("x", "suspended")
-        assert written["budget"]["tokens"] == 5
+        assert written["allowance"]["tokens"] == 5
         assert written["usage_rows"][0]["price"] == "0.1"
 
 

@@ -162,7 +162,13 @@ async def test_a_ticket_opens_no_other_stream(page: Page) -> None:
 )
 async def test_a_ticket_is_no_token_on_any_other_route(page: Page, entry: str) -> None:
     method, path = route_of(entry)
-    names = {"session_id": page.ids["session"], "project_id": page.ids["project"], "message_id": "m", "call_id": "c"}
+    names = {
+        "session_id": page.ids["session"],
+        "project_id": page.ids["project"],
+        "message_id": "m",
+        "call_id": "c",
+        "agent": "a",
+    }
 
     for ticket in (await page.ticket(STREAMS[0]), await page.ticket(STREAMS[2])):
         response = await page.api.http.request(method, path.format(**names), params={QUERY_NAME: ticket})

@@ -38,7 +38,7 @@ def _append_warning(data_dir: Path, session: str) -> int:
             " FROM chunks WHERE session_id = ?3 AND last = ?4",
             (head + 1, json.dumps([event]), session, head),
         )
-        query = "UPDATE states SET body = json_set(body, '$.head', ?, '$.budget', json(?)) WHERE session_id = ?"
+        query = "UPDATE states SET body = json_set(body, '$.head', ?, '$.allowance', json(?)) WHERE session_id = ?"
         connection.execute(query, (head + 1, '{"tokens": 5}', session))
     return head + 1
 
@@ -56,7 +56,7 @@ async def test_a_session_of_a_next_release_is_read_listed_streamed_continued_and
             assert message["status"] == "completed"
 
             with closing(sqlite3.connect(tmp_path / "sessions.db")) as connection:
-                query = "SELECT body ->> '$.budget.tokens' FROM states WHERE session_id = ?"
+                query = "SELECT body ->> '$.allowance.tokens' FROM states WHERE session_id = ?"
                 assert connection.execute(query, (bound_id("local", session),)).fetchone() == (5,)
             assert (await api.http.delete(f"/sessions/{session}")).status_code == 204
 
