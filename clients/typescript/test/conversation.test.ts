@@ -1,144 +1,77 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 
-import { Conversation, type EventDataByType, type EventType, type TurnlogEvent } from "../src/index.js";
+import { Conversation, type TurnlogEvent } from "../src/index.js";
+import { ROOT } from "./server.js";
 
-type Sent = { [Type in EventType]: [Type, Partial<EventDataByType[Type]>, string?] }[EventType];
+interface Sent {
+  readonly type: string;
+  readonly data: object;
+  readonly sequence?: number;
+  readonly turn?: string | null;
+  readonly message?: string | null;
+}
 
-function fold(...sent: Sent[]): Conversation {
+interface Case {
+  readonly name: string;
+  readonly events: readonly Sent[];
+  readonly expected: readonly { readonly events: number; readonly conversation: object }[];
+}
+
+// The Python client's tests read these cases as well: both clients fold the same way.
+const CASES = JSON.parse(readFileSync(join(ROOT, "clients/cases/conversation.json"), "utf8")) as readonly Case[];
+
+for (const { name, events, expected } of CASES) {
+  test(name, () => {
+    for (const each of expected) {
+      const view = viewOf(fold(events.slice(0, each.events)));
+      assert.deepEqual(named(view, each.conversation), each.conversation, `after ${each.events} events`);
+    }
+  });
+}
+
+test("what changed has a greater revision", () => {
   const conversation = new Conversation();
-  sent.forEach(([type, data, turn = "t1"], index) => conversation.apply(event(index + 1, type, data, turn)));
+  const revisions = (CASES[1]?.events ?? []).map((sent, index) => {
+    conversation.apply(eventOf(sent, index + 1));
+    return conversation.revision;
+  });
+
+  assert.deepEqual(revisions, [1, 2, 3, 4, 5, 6, 7]);
+});
+
+function fold(events: readonly Sent[]): Conversation {
+  const conversation = new Conversation();
+  events.forEach((sent, index) => conversation.apply(eventOf(sent, index + 1)));
   return conversation;
 }
 
-function event(sequence: number, type: string, data: object, turn: string): TurnlogEvent {
-  const ids = { session_id: "s", turn_id: turn, message_id: `m-${turn}`, trace_id: null };
-  return { sequence, type, timestamp: "2026-01-01T00:00:00Z", ...ids, data: { ...data } };
+function eventOf({ type, data, sequence, turn = "t1", message = `m-${turn}` }: Sent, number: number): TurnlogEvent {
+  const ids = { session_id: "s", turn_id: turn, message_id: message, trace_id: null };
+  return { sequence: sequence ?? number, type, timestamp: "2026-01-01T00:00:00Z", ...ids, data: { ...data } };
 }
 
-const BEGIN: Sent[] = [
-  ["user_message", { content: "Hi", text: "Hi" }],
-  ["run.start", { agent: "assistant", model: "m" }],
-];
+/** The conversation with its computed values, and with the names of the cases: `call_id` for `callId`. */
+function viewOf(conversation: Conversation): unknown {
+  const turns = conversation.turns.map((turn) => ({ ...turn, answer: turn.answer }));
+  const { state, activeTurn } = conversation;
+  return renamed({ ...conversation, turns, state, activeTurn: activeTurn?.id ?? null });
+}
 
-test("deltas of text and reasoning are joined in their step", () => {
-  const [turn] = fold(
-    ...BEGIN,
-    ["message.start", { step: 1, attempt: 1 }],
-    ["reasoning.delta", { step: 1, attempt: 1, text: "Let me " }],
-    ["reasoning.delta", { step: 1, attempt: 1, text: "think." }],
-    ["message.delta", { step: 1, attempt: 1, text: "Hello " }],
-    ["message.delta", { step: 1, attempt: 1, text: "there" }],
-  ).turns;
+function renamed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(renamed);
+  if (typeof value !== "object" || value === null) return value;
+  const name = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [name(key), renamed(each)]));
+}
 
-  assert.equal(turn?.answer, "Hello there");
-  assert.equal(turn?.steps[0]?.reasoning, "Let me think.");
-  assert.deepEqual(turn?.parts.map((part) => part.kind), ["user", "step"]);
-});
-
-test("a step that starts again has only what its last attempt wrote", () => {
-  const [turn] = fold(
-    ...BEGIN,
-    ["message.start", { step: 1, attempt: 1 }],
-    ["reasoning.delta", { step: 1, attempt: 1, text: "void" }],
-    ["message.delta", { step: 1, attempt: 1, text: "void" }],
-    ["tool_call.delta", { step: 1, attempt: 1, id: "c1", name: "add", arguments: '{"a' }],
-    ["message.start", { step: 1, attempt: 2 }],
-    ["message.delta", { step: 1, attempt: 2, text: "valid" }],
-  ).turns;
-
-  const [step] = turn?.steps ?? [];
-  assert.deepEqual([step?.attempt, step?.text, step?.reasoning, step?.tools], [2, "valid", "", []]);
-});
-
-test("a tool call is written, waits for its approval, runs and is answered", () => {
-  const sent: Sent[] = [
-    ...BEGIN,
-    ["message.start", { step: 1, attempt: 1 }],
-    ["tool_call.delta", { step: 1, attempt: 1, id: "c1", name: "draw", arguments: '{"n"' }],
-    ["tool_call.delta", { step: 1, attempt: 1, id: "c1", name: "draw", arguments: ": 1}" }],
-    ["tool_call.action_required", { id: "c1", kind: "approval", name: "draw", arguments: '{"n": 1}', expires_at: "x" }],
-    ["tool_call.action", { id: "c1", decision: "approve", by: "me", reason: null }],
-    ["tool_call.start", { step: 1, attempt: 1, id: "c1", name: "draw", arguments: '{"n": 1}' }],
-    ["tool_call.complete", { id: "c1", step: 1, name: "draw", arguments: '{"n": 1}', status: "completed", response: ["Ann"], duration_ms: 7 }],
-  ];
-  const seen = sent.map((_, index) => {
-    const conversation = fold(...sent.slice(0, index + 1));
-    const tool = conversation.turns[0]?.steps[0]?.tools[0];
-    return [tool?.status, tool?.arguments, conversation.state, conversation.actions.length];
-  });
-
-  assert.deepEqual(seen.slice(3), [
-    ["writing", '{"n"', "running", 0],
-    ["writing", '{"n": 1}', "running", 0],
-    ["waiting", '{"n": 1}', "requires_action", 1],
-    ["running", '{"n": 1}', "running", 0],
-    ["running", '{"n": 1}', "running", 0],
-    ["completed", '{"n": 1}', "running", 0],
-  ]);
-  assert.deepEqual(fold(...sent).turns[0]?.steps[0]?.tools[0]?.response, ["Ann"]);
-});
-
-test("messages wait in the order in which they will run, until their turn begins or they are withdrawn", () => {
-  const queued = (name: string, on_busy: "enqueue" | "interrupt" | "steer"): Sent => [
-    "message.queued",
-    { content: name, text: name, on_busy },
-    name,
-  ];
-  const conversation = fold(...BEGIN, queued("a", "enqueue"), queued("b", "enqueue"), queued("c", "steer"), queued("d", "interrupt"));
-  assert.deepEqual(conversation.queue.map((each) => each.text), ["d", "c", "a", "b"]);
-
-  conversation.apply(event(7, "message.withdrawn", {}, "c"));
-  conversation.apply(event(8, "user_message", { content: "d", text: "d" }, "d"));
-  assert.deepEqual(conversation.queue.map((each) => each.text), ["a", "b"]);
-  assert.deepEqual(conversation.turns.map((turn) => turn.id), ["t1", "d"]);
-});
-
-test("a steered message that no step read moves to its own turn", () => {
-  const conversation = fold(...BEGIN);
-  conversation.apply({ ...event(3, "user_message", { content: "Also", text: "Also" }, "t1"), message_id: "m2" });
-  conversation.apply(event(4, "run.complete", { status: "completed", usage: null, error: null }, "t1"));
-  conversation.apply({ ...event(5, "user_message", { content: "Also", text: "Also" }, "t2"), message_id: "m2" });
-
-  assert.deepEqual(conversation.turns.map((turn) => turn.parts.length), [1, 1]);
-});
-
-test("a change of the project is kept with its turn", () => {
-  const patch = [{ op: "add", path: "/nodes/a", value: {} }];
-  const conversation = fold(
-    ["session.created", { thread_id: "t", session_name: null, agent_name: null, project_id: "p1" }],
-    ...BEGIN,
-    ["vibecode_response", { patch, project_revision: 2 }],
-  );
-
-  const turn = conversation.turns.at(-1);
-  assert.deepEqual([conversation.projectId, turn?.patch, turn?.projectRevision], ["p1", patch, 2]);
-});
-
-test("the state follows the turn: running, stalled, cancelling, idle", () => {
-  const conversation = fold(...BEGIN);
-  const states = [conversation.state];
-  for (const [sequence, type, data] of [
-    [3, "status", { status: "stalled" }],
-    [4, "message.start", { step: 1, attempt: 2 }],
-    [5, "status", { status: "cancelling" }],
-    [6, "message.complete", { step: 1, attempt: 2, text: "par", partial: true, reasoning: null, finish_reason: null }],
-    [7, "run.complete", { status: "cancelled", usage: null, error: null, duration_ms: 1, model: "m" }],
-  ] as const) {
-    conversation.apply(event(sequence, type, data, "t1"));
-    states.push(conversation.state);
-  }
-
-  assert.deepEqual(states, ["running", "stalled", "running", "cancelling", "cancelling", "idle"]);
-  assert.equal(conversation.turns[0]?.status, "cancelled");
-});
-
-test("events of other producers, unknown types and repeats change nothing", () => {
-  const conversation = fold(...BEGIN, ["message.delta", { step: 1, attempt: 1, text: "mine" }]);
-  conversation.apply(event(4, "message.delta", { origin: "outside", step: 1, attempt: 1, text: "theirs" }, "t1"));
-  conversation.apply(event(5, "hasOwnProperty", {}, "t1"));
-  conversation.apply(event(3, "message.delta", { step: 1, attempt: 1, text: "again" }, "t1"));
-
-  assert.equal(conversation.turns[0]?.answer, "mine");
-  assert.equal(conversation.head, 5);
-});
+/** Of `actual` what `expected` names; lists are whole. */
+function named(actual: unknown, expected: unknown): unknown {
+  if (Array.isArray(actual) && Array.isArray(expected))
+    return actual.length === expected.length ? actual.map((each, index) => named(each, expected[index])) : actual;
+  if (typeof actual !== "object" || actual === null || typeof expected !== "object" || expected === null) return actual;
+  const of = actual as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(Object.entries(expected).map(([key, each]) => [key, named(of[key], each)]));
+}

@@ -109,6 +109,7 @@ def test_the_banner_says_what_to_open_and_to_send_first(tmp_path: Path) -> None:
 
     assert ["console", f"{host.url}/\n"] in lines
     assert any("curl" in line for _, line in lines)
+    assert any(line.endswith(f"turnlog chat --url {host.url}\n") for _, line in lines)
 
 
 def test_settings_come_from_the_file_unless_they_are_set(folder: Path) -> None:

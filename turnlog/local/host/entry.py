@@ -169,10 +169,17 @@ def _first_steps(index: "Index", url: str) -> list[str]:
     served = {each.template for each in index.routes}
     steps = {
         "": f"  console        {url}/",
+        "sessions/{session_id}/messages": f"  in a terminal  {_command_path()} chat --url {url}",
         "api/docs": f"  try the API    {url}/api/docs",
         "sessions": f"  first request  curl -X POST {url}/sessions",
     }
     return [line for template, line in steps.items() if template in served]
+
+
+def _command_path() -> Path:
+    """Return the path of the command `turnlog` that is installed beside this Python, short if it is in this folder."""
+    command = Path(sys.executable).with_name("turnlog")
+    return command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
 
 
 def _banner(index: "Index", options: Options) -> list[str]:
