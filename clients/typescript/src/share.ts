@@ -81,9 +81,13 @@ class Tab {
 
   async *events(): AsyncGenerator<StreamedEvent, void, undefined> {
     for (;;) {
-      for (let event = this.#ready.shift(); event; event = this.#ready.shift()) yield event;
+      for (const event of this.#ready.splice(0)) {
+        if (this.#isClosed) return; // after an abort nothing follows
+        yield event;
+      }
+      if (this.#ready.length > 0) continue; // more came while the page took those
       if (this.#failure) throw this.#failure.error;
-      if (this.#isOver || this.#closing.signal.aborted) return;
+      if (this.#isOver || this.#isClosed) return;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }

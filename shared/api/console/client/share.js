@@ -66,11 +66,16 @@ class Tab {
     }
     async *events() {
         for (;;) {
-            for (let event = this.#ready.shift(); event; event = this.#ready.shift())
+            for (const event of this.#ready.splice(0)) {
+                if (this.#isClosed)
+                    return; // after an abort nothing follows
                 yield event;
+            }
+            if (this.#ready.length > 0)
+                continue; // more came while the page took those
             if (this.#failure)
                 throw this.#failure.error;
-            if (this.#isOver || this.#closing.signal.aborted)
+            if (this.#isOver || this.#isClosed)
                 return;
             await new Promise((resolve) => (this.#wake = resolve));
         }
