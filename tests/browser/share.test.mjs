@@ -141,6 +141,34 @@ test("without follow every tab ends with the session's turns, and a session that
   await streamsAre(0);
 });
 
+test("an aborted tab gets nothing more, and gives the stream to another one", async () => {
+  const { session_id: id } = await server.call("POST", "/sessions", {});
+  await newTurn(id, "fake-200-20");
+  const leader = await context.newPage();
+  await leader.goto(`${pages.url}/tab`);
+  await leader.evaluate(async (session) => {
+    const { Turnlog } = await import("/client/index.js");
+    const abort = new AbortController();
+    window.seen = [];
+    const read = async () => {
+      for await (const event of new Turnlog({ baseUrl: location.origin }).session(session).events({ follow: true, share: true, signal: abort.signal })) {
+        window.seen.push(event.sequence);
+        if (window.seen.length === 5) abort.abort();
+      }
+      window.isOver = true;
+    };
+    void read();
+  }, id);
+  const other = await openTab(id);
+
+  await leader.waitForFunction(() => window.isOver);
+  await hasEnded(other);
+
+  assert.deepEqual(await leader.evaluate(() => window.seen), [1, 2, 3, 4, 5]);
+  await assertWhole(other, id);
+  await streamsAre(1);
+});
+
 test("what the service refuses is an error in every tab, and users of other names share nothing", async () => {
   for (const tab of [await openTab("none"), await openTab("none")]) {
     await tab.waitForFunction(() => window.end === "session_not_found");

@@ -29,5 +29,6 @@ JOURNEYS: tuple[Journey, ...] = (
     project_journeys.change_a_project_by_a_message,
     project_journeys.follow_the_room_of_a_project,
     project_journeys.follow_the_room_of_a_caller,
+    project_journeys.open_streams_with_tickets,
     project_journeys.negotiate_a_signalr_connection,
 )

@@ -97,6 +97,18 @@ def _is_note(frame: JSON, session_id: str) -> bool:
     return (event.get("session_id"), event.get("type")) == (session_id, "note")
 
 
+async def open_streams_with_tickets(service: Service) -> None:
+    http, session_id = service.api.http, await service.api.new_session()
+    project = ok(await http.post("/projects", json={"name": "e2e"}), 201)["id"]
+
+    for owner, first in ((f"sessions/{session_id}", "session.created"), (f"projects/{project}", "init")):
+        ticket = ok(await http.post(f"/{owner}/ticket"))["ticket"]
+        async with http.stream("GET", f"/{owner}/stream", params={"ticket": ticket}) as response:
+            assert response.status_code == 200
+            await Stream(response).until(first)
+        refusal(await http.get(f"/{owner}/stream", params={"ticket": ticket[:-4]}), 401, "unauthenticated")
+
+
 async def negotiate_a_signalr_connection(service: Service) -> None:
     session_id = await service.api.new_session()
 

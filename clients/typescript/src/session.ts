@@ -2,8 +2,8 @@
 
 import { Conversation } from "./conversation.js";
 import type { StreamedEvent } from "./events.js";
-import { canShare, sharedEvents } from "./share.js";
-import { streamEvents, type EventsOptions } from "./stream.js";
+import { openEvents } from "./share.js";
+import type { EventsOptions } from "./stream.js";
 import type { RequestOptions, Transport } from "./transport.js";
 import type { CancelOptions, CancelReceipt, Content, Message, Repeatable, SendOptions, SessionInfo } from "./values.js";
 
@@ -67,8 +67,7 @@ export class Session {
 
   /** Yields each event of the log once, in order, over any number of connections. `after: event.cursor` continues after it. */
   events(options: EventsOptions = {}): AsyncGenerator<StreamedEvent, void, undefined> {
-    const isShared = options.share && canShare();
-    return (isShared ? sharedEvents : streamEvents)(this.transport, this.id, options);
+    return openEvents(this.transport, this.id, options);
   }
 
   /**

@@ -10,17 +10,24 @@ type Notice =
   | { readonly kind: "connection"; readonly connection: Connection }
   | { readonly kind: "hello" };
 
-/** Whether this place has what tabs need to share: a page that is served over HTTPS or by this machine. */
-export function canShare(): boolean {
-  return typeof BroadcastChannel !== "undefined" && typeof navigator !== "undefined" && "locks" in navigator;
+/**
+ * Yields each event of the session once, in order, like `streamEvents`. Tabs share one stream if `options` say so, and
+ * if the page has what they need for it: it is served over HTTPS or by this machine.
+ *
+ * @throws TypeError if events of some types only are to be shared.
+ */
+export function openEvents(
+  transport: Transport,
+  sessionId: string,
+  options: EventsOptions,
+): AsyncGenerator<StreamedEvent, void, undefined> {
+  if (!options.share) return streamEvents(transport, sessionId, options);
+  if (options.types?.length) throw new TypeError("a shared stream has events of all types: leave out `types`");
+  const canShare = typeof BroadcastChannel !== "undefined" && typeof navigator !== "undefined" && "locks" in navigator;
+  return (canShare ? sharedEvents : streamEvents)(transport, sessionId, options);
 }
 
-/**
- * Yields each event of the session once, in order, like `streamEvents`.
- *
- * @throws TurnlogProblem like `streamEvents`; each tab asks the service itself before it gives up.
- */
-export async function* sharedEvents(
+async function* sharedEvents(
   transport: Transport,
   sessionId: string,
   options: EventsOptions,
@@ -61,7 +68,6 @@ class Tab {
     private readonly options: EventsOptions,
   ) {
     const { share, follow } = options;
-    if (options.types?.length) throw new TypeError("a shared stream has events of all types: leave out `types`");
     this.#cursor = String(options.after ?? 0);
     this.#sequence = Number.parseInt(this.#cursor, 10) || 0;
     this.#name = ["turnlog", transport.base, sessionId, follow ? "follow" : "", share === true ? "" : share].join(" ");
@@ -75,9 +81,13 @@ class Tab {
 
   async *events(): AsyncGenerator<StreamedEvent, void, undefined> {
     for (;;) {
-      for (let event = this.#ready.shift(); event; event = this.#ready.shift()) yield event;
+      for (const event of this.#ready.splice(0)) {
+        if (this.#isClosed) return; // after an abort nothing follows
+        yield event;
+      }
+      if (this.#ready.length > 0) continue; // more came while the page took those
       if (this.#failure) throw this.#failure.error;
-      if (this.#isOver || this.#closing.signal.aborted) return;
+      if (this.#isOver || this.#isClosed) return;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }

@@ -1,7 +1,6 @@
 /** One session: send messages, read its events, and decide about what waits. */
 import { Conversation } from "./conversation.js";
-import { canShare, sharedEvents } from "./share.js";
-import { streamEvents } from "./stream.js";
+import { openEvents } from "./share.js";
 /** A handle of a session. It makes no request by itself, so it exists before the session does. */
 export class Session {
     id;
@@ -52,8 +51,7 @@ export class Session {
     }
     /** Yields each event of the log once, in order, over any number of connections. `after: event.cursor` continues after it. */
     events(options = {}) {
-        const isShared = options.share && canShare();
-        return (isShared ? sharedEvents : streamEvents)(this.transport, this.id, options);
+        return openEvents(this.transport, this.id, options);
     }
     /**
      * Yields the conversation as it is now, and again after each event that follows. It is one object, which changes.

@@ -1,15 +1,20 @@
 /** One stream for all tabs of a browser: a Web Lock chooses the tab that reads, a BroadcastChannel gives its events to the others. */
 import { streamEvents } from "./stream.js";
-/** Whether this place has what tabs need to share: a page that is served over HTTPS or by this machine. */
-export function canShare() {
-    return typeof BroadcastChannel !== "undefined" && typeof navigator !== "undefined" && "locks" in navigator;
-}
 /**
- * Yields each event of the session once, in order, like `streamEvents`.
+ * Yields each event of the session once, in order, like `streamEvents`. Tabs share one stream if `options` say so, and
+ * if the page has what they need for it: it is served over HTTPS or by this machine.
  *
- * @throws TurnlogProblem like `streamEvents`; each tab asks the service itself before it gives up.
+ * @throws TypeError if events of some types only are to be shared.
  */
-export async function* sharedEvents(transport, sessionId, options) {
+export function openEvents(transport, sessionId, options) {
+    if (!options.share)
+        return streamEvents(transport, sessionId, options);
+    if (options.types?.length)
+        throw new TypeError("a shared stream has events of all types: leave out `types`");
+    const canShare = typeof BroadcastChannel !== "undefined" && typeof navigator !== "undefined" && "locks" in navigator;
+    return (canShare ? sharedEvents : streamEvents)(transport, sessionId, options);
+}
+async function* sharedEvents(transport, sessionId, options) {
     const tab = new Tab(transport, sessionId, options);
     try {
         yield* tab.events();
@@ -47,8 +52,6 @@ class Tab {
         this.sessionId = sessionId;
         this.options = options;
         const { share, follow } = options;
-        if (options.types?.length)
-            throw new TypeError("a shared stream has events of all types: leave out `types`");
         this.#cursor = String(options.after ?? 0);
         this.#sequence = Number.parseInt(this.#cursor, 10) || 0;
         this.#name = ["turnlog", transport.base, sessionId, follow ? "follow" : "", share === true ? "" : share].join(" ");
@@ -63,11 +66,16 @@ class Tab {
     }
     async *events() {
         for (;;) {
-            for (let event = this.#ready.shift(); event; event = this.#ready.shift())
+            for (const event of this.#ready.splice(0)) {
+                if (this.#isClosed)
+                    return; // after an abort nothing follows
                 yield event;
+            }
+            if (this.#ready.length > 0)
+                continue; // more came while the page took those
             if (this.#failure)
                 throw this.#failure.error;
-            if (this.#isOver || this.#closing.signal.aborted)
+            if (this.#isOver || this.#isClosed)
                 return;
             await new Promise((resolve) => (this.#wake = resolve));
         }
