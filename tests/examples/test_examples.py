@@ -7,10 +7,11 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
-from tests.http.api_client import ROOT, running_host
+from tests.http.api_client import ROOT, TIMEOUT_SECONDS, running_host
 
 CHAT = ROOT / "examples" / "python" / "chat.py"
 DRAW = 'call draw_lots {"names": ["Ann"], "count": 1}'
@@ -53,11 +54,14 @@ def chat(url: str, *arguments: str) -> Generator[Terminal]:
         text=True,
         encoding="utf-8",
     )
+    watchdog = Timer(TIMEOUT_SECONDS, process.kill)  # then a wait for its output fails
+    watchdog.start()
     try:
         terminal = Terminal(process)
         terminal.read_until("> ")
         yield terminal
     finally:
+        watchdog.cancel()
         process.kill()
         process.communicate()
 

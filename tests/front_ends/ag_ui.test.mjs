@@ -217,6 +217,24 @@ test("a run that is aborted by the page is not read again, and the turn goes on"
   await until(async () => (await storedIn(agent))[0].status === "completed");
 });
 
+test("a run is read on after each planned end of a stream", async () => {
+  const short = await Server.start({ STREAM_MAX_SECONDS: "1" });
+  try {
+    const agent = new TurnlogAgent({ url: short.url, threadId: "long" });
+    let starts = 0;
+    agent.addMessage({ id: "m1", role: "user", content: "Tell me a story" });
+
+    await agent.runToEnd({ forwardedProps: { model: "think-40-20" } }, { onRunStartedEvent: () => void (starts += 1) });
+
+    const [message] = await short.call("GET", "/sessions/long/messages");
+    assert.ok(starts > 1, "no stream came to its planned end");
+    assert.equal(message.status, "completed");
+    assert.deepEqual(agent.messages.map((each) => each.content), ["Tell me a story", message.reasoning, message.answer]);
+  } finally {
+    await short.stop();
+  }
+});
+
 test("a page that comes back in mid-turn gets the conversation and the rest of the turn", async () => {
   const first = ask(CALL);
   await first.runAgent(first.parameters);

@@ -97,6 +97,20 @@ async def test_the_room_of_a_caller_shows_a_session_from_creation_to_end(api: Ap
     assert mine[4]["session"]["status"] == "finished"
 
 
+async def test_a_session_that_a_run_creates_is_shown_from_creation_to_end(api: Api) -> None:
+    session_id = new_id()
+    body = {"threadId": session_id, "runId": "run", "messages": [{"id": "m1", "role": "user", "content": "Hello"}]}
+    async with _open_room(api) as stream:
+        await _until(stream, lambda _: True)
+        await api.http.post("/ag-ui/assistant", json=body)
+        frames = await _read_until_finished(stream, {session_id})
+
+    mine = [frame.data for frame in frames if session_id in frame.text]
+    assert [each["type"] for each in mine].count("session_created") == 1
+    assert mine[0]["type"] == "session_created"
+    assert _events(frames, session_id) == await _visible_events(api, session_id)
+
+
 async def test_the_room_of_a_project_shows_only_its_sessions(api: Api) -> None:
     project, path = await _new_project(api)
     other = await api.new_session(project_id=new_id("project"))

@@ -157,7 +157,7 @@ class RunEvents:
 
     def _write_text(self, message_id: str, text: str) -> Iterable[JSON]:
         if message_id not in self._open:
-            yield from self._close()
+            yield from self._close_texts()
             yield {"type": "TEXT_MESSAGE_START", "messageId": message_id, "role": "assistant"}
             self._open[message_id] = {"type": "TEXT_MESSAGE_END", "messageId": message_id}
         self._messages.write(message_id, "assistant", text)
@@ -165,7 +165,7 @@ class RunEvents:
 
     def _write_reasoning(self, message_id: str, text: str) -> Iterable[JSON]:
         if message_id not in self._open:
-            yield from self._close()
+            yield from self._close_texts()
             yield {"type": "REASONING_START", "messageId": message_id}
             yield {"type": "REASONING_MESSAGE_START", "messageId": message_id, "role": "reasoning"}
             self._open[message_id] = {"type": "REASONING_MESSAGE_END", "messageId": message_id}
@@ -251,6 +251,7 @@ class RunEvents:
         self._open.clear()
 
     def _close_texts(self) -> Iterable[JSON]:
+        """Close text and reasoning. Calls stay open: a model may write text between the parts of a call."""
         for key in [key for key, end in self._open.items() if "toolCallId" not in end]:
             yield self._open.pop(key)
 
