@@ -51,7 +51,7 @@ async def _is_session_deleted(work: dict[str, Any]) -> bool:
         return False
     with suppress(StoreUnavailableError):
         state = await services().log.checkpoint(work["session_id"])
-        return state is None or state.deleted
+        return state is not None and state.deleted
     return False
 
 

@@ -60,9 +60,12 @@ def test_a_message_that_is_sent_twice_with_one_key_is_stored_once(client: Client
 
 def test_the_events_of_a_turn_are_streamed_to_its_end_and_those_of_others_are_left_out(client: Client) -> None:
     session = client.create_session()
-    session.send("First", model="fake-40-5")
+    session.send("First", model="fake-5000-20")
 
-    events = list(session.stream("Second"))
+    with closing(session.stream("Second")) as stream:
+        first = next(stream)
+        session.cancel()
+        events = [first, *stream]
 
     assert [events[0].type, events[-1].type] == ["message.queued", "run.complete"]
     assert {event.message_id for event in events} == {events[0].message_id}
@@ -117,16 +120,15 @@ def test_a_turn_is_cancelled_a_waiting_message_is_withdrawn_and_the_written_text
     session = client.create_session()
     session.send("Long", model="fake-5000-20")
     waiting = session.send("Next")
-    conversation, ended = None, None
-    for conversation in session.watch():
-        turn = conversation.active_turn
-        if ended is None and turn and turn.answer and conversation.queue:
-            assert [each["message_id"] for each in session.queue()] == [waiting["message_id"]]
-            session.withdraw(waiting["message_id"])
-            ended = session.cancel(wait=30, reason="enough")
-            assert ended["status"] == "cancelled"
+    with closing(session.watch()) as conversations:
+        next(each for each in conversations if each.turns and each.turns[0].answer)
+        queue = session.queue()
+        session.withdraw(waiting["message_id"])
+        ended = session.cancel(wait=60, reason="enough")
+        *_, conversation = conversations
 
-    assert conversation is not None
+    assert [each["message_id"] for each in queue] == [waiting["message_id"]]
+    assert ended["status"] == "cancelled"
     (turn,) = conversation.turns
     assert (turn.status, turn.steps[0].is_partial) == ("cancelled", True)
     assert turn.answer.startswith("Scripted")
