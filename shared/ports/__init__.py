@@ -4,6 +4,7 @@ from shared.ports.feeds import Entry, Feed, Tail
 from shared.ports.log import Claims, D, Documents, EventLog, SessionIndex, SessionLog, Storage
 from shared.ports.model import ModelClient, ModelRequest, ModelStream
 from shared.ports.projects import ProjectStore
+from shared.ports.push import SocketIo, SocketIoConnection, WebSockets
 from shared.ports.rooms import RoomFeed, RoomWriter
 from shared.ports.runtime import Clock, DeletionScheduler, TurnScheduler
 from shared.ports.signalr import Connection, SignalR
@@ -27,7 +28,10 @@ __all__ = [
     "SessionIndex",
     "SessionLog",
     "SignalR",
+    "SocketIo",
+    "SocketIoConnection",
     "Storage",
     "Tail",
     "TurnScheduler",
+    "WebSockets",
 ]

@@ -24,6 +24,7 @@ from shared.api.description.schemas import event_name, event_types, type_name
 from shared.api.resources import document
 from shared.api.shapes.common import Body
 from shared.api.shapes.events import PRIVATE_FIELDS, OutsideEvents
+from shared.api.shapes.push import Join, JoinAnswer, Refusal
 from shared.domain import errors
 from shared.domain.events import SessionUpdated
 from tests.http.api_client import ROOT, Api, Host, new_id, ok, running_host
@@ -34,7 +35,8 @@ _HTTP = Path(__file__).parents[1]
 # Clients never get these: the service handles them itself, or a message carries the code.
 _INTERNAL_ERRORS = {errors.SequenceTakenError, errors.RevisionTakenError, errors.ModelError}
 # Not shapes of their own: the base of all bodies, and a list that has no object on the wire.
-_NOT_DESCRIBED = {Body, OutsideEvents}
+# Sockets send and receive the last three, HTTP does not.
+_NOT_DESCRIBED = {Body, OutsideEvents, Join, JoinAnswer, Refusal}
 
 
 def _operations() -> Iterator[tuple[str, str, JSON]]:
