@@ -16,7 +16,9 @@ from turnlog.api import (
     rooms,
     sessions,
     signalr,
+    socketio,
     tool_calls,
+    websocket,
 )
 from turnlog.api.description import openapi
 
@@ -30,6 +32,8 @@ RESOURCES: tuple[ModuleType, ...] = (
     projects,
     project_sessions,
     rooms,
+    socketio,
+    websocket,
     agents,
     health,
     reference,
