@@ -13,12 +13,13 @@ from pydantic_settings import NoDecode
 
 from turnlog.access_settings import AccessSettings
 from turnlog.model_settings import ModelSettings, is_url, split_list
+from turnlog.push_settings import PushSettings
 from turnlog.timings import CLOUD, FUNCTION_TIMEOUT, MAX_WAIT, MAX_WORK_TIME, NETWORK_IDLE_TIMEOUT, ONE_MACHINE, Timings
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class Settings(AccessSettings, ModelSettings):
+class Settings(AccessSettings, PushSettings, ModelSettings):
     """Every variable the app reads, by its name in lower case. Empty counts as not set."""
 
     cosmos_endpoint: str | None = Field(None, description="Cosmos DB account; without it sessions are stored in SQLite")
@@ -28,11 +29,6 @@ class Settings(AccessSettings, ModelSettings):
         pattern=r"^[A-Za-z0-9]{1,16}$",
         description="part of every cursor; change it after a restore of the database, so that old cursors are refused",
     )
-    signalr_endpoint: str | None = Field(
-        None,
-        description="Azure SignalR Service for thousands of watchers; needs Cosmos DB (docs/use/signalr.md)",
-    )
-    signalr_hub: str = Field("turnlog", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$", description="hub of that service")
     data_dir: Path = Field(Path(".data"), description="folder of the SQLite files")
     agents_dir: Path | None = Field(
         None, description="folder of the agents' modules (docs/use/agents.md); empty: `agents`, if it is there"
@@ -88,7 +84,7 @@ class Settings(AccessSettings, ModelSettings):
     )
 
     _from_list = field_validator("delta_flush_ms", mode="before")(split_list)
-    _are_urls = field_validator("cosmos_endpoint", "signalr_endpoint", "otel_exporter_otlp_endpoint")(is_url)
+    _are_urls = field_validator("cosmos_endpoint", "otel_exporter_otlp_endpoint")(is_url)
 
     @field_validator("approval_timeout", mode="before")
     @classmethod
@@ -148,10 +144,8 @@ class Settings(AccessSettings, ModelSettings):
                 )
             if self.ticket_key is None:
                 raise ValueError("TICKET_KEY is not set: all instances must accept the tickets of one another")
-        if self.signalr_endpoint is not None and self.cosmos_endpoint is None:
-            raise ValueError(
-                "SIGNALR_ENDPOINT is set without COSMOS_ENDPOINT: the change feed of Cosmos DB feeds SignalR"
-            )
+        if faults := self.faults(has_feed=self.cosmos_endpoint is not None):
+            raise ValueError(faults[0])
         if self.otel_exporter_otlp_endpoint is not None and self.telemetry != "off" and not _has_otlp():
             raise ValueError("OTEL_EXPORTER_OTLP_ENDPOINT needs packages: install the extra `otlp` of pyproject.toml")
         return self

@@ -7,7 +7,7 @@ from functools import cache, cached_property
 
 from turnlog.domain.errors import NotSupportedError
 from turnlog.models.unconfigured import UnconfiguredModelClient
-from turnlog.ports import ModelClient, SignalR
+from turnlog.ports import ModelClient, SignalR, SocketIo, WebSockets
 from turnlog.services.clearing import Clearing
 from turnlog.services.export import Exports
 from turnlog.services.fork import Forks
@@ -211,6 +211,22 @@ class Services:
             raise NotSupportedError("SignalR is not set up here: set SIGNALR_ENDPOINT, or read the streams.")
         module = importlib.import_module("turnlog.signalr")
         return module.SignalRClient(self.settings.signalr_endpoint, self.settings.signalr_hub)
+
+    @cached_property
+    def socketio(self) -> SocketIo:
+        """Raises NotSupportedError: no Web PubSub for Socket.IO is configured."""
+        if self.settings.socketio_endpoint is None:
+            raise NotSupportedError("Socket.IO is not set up here: set SOCKETIO_ENDPOINT, or read the streams.")
+        module = importlib.import_module("turnlog.webpubsub")
+        return module.SocketIoService(self.settings.socketio_endpoint, self.settings.socketio_hub)
+
+    @cached_property
+    def websockets(self) -> WebSockets:
+        """Raises NotSupportedError: no Web PubSub for WebSockets is configured."""
+        if self.settings.websocket_endpoint is None:
+            raise NotSupportedError("WebSockets are not set up here: set WEBSOCKET_ENDPOINT, or read the streams.")
+        module = importlib.import_module("turnlog.webpubsub")
+        return module.WebSocketService(self.settings.websocket_endpoint, self.settings.websocket_hub)
 
     async def model(self) -> ModelClient:
         """The model client. Its first use imports the SDK and reads certificates: on a thread, so nothing waits."""

@@ -175,11 +175,12 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (authMode =
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
       // Exact paths: a pattern would also open what is added below it. These return no data: the app's state and the
-      // API's description. A deployment calls the last one to register its triggers. The host itself requires the
+      // API's description. Web PubSub signs what it sends to /socketio/events. A deployment calls the last one to register its triggers. The host itself requires the
       // platform's signature or the master key there.
       excludedPaths: [
         '/health'
         '/ready'
+        '/socketio/events'
         '/api/openapi.json'
         '/api/docs'
         '/api/docs/docs.js'

@@ -178,7 +178,8 @@ def test_app_service_needs_no_token_for_the_open_routes_of_the_app() -> None:
     paths = {each.path.replace("{asset}", name) for each in public for name in asset_names()}
 
     assert sorted(excluded) == sorted(paths | {"/admin/host/synctriggers"})
-    assert {each.method for each in public} == {"GET"}, "a path is open for every method"
+    signed = "/socketio/events"  # its handlers take only what Web PubSub has signed
+    assert {each.method for each in public if each.path != signed} == {"GET"}, "a path is open for every method"
 
 
 def test_app_service_is_given_exact_paths() -> None:

@@ -55,7 +55,8 @@ def api_page() -> str:
 
 
 def _title(tag: str) -> str:
-    return tag.capitalize().replace("Signalr", "SignalR")
+    names = {"signalr": "SignalR", "socketio": "Socket.IO", "websocket": "WebSocket"}
+    return names.get(tag, tag.capitalize())
 
 
 def _sections(described: Schema, tag: str) -> Iterator[str]:

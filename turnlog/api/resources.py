@@ -17,8 +17,10 @@ from turnlog.api import (
     rooms,
     sessions,
     signalr,
+    socketio,
     tickets,
     tool_calls,
+    websocket,
 )
 from turnlog.api.description import openapi
 
@@ -34,6 +36,8 @@ RESOURCES: tuple[ModuleType, ...] = (
     project_sessions,
     rooms,
     tickets,
+    socketio,
+    websocket,
     agents,
     health,
     reference,

@@ -1,1 +1,1 @@
-"""The functions that follow the change feed of the sessions' container: they write rooms and send to SignalR."""
+"""The functions that follow the change feed of the sessions' container: they write rooms and push them to clients."""

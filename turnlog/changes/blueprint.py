@@ -6,6 +6,7 @@ from typing import Any
 
 import azure.functions as func
 
+from turnlog.changes.push import send_to_socketio, send_to_websockets
 from turnlog.changes.rooms import write_rooms
 from turnlog.changes.signalr import send_to_signalr
 from turnlog.settings import Settings
@@ -29,7 +30,7 @@ Register = Callable[[Any], None]
 
 
 def change_feed_functions(app_settings: Settings) -> func.Blueprint:
-    """All functions of this folder. The one that sends to SignalR is left out if no service is configured."""
+    """All functions of this folder. Those that push to a service are left out if it is not configured."""
     bp = func.Blueprint()
 
     # From the beginning: without a lease the trigger would start now, and rooms would miss what the log already holds.
@@ -43,6 +44,10 @@ def change_feed_functions(app_settings: Settings) -> func.Blueprint:
         # From now: watchers read the past from the API. The lease has no continuation token until the first batch is
         # done. A host that restarts before that also starts now, and skips what was written in between.
         _follow(bp, app_settings, "signalr", max_items=100, from_beginning=False)(messages(send_to_signalr))
+    if app_settings.socketio_endpoint is not None:
+        _follow(bp, app_settings, "socketio", max_items=100, from_beginning=False)(send_to_socketio)
+    if app_settings.websocket_endpoint is not None:
+        _follow(bp, app_settings, "websocket", max_items=100, from_beginning=False)(send_to_websockets)
     return bp
 
 

@@ -10,11 +10,10 @@ from typing_extensions import TypedDict
 from turnlog.api.shapes.common import as_json
 from turnlog.api.shapes.rooms import RoomFrame, RoomRenderer
 from turnlog.api.shapes.signalr import project_group, session_group
-from turnlog.changes.feed import Document, chunks_in
+from turnlog.changes.feed import Document
+from turnlog.changes.frames import frame_id, visible_chunks, with_ids_only
 from turnlog.domain.chunks import Chunk
-from turnlog.domain.ids import ProjectId, SessionId, is_project_id, public_id
-from turnlog.domain.project import Project
-from turnlog.domain.rooms import is_visible, room_entry
+from turnlog.domain.rooms import room_entry
 from turnlog.domain.session import SessionState
 from turnlog.telemetry.logs import log_failures
 from turnlog.wiring import Services, services
@@ -46,60 +45,28 @@ async def send_to_signalr(documents: func.DocumentList, messages: func.Out[str])
     If the batch is delivered again, the same frames are sent with the same ids. Raises StoreUnavailableError, so that
     the host delivers the whole batch again.
     """
-    frames = [each async for each in _Batch(services()).frames(documents)]
+    frames = [each async for each in _frames_of(services(), documents)]
     if frames:
         messages.set(json.dumps(messages_of(frames)))
 
 
-class _Batch:
-    """One batch of the feed. Each session and project is read only once for it."""
-
-    def __init__(self, app: Services) -> None:
-        self._app = app
-        self._for_session = RoomRenderer(app.log, app.sessions, is_named=False)
-        self._for_project = RoomRenderer(app.log, app.sessions, is_named=True)
-        self._states: dict[SessionId, SessionState | None] = {}
-        self._projects: dict[str, Project | None] = {}
-
-    async def frames(self, documents: Iterable[Document]) -> AsyncGenerator[tuple[str, RoomFrame]]:
-        """Each frame with its group, in the order of the feed."""
-        # Nine of ten chunks hold only deltas. They are left out before they are parsed.
-        for chunk in chunks_in(document for document in documents if "last_non_delta" in document):
-            state = await self._state(chunk.session_id)
-            if state is None or not is_visible(chunk, state):
-                continue
-            for frame in await _frames(self._for_session, chunk, state):
-                yield session_group(chunk.session_id), frame
-            project_id = await self._project_of(state)
-            if project_id is not None:
-                for frame in await _frames(self._for_project, chunk, state):
-                    yield project_group(project_id), frame
-
-    async def _state(self, session_id: SessionId) -> SessionState | None:
-        if session_id not in self._states:
-            self._states[session_id] = await self._app.log.state(session_id)
-        return self._states[session_id]
-
-    async def _project_of(self, state: SessionState) -> ProjectId | None:
-        """The project whose watchers may see the session.
-
-        A session's `project_id` is any text that its creator sent, possibly the id of another owner's project.
-        """
-        project_id = state.project_id
-        if project_id is None or not is_project_id(project_id):
-            return None
-        if project_id not in self._projects:
-            self._projects[project_id] = await self._app.project_store.get(ProjectId(project_id))
-        project = self._projects[project_id]
-        return project.id if project is not None and project.owner_hash == state.owner_hash else None
+async def _frames_of(app: Services, documents: Iterable[Document]) -> AsyncGenerator[tuple[str, RoomFrame]]:
+    """Each frame with its group, in the order of the feed."""
+    for_session = RoomRenderer(app.log, app.sessions, is_named=False)
+    for_project = RoomRenderer(app.log, app.sessions, is_named=True)
+    async for shown in visible_chunks(app, documents):
+        for frame in await _frames(for_session, shown.chunk, shown.state):
+            yield session_group(shown.chunk.session_id), frame
+        if shown.project_id is not None:
+            for frame in await _frames(for_project, shown.chunk, shown.state):
+                yield project_group(shown.project_id), frame
 
 
 async def _frames(renderer: RoomRenderer, chunk: Chunk, state: SessionState) -> Sequence[RoomFrame]:
     """The chunk's frames. Their ids are always the same: the chunk's sequence, and a number within the chunk."""
-    prefix = f"{public_id(chunk.session_id)}:{chunk.epoch}:{chunk.first}"
     frames: list[RoomFrame] = []
     for number, (name, data) in enumerate(await renderer.render(room_entry(0, 0, chunk, state)), 1):
-        frame: RoomFrame = {"id": f"{prefix}~{number}", "data": as_json(data).decode()}
+        frame: RoomFrame = {"id": frame_id(chunk, number), "data": as_json(data).decode()}
         frames.append(frame if name is None else {**frame, "event": name})
     return frames
 
@@ -137,14 +104,7 @@ def _split(frames: Sequence[RoomFrame], max_bytes: int) -> list[list[RoomFrame]]
 def _with_ids_only(frame: RoomFrame) -> RoomFrame:
     """What is sent for a frame that alone is too large: the ids of what clients can read from the API."""
     data: dict[str, Any] = json.loads(frame.get("data", "{}"))
-    return {**frame, "data": json.dumps(_ids_of(data), separators=(",", ":"))}
-
-
-def _ids_of(data: dict[str, Any]) -> dict[str, Any]:
-    """The type, ids and sequence of `data`, and those of the session or the event in it."""
-    ids = {name: data[name] for name in ("type", "session_id", "message_id", "sequence") if name in data}
-    inner = {name: _ids_of(data[name]) for name in ("session", "data") if isinstance(data.get(name), dict)}
-    return {**ids, **inner, "too_large": True}
+    return {**frame, "data": json.dumps(with_ids_only(data), separators=(",", ":"))}
 
 
 def _size(frame: RoomFrame) -> int:

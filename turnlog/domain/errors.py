@@ -40,7 +40,8 @@ TurnlogError
 ├── UnauthenticatedError         unauthenticated
 ├── IdentityUnavailableError     identity_unavailable  the caller can't be identified at the moment; try again later
 ├── StoreUnavailableError        store_unavailable    try again later
-├── FanoutUnavailableError       fanout_unavailable   try again later
+├── SignalRUnavailableError      fanout_unavailable   try again later
+├── PushUnavailableError         fanout_unavailable   the same, of Web PubSub
 ├── NotSupportedError            not_supported        this deployment can't do this
 │   └── SessionUnreadableError   session_unreadable   a later release has stored it; it can only be deleted
 ├── SequenceTakenError           sequence_taken       another writer was first: read the new events and decide again
@@ -287,6 +288,11 @@ class StoreUnavailableError(TurnlogError):
 
 
 class SignalRUnavailableError(TurnlogError):
+    code = "fanout_unavailable"
+    retryable = True
+
+
+class PushUnavailableError(TurnlogError):
     code = "fanout_unavailable"
     retryable = True
 

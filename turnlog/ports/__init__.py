@@ -4,6 +4,7 @@ from turnlog.ports.feeds import Entry, Feed, Tail
 from turnlog.ports.log import Claims, D, Documents, EventLog, SessionIndex, SessionLog, Storage
 from turnlog.ports.model import ModelClient, ModelRequest, ModelStream
 from turnlog.ports.projects import ProjectStore
+from turnlog.ports.push import SocketIo, SocketIoConnection, WebSockets
 from turnlog.ports.rooms import RoomFeed, RoomWriter
 from turnlog.ports.runtime import Clock, DeletionScheduler, TurnScheduler
 from turnlog.ports.signalr import Connection, SignalR
@@ -27,7 +28,10 @@ __all__ = [
     "SessionIndex",
     "SessionLog",
     "SignalR",
+    "SocketIo",
+    "SocketIoConnection",
     "Storage",
     "Tail",
     "TurnScheduler",
+    "WebSockets",
 ]

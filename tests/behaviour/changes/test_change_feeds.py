@@ -24,10 +24,14 @@ found = {
 }
 print(json.dumps(found, default=str))
 """
+FUNCTIONS = ("write_rooms", "send_to_signalr", "send_to_socketio", "send_to_websockets")
 SETTINGS = {
     "COSMOS_ENDPOINT": "https://127.0.0.1:1/",
     "COSMOS_DATABASE": "elsewhere",
     "SIGNALR_ENDPOINT": "http://127.0.0.1:1",
+    "SOCKETIO_ENDPOINT": "http://127.0.0.1:1",
+    "SOCKETIO_ACCESS_KEYS": "key",
+    "WEBSOCKET_ENDPOINT": "http://127.0.0.1:1",
     "OPENAI_BASE_URL": "http://127.0.0.1:1",
     "OPENAI_API_KEY": "none",
     "MODEL": "fake",
@@ -47,17 +51,16 @@ def test_another_instance_takes_over_leases_within_twenty_seconds(triggers: dict
     names = ("leaseExpirationInterval", "leaseAcquireInterval", "leaseRenewInterval")
     intervals = {name: tuple(trigger.get(each) for each in names) for name, trigger in triggers.items()}
 
-    assert intervals == dict.fromkeys(("write_rooms", "send_to_signalr"), (15_000, 5_000, 5_000))
+    assert intervals == dict.fromkeys(FUNCTIONS, (15_000, 5_000, 5_000))
 
 
-def test_both_functions_follow_the_same_feed_with_the_same_settings(triggers: dict[str, dict[str, Any]]) -> None:
+def test_all_functions_follow_the_same_feed_with_the_same_settings(triggers: dict[str, dict[str, Any]]) -> None:
     own = {"leaseContainerPrefix", "maxItemsPerInvocation", "startFromBeginning"}
-    rooms, signalr = (
-        {name: value for name, value in triggers[function].items() if name not in own}
-        for function in ("write_rooms", "send_to_signalr")
+    rooms, *others = (
+        {name: value for name, value in triggers[function].items() if name not in own} for function in FUNCTIONS
     )
 
-    assert rooms == signalr
+    assert others == [rooms] * 3
     assert (rooms["connection"], rooms["databaseName"], rooms["containerName"]) == ("COSMOS", "elsewhere", "sessions")
     assert (rooms["leaseContainerName"], rooms["feedPollDelay"]) == ("leases", 500)
     assert (rooms["retries"]["strategy"], rooms["retries"]["max_retry_count"]) == ("exponential_backoff", "-1")
@@ -66,10 +69,10 @@ def test_both_functions_follow_the_same_feed_with_the_same_settings(triggers: di
 def test_each_function_has_its_own_leases(triggers: dict[str, dict[str, Any]]) -> None:
     prefixes = {name: trigger["leaseContainerPrefix"] for name, trigger in triggers.items()}
 
-    assert prefixes == {"write_rooms": "rooms", "send_to_signalr": "signalr"}
+    assert prefixes == dict(zip(FUNCTIONS, ("rooms", "signalr", "socketio", "websocket"), strict=True))
 
 
-def test_rooms_start_at_the_beginning_of_the_feed_and_signalr_starts_now(triggers: dict[str, dict[str, Any]]) -> None:
+def test_rooms_start_at_the_beginning_of_the_feed_and_pushes_start_now(triggers: dict[str, dict[str, Any]]) -> None:
     starts = {name: bool(trigger.get("startFromBeginning")) for name, trigger in triggers.items()}
 
-    assert starts == {"write_rooms": True, "send_to_signalr": False}
+    assert starts == {name: name == "write_rooms" for name in FUNCTIONS}

@@ -186,6 +186,9 @@ def test_a_working_attempt_renews_its_lease_before_it_counts_as_lost(timings: Ti
         ("MODEL_MAX_CALL_SECONDS", "1501"),
         ("TASKHUB_NAME", "no-dashes"),
         ("SIGNALR_HUB", "no-dashes"),
+        ("SOCKETIO_HUB", "no-dashes"),
+        ("SOCKETIO_ENDPOINT", "x.webpubsub.azure.com"),
+        ("WEBSOCKET_ENDPOINT", "x.webpubsub.azure.com"),
         ("SIGNALR_ENDPOINT", "x.service.signalr.net"),
     ],
 )
@@ -294,6 +297,22 @@ def test_owners_are_limited_where_callers_sign_in(environment: pytest.MonkeyPatc
     assert read(environment, MAX_TURNS="2").owner_limits == OwnerLimits(turns=2)
     assert read(environment, AUTH_MODE="easyauth").owner_limits == OwnerLimits(100, 100, 2)
     assert read(environment, MAX_STREAMS="3").owner_limits == OwnerLimits(100, 3, 2)
+
+
+@pytest.mark.parametrize("name", ["SOCKETIO_ENDPOINT", "WEBSOCKET_ENDPOINT"])
+def test_web_pubsub_needs_the_change_feed_of_cosmos_db(environment: pytest.MonkeyPatch, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is set without COSMOS_ENDPOINT"):
+        read(environment, **{name: "https://x.webpubsub.azure.com"})
+
+
+def test_socketio_needs_the_keys_that_sign_its_events(environment: pytest.MonkeyPatch) -> None:
+    service = {"COSMOS_ENDPOINT": "https://x.documents.azure.com", "SOCKETIO_ENDPOINT": "https://x.webpubsub.azure.com"}
+    with pytest.raises(SettingsError, match="SOCKETIO_ENDPOINT is set without SOCKETIO_ACCESS_KEYS"):
+        read(environment, **service)
+
+    found = read(environment, **service, SOCKETIO_ACCESS_KEYS="first, second")
+    assert [key.get_secret_value() for key in found.socketio_access_keys] == ["first", "second"]
+    assert "first" not in repr(found)
 
 
 def test_signalr_needs_the_change_feed_of_cosmos_db(environment: pytest.MonkeyPatch) -> None:

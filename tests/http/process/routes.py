@@ -97,6 +97,11 @@ ROUTES: dict[str, Rules] = {
     "POST /negotiate for a project": _writes(_NO_PROJECT, {"project_id": "{project}"}, 501, READ),
     "POST /sessions/{session_id}/ticket": _writes(_NO_SESSION, None, 200, READ),
     "POST /projects/{project_id}/ticket": _writes(_NO_PROJECT, None, 200, READ),
+    "POST /socketio/negotiate": _writes(None, None, 501, READ),
+    "POST /websocket/negotiate": _writes(None, None, 501, READ),
+    # Only Web PubSub may call these, and there is none here.
+    "POST /socketio/events": Rules(scopes=(), answer=501),
+    "OPTIONS /socketio/events": Rules(scopes=(), answer=403),
     "POST /sessions": _writes(None, {}, 201),
     "POST /projects": _writes(None, {"name": "p"}, 201),
     "POST /projects/{project_id}/sessions": _writes(_NO_PROJECT, {"node_id": "n"}, 201),

@@ -26,6 +26,7 @@ from turnlog.api.description.schemas import event_name, event_types, type_name
 from turnlog.api.resources import document
 from turnlog.api.shapes.common import Body
 from turnlog.api.shapes.events import PRIVATE_FIELDS, OutsideEvents
+from turnlog.api.shapes.push import Join, JoinAnswer, Refusal
 from turnlog.domain import errors
 from turnlog.domain.events import SessionUpdated
 
@@ -33,7 +34,8 @@ _HTTP = Path(__file__).parents[1]
 # Clients never get these: the service handles them itself, or a message carries the code.
 _INTERNAL_ERRORS = {errors.SequenceTakenError, errors.RevisionTakenError, errors.ModelError}
 # Not shapes of their own: the base of all bodies, and a list that has no object on the wire.
-_NOT_DESCRIBED = {Body, OutsideEvents}
+# Sockets send and receive the last three, HTTP does not.
+_NOT_DESCRIBED = {Body, OutsideEvents, Join, JoinAnswer, Refusal}
 
 
 def _operations() -> Iterator[tuple[str, str, JSON]]:

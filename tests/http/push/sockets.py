@@ -73,9 +73,13 @@ async def open_socket(
     socket = Socket(client)
     client.on("*", socket.add)
     client.on("disconnect", socket.close)
-    await client.connect(
-        host.url, headers or {}, transports=transports or ["websocket"], wait_timeout=int(TIMEOUT_SECONDS)
-    )
+    try:
+        await client.connect(
+            host.url, headers or {}, transports=transports or ["websocket"], wait_timeout=int(TIMEOUT_SECONDS)
+        )
+    except BaseException:
+        await client.eio.http.close()  # the client leaves it open
+        raise
     try:
         yield socket
     finally:

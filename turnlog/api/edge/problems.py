@@ -19,6 +19,7 @@ from turnlog.domain.errors import (
     NotSupportedError,
     PreconditionFailedError,
     ProducerFencedError,
+    PushUnavailableError,
     QueueFullError,
     RateLimitedError,
     SignalRUnavailableError,
@@ -49,6 +50,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (IdentityUnavailableError, 503),
     (StoreUnavailableError, 503),
     (SignalRUnavailableError, 503),
+    (PushUnavailableError, 503),
 )
 
 

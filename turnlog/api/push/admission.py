@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.requests import HTTPConnection
 
 from turnlog.api.edge.principal import READING, Caller, identify, trace_id_of
-from turnlog.api.shapes.push import Join, Refusal, project_room, session_room
+from turnlog.api.shapes.push import Join, Refusal, bound_session_room, project_room, session_room
 from turnlog.domain.errors import InvalidRequestError, TurnlogError
 from turnlog.domain.ids import ProjectId, SessionId, bound_id, owner_hash
 from turnlog.domain.rooms import Room
@@ -27,6 +27,11 @@ class JoinedRoom:
     feed: Room
     project_id: ProjectId | None = None
     session_id: SessionId | None = None
+
+    @property
+    def shared_name(self) -> str:
+        """The room's name in a service that owners share."""
+        return self.name if self.session_id is None else bound_session_room(self.session_id)
 
 
 async def identify_socket(connection: HTTPConnection, token: str | None = None) -> Caller:
@@ -48,18 +53,22 @@ async def room_of(owner: str, wanted: Any) -> JoinedRoom:
         InvalidRequestError: it does not name one session or one project.
         SessionNotFoundError, ProjectNotFoundError: it does not exist, or it belongs to another owner.
     """
-    join = _join(wanted)
-    if join.session_id is not None:
-        state = await services().sessions.get(owner, bound_id(owner, join.session_id))
-        return JoinedRoom(session_room(join.session_id), Room(owner_hash(owner)), session_id=state.session_id)
-    project = await services().projects.get(owner, ProjectId(join.project_id or ""))
-    return JoinedRoom(project_room(project.id), Room(owner_hash(owner), project.id), project_id=project.id)
+    room = named_room(owner, wanted)
+    if room.session_id is not None:
+        await services().sessions.get(owner, room.session_id)
+    elif room.project_id is not None:
+        await services().projects.get(owner, room.project_id)
+    return room
 
 
-def room_name(wanted: Any) -> str:
-    """The name of the room that `wanted` names, whether it exists or not. Raises InvalidRequestError as above."""
+def named_room(owner: str, wanted: Any) -> JoinedRoom:
+    """The room that `wanted` names, whether it exists or not. Raises InvalidRequestError as `room_of` does."""
     join = _join(wanted)
-    return session_room(join.session_id) if join.session_id else project_room(ProjectId(join.project_id or ""))
+    if join.session_id:
+        feed, session_id = Room(owner_hash(owner)), bound_id(owner, join.session_id)
+        return JoinedRoom(session_room(join.session_id), feed, session_id=session_id)
+    project_id = ProjectId(join.project_id or "")
+    return JoinedRoom(project_room(project_id), Room(owner_hash(owner), project_id), project_id=project_id)
 
 
 def refusal_of(error: TurnlogError) -> Refusal:

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from turnlog.api.shapes.common import Body
 from turnlog.api.shapes.rooms import FrameBody
-from turnlog.domain.ids import ProjectId, PublicId, public_id
+from turnlog.domain.ids import OwnerHash, ProjectId, PublicId, SessionId, public_id
 from turnlog.domain.rooms import RoomEntry
 
 
@@ -62,6 +62,32 @@ def _sequence(entry: RoomEntry, body: FrameBody) -> int | None:
             return entry.events[0].sequence - 1
         case _:
             return entry.events[-1].sequence if entry.events else None
+
+
+class SocketIoNegotiation(TypedDict):
+    """Where a client of Socket.IO connects: `io(url, {path, query: {access_token: token}})`."""
+
+    url: str
+    path: str
+    token: str
+    trace_id: str
+
+
+class WebSocketNegotiation(TypedDict):
+    """Where a WebSocket client connects, once."""
+
+    url: str
+    trace_id: str
+
+
+def owner_group(owner: OwnerHash) -> str:
+    """The group of Web PubSub for the WebSockets of one owner."""
+    return f"owner_{owner}"
+
+
+def bound_session_room(session_id: SessionId) -> str:
+    """The room of a session in a service that owners share. Clients see `session_room`."""
+    return f"session_{session_id}"
 
 
 def session_room(session_id: PublicId) -> str:

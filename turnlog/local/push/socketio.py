@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from turnlog.api.edge.local_only import require_own_page
 from turnlog.api.edge.principal import trace_id_of
 from turnlog.api.edge.problems import problem
-from turnlog.api.push.admission import JoinedRoom, identify_socket, refusal_of, room_name, room_of
+from turnlog.api.push.admission import JoinedRoom, identify_socket, named_room, refusal_of, room_of
 from turnlog.api.shapes.common import as_json
 from turnlog.api.shapes.push import JoinAnswer, PushFrame
 from turnlog.domain.errors import ForbiddenError, TurnlogError
@@ -130,12 +130,14 @@ class SocketIoRooms:
         return {"room": room.name}
 
     async def _leave(self, sid: str, wanted: Any = None, *_more: Any) -> JoinAnswer:
+        socket = self._sockets.get(sid)
+        if socket is None:
+            return {}
         try:
-            name = room_name(wanted)
+            name = named_room(socket.owner, wanted).name
         except TurnlogError as error:
             return {"error": refusal_of(error)}
-        socket = self._sockets.get(sid)
-        if socket is not None and name in socket.rooms:
+        if name in socket.rooms:
             socket.rooms[name].sending.cancel()
             socket.rooms.pop(name).close()
         return {"room": name}
