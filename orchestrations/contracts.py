@@ -16,6 +16,7 @@ from shared.domain.turn import Fence
 from shared.domain.values import Failure, TurnOutcome
 from shared.scheduler import Payload, TurnStart
 from shared.services.projects.deletions import PageOutcome
+from shared.services.projects.webhooks import DeliveryOutcome
 from shared.services.turns.approvals import ParkOutcome
 from shared.services.turns.attempts import AttemptRequest
 from shared.services.turns.endings import EndOutcome, EndRequest
@@ -153,6 +154,7 @@ ToolReply: TypeAlias = Reply[ToolCallOutcome | Interrupted]
 ParkReply: TypeAlias = Reply[ParkOutcome | Interrupted]
 DeletionReply: TypeAlias = Reply[PageOutcome | Interrupted]
 EndReply: TypeAlias = Reply[EndOutcome | Interrupted]
+WebhookReply: TypeAlias = Reply[DeliveryOutcome | Interrupted]
 
 CALL_MODEL = Activity(
     "call_model",

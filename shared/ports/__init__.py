@@ -7,6 +7,7 @@ from shared.ports.projects import ProjectStore
 from shared.ports.rooms import RoomFeed, RoomWriter
 from shared.ports.runtime import Clock, DeletionScheduler, TurnScheduler
 from shared.ports.signalr import Connection, SignalR
+from shared.ports.webhooks import WebhookRequest, WebhookSender
 
 __all__ = [
     "Claims",
@@ -30,4 +31,6 @@ __all__ = [
     "Storage",
     "Tail",
     "TurnScheduler",
+    "WebhookRequest",
+    "WebhookSender",
 ]

@@ -14,6 +14,7 @@ from shared.domain.ids import InstanceId, SessionId
 from shared.domain.session import SessionState
 from shared.domain.stored_documents import Message
 from shared.domain.turn import Fence
+from shared.domain.webhooks import Delivery
 from shared.models.openai import OpenAIStream
 from shared.ports import ModelRequest
 from shared.services.turns.approvals import DecisionRequest
@@ -110,6 +111,9 @@ class _Starts:
     async def start(self, state: SessionState) -> None:
         pass
 
+    async def deliver(self, delivery: Delivery) -> None:
+        pass
+
     async def exists(self, instance_id: InstanceId) -> bool:
         return False
 
@@ -183,7 +187,7 @@ class LargeTurns(Services):
     async def _wait_for_decisions(self, message: Message, decides: int) -> bool:
         """Park the turn, decide some calls, and let the others expire. False if it is asked to stop."""
         session_id = message.session_id
-        if await self.approvals.park(session_id, await self._fence(message)) != "parked":
+        if await self.approvals.park(session_id, await self._fence(message), _Starts()) != "parked":
             return False
         turn = (await self.sessions.get(OWNER, session_id)).active_turn
         assert turn is not None
