@@ -41,6 +41,8 @@ TurnlogError
 ├── IdentityUnavailableError     identity_unavailable  the caller can't be identified at the moment; try again later
 ├── StoreUnavailableError        store_unavailable    try again later
 ├── FanoutUnavailableError       fanout_unavailable   try again later
+├── WebhookUnreachableError      webhook_unreachable  a receiver did not answer, or may not be called
+│   └── WebhookTimeoutError      webhook_unreachable  it did not answer in time
 ├── NotSupportedError            not_supported        this deployment can't do this
 │   └── SessionUnreadableError   session_unreadable   a later release has stored it; it can only be deleted
 ├── SequenceTakenError           sequence_taken       another writer was first: read the new events and decide again
@@ -289,6 +291,15 @@ class StoreUnavailableError(TurnlogError):
 class SignalRUnavailableError(TurnlogError):
     code = "fanout_unavailable"
     retryable = True
+
+
+class WebhookUnreachableError(TurnlogError):
+    code = "webhook_unreachable"
+    retryable = True
+
+
+class WebhookTimeoutError(WebhookUnreachableError):
+    """The receiver did not answer in time."""
 
 
 class NotSupportedError(TurnlogError):

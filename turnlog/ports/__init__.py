@@ -7,6 +7,7 @@ from turnlog.ports.projects import ProjectStore
 from turnlog.ports.rooms import RoomFeed, RoomWriter
 from turnlog.ports.runtime import Clock, DeletionScheduler, TurnScheduler
 from turnlog.ports.signalr import Connection, SignalR
+from turnlog.ports.webhooks import WebhookRequest, WebhookSender
 
 __all__ = [
     "Claims",
@@ -30,4 +31,6 @@ __all__ = [
     "Storage",
     "Tail",
     "TurnScheduler",
+    "WebhookRequest",
+    "WebhookSender",
 ]
