@@ -16,6 +16,7 @@ from turnlog.agents.registry import step_limit
 from turnlog.domain.deletion import Deletion
 from turnlog.domain.ids import InstanceId, ProjectId, SessionId, TurnId, deletion_instance
 from turnlog.domain.session import ActiveTurn, SessionState
+from turnlog.domain.webhooks import Delivery
 from turnlog.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -70,6 +71,13 @@ def turn_start(session_id: SessionId, turn: ActiveTurn, settings: Settings) -> T
     )
 
 
+class WebhookStart(Payload):
+    """The input of `deliver_webhook`. `pauses` are the seconds between its attempts."""
+
+    delivery: Delivery
+    pauses: tuple[float, ...]
+
+
 class DeletionStart(Payload):
     """The input of `run_deletion`."""
 
@@ -96,6 +104,12 @@ class DurableTurnScheduler:
             starting = _start(self._client, "run_turn", start.instance_id, start)
             await (starting if self._waits else _in_background(starting))
 
+    async def deliver(self, delivery: Delivery) -> None:
+        # An ended instance would begin again.
+        if not await self.exists(delivery.instance_id):
+            start = WebhookStart(delivery=delivery, pauses=self._settings.timings.webhook_pauses)
+            await _start_or_raise(self._client, "deliver_webhook", delivery.instance_id, start)
+
     async def exists(self, instance_id: InstanceId) -> bool:
         return (await self._client.get_status(instance_id)).runtime_status is not None
 
@@ -120,7 +134,17 @@ async def _in_background(starting: Coroutine[None, None, None]) -> None:
 async def _start(client: df.DurableOrchestrationClient, name: str, instance_id: InstanceId, start: Payload) -> None:
     """Start an instance, unless it runs. If that fails, the sweep starts one."""
     try:
-        await client.start_new(name, instance_id, start.dump())
+        await _start_or_raise(client, name, instance_id, start)
     except Exception as error:  # noqa: BLE001  # the SDK raises bare Exceptions
+        _log.warning("instance %s could not be started now: %s", instance_id, error)
+
+
+async def _start_or_raise(
+    client: df.DurableOrchestrationClient, name: str, instance_id: InstanceId, start: Payload
+) -> None:
+    """Start an instance, unless it runs."""
+    try:
+        await client.start_new(name, instance_id, start.dump())
+    except Exception as error:
         if "OrchestrationAlreadyExistsException" not in str(error):
-            _log.warning("instance %s could not be started now: %s", instance_id, error)
+            raise

@@ -38,6 +38,7 @@ class Timings:
         clear_after: how long a deleted session keeps its log, so that appends of earlier writers are refused.
         retry_pause: the pause after an attempt that failed on the platform. It doubles up to `max_retry_pause`.
         sweep_seconds: the interval of the sweep.
+        webhook_pauses: the seconds between attempts to deliver to a webhook; after the last one it is given up.
         clear_schedule: when deleted sessions are cleared: NCRONTAB, with seconds.
     """
 
@@ -50,6 +51,7 @@ class Timings:
     retry_pause: timedelta
     max_retry_pause: timedelta
     sweep_seconds: int
+    webhook_pauses: tuple[float, ...]
     clear_schedule: str
 
 
@@ -63,6 +65,7 @@ CLOUD = Timings(
     retry_pause=timedelta(seconds=1),
     max_retry_pause=timedelta(seconds=30),
     sweep_seconds=15,
+    webhook_pauses=(5, 30, 120, 600, 1800, 3600, 7200, 18_000, 36_000),
     clear_schedule="0 */10 * * * *",
 )
 ONE_MACHINE = Timings(
@@ -75,5 +78,6 @@ ONE_MACHINE = Timings(
     retry_pause=timedelta(seconds=0.2),
     max_retry_pause=timedelta(seconds=5),
     sweep_seconds=1,
+    webhook_pauses=(0.5, 2, 5, 30, 120, 600, 3600),
     clear_schedule="*/2 * * * * *",
 )

@@ -23,6 +23,7 @@ from turnlog.services.projects.patches import ProjectPatches
 from turnlog.services.projects.projects import Projects
 from turnlog.services.projects.rooms import Rooms
 from turnlog.services.projects.sessions import ProjectSessions
+from turnlog.services.projects.webhooks import Deliveries, Webhooks
 from turnlog.services.readiness import Readiness
 from turnlog.services.retention import Retention
 from turnlog.services.runs import Runs
@@ -84,6 +85,16 @@ class Services:
         return Budgets(self.log, self.project_store, self.clock, self.project_options)
 
     @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self.clock, self.project_options, allows_loopback=self.settings.auth_mode == "none")
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        module = importlib.import_module("turnlog.webhooks")
+        sender = module.HttpWebhookSender(allows_loopback=self.settings.auth_mode == "none")
+        return Deliveries(self.log, self.project_store, sender, self.clock)
+
+    @cached_property
     def project_sessions(self) -> ProjectSessions:
         return ProjectSessions(self.log, self.projects, self.sessions)
 
@@ -130,7 +141,7 @@ class Services:
 
     @cached_property
     def approvals(self) -> Approvals:
-        return Approvals(self.log, self.clock, self.settings.approval_timeout)
+        return Approvals(self.log, self.clock, self.settings.approval_timeout, self.webhooks)
 
     @cached_property
     def runs(self) -> Runs:
@@ -138,7 +149,7 @@ class Services:
 
     @cached_property
     def endings(self) -> Endings:
-        return Endings(self.log, self.clock, self.project_patches)
+        return Endings(self.log, self.clock, self.project_patches, self.webhooks)
 
     @cached_property
     def model_calls(self) -> ModelCalls:
@@ -157,6 +168,7 @@ class Services:
             ),
             prices=self.settings.model_prices,
             budgets=self.budgets,
+            webhooks=self.webhooks,
         )
 
     def _new_relay(self) -> Relay:
@@ -180,7 +192,7 @@ class Services:
 
     @cached_property
     def clearing(self) -> Clearing:
-        return Clearing(self.log, self.clock, self.forks, self.settings.timings.clear_after)
+        return Clearing(self.log, self.clock, self.forks, self.settings.timings.clear_after, self.webhooks)
 
     @cached_property
     def retention(self) -> Retention:

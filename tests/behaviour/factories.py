@@ -18,6 +18,7 @@ from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import AnyDocument, Message
 from turnlog.domain.turn import Fence
 from turnlog.domain.turn_events import turn_drafts
+from turnlog.domain.webhooks import Delivery
 from turnlog.orchestrations.contracts import Reply, Work
 from turnlog.ports import DeletionScheduler, TurnScheduler
 from turnlog.scheduler import DurableDeletionScheduler, DurableTurnScheduler, TurnStart
@@ -33,6 +34,9 @@ class LostStarts:
     """A scheduler whose starts are lost, as if the process died before each."""
 
     async def start(self, state: SessionState) -> None:
+        pass
+
+    async def deliver(self, delivery: Delivery) -> None:
         pass
 
     async def exists(self, instance_id: InstanceId) -> bool:
@@ -77,7 +81,8 @@ class DurableClient:
     async def start_new(self, name: str, instance_id: str, payload: dict[str, Any]) -> None:
         if self.broken:
             raise RuntimeError("the task hub does not answer")
-        assert name == "run_deletion" or (name, payload["instance_id"]) == ("run_turn", instance_id)
+        if name not in {"run_deletion", "deliver_webhook"}:
+            assert (name, payload["instance_id"]) == ("run_turn", instance_id)
         if instance_id not in self.known:
             self.known.add(instance_id)
             self.started.append(payload)

@@ -15,6 +15,7 @@ from turnlog.domain.ids import InstanceId, SessionId
 from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import Message
 from turnlog.domain.turn import Fence
+from turnlog.domain.webhooks import Delivery
 from turnlog.models.openai import OpenAIStream
 from turnlog.ports import ModelRequest
 from turnlog.services.turns.approvals import DecisionRequest
@@ -110,6 +111,9 @@ class _Starts:
     async def start(self, state: SessionState) -> None:
         pass
 
+    async def deliver(self, delivery: Delivery) -> None:
+        pass
+
     async def exists(self, instance_id: InstanceId) -> bool:
         return False
 
@@ -183,7 +187,7 @@ class LargeTurns(Services):
     async def _wait_for_decisions(self, message: Message, decides: int) -> bool:
         """Park the turn, decide some calls, and let the others expire. False if it is asked to stop."""
         session_id = message.session_id
-        if await self.approvals.park(session_id, await self._fence(message)) != "parked":
+        if await self.approvals.park(session_id, await self._fence(message), _Starts()) != "parked":
             return False
         turn = (await self.sessions.get(OWNER, session_id)).active_turn
         assert turn is not None

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from tests.simulation.clock import moment
 from tests.simulation.durable import DurableClient
@@ -54,8 +55,9 @@ class Sweeps:
         if process is None or not process.is_running:
             return False
         try:
-            await process.call(lambda: sweep(DurableClient(self.world.durable)))  # pyright: ignore[reportArgumentType]
-            await process.call(clear)
+            client: Any = DurableClient(self.world.durable)
+            await process.call(lambda: sweep(client))
+            await process.call(lambda: clear(client))
         except (ProcessDiedError, StoreUnavailableError):
             return False
         self.runs += 1

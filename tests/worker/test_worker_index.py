@@ -10,11 +10,13 @@ pytestmark = pytest.mark.anyio
 _DURABLE = {
     "run_turn": [("orchestrationTrigger", "context")],
     "run_deletion": [("orchestrationTrigger", "context")],
+    "deliver_webhook": [("orchestrationTrigger", "context")],
     "call_model": [("activityTrigger", "work")],
     "run_tool": [("activityTrigger", "work")],
-    "park_turn": [("activityTrigger", "work")],
+    "park_turn": [("activityTrigger", "work"), ("durableClient", "client")],
     "finish_turn": [("activityTrigger", "work"), ("durableClient", "client")],
     "delete_sessions": [("activityTrigger", "work"), ("durableClient", "client")],
+    "send_webhook": [("activityTrigger", "work")],
 }
 _TIMERS = {"sweep_turns", "clear_deleted", "purge_instances"}
 _ROUTES = {

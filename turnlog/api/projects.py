@@ -49,10 +49,12 @@ async def create_project(req: Request) -> Response:
     sent, caller, key = parse(CreateProject, body), caller_of(req), idempotency_key(req, body)
 
     budget = None if sent.budget is None else Budget(total_tokens=sent.budget.total_tokens)
-    project, replayed = await services().projects.create(caller.owner, sent.name, sent.document, key, budget=budget)
+    accepted = services().webhooks.accept([webhook.wanted for webhook in sent.webhooks])
+    create = services().projects.create
+    project, replayed = await create(caller.owner, sent.name, sent.document, key, budget=budget, webhooks=accepted)
 
     headers = {"location": f"/projects/{project.id}"} | replay_header(replayed=replayed)
-    return _answer(project, caller.trace_id, 201, headers)
+    return _answer(project, ProjectView.of(project, caller.trace_id, accepted), 201, headers)
 
 
 @bp.route("projects", methods=["GET"])
@@ -78,7 +80,7 @@ async def get_project(req: Request) -> Response:
 
     project = await services().projects.get(caller.owner, project_id_of(req))
 
-    return _answer(project, caller.trace_id)
+    return _answer(project, ProjectView.of(project, caller.trace_id))
 
 
 @bp.route("projects/{project_id}", methods=["PATCH"])
@@ -90,13 +92,16 @@ async def get_project(req: Request) -> Response:
     refuses=(ProjectNotFoundError, InvalidDocumentError, PreconditionFailedError),
 )
 async def update_project(req: Request) -> Response:
-    """Change the name, the document or the budget (RFC 7396); with `If-Match`, only if nobody else has changed it."""
+    """Change name, document, budget or webhooks (RFC 7396); with `If-Match`, only if nobody else has changed it."""
     caller, revisions = caller_of(req), _revisions(IF_MATCH.read(req.headers))
-    patch = (await read_body(req, UpdateProject)).model_dump(exclude_unset=True)
+    sent = await read_body(req, UpdateProject)
+    accepted = services().webhooks.accept([webhook.wanted for webhook in sent.webhooks or ()])
+    patch = sent.model_dump(exclude_unset=True)
+    patch |= {"webhooks": accepted} if "webhooks" in patch else {}
 
     project = await services().projects.update(caller.owner, project_id_of(req), patch, revisions)
 
-    return _answer(project, caller.trace_id)
+    return _answer(project, ProjectView.of(project, caller.trace_id, accepted))
 
 
 @bp.route("projects/{project_id}", methods=["DELETE"])
@@ -156,5 +161,5 @@ def _deletion_answer(project_id: ProjectId, deletion: Deletion, trace_id: str) -
     return ok(DeletionView.of(project_id, deletion, trace_id), 202, location)
 
 
-def _answer(project: Project, trace_id: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return ok(ProjectView.of(project, trace_id), status, {"etag": f'"{project.revision}"', **(headers or {})})
+def _answer(project: Project, view: ProjectView, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return ok(view, status, {"etag": f'"{project.revision}"', **(headers or {})})

@@ -48,6 +48,7 @@ from turnlog.domain.errors import (
     SessionNotFoundError,
 )
 from turnlog.domain.ids import bound_id, public_id
+from turnlog.scheduler import DurableTurnScheduler
 from turnlog.services.fork import ForkRequest
 from turnlog.wiring import services
 
@@ -127,13 +128,15 @@ async def update_session(req: Request) -> Response:
 
 
 @bp.route("sessions/{session_id}", methods=["DELETE"])
+@bp.durable_client_input(client_name="client")
 @endpoint
 @describes(Answer(204, "The session is deleted"), refuses=(SessionNotFoundError,))
-async def delete_session(req: Request) -> Response:
+async def delete_session(req: Request, client: df.DurableOrchestrationClient) -> Response:
     """Stop the running turn and delete the session. From now on it is not found, and its content is removed."""
     caller = caller_of(req)
 
-    await services().sessions.delete(caller.owner, session_id_of(req), caller.trace_id)
+    deleted = await services().sessions.delete(caller.owner, session_id_of(req), caller.trace_id)
+    await services().webhooks.announce_deletion(deleted, DurableTurnScheduler(client, services().settings))
 
     return no_content()
 

@@ -42,6 +42,8 @@ TurnlogError
 ├── StoreUnavailableError        store_unavailable    try again later
 ├── SignalRUnavailableError      fanout_unavailable   try again later
 ├── PushUnavailableError         fanout_unavailable   the same, of Web PubSub
+├── WebhookUnreachableError      webhook_unreachable  a receiver did not answer, or may not be called
+│   └── WebhookTimeoutError      webhook_unreachable  it did not answer in time
 ├── NotSupportedError            not_supported        this deployment can't do this
 │   └── SessionUnreadableError   session_unreadable   a later release has stored it; it can only be deleted
 ├── SequenceTakenError           sequence_taken       another writer was first: read the new events and decide again
@@ -295,6 +297,15 @@ class SignalRUnavailableError(TurnlogError):
 class PushUnavailableError(TurnlogError):
     code = "fanout_unavailable"
     retryable = True
+
+
+class WebhookUnreachableError(TurnlogError):
+    code = "webhook_unreachable"
+    retryable = True
+
+
+class WebhookTimeoutError(WebhookUnreachableError):
+    """The receiver did not answer in time."""
 
 
 class NotSupportedError(TurnlogError):

@@ -10,6 +10,7 @@ from turnlog.domain.deletion import Deletion
 from turnlog.domain.ids import MessageId, OwnerHash, ProjectId, WriterId, new_writer_id, owner_hash
 from turnlog.domain.project_document import EMPTY_DOCUMENT
 from turnlog.domain.values import Frozen, Ordinal
+from turnlog.domain.webhooks import Webhook
 
 _MAX_APPLIED = 1000
 _APPLIED_TTL = timedelta(hours=1)
@@ -53,6 +54,7 @@ class Project(Frozen):
     name: str
     document: dict[str, Any]
     budget: Budget | None = None
+    webhooks: tuple[Webhook, ...] = ()
     revision: Ordinal = 1
     applied: tuple[AppliedPatch, ...] = ()
     fences: tuple[PatchFence, ...] = ()
@@ -79,7 +81,7 @@ class Project(Frozen):
     @property
     def has_options(self) -> bool:
         """Whether the turns of its sessions have to read the project."""
-        return self.budget is not None
+        return self.budget is not None or bool(self.webhooks)
 
     @property
     def deletion_due(self) -> float:
@@ -100,7 +102,7 @@ class Project(Frozen):
     def tombstone(self, at: datetime, deletion: Deletion) -> Self:
         """The next revision, deleted: without all that people and models wrote."""
         left: dict[str, Any] = {"owner": self.owner_hash, "name": "", "document": EMPTY_DOCUMENT, "body_hash": None}
-        return self.next_revision(at, deletion=deletion, applied=(), fences=(), budget=None, **left)
+        return self.next_revision(at, deletion=deletion, applied=(), fences=(), budget=None, webhooks=(), **left)
 
     def patched(self, at: datetime, document: dict[str, Any], message_id: MessageId, call_id: str) -> Self:
         """The next revision, with the document after a turn's patch."""

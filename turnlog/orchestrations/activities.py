@@ -17,10 +17,11 @@ from turnlog.orchestrations.contracts import (
     ParkReply,
     Reply,
     ToolReply,
+    WebhookReply,
     Work,
 )
 from turnlog.orchestrations.tracing import ActivityFunction, traced_activity, traced_tool
-from turnlog.scheduler import DurableDeletionScheduler, DurableTurnScheduler
+from turnlog.scheduler import DurableDeletionScheduler, DurableTurnScheduler, WebhookStart
 from turnlog.telemetry.turns import expect_first_text
 from turnlog.wiring import services
 
@@ -82,13 +83,15 @@ async def run_tool(work: Any) -> dict[str, Any]:
 
 @_reply_errors
 @traced_activity
-async def park_turn(work: Any) -> dict[str, Any]:
+async def park_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[str, Any]:
     """Park the turn: it waits for approvals and client tools, and needs no instance until they come.
 
-    If it runs twice, the second execution finds the turn parked, or resumed by another instance.
+    If it runs twice, the second execution finds the turn parked, or resumed by another instance. It announces the wait
+    again, which starts no second delivery.
     """
-    request = Work.model_validate(work)
-    return ParkReply(outcome=await services().approvals.park(request.session_id, request.fence)).dump()
+    app, request = services(), Work.model_validate(work)
+    scheduler = DurableTurnScheduler(client, app.settings)
+    return ParkReply(outcome=await app.approvals.park(request.session_id, request.fence, scheduler)).dump()
 
 
 @_reply_errors
@@ -96,8 +99,8 @@ async def park_turn(work: Any) -> dict[str, Any]:
 async def finish_turn(work: Any, client: df.DurableOrchestrationClient) -> dict[str, Any]:
     """End the turn and start the next one, or let the turn continue with a message that was put into it.
 
-    If it runs twice, the second execution finds the turn ended, and starts the next instance again. A late execution
-    finds that the turn has continued, and changes nothing.
+    If it runs twice, the second execution finds the turn ended, and starts the next instance and the deliveries again.
+    A late execution finds that the turn has continued, and changes nothing.
     """
     app, request = services(), Work.model_validate(work)
     scheduler = DurableTurnScheduler(client, app.settings)
@@ -121,3 +124,13 @@ async def delete_sessions(work: Any, client: df.DurableOrchestrationClient) -> d
         page.project_id, page.generation, DurableDeletionScheduler(client), is_last=page.is_last
     )
     return DeletionReply(outcome=outcome).dump()
+
+
+@_reply_errors
+async def send_webhook(work: Any) -> dict[str, Any]:
+    """Send an event to a webhook once.
+
+    If it runs twice, the receiver gets the event twice, with the same id.
+    """
+    delivery = WebhookStart.model_validate(work).delivery
+    return WebhookReply(outcome=await services().deliveries.attempt(delivery)).dump()

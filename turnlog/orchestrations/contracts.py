@@ -16,6 +16,7 @@ from turnlog.domain.turn import Fence
 from turnlog.domain.values import Failure, TurnOutcome
 from turnlog.scheduler import Payload, TurnStart
 from turnlog.services.projects.deletions import PageOutcome
+from turnlog.services.projects.webhooks import DeliveryOutcome
 from turnlog.services.turns.approvals import ParkOutcome
 from turnlog.services.turns.attempts import AttemptRequest
 from turnlog.services.turns.endings import EndOutcome, EndRequest
@@ -153,6 +154,7 @@ ToolReply: TypeAlias = Reply[ToolCallOutcome | Interrupted]
 ParkReply: TypeAlias = Reply[ParkOutcome | Interrupted]
 DeletionReply: TypeAlias = Reply[PageOutcome | Interrupted]
 EndReply: TypeAlias = Reply[EndOutcome | Interrupted]
+WebhookReply: TypeAlias = Reply[DeliveryOutcome | Interrupted]
 
 CALL_MODEL = Activity(
     "call_model",

@@ -30,9 +30,10 @@ async def sweep(client: df.DurableOrchestrationClient) -> None:
 
 
 @log_failures
-async def clear() -> None:
+async def clear(client: df.DurableOrchestrationClient) -> None:
     """Clear deleted sessions. If it runs twice, the second run finds what the first has left."""
-    await services().clearing.run()
+    app = services()
+    await app.clearing.run(DurableTurnScheduler(client, app.settings))
 
 
 @log_failures

@@ -8,6 +8,7 @@ from turnlog.ports.push import SocketIo, SocketIoConnection, WebSockets
 from turnlog.ports.rooms import RoomFeed, RoomWriter
 from turnlog.ports.runtime import Clock, DeletionScheduler, TurnScheduler
 from turnlog.ports.signalr import Connection, SignalR
+from turnlog.ports.webhooks import WebhookRequest, WebhookSender
 
 __all__ = [
     "Claims",
@@ -34,4 +35,6 @@ __all__ = [
     "Tail",
     "TurnScheduler",
     "WebSockets",
+    "WebhookRequest",
+    "WebhookSender",
 ]

@@ -6,6 +6,7 @@ from typing import Protocol
 from turnlog.domain.deletion import Deletion
 from turnlog.domain.ids import InstanceId, ProjectId
 from turnlog.domain.session import SessionState
+from turnlog.domain.webhooks import Delivery
 
 
 class TurnScheduler(Protocol):
@@ -15,6 +16,13 @@ class TurnScheduler(Protocol):
         """Start the instance that is to run the active turn. Nothing happens if it was started before.
 
         A start that fails is logged and left to the sweep: the claim in the log is what was acknowledged.
+        """
+        ...
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Start the instance that delivers an event to a webhook, unless it was started before.
+
+        A start that fails raises: nothing else would start it. The caller is repeated.
         """
         ...
 

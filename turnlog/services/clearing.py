@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from turnlog.domain.ids import SessionId
-from turnlog.ports import Clock, SessionLog
+from turnlog.domain.session import SessionState
+from turnlog.ports import Clock, SessionLog, TurnScheduler
 from turnlog.services.backoff import Backoff
 from turnlog.services.fork import Forks
+from turnlog.services.projects.webhooks import Webhooks
 
 _MAX_DURATION = timedelta(minutes=10)
 """A run ends after this. The next one begins with the sessions that were deleted the longest ago."""
@@ -24,10 +26,13 @@ class Clearing:
     clock: Clock
     forks: Forks
     clear_after: timedelta
+    webhooks: Webhooks
     backoff: Backoff[SessionId] = field(default_factory=Backoff[SessionId])
 
-    async def run(self) -> None:
+    async def run(self, scheduler: TurnScheduler) -> None:
         """Clear every session that is due. Safe to run twice, also at the same time.
+
+        A deletion is announced before, unless the request that deleted the session has done so.
 
         Raises:
             StoreUnavailableError
@@ -38,12 +43,15 @@ class Clearing:
                 if self.clock.now() - began >= _MAX_DURATION:
                     break
                 if not self.backoff.is_waiting(state.session_id, self.clock.now()):
-                    await self._clear(state.session_id, is_deleted=state.deleted)
+                    await self._clear(state, scheduler)
 
-    async def _clear(self, session_id: SessionId, *, is_deleted: bool) -> None:
+    async def _clear(self, state: SessionState, scheduler: TurnScheduler) -> None:
+        session_id = state.session_id
         try:
+            if state.is_complete:
+                await self.webhooks.announce_deletion(state, scheduler)
             # An abandoned copy is deleted first; a later run clears it.
-            await (self.log.clear(session_id) if is_deleted else self.forks.abandon(session_id))
+            await (self.log.clear(session_id) if state.deleted else self.forks.abandon(session_id))
         except Exception:  # noqa: BLE001  # it must not keep the others waiting
             pause = self.backoff.failed(session_id, self.clock.now())
             _log.exception("session %s could not be cleared; tried again in %s", session_id, pause)

@@ -174,14 +174,15 @@ class Sessions:
         await writer.transact(decide, owner=owner)
         return writer.state
 
-    async def delete(self, owner: str, session_id: SessionId, trace_id: str | None) -> None:
-        """End the running turn and the session. From now on the session is not found, and the sweep clears its data."""
+    async def delete(self, owner: str, session_id: SessionId, trace_id: str | None) -> SessionState:
+        """End the running turn and the session, and return its tombstone. From now on the session is not found."""
 
         async def decide(state: SessionState) -> Decision[None]:
             return Decision(None, _deletion(state, trace_id))
 
         writer = await self._writer_of(session_id)
         await writer.transact(decide, owner=owner)
+        return writer.state
 
     async def delete_listed(self, session_id: SessionId, trace_id: str | None) -> None:
         """Delete a session like `delete`, where only the hash of its owner is known. It may be deleted already."""

@@ -127,6 +127,17 @@ export interface CancelReceipt {
   readonly cost?: number;
 }
 
+export type WebhookEvent = "run.complete" | "requires_action" | "session_deleted";
+
+/** A receiver of signed events. `secret` is only in the answer to the request for which the service made it. */
+export interface Webhook {
+  readonly id: string;
+  readonly url: string;
+  readonly events: readonly WebhookEvent[];
+  readonly secret?: string;
+  readonly created_at: string;
+}
+
 /** A project owns a JSON document; `revision` counts its changes. */
 export interface Project {
   readonly id: string;
@@ -134,6 +145,7 @@ export interface Project {
   readonly document: Readonly<Record<string, unknown>>;
   readonly revision: number;
   readonly budget: { readonly total_tokens: number } | null;
+  readonly webhooks: readonly Webhook[];
 }
 
 export interface AgentTool {

@@ -225,7 +225,7 @@ async def test_a_source_that_is_deleted_during_the_copy_leaves_no_fork(app: Serv
         with pytest.raises(SessionNotFoundError):
             await _forks(app, log).fork(OWNER, source, REQUEST)
         assert len(await app.log.sessions(SessionFilter(), before=None, limit=100)) == count - 1
-        await clear()
+        await clear(DurableClient())  # pyright: ignore[reportArgumentType]
         assert [await read_all(app.log, copy) for copy in log.copies] == [[]] * len(log.copies)
 
 
@@ -256,11 +256,11 @@ async def test_an_incomplete_fork_is_ended_by_the_sweep_and_never_was_a_session(
     assert await seen() == only_the_source
 
     clock.move(timedelta(hours=24))
-    await clear()
+    await clear(DurableClient())  # pyright: ignore[reportArgumentType]
     assert await read_all(app.log, copy)
     clock.move(timedelta(hours=2))
     for _ in range(2):
-        await clear()
+        await clear(DurableClient())  # pyright: ignore[reportArgumentType]
 
     assert await read_all(app.log, copy) == []
     assert await seen() == only_the_source

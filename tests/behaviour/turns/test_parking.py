@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,10 @@ def client() -> DurableClient:
     return DurableClient()
 
 
+async def _park(work: dict[str, Any]) -> dict[str, Any]:
+    return await park_turn(work, DurableClient())  # pyright: ignore[reportArgumentType]
+
+
 async def swept(client: DurableClient) -> None:
     await sweep(client)  # pyright: ignore[reportArgumentType]
 
@@ -60,7 +65,7 @@ async def parked(app: Services, client: DurableClient, content: str = DRAW) -> t
     assert [outcome_of(await run_tool(activity_input(message, call_id=call))) for call in calls] == ["waits"] * len(
         calls
     )
-    assert outcome_of(await park_turn(activity_input(message, step=0))) == "parked"
+    assert outcome_of(await _park(activity_input(message, step=0))) == "parked"
     return message, calls
 
 
@@ -87,7 +92,7 @@ async def test_a_call_that_waits_appends_nothing(app: Services, client: DurableC
 async def test_parking_twice_asks_once(app: Services, client: DurableClient) -> None:
     message, _ = await parked(app, client)
 
-    replies = await asyncio.gather(*(park_turn(activity_input(message, step=0)) for _ in range(4)))
+    replies = await asyncio.gather(*(_park(activity_input(message, step=0)) for _ in range(4)))
 
     assert {outcome_of(reply) for reply in replies} == {"parked"}
     assert len(await load_events(app, message.session_id, "tool_call.action_required")) == 1
@@ -97,7 +102,7 @@ async def test_a_turn_that_is_asked_to_stop_does_not_park(app: Services, client:
     message, _ = await asking(app, client)
     await app.cancelling.cancel(OWNER, message.session_id, CancelRequest(TRACE), LOST_STARTS)
 
-    assert outcome_of(await park_turn(activity_input(message, step=0))) == "cancelled"
+    assert outcome_of(await _park(activity_input(message, step=0))) == "cancelled"
     assert await load_events(app, message.session_id, "tool_call.action_required") == []
 
 
@@ -106,7 +111,7 @@ async def test_an_instance_that_lost_its_turn_does_not_park_it(app: Services, cl
 
     late = activity_input(message, step=0, instance_id=instance_of(message.turn_id, 2))
 
-    assert outcome_of(await park_turn(late)) == "superseded"
+    assert outcome_of(await _park(late)) == "superseded"
 
 
 async def test_a_parked_turn_is_left_alone_until_it_expires(app: Services, client: DurableClient, clock: Clock) -> None:

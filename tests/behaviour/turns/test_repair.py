@@ -350,7 +350,7 @@ async def test_an_overdue_turn_that_is_alive_is_left_to_end_itself(
 async def test_a_deleted_session_is_cleared_except_for_its_mark(app: Services, client: DurableClient) -> None:
     message = await running(app, client)
     await app.sessions.delete(OWNER, message.session_id, TRACE)
-    await clear()
+    await clear(DurableClient())  # pyright: ignore[reportArgumentType]
 
     assert await app.log.read(message.session_id, 0, 10) == []
     assert await app.log.get(Message, message.session_id, message.id) is None

@@ -32,7 +32,7 @@ from turnlog.domain.events import SessionUpdated
 
 _HTTP = Path(__file__).parents[1]
 # Clients never get these: the service handles them itself, or a message carries the code.
-_INTERNAL_ERRORS = {errors.SequenceTakenError, errors.RevisionTakenError, errors.ModelError}
+_INTERNAL_ERRORS = {errors.SequenceTakenError, errors.RevisionTakenError, errors.ModelError, errors.WebhookTimeoutError}
 # Not shapes of their own: the base of all bodies, and a list that has no object on the wire.
 # Sockets send and receive the last three, HTTP does not.
 _NOT_DESCRIBED = {Body, OutsideEvents, Join, JoinAnswer, Refusal}

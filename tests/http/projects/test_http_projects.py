@@ -14,7 +14,18 @@ from tests.http.api_client import JSON, Api, Host, api_client, new_id, ok, refus
 
 pytestmark = pytest.mark.anyio
 
-FIELDS = {"id", "name", "document", "revision", "document_schema", "budget", "created_at", "updated_at", "trace_id"}
+FIELDS = {
+    "id",
+    "name",
+    "document",
+    "revision",
+    "document_schema",
+    "budget",
+    "webhooks",
+    "created_at",
+    "updated_at",
+    "trace_id",
+}
 DELETION_FIELDS = {"project_id", "status", "deleted", "listed", "requested_at", "ended_at", "trace_id"}
 LARGE = 230
 DOCUMENT: JSON = {

@@ -17,13 +17,17 @@ from turnlog.domain.ids import ProjectId, SessionId
 from turnlog.domain.listing import SessionFilter, listing_key
 from turnlog.domain.project import Project
 from turnlog.domain.session import SessionState
-from turnlog.ports import Clock, ProjectStore, SessionLog
+from turnlog.ports import Clock, ModelRequest, ProjectStore, SessionLog
 from turnlog.services.projects.options import ProjectOptions
 from turnlog.services.writer import SessionWriter
 
 _PAGE = 200
 _RECOUNT_AFTER = timedelta(minutes=10)
 """After this the sessions are counted again: a call that began before the budget was set has reserved nothing."""
+
+_ANSWER_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_ANSWER_TOKENS = 4096
+_BYTES_OF_A_TOKEN = 4
 
 _GRACE = timedelta(minutes=1)
 """A reservation is kept for so long after the turn's deadline."""
@@ -135,6 +139,13 @@ async def list_all_sessions(log: SessionLog, project: Project) -> AsyncGenerator
             if state.is_complete:
                 yield state
         before = listing_key(found[-1])
+
+
+def estimate_tokens(request: ModelRequest) -> int:
+    """About how many tokens the call may use: what it sends, and the longest answer that it allows."""
+    limits = [request.options.get(name) for name in _ANSWER_LIMITS]
+    answer = max((limit for limit in limits if isinstance(limit, int)), default=_ANSWER_TOKENS)
+    return request.conversation.size // _BYTES_OF_A_TOKEN + answer
 
 
 def _require_own_left(state: SessionState) -> None:

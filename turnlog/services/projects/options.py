@@ -1,4 +1,4 @@
-"""The options of a project that concern the turns of its sessions: a budget."""
+"""The options of a project that concern the turns of its sessions: a budget and webhooks."""
 
 from collections import OrderedDict
 from datetime import datetime, timedelta

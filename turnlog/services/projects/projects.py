@@ -17,6 +17,7 @@ from turnlog.domain.ids import ProjectId, base32, is_project_id, new_project_id,
 from turnlog.domain.listing import decode_cursor, encode_cursor
 from turnlog.domain.project import Project
 from turnlog.domain.project_document import EMPTY_DOCUMENT, validated_document
+from turnlog.domain.webhooks import Webhook, merge_webhooks
 from turnlog.ports import Clock, ProjectStore
 from turnlog.services.idempotency import IdempotencyKey
 from turnlog.services.projects.options import ProjectOptions
@@ -43,6 +44,7 @@ class Projects:
         key: IdempotencyKey | None = None,
         *,
         budget: Budget | None = None,
+        webhooks: Sequence[tuple[Webhook, bool]] = (),
     ) -> tuple[Project, bool]:
         """Create a project. If a request with the same key created it before, return that one and True.
 
@@ -58,6 +60,7 @@ class Projects:
             name=name,
             document=EMPTY_DOCUMENT if document is None else validated_document(document, "/document"),
             budget=budget,
+            webhooks=merge_webhooks((), webhooks),
             changed_by=new_writer_id(),
             body_hash=None if key is None else key.body_hash,
             created_at=now,
@@ -108,7 +111,7 @@ class Projects:
     async def update(
         self, owner: str, project_id: ProjectId, patch: dict[str, Any], revisions: Collection[int] | None = None
     ) -> Project:
-        """Change name, document and budget by `patch` (RFC 7396), if the project is at one of `revisions`.
+        """Change the fields of `patch` (RFC 7396; webhooks as accepted), if the project is at one of `revisions`.
 
         Raises:
             ProjectNotFoundError, InvalidDocumentError
@@ -144,6 +147,8 @@ def _patched(project: Project, patch: dict[str, Any]) -> Project:
         changes["document"] = EMPTY_DOCUMENT if merged is None else validated_document(merged, "/document")
     if "budget" in patch:
         changes["budget"] = None if patch["budget"] is None else Budget(**patch["budget"])
+    if "webhooks" in patch:
+        changes["webhooks"] = merge_webhooks(project.webhooks, patch["webhooks"])
     return project.model_copy(update=changes)
 
 

@@ -18,6 +18,7 @@ from turnlog.domain.turn import Fence
 from turnlog.domain.values import ActionKind, ToolCall
 from turnlog.ports import Clock, SessionLog, TurnScheduler
 from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.projects.webhooks import Webhooks
 from turnlog.services.steps import load_open_actions, load_step, load_whole_actions
 from turnlog.services.turns.attempts import load_active_message
 from turnlog.services.writer import Decision, SessionWriter
@@ -64,13 +65,14 @@ class RecordedDecision:
 
 
 class Approvals:
-    def __init__(self, log: SessionLog, clock: Clock, approval_timeout: timedelta) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, approval_timeout: timedelta, webhooks: Webhooks) -> None:
         self._log = log
         self._clock = clock
         self._approval_timeout = approval_timeout
+        self._webhooks = webhooks
 
-    async def park(self, session_id: SessionId, fence: Fence) -> ParkOutcome:
-        """Append what the calls of the newest step wait for. From then on the turn has no instance.
+    async def park(self, session_id: SessionId, fence: Fence, scheduler: TurnScheduler) -> ParkOutcome:
+        """Append what the calls of the newest step wait for, and announce it. From then on the turn has no instance.
 
         If it runs twice, the second run finds the turn parked.
         """
@@ -89,7 +91,11 @@ class Approvals:
                 return Decision("superseded")
             return Decision("parked", action_drafts(turn, waiting, self._clock.now() + self._approval_timeout))
 
-        return await SessionWriter(self._log, self._clock, session_id).transact(decide)
+        writer = SessionWriter(self._log, self._clock, session_id)
+        outcome = await writer.transact(decide)
+        if outcome == "parked":
+            await self._webhooks.announce_turn(writer.state, fence.turn_id, scheduler)
+        return outcome
 
     async def decide(
         self,

@@ -21,6 +21,7 @@ from turnlog.domain.values import MAX_ANSWER_BYTES, MAX_REASONING_BYTES, Failure
 from turnlog.ports import Clock, SessionLog, TurnScheduler
 from turnlog.services.messages import load_messages
 from turnlog.services.projects.patches import ProjectPatches
+from turnlog.services.projects.webhooks import Webhooks
 from turnlog.services.steps import find_step
 from turnlog.services.stream import follow_events
 from turnlog.services.turns.answers import step_documents
@@ -57,18 +58,20 @@ class EndRequest:
 
 
 class Endings:
-    def __init__(self, log: SessionLog, clock: Clock, vibecoding: ProjectPatches) -> None:
+    def __init__(self, log: SessionLog, clock: Clock, vibecoding: ProjectPatches, webhooks: Webhooks) -> None:
         self._log = log
         self._clock = clock
         self._vibecoding = vibecoding
+        self._webhooks = webhooks
 
     async def end(
         self, session_id: SessionId, fence: Fence, request: EndRequest, scheduler: TurnScheduler
     ) -> EndOutcome:
         """Append the turn's end together with the start of the next waiting message, or find that the turn continues.
 
-        Then start the next turn's instance. If it runs twice, the second run finds the turn ended and appends nothing.
-        It starts that instance again, because the process may have died between the append and the start.
+        Then start the next turn's instance, and the deliveries to webhooks. If it runs twice, the second run finds the
+        turn ended and appends nothing. It starts these instances again, because the process may have died between the
+        append and the start.
         """
         writer = SessionWriter(self._log, self._clock, session_id)
         is_short = False
@@ -89,6 +92,8 @@ class Endings:
             outcome = await writer.transact(decide)
         if outcome != "continues" and _is_new(writer.state):
             await scheduler.start(writer.state)
+        if outcome != "continues":
+            await self._webhooks.announce_turn(writer.state, fence.turn_id, scheduler)
         return outcome
 
     async def _decide(

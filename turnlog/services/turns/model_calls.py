@@ -20,8 +20,9 @@ from turnlog.domain.turn_ending import Ending
 from turnlog.domain.turn_events import turn_drafts
 from turnlog.domain.values import Failure, Piece
 from turnlog.ports import Clock, ModelClient, ModelRequest, SessionLog
-from turnlog.services.projects.budgets import Budgets
+from turnlog.services.projects.budgets import Budgets, estimate_tokens
 from turnlog.services.projects.patches import ProjectPatches
+from turnlog.services.projects.webhooks import Webhooks
 from turnlog.services.steps import load_step, load_steps
 from turnlog.services.turns.answers import Answer, delta_of
 from turnlog.services.turns.attempts import POISONED, AttemptRequest, Guard, claim_attempt, load_active_message
@@ -29,10 +30,6 @@ from turnlog.services.turns.conversation import load_conversation, recent_messag
 from turnlog.services.turns.model_retries import CallSettings, RetriedCall
 from turnlog.services.turns.relay import Relay, split_pieces
 from turnlog.services.writer import Decision
-
-_ANSWER_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-_ANSWER_TOKENS = 4096
-_BYTES_OF_A_TOKEN = 4
 
 ModelCallOutcome: TypeAlias = Literal["done", "ended", "tools", "cancelled", "failed", "retry", "superseded"]
 """`done`: the answer is recorded. `ended`: the turn's end is recorded with it. `tools`: the answer is recorded and
@@ -66,6 +63,7 @@ class ModelCalls:
     settings: CallSettings
     prices: Prices
     budgets: Budgets
+    webhooks: Webhooks
 
     async def run(
         self, request: AttemptRequest, on_first_text_awaited: Callable[[datetime], None] = lambda _: None
@@ -139,7 +137,7 @@ class _Execution:
             self._on_first_text_awaited(turn.running_since)
         request = await self._writer.hold(lambda: self._model_request(newest, message))
         guard = Guard(self._service.log, self._service.clock, self._writer, self._service.renew_lease_after)
-        reserved = self._service.budgets.reserved(self._writer, _estimate_tokens(request), self._request.deadline)
+        reserved = self._service.budgets.reserved(self._writer, estimate_tokens(request), self._request.deadline)
         async with reserved, guard.watch(self._may_continue, self._relay.stop):
             rest = await self._relay.run(self._answering.pieces(request), self._write)
             return await self._record(message, rest)
@@ -200,6 +198,8 @@ class _Execution:
         answer = Answer(self._request, message, self._answering.stream, self._reading, self._service.prices)
         agent = require_agent(message.agent)
         rest = await self._write_all_but_last(rest)
+        # `finish_turn` has the client that starts deliveries.
+        announces = await self._writer.hold(lambda: self._service.webhooks.announces(self._writer.state))
 
         async def decide(state: SessionState) -> Decision[ModelCallResult]:
             turn = self._own_turn(state)
@@ -207,7 +207,11 @@ class _Execution:
                 return Decision(ModelCallResult("superseded"))
             result = ModelCallResult("cancelled") if turn.cancelling else _recorded(agent, answer.step)
             drafts = turn_drafts(turn, *answer.events(turn, rest))
-            if result.outcome == "done" and not answer.is_partial and _has_nothing_left(state, turn, agent):
+            if (
+                result.outcome == "done"
+                and not (answer.is_partial or announces)
+                and _has_nothing_left(state, turn, agent)
+            ):
                 ending = Ending(status="completed", at=self._service.clock.now(), last=answer.step)
                 answered = turn.with_call_done(answer.usage, answer.cost)
                 documents = (ending.ended_message(answered, message), *answer.documents)
@@ -239,13 +243,6 @@ class _Execution:
 def _has_nothing_left(state: SessionState, turn: ActiveTurn, agent: Agent) -> bool:
     """Whether the turn can end now: no message is unread or queued, and no project's change is to be reported."""
     return not (turn.unread or state.queue or agent.works_on_project)
-
-
-def _estimate_tokens(request: ModelRequest) -> int:
-    """About how many tokens the call may use: what it sends, and the longest answer that it allows."""
-    limits = [request.options.get(name) for name in _ANSWER_LIMITS]
-    answer = max((limit for limit in limits if isinstance(limit, int)), default=_ANSWER_TOKENS)
-    return request.conversation.size // _BYTES_OF_A_TOKEN + answer
 
 
 def _recorded(agent: Agent, step: Step) -> ModelCallResult:
