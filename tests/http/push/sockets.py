@@ -69,21 +69,18 @@ async def open_socket(
     host: Host, headers: dict[str, str] | None = None, transports: list[str] | None = None
 ) -> AsyncGenerator[Socket]:
     """Connect a client of Socket.IO. It raises `socketio.exceptions.ConnectionError` if it is refused."""
-    client = socketio.AsyncClient(reconnection=False)
-    socket = Socket(client)
-    client.on("*", socket.add)
-    client.on("disconnect", socket.close)
-    try:
+    async with aiohttp.ClientSession() as http:  # a client that is refused would leave its own one open
+        client = socketio.AsyncClient(reconnection=False, http_session=http)
+        socket = Socket(client)
+        client.on("*", socket.add)
+        client.on("disconnect", socket.close)
         await client.connect(
             host.url, headers or {}, transports=transports or ["websocket"], wait_timeout=int(TIMEOUT_SECONDS)
         )
-    except BaseException:
-        await client.eio.http.close()  # the client leaves it open
-        raise
-    try:
-        yield socket
-    finally:
-        await client.disconnect()
+        try:
+            yield socket
+        finally:
+            await client.disconnect()
 
 
 @dataclass
