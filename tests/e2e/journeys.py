@@ -30,5 +30,7 @@ JOURNEYS: tuple[Journey, ...] = (
     project_journeys.follow_the_room_of_a_project,
     project_journeys.follow_the_room_of_a_caller,
     project_journeys.open_streams_with_tickets,
+    project_journeys.have_the_end_of_a_turn_delivered,
     project_journeys.negotiate_a_signalr_connection,
+    project_journeys.negotiate_web_pubsub_connections,
 )

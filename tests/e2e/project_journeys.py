@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from tests.e2e.service import Service
 from tests.http.api_client import ok, refusal, wait_until
+from tests.http.projects.receiver import running_receiver
 from tests.http.sse_client import JSON, Stream
 
 _CONTENT = "Create a triage agent."
@@ -118,6 +119,37 @@ async def negotiate_a_signalr_connection(service: Service) -> None:
         assert "SIGNALR_ENDPOINT" in response.json()["detail"]
     else:
         assert ok(response)["accessToken"]
+
+
+async def negotiate_web_pubsub_connections(service: Service) -> None:
+    http = service.api.http
+    for protocol in ("socketio", "websocket"):
+        response = await http.post(f"/{protocol}/negotiate")
+        if response.status_code == 501:
+            assert f"{protocol.upper()}_ENDPOINT" in response.json()["detail"]
+        else:
+            assert ok(response)["url"]
+
+    # Only the service itself may send events.
+    asked = await http.options("/socketio/events", headers={"webhook-request-origin": "example.com"})
+    assert (asked.status_code, "webhook-allowed-origin" in asked.headers) in {(403, False), (200, True)}
+    assert (await http.post("/socketio/events", headers={"ce-signature": "sha256=0"})).status_code in {401, 403, 501}
+
+
+async def have_the_end_of_a_turn_delivered(service: Service) -> None:
+    api = service.api
+    async with running_receiver() as receiver:
+        body = {"name": "Hooks", "webhooks": [{"url": receiver.url, "events": ["run.complete"]}]}
+        response = await api.http.post("/projects", json=body)
+        if response.status_code == 422:  # a deployed app sends to public addresses only, and this machine has none
+            refusal(response, 422, "invalid_request")
+            return
+        session_id = await api.new_session(project_id=ok(response, 201)["id"], agent_name="assistant")
+        message = await api.run_turn(session_id)
+
+        (received,) = await receiver.wait_for(1)
+
+    assert (received.json["type"], received.json["data"]["turn_id"]) == ("run.complete", message["turn_id"])
 
 
 async def _create_project(service: Service) -> JSON:
