@@ -3,18 +3,25 @@
 import asyncio
 import base64
 import json
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import pytest
 import socketio
 
 from tests.http.api_client import TIMEOUT_SECONDS, Host, new_id
 from tests.http.sse_client import JSON, require_public
 
 MAX_STREAMS = 4
+
+# On Cosmos DB the feed writes a room some time after the sessions: what was before a join may come after it.
+in_step = pytest.mark.skipif(
+    os.environ.get("TURNLOG_TEST_STORE") == "cosmos", reason="the rooms of Cosmos DB follow the sessions later"
+)
 
 
 def identity(subject: str | None = None, **claims: str) -> dict[str, str]:

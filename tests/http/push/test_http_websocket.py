@@ -9,12 +9,13 @@ import httpx2
 import pytest
 
 from tests.http.api_client import Api, Host, ok
-from tests.http.push.sockets import MAX_STREAMS, identity, open_feed
+from tests.http.push.sockets import MAX_STREAMS, identity, in_step, open_feed
 from tests.http.sse_client import Frame, Stream
 
 pytestmark = pytest.mark.anyio
 
 
+@in_step
 async def test_frames_are_those_of_the_stream_of_all_sessions(host: Host, api: Api) -> None:
     before = await api.new_session()
 

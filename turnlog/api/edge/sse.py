@@ -93,17 +93,17 @@ async def _packets(frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
 async def until_expiry(body: AsyncIterable[Content], expires_in: timedelta | None) -> AsyncGenerator[Content]:
     """`body`, which ends like a planned end when `expires_in` is over. It is closed in any case."""
     ends_at = None if expires_in is None else asyncio.get_running_loop().time() + expires_in.total_seconds()
-    parts, is_whole = aiter(body), True
+    parts, is_whole, limit = aiter(body), True, asyncio.timeout(None)
     try:
         while True:
-            async with asyncio.timeout_at(ends_at):
+            async with (limit := asyncio.timeout_at(ends_at)):
                 part = await anext(parts, None)
             if part is None:
                 return
             yield part
             is_whole = bytes(part, "utf-8").endswith(b"\n\n") if isinstance(part, str) else part[-2:] == b"\n\n"
     except TimeoutError:
-        if ends_at is None or asyncio.get_running_loop().time() < ends_at:
+        if not limit.expired():  # not by the time: a timer may end a little early
             raise
         if is_whole:  # a frame that is cut is no frame: clients drop it, and read it again
             yield _RESUME
