@@ -32,7 +32,6 @@ from turnlog.services.stream import follow_events
 from turnlog.services.tool_outcomes import load_first_outcomes
 
 _MAX_STEPS = 100
-_MAX_RESULTS = 1000
 
 
 @dataclass(frozen=True)
@@ -160,21 +159,6 @@ class Messages:
         if result is None:
             raise ToolCallNotFoundError(f"There is no answered tool call {call_id!r} in this session.")
         return await load_whole_result(self._log, session_id, result)
-
-    async def tool_results(self, messages: Sequence[Message]) -> Mapping[str, ToolResult]:
-        """The answers to the tool calls of `messages` of one session, oldest first, as many as fit into a response."""
-        if not any(step.tool_calls for message in messages for step in message.steps):
-            return {}
-        first, last = messages[0], messages[-1]
-        found = await self._log.find(
-            ToolResult,
-            first.session_id,
-            after=first.sequence - 1,
-            before=last.sequence + 1,
-            limit=_MAX_RESULTS,
-            max_bytes=MAX_RESPONSE_BYTES,
-        )
-        return {result.id: result for result in found}
 
     async def wait_for_end(self, message: Message, timeout: timedelta) -> Message:  # no error
         """Wait until the turn of `message` has ended or parked, or the message was withdrawn, or `timeout` has passed.

@@ -20,7 +20,7 @@ from tests.local.local_host import App, running_host
 from turnlog import wiring
 from turnlog.api import events, projects, sessions, socketio, websocket
 from turnlog.changes.push import send_to_socketio, send_to_websockets
-from turnlog.domain.errors import PushUnavailableError
+from turnlog.domain.errors import FanoutUnavailableError
 from turnlog.settings import Settings, settings
 from turnlog.stores.cosmos.containers import LEASES, SESSIONS
 from turnlog.webpubsub import SocketIoService
@@ -302,7 +302,7 @@ async def test_an_error_of_the_service_is_a_retryable_problem(app: PushApp, stat
 async def test_the_apps_token_is_never_sent_unencrypted() -> None:
     service = SocketIoService("http://webpubsub.example", "turnlog")
 
-    with pytest.raises(PushUnavailableError) as refused:
+    with pytest.raises(FanoutUnavailableError) as refused:
         await service.admit("somebody")
 
     assert "non-TLS" in str(refused.value.__cause__)

@@ -9,8 +9,8 @@ import pytest
 
 from tests.http.api_client import Api, new_id, ok, refusal
 from tests.http.sse_client import JSON
-from tests.http.turns.test_http_approvals import DRAW, TWO
-from tests.http.turns.test_http_client_tools import ASK
+from tests.http.turns.test_http_approvals import DRAW, TWO, park, wait_for_end
+from tests.http.turns.test_http_client_tools import ASK, answer
 
 pytestmark = pytest.mark.anyio
 
@@ -303,3 +303,17 @@ async def test_a_page_that_connects_gets_the_conversation_and_the_active_turn(ap
     assert empty[1]["messages"] == []
     assert waiting[1]["messages"] == [user(DRAW)]
     assert waiting[-1]["outcome"]["type"] == "interrupt"
+
+
+async def test_a_large_result_of_a_tool_is_a_link_in_a_snapshot(api: Api) -> None:
+    session_id = await api.new_session()
+    (action,) = await park(api, session_id, ASK)
+    await answer(api, session_id, action["call_id"], result="x" * 70_000)
+    await wait_for_end(api, session_id)
+
+    connected = events_of(await api.http.get(f"/sessions/{session_id}/stream?format=ag-ui"))
+
+    (snapshot,) = [event["messages"] for event in connected if event["type"] == "MESSAGES_SNAPSHOT"]
+    (result,) = [each for each in snapshot if each["role"] == "tool"]
+    call = ok(await api.http.get(json.loads(result["content"])["href"]))
+    assert (call["id"], call["response"]) == (action["call_id"], "x" * 70_000)

@@ -11,6 +11,7 @@ from turnlog.domain.errors import (
     AgentNotFoundError,
     ConflictError,
     CursorGoneError,
+    FanoutUnavailableError,
     ForbiddenError,
     IdentityUnavailableError,
     InvalidRequestError,
@@ -19,10 +20,8 @@ from turnlog.domain.errors import (
     NotSupportedError,
     PreconditionFailedError,
     ProducerFencedError,
-    PushUnavailableError,
     QueueFullError,
     RateLimitedError,
-    SignalRUnavailableError,
     StoreUnavailableError,
     TooLargeError,
     TurnlogError,
@@ -49,8 +48,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (NotSupportedError, 501),
     (IdentityUnavailableError, 503),
     (StoreUnavailableError, 503),
-    (SignalRUnavailableError, 503),
-    (PushUnavailableError, 503),
+    (FanoutUnavailableError, 503),
 )
 
 

@@ -104,4 +104,4 @@ async def _load_conversation(owner: str, session_id: SessionId, newest: Message 
         messages.append(newest.model_copy(update={"steps": ()}))
     if not messages:
         return []
-    return conversation(messages, await stored.contents(messages), await stored.tool_results(messages))
+    return conversation(messages, await stored.contents(messages), page.outcomes)

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from turnlog.api.shapes.ag_ui import content_parts
+from turnlog.api.shapes.events import response_of
 from turnlog.domain.content import Content
-from turnlog.domain.ids import TurnId
-from turnlog.domain.stored_documents import Message, ToolResult
+from turnlog.domain.events import ToolCallComplete
+from turnlog.domain.ids import TurnId, public_id
+from turnlog.domain.stored_documents import Message
 
 JSON: TypeAlias = dict[str, Any]
 
@@ -127,18 +129,18 @@ def _has_id(call: object) -> bool:
 
 
 def conversation(
-    messages: Sequence[Message], contents: Sequence[Content], results: Mapping[str, ToolResult]
+    messages: Sequence[Message], contents: Sequence[Content], outcomes: Mapping[str, ToolCallComplete]
 ) -> list[JSON]:
     """The messages of the stored log: each one of a user, then what its turn has written until now."""
     found: list[JSON] = []
     for message, content in zip(messages, contents, strict=True):
         found.append({"id": message.client_id or message.id, "role": "user", "content": content_parts(content)})
         if message.steers is None:
-            found += _answers(message, results)
+            found += _answers(message, outcomes)
     return found
 
 
-def _answers(message: Message, results: Mapping[str, ToolResult]) -> list[JSON]:
+def _answers(message: Message, outcomes: Mapping[str, ToolCallComplete]) -> list[JSON]:
     found: list[JSON] = []
     for number, step in enumerate(message.steps, start=1):
         if step.reasoning:
@@ -149,15 +151,15 @@ def _answers(message: Message, results: Mapping[str, ToolResult]) -> list[JSON]:
             if step.tool_calls:
                 answer["toolCalls"] = [_tool_call(call.id, call.name, call.arguments) for call in step.tool_calls]
             found.append(answer)
-        answered = [results[call.id] for call in step.tool_calls if call.id in results]
         found += [
             {
-                "id": result_id(result.id),
+                "id": result_id(call.id),
                 "role": "tool",
-                "toolCallId": result.id,
-                "content": tool_text(result.outcome.response),
+                "toolCallId": call.id,
+                "content": tool_text(response_of(public_id(message.session_id), outcomes[call.id])),
             }
-            for result in answered
+            for call in step.tool_calls
+            if call.id in outcomes
         ]
     return found
 
