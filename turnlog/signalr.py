@@ -17,7 +17,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncRetryPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from turnlog.domain.errors import FanoutUnavailableError
+from turnlog.domain.errors import PushUnavailableError
 from turnlog.ports import Connection
 
 _API_VERSION = "2024-12-01"
@@ -92,8 +92,8 @@ class SignalRClient:
         return await self._resources.enter_async_context(client)
 
 
-def _translated(error: AzureError | TimeoutError) -> FanoutUnavailableError:
+def _translated(error: AzureError | TimeoutError) -> PushUnavailableError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if isinstance(error, ClientAuthenticationError) or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return FanoutUnavailableError(f"SignalR does not admit the app ({status or 'no identity'}): {_HOW_TO_ADMIT}.")
-    return FanoutUnavailableError(f"SignalR does not answer ({status or type(error).__name__}): try again.")
+        return PushUnavailableError(f"SignalR does not admit the app ({status or 'no identity'}): {_HOW_TO_ADMIT}.")
+    return PushUnavailableError(f"SignalR does not answer ({status or type(error).__name__}): try again.")

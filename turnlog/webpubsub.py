@@ -20,7 +20,7 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest
 from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
 
-from turnlog.domain.errors import FanoutUnavailableError
+from turnlog.domain.errors import PushUnavailableError
 from turnlog.ports import SocketIoConnection
 
 _API_VERSION = "2024-12-01"
@@ -147,10 +147,8 @@ def _base64url(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _translated(error: AzureError | TimeoutError) -> FanoutUnavailableError:
+def _translated(error: AzureError | TimeoutError) -> PushUnavailableError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if isinstance(error, ClientAuthenticationError) or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return FanoutUnavailableError(
-            f"Web PubSub does not admit the app ({status or 'no identity'}): {_HOW_TO_ADMIT}."
-        )
-    return FanoutUnavailableError(f"Web PubSub does not answer ({status or type(error).__name__}): try again.")
+        return PushUnavailableError(f"Web PubSub does not admit the app ({status or 'no identity'}): {_HOW_TO_ADMIT}.")
+    return PushUnavailableError(f"Web PubSub does not answer ({status or type(error).__name__}): try again.")

@@ -20,7 +20,7 @@ from turnlog.local.host.index import load
 from turnlog.local.host.options import PLATFORM_SETTINGS, options_of
 from turnlog.local.host.serving import serve
 from turnlog.ports import SessionLog
-from turnlog.services.stream import follow_events
+from turnlog.services.log.stream import follow_events
 from turnlog.stores import cosmos
 
 _TURN_SECONDS = 60

@@ -22,11 +22,11 @@ from turnlog.domain.webhooks import Delivery
 from turnlog.orchestrations.contracts import Reply, Work
 from turnlog.ports import DeletionScheduler, TurnScheduler
 from turnlog.scheduler import DurableDeletionScheduler, DurableTurnScheduler, TurnStart
-from turnlog.services.steps import load_steps
+from turnlog.services.log.steps import load_steps
+from turnlog.services.log.writer import SessionWriter
 from turnlog.services.turns.cancelling import CancelRequest
 from turnlog.services.turns.endings import EndOutcome, EndRequest
 from turnlog.services.turns.submit import NewMessage
-from turnlog.services.writer import SessionWriter
 from turnlog.wiring import Services
 
 

@@ -13,7 +13,7 @@ from turnlog.domain.chunks import Event
 from turnlog.domain.events import MessageComplete, MessageDelta, ToolCallComplete, ToolCallStart
 from turnlog.domain.stored_documents import Message, Step
 from turnlog.domain.values import MAX_TOOL_CALLS
-from turnlog.services.large_texts import load_texts
+from turnlog.services.log.large_texts import load_texts
 from turnlog.stores import Stores
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from turnlog.domain.events import SessionUpdated
 from turnlog.domain.ids import SessionId
 from turnlog.domain.session import SessionState
 from turnlog.ports import SessionLog, Tail
-from turnlog.services.stream import follow_events
+from turnlog.services.log.stream import follow_events
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("time_limit")]
 

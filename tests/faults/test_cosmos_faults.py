@@ -23,8 +23,8 @@ from turnlog.domain.ids import SessionId, new_project_id, new_writer_id, owner_h
 from turnlog.domain.project import Project
 from turnlog.domain.rooms import FIRST_CURSOR, Room
 from turnlog.ports import SessionLog
+from turnlog.services.log.stream import follow_events
 from turnlog.services.projects.rooms import Rooms
-from turnlog.services.stream import follow_events
 from turnlog.stores import cosmos
 
 T = TypeVar("T")

@@ -16,9 +16,9 @@ from turnlog.domain.events import MessageQueued, UserMessage
 from turnlog.domain.session import SessionState
 from turnlog.domain.turn import Fence, Permission
 from turnlog.domain.values import Failure, Piece
+from turnlog.services.log.writer import SessionWriter
 from turnlog.services.turns.endings import Endings, EndRequest
 from turnlog.services.turns.repair import Repair
-from turnlog.services.writer import SessionWriter
 
 
 def skip_sequences(original: Any) -> Any:

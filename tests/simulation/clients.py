@@ -17,8 +17,8 @@ from turnlog.domain.errors import StoreUnavailableError, TurnlogError
 from turnlog.domain.ids import MessageId, SessionId, TurnId
 from turnlog.ports import TurnScheduler
 from turnlog.services.fork import ForkRequest
-from turnlog.services.idempotency import IdempotencyKey
-from turnlog.services.stream import follow_events
+from turnlog.services.log.idempotency import IdempotencyKey
+from turnlog.services.log.stream import follow_events
 from turnlog.services.turns.approvals import DecisionRequest
 from turnlog.services.turns.cancelling import CancelRequest
 from turnlog.services.turns.submit import NewMessage, Submission

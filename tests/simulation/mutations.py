@@ -9,13 +9,13 @@ from unittest import mock
 from tests.simulation import attempt_oracles, broken_rules, oracles, project_oracles, sweeps, world
 from tests.simulation.world import Options
 from turnlog.agents import registry
-from turnlog.services import stream, writer
+from turnlog.services.log import stream, writer
+from turnlog.services.log.writer import SessionWriter
 from turnlog.services.projects.patches import ProjectPatches
 from turnlog.services.turns import model_calls, tool_calls
 from turnlog.services.turns.attempts import Guard
 from turnlog.services.turns.endings import Endings
 from turnlog.services.turns.repair import Repair
-from turnlog.services.writer import SessionWriter
 from turnlog.stores.cosmos.log import CosmosSessionLog
 from turnlog.stores.sqlite.log import SqliteSessionLog
 

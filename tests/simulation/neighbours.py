@@ -9,7 +9,7 @@ from tests.simulation.world import World
 from turnlog.domain.chunks import Draft
 from turnlog.domain.events import Outside
 from turnlog.domain.session import SessionState
-from turnlog.services.writer import Decision, SessionWriter
+from turnlog.services.log.writer import Decision, SessionWriter
 
 PRESERVED = "the fields of a next release are kept"
 _FIELD = "next_release"

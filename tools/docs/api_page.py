@@ -55,7 +55,7 @@ def api_page() -> str:
 
 
 def _title(tag: str) -> str:
-    names = {"signalr": "SignalR", "socketio": "Socket.IO", "websocket": "WebSocket"}
+    names = {"ag ui runs": "AG-UI", "signalr": "SignalR", "socketio": "Socket.IO", "websocket": "WebSocket"}
     return names.get(tag, tag.capitalize())
 
 

@@ -4,7 +4,6 @@ from types import ModuleType
 from typing import Any
 
 from turnlog.api import (
-    ag_ui,
     agents,
     console,
     events,
@@ -16,20 +15,19 @@ from turnlog.api import (
     reference,
     rooms,
     sessions,
-    signalr,
-    socketio,
     tickets,
     tool_calls,
-    websocket,
 )
 from turnlog.api.description import openapi
+from turnlog.api.front_ends import ag_ui_runs
+from turnlog.api.push import signalr, socketio, websocket
 
 RESOURCES: tuple[ModuleType, ...] = (
     sessions,
     signalr,
     messages,
     tool_calls,
-    ag_ui,
+    ag_ui_runs,
     events,
     flat_events,
     projects,

@@ -28,7 +28,7 @@ async def send_to_socketio(documents: func.DocumentList) -> None:
     """Send each chunk to the room of its session and of its project, in order per room. Deltas are not sent.
 
     A session that is deleted loses its sockets. If the batch is delivered again, the same frames are sent again.
-    Raises StoreUnavailableError and FanoutUnavailableError, so that the host delivers the whole batch again.
+    Raises StoreUnavailableError and PushUnavailableError, so that the host delivers the whole batch again.
     """
     app = services()
     for_session = RoomRenderer(app.log, app.sessions, is_named=True, has_all_events=True)

@@ -40,7 +40,7 @@ TurnlogError
 ├── UnauthenticatedError         unauthenticated
 ├── IdentityUnavailableError     identity_unavailable  the caller can't be identified at the moment; try again later
 ├── StoreUnavailableError        store_unavailable    try again later
-├── FanoutUnavailableError       fanout_unavailable   SignalR or Web PubSub: try again later
+├── PushUnavailableError         fanout_unavailable   SignalR or Web PubSub: try again later
 ├── WebhookUnreachableError      webhook_unreachable  a receiver did not answer, or may not be called
 │   └── WebhookTimeoutError      webhook_unreachable  it did not answer in time
 ├── NotSupportedError            not_supported        this deployment can't do this
@@ -288,7 +288,7 @@ class StoreUnavailableError(TurnlogError):
     sentence = "The store can't be used at the moment: try again."
 
 
-class FanoutUnavailableError(TurnlogError):
+class PushUnavailableError(TurnlogError):
     code = "fanout_unavailable"
     retryable = True
 

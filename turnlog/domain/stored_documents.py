@@ -59,7 +59,7 @@ class Step(Frozen):
 class Message(Document):
     """A user message and, once its turn has ended, the answer. Later model calls read `content` and `steps`.
 
-    `steps` are documents of their own, which are loaded by `turnlog.services.steps`: they are not stored with the
+    `steps` are documents of their own, which are loaded by `turnlog.services.log.steps`: they are not stored with the
     message, and it has none until they are loaded. `step_count` is how many there are, once the turn has ended.
 
     If the content was sent as parts, or is a large text, `MessageParts` has it, and `parts_bytes` is its size as JSON.

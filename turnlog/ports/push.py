@@ -1,6 +1,6 @@
 """The ports of Azure Web PubSub, which pushes frames to Socket.IO clients and to plain WebSockets.
 
-Every method raises FanoutUnavailableError if the service does not answer, or refuses the app.
+Every method raises PushUnavailableError if the service does not answer, or refuses the app.
 """
 
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ class SignalR(Protocol):
     async def admit(self, groups: Sequence[str]) -> Connection:
         """Prepare a connection that receives the frames of these groups and of no others.
 
-        Raises FanoutUnavailableError: the service doesn't answer, or refuses the app.
+        Raises PushUnavailableError: the service doesn't answer, or refuses the app.
         """
         ...
 

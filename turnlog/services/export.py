@@ -12,8 +12,8 @@ from turnlog.domain.ids import SessionId, public_id
 from turnlog.domain.session import SessionState, require_owned
 from turnlog.domain.stored_documents import Message, ToolResult
 from turnlog.ports import Clock, SessionLog
-from turnlog.services.large_texts import load_text_of
-from turnlog.services.stream import follow
+from turnlog.services.log.large_texts import load_text_of
+from turnlog.services.log.stream import follow
 
 
 class Exports:

@@ -32,8 +32,8 @@ from turnlog.domain.stored_documents import (
     step_id,
 )
 from turnlog.ports import Clock, SessionLog
-from turnlog.services.idempotency import IdempotencyKey, claimed
-from turnlog.services.writer import Decision, SessionWriter
+from turnlog.services.log.idempotency import IdempotencyKey, claimed
+from turnlog.services.log.writer import Decision, SessionWriter
 
 _PAGE = 50
 _MAX_JOINED_BYTES = 64 * 1024

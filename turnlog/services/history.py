@@ -12,7 +12,7 @@ from turnlog.domain.ids import SessionId
 from turnlog.domain.pages import MAX_RESPONSE_BYTES
 from turnlog.domain.session import SessionState, require_owned
 from turnlog.ports import SessionLog
-from turnlog.services.large_texts import event_size, load_text_of
+from turnlog.services.log.large_texts import event_size, load_text_of
 
 _CHUNKS_PER_READ = (8, 32, 64)
 """The sizes of the first, the second and all later reads: a chunk may hold one event or a hundred."""

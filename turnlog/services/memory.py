@@ -14,9 +14,9 @@ from turnlog.domain.session import SessionState, require_owned
 from turnlog.domain.sizes import size_of
 from turnlog.domain.stored_documents import ToolResult
 from turnlog.ports import Clock, SessionLog
-from turnlog.services.large_texts import load_texts
+from turnlog.services.log.large_texts import load_texts
+from turnlog.services.log.writer import Decision, R, SessionWriter
 from turnlog.services.sessions import Sessions
-from turnlog.services.writer import Decision, R, SessionWriter
 
 MAX_ITEMS_BYTES = 1024 * 1024
 _CHUNKS_PER_READ = 100

@@ -26,10 +26,10 @@ from turnlog.domain.responses import with_texts
 from turnlog.domain.session import SessionState, require_owned
 from turnlog.domain.stored_documents import Message, ModelResponse, StepDocument, ToolResult, response_id, step_id
 from turnlog.ports import SessionLog
-from turnlog.services.large_texts import load_content, load_whole_result
-from turnlog.services.steps import load_first_steps, load_steps
-from turnlog.services.stream import follow_events
-from turnlog.services.tool_outcomes import load_first_outcomes
+from turnlog.services.log.large_texts import load_content, load_whole_result
+from turnlog.services.log.steps import load_first_steps, load_steps
+from turnlog.services.log.stream import follow_events
+from turnlog.services.log.tool_outcomes import load_first_outcomes
 
 _MAX_STEPS = 100
 

@@ -13,8 +13,8 @@ from turnlog.domain.producers import ProducerRequest
 from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import AnyDocument, Producer
 from turnlog.ports import Clock, SessionLog
-from turnlog.services.idempotency import IdempotencyKey, claimed
-from turnlog.services.writer import Decision, SessionWriter
+from turnlog.services.log.idempotency import IdempotencyKey, claimed
+from turnlog.services.log.writer import Decision, SessionWriter
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from turnlog.domain.ids import MessageId, SessionId, public_id
 from turnlog.domain.session import SessionState, require_owned
 from turnlog.domain.stored_documents import Message
 from turnlog.ports import SessionLog, TurnScheduler
-from turnlog.services.idempotency import IdempotencyKey, find_result
+from turnlog.services.log.idempotency import IdempotencyKey, find_result
 from turnlog.services.messages import Messages
 from turnlog.services.turns.approvals import Approvals, DecisionRequest, recorded_message_id
 from turnlog.services.turns.submit import NewMessage, Submission, Turns

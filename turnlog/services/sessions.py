@@ -28,10 +28,10 @@ from turnlog.domain.sizes import size_of
 from turnlog.domain.turn_events import turn_drafts
 from turnlog.domain.values import MAX_ANSWER_BYTES
 from turnlog.ports import Clock, SessionLog
-from turnlog.services.idempotency import IdempotencyKey, claimed, find_result
-from turnlog.services.large_texts import event_size, load_text_of, load_texts
-from turnlog.services.steps import load_open_actions
-from turnlog.services.writer import Decision, SessionWriter
+from turnlog.services.log.idempotency import IdempotencyKey, claimed, find_result
+from turnlog.services.log.large_texts import event_size, load_text_of, load_texts
+from turnlog.services.log.steps import load_open_actions
+from turnlog.services.log.writer import Decision, SessionWriter
 
 _VIEW_BYTES = 2048  # a session without its diagnosis and its metadata
 _EMPTY: dict[str, Any] = {"metadata": {}, "archived": False}

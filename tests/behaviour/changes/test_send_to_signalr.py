@@ -33,7 +33,7 @@ from turnlog.domain.ids import ProjectId, SessionId, owner_hash, public_id
 from turnlog.domain.rooms import FIRST_CURSOR, Room
 from turnlog.ports import ModelClient
 from turnlog.services.fork import ForkRequest
-from turnlog.services.writer import SessionWriter
+from turnlog.services.log.writer import SessionWriter
 from turnlog.settings import settings
 from turnlog.stores.cosmos.items import chunk_item, document_item, state_item
 from turnlog.wiring import Services

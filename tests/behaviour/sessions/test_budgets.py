@@ -16,7 +16,7 @@ from turnlog.domain.errors import BudgetExceededError
 from turnlog.domain.events import TokenUsage
 from turnlog.domain.ids import ProjectId
 from turnlog.domain.turn_events import turn_drafts
-from turnlog.services.writer import SessionWriter
+from turnlog.services.log.writer import SessionWriter
 from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from turnlog.domain.chunks import Chunk, Draft, sequenced
 from turnlog.domain.events import Outside
 from turnlog.domain.ids import SessionId, WriterId
 from turnlog.domain.pages import Page
-from turnlog.services.stream import follow_events
+from turnlog.services.log.stream import follow_events
 
 pytestmark = pytest.mark.anyio
 

@@ -44,7 +44,7 @@ from turnlog.domain.values import Usage
 from turnlog.orchestrations.timers import clear
 from turnlog.ports import ModelClient, SessionLog
 from turnlog.services.fork import ForkRequest, Forks
-from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.log.idempotency import IdempotencyKey
 from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio

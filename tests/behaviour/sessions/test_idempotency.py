@@ -11,7 +11,7 @@ from turnlog.domain.errors import IdempotencyKeyReusedError, SessionExistsError,
 from turnlog.domain.ids import SessionId
 from turnlog.domain.listing import SessionFilter
 from turnlog.ports import SessionLog
-from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.log.idempotency import IdempotencyKey
 from turnlog.services.outside_events import OutsideEvents
 from turnlog.services.projects.sessions import ProjectSessions
 from turnlog.services.sessions import Sessions

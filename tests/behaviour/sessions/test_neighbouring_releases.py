@@ -35,7 +35,7 @@ from turnlog.orchestrations.activities import call_model, finish_turn
 from turnlog.ports import ModelClient
 from turnlog.services.fork import ForkRequest
 from turnlog.services.history import PageQuery
-from turnlog.services.stream import follow
+from turnlog.services.log.stream import follow
 from turnlog.stores.reading import dump_events, load_events
 from turnlog.wiring import Services
 

@@ -15,7 +15,7 @@ from turnlog.domain.ids import MessageId, SessionId
 from turnlog.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES
 from turnlog.domain.stored_documents import MessageParts, Step, StepDocument
 from turnlog.services.history import PageQuery
-from turnlog.services.stream import follow_events
+from turnlog.services.log.stream import follow_events
 from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from turnlog.domain.errors import StoreUnavailableError
 from turnlog.domain.events import Outside
 from turnlog.domain.ids import SessionId
 from turnlog.domain.session import SessionState
-from turnlog.services.writer import Decision, SessionWriter
+from turnlog.services.log.writer import Decision, SessionWriter
 from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +71,7 @@ async def test_a_writer_finds_what_another_process_has_appended(app: Services) -
 async def test_a_writer_that_hangs_delays_the_others_only_for_the_standstill_time(
     app: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turnlog.services.writer._NO_PROGRESS_SECONDS", 0.05)
+    monkeypatch.setattr("turnlog.services.log.writer._NO_PROGRESS_SECONDS", 0.05)
     session_id = await create_session(app)
     hung = SessionWriter(app.log, app.clock, session_id)
     await hung.load()
@@ -94,7 +94,7 @@ async def test_a_writer_that_hangs_delays_the_others_only_for_the_standstill_tim
 async def test_writers_call_a_store_that_does_not_answer_at_the_same_time(
     app: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turnlog.services.writer._NO_PROGRESS_SECONDS", 0.1)
+    monkeypatch.setattr("turnlog.services.log.writer._NO_PROGRESS_SECONDS", 0.1)
     session_id = await create_session(app)
     asking = max_asking = 0
 
@@ -116,7 +116,7 @@ async def test_writers_call_a_store_that_does_not_answer_at_the_same_time(
 async def test_a_line_that_makes_progress_is_kept_however_long_it_is(
     app: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turnlog.services.writer._NO_PROGRESS_SECONDS", 2)  # a third of the time that all take together
+    monkeypatch.setattr("turnlog.services.log.writer._NO_PROGRESS_SECONDS", 2)  # a third of what all take
     session_id = await create_session(app)
     writing = max_writing = 0
     append = app.log.append

@@ -29,8 +29,8 @@ from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import Lease, Message
 from turnlog.domain.turn import Permission, permission_for_step
 from turnlog.domain.turn_events import turn_drafts
+from turnlog.services.log.writer import Decision, SessionWriter
 from turnlog.services.turns.attempts import Guard, PermissionOf, claim_attempt, load_active_message
-from turnlog.services.writer import Decision, SessionWriter
 from turnlog.wiring import Services
 
 pytestmark = pytest.mark.anyio

@@ -14,8 +14,8 @@ from turnlog.api.edge.session_stream import StreamOptions, session_stream
 from turnlog.domain.chunks import Event
 from turnlog.domain.events import Outside
 from turnlog.scheduler import DurableTurnScheduler
-from turnlog.services.idempotency import IdempotencyKey
-from turnlog.services.stream import follow_events
+from turnlog.services.log.idempotency import IdempotencyKey
+from turnlog.services.log.stream import follow_events
 from turnlog.services.turns.submit import NewMessage
 from turnlog.wiring import Services
 

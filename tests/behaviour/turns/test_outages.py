@@ -24,7 +24,7 @@ from turnlog.domain.errors import StoreUnavailableError
 from turnlog.domain.events import MessageComplete, MessageDelta, MessageStart
 from turnlog.domain.stored_documents import Message
 from turnlog.orchestrations.activities import call_model, finish_turn, park_turn, run_tool
-from turnlog.services import holding
+from turnlog.services.log import holding
 from turnlog.wiring import Services, services
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]

@@ -40,7 +40,7 @@ from turnlog.domain.stored_documents import Lease, Message
 from turnlog.domain.turn_events import turn_drafts
 from turnlog.orchestrations.timers import clear, sweep
 from turnlog.scheduler import TurnStart
-from turnlog.services.writer import SessionWriter
+from turnlog.services.log.writer import SessionWriter
 from turnlog.timings import ONE_MACHINE
 from turnlog.wiring import Services
 

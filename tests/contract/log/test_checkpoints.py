@@ -7,7 +7,7 @@ from turnlog.domain.chunks import Draft
 from turnlog.domain.errors import SequenceTakenError
 from turnlog.domain.session import SessionState
 from turnlog.ports import SessionLog
-from turnlog.services.writer import Decision, SessionWriter
+from turnlog.services.log.writer import Decision, SessionWriter
 from turnlog.wiring import SystemClock
 
 pytestmark = pytest.mark.anyio

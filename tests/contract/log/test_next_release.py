@@ -20,7 +20,7 @@ from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import Message, ToolResult
 from turnlog.domain.tolerance import load
 from turnlog.ports import RoomFeed, SessionLog
-from turnlog.services.writer import Decision, SessionWriter
+from turnlog.services.log.writer import Decision, SessionWriter
 from turnlog.stores import Stores
 from turnlog.stores.reading import dump_events, load_events
 from turnlog.wiring import SystemClock

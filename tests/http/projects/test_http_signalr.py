@@ -19,9 +19,10 @@ from tests.http.projects.fake_signalr import FakeSignalR, fake_signalr
 from tests.http.sse_client import JSON
 from tests.local.local_host import App, running_host
 from turnlog import wiring
-from turnlog.api import projects, sessions, signalr
+from turnlog.api import projects, sessions
+from turnlog.api.push import signalr
 from turnlog.api.shapes.signalr import session_group
-from turnlog.domain.errors import FanoutUnavailableError
+from turnlog.domain.errors import PushUnavailableError
 from turnlog.domain.ids import bound_id
 from turnlog.settings import Settings, settings
 from turnlog.signalr import SignalRClient
@@ -236,11 +237,11 @@ async def test_a_service_that_is_slow_or_absent_fails_within_the_timeout() -> No
         service.refuses, service.retry_after = 429, "3600"
         url = service.url
         client = SignalRClient(url, "turnlog", timedelta(milliseconds=300))
-        with pytest.raises(FanoutUnavailableError, match="TimeoutError"):
+        with pytest.raises(PushUnavailableError, match="TimeoutError"):
             await client.admit(["session:demo"])
         await client.close()
     client = SignalRClient(url, "turnlog")
-    with pytest.raises(FanoutUnavailableError, match="ServiceRequestError"):
+    with pytest.raises(PushUnavailableError, match="ServiceRequestError"):
         await client.admit(["session:demo"])
     await client.close()
 
@@ -248,7 +249,7 @@ async def test_a_service_that_is_slow_or_absent_fails_within_the_timeout() -> No
 async def test_the_apps_token_is_never_sent_unencrypted() -> None:
     client = SignalRClient("http://signalr.example", "turnlog")
 
-    with pytest.raises(FanoutUnavailableError) as refused:
+    with pytest.raises(PushUnavailableError) as refused:
         await client.admit(["session:demo"])
 
     assert "non-TLS" in str(refused.value.__cause__)

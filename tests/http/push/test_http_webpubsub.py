@@ -18,9 +18,10 @@ from tests.http.push.sockets import identity
 from tests.http.sse_client import JSON
 from tests.local.local_host import App, running_host
 from turnlog import wiring
-from turnlog.api import events, projects, sessions, socketio, websocket
+from turnlog.api import events, projects, sessions
+from turnlog.api.push import socketio, websocket
 from turnlog.changes.push import send_to_socketio, send_to_websockets
-from turnlog.domain.errors import FanoutUnavailableError
+from turnlog.domain.errors import PushUnavailableError
 from turnlog.settings import Settings, settings
 from turnlog.stores.cosmos.containers import LEASES, SESSIONS
 from turnlog.webpubsub import SocketIoService
@@ -302,7 +303,7 @@ async def test_an_error_of_the_service_is_a_retryable_problem(app: PushApp, stat
 async def test_the_apps_token_is_never_sent_unencrypted() -> None:
     service = SocketIoService("http://webpubsub.example", "turnlog")
 
-    with pytest.raises(FanoutUnavailableError) as refused:
+    with pytest.raises(PushUnavailableError) as refused:
         await service.admit("somebody")
 
     assert "non-TLS" in str(refused.value.__cause__)

@@ -11,7 +11,6 @@ from turnlog.domain.errors import (
     AgentNotFoundError,
     ConflictError,
     CursorGoneError,
-    FanoutUnavailableError,
     ForbiddenError,
     IdentityUnavailableError,
     InvalidRequestError,
@@ -20,6 +19,7 @@ from turnlog.domain.errors import (
     NotSupportedError,
     PreconditionFailedError,
     ProducerFencedError,
+    PushUnavailableError,
     QueueFullError,
     RateLimitedError,
     StoreUnavailableError,
@@ -48,7 +48,7 @@ _STATUSES: tuple[tuple[type[TurnlogError], int], ...] = (
     (NotSupportedError, 501),
     (IdentityUnavailableError, 503),
     (StoreUnavailableError, 503),
-    (FanoutUnavailableError, 503),
+    (PushUnavailableError, 503),
 )
 
 

@@ -14,7 +14,7 @@ from turnlog.domain.errors import (
     ProducerSeqReusedError,
 )
 from turnlog.domain.producers import ProducerRequest
-from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.log.idempotency import IdempotencyKey
 
 _MAX_NAME_LENGTH = 256
 

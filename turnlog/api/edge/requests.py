@@ -29,7 +29,7 @@ from turnlog.domain.content import MAX_CONTENT_BYTES
 from turnlog.domain.errors import FieldProblem, InvalidRequestError, TooLargeError
 from turnlog.domain.ids import MessageId, ProjectId, PublicId, SessionId, bound_id, owner_hash
 from turnlog.domain.listing import SessionFilter
-from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.log.idempotency import IdempotencyKey
 from turnlog.settings import settings
 
 BODY_BYTES = 1024 * 1024

@@ -29,8 +29,8 @@ from turnlog.domain.history import matches
 from turnlog.domain.ids import PublicId, SessionId, public_id
 from turnlog.domain.session import SessionState
 from turnlog.ports import SessionLog
-from turnlog.services.large_texts import load_text_of
-from turnlog.services.stream import follow_events
+from turnlog.services.log.large_texts import load_text_of
+from turnlog.services.log.stream import follow_events
 
 EXAMPLE = """: open
 

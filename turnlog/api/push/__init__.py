@@ -1,1 +1,1 @@
-"""What all protocols share that push rooms to clients: the admission to a room."""
+"""Push to rooms: what a client asks for to connect, and the admission to a room that all protocols share."""

@@ -13,7 +13,7 @@ from turnlog.domain.ids import SessionId, public_id
 from turnlog.domain.rooms import RoomEntry, in_project_room
 from turnlog.domain.session import SessionState
 from turnlog.ports import SessionLog
-from turnlog.services.large_texts import load_text_of
+from turnlog.services.log.large_texts import load_text_of
 from turnlog.services.sessions import Sessions
 
 

@@ -18,8 +18,8 @@ from turnlog.domain.listing import SessionFilter, listing_key
 from turnlog.domain.project import Project
 from turnlog.domain.session import SessionState
 from turnlog.ports import Clock, ModelRequest, ProjectStore, SessionLog
+from turnlog.services.log.writer import SessionWriter
 from turnlog.services.projects.options import ProjectOptions
-from turnlog.services.writer import SessionWriter
 
 _PAGE = 200
 _RECOUNT_AFTER = timedelta(minutes=10)

@@ -19,7 +19,7 @@ from turnlog.domain.project import Project
 from turnlog.domain.project_document import EMPTY_DOCUMENT, validated_document
 from turnlog.domain.webhooks import Webhook, merge_webhooks
 from turnlog.ports import Clock, ProjectStore
-from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.log.idempotency import IdempotencyKey
 from turnlog.services.projects.options import ProjectOptions
 from turnlog.services.sessions import merge_patch
 

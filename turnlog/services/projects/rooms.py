@@ -9,8 +9,8 @@ from turnlog.domain.pages import MAX_RESPONSE_BYTES, fill
 from turnlog.domain.rooms import FIRST_CURSOR, Room, RoomEntry
 from turnlog.domain.session import SessionState
 from turnlog.ports import RoomFeed, SessionIndex
+from turnlog.services.log.stream import follow
 from turnlog.services.sessions import view_size
-from turnlog.services.stream import follow
 
 MAX_SESSIONS = 200
 

@@ -10,7 +10,7 @@ from turnlog.domain.ids import ProjectId, SessionId, base32, bound_id
 from turnlog.domain.session import SessionState
 from turnlog.domain.usage import UsageSum
 from turnlog.ports import SessionLog
-from turnlog.services.idempotency import IdempotencyKey, claimed
+from turnlog.services.log.idempotency import IdempotencyKey, claimed
 from turnlog.services.projects.budgets import list_all_sessions
 from turnlog.services.projects.projects import Projects
 from turnlog.services.sessions import Sessions

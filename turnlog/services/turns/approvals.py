@@ -17,11 +17,11 @@ from turnlog.domain.stored_documents import Step, ToolResult
 from turnlog.domain.turn import Fence
 from turnlog.domain.values import ActionKind, ToolCall
 from turnlog.ports import Clock, SessionLog, TurnScheduler
-from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.log.idempotency import IdempotencyKey
+from turnlog.services.log.steps import load_open_actions, load_step, load_whole_actions
+from turnlog.services.log.writer import Decision, SessionWriter
 from turnlog.services.projects.webhooks import Webhooks
-from turnlog.services.steps import load_open_actions, load_step, load_whole_actions
 from turnlog.services.turns.attempts import load_active_message
-from turnlog.services.writer import Decision, SessionWriter
 
 ParkOutcome: TypeAlias = Literal["parked", "cancelled", "superseded"]
 """`parked`: the turn waits, and another instance resumes it. `cancelled`: the turn is asked to stop. `superseded`: the

@@ -17,8 +17,8 @@ from turnlog.domain.turn import MAX_CRASHES, Fence, Permission
 from turnlog.domain.turn_events import turn_drafts
 from turnlog.domain.values import Failure
 from turnlog.ports import Clock, SessionLog
-from turnlog.services.stream import follow_events
-from turnlog.services.writer import Decision, SessionWriter
+from turnlog.services.log.stream import follow_events
+from turnlog.services.log.writer import Decision, SessionWriter
 
 _FOLLOW_TIMEOUT = timedelta(seconds=5)
 _FIRST_CHECK = timedelta(seconds=1)

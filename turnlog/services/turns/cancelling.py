@@ -9,9 +9,9 @@ from turnlog.domain.ids import MessageId, SessionId, TurnId, turn_of
 from turnlog.domain.session import ActiveTurn, SessionState, require_owned
 from turnlog.domain.turn_events import cancel_drafts, withdrawn_draft
 from turnlog.ports import Clock, SessionLog, TurnScheduler
-from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.log.idempotency import IdempotencyKey
+from turnlog.services.log.writer import Decision, SessionWriter
 from turnlog.services.messages import Messages, load_messages
-from turnlog.services.writer import Decision, SessionWriter
 
 
 @dataclass(frozen=True)

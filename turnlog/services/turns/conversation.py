@@ -11,9 +11,9 @@ from turnlog.domain.ids import MessageId, SessionId
 from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import Message, Step, ToolResult
 from turnlog.ports import SessionLog
-from turnlog.services.large_texts import load_content
+from turnlog.services.log.large_texts import load_content
+from turnlog.services.log.steps import load_first_steps, load_steps
 from turnlog.services.messages import load_messages
-from turnlog.services.steps import load_first_steps, load_steps
 
 MAX_PARTS_BYTES = 4 * 1024 * 1024
 """A model call is given parts up to this size, pictures and files among them, and those of the newest messages."""

@@ -19,14 +19,14 @@ from turnlog.domain.turn_ending import Ending
 from turnlog.domain.turn_events import start_drafts
 from turnlog.domain.values import MAX_ANSWER_BYTES, MAX_REASONING_BYTES, Failure, ToolCall, TurnOutcome
 from turnlog.ports import Clock, SessionLog, TurnScheduler
+from turnlog.services.log.steps import find_step
+from turnlog.services.log.stream import follow_events
+from turnlog.services.log.writer import Decision, SessionWriter
 from turnlog.services.messages import load_messages
 from turnlog.services.projects.patches import ProjectPatches
 from turnlog.services.projects.webhooks import Webhooks
-from turnlog.services.steps import find_step
-from turnlog.services.stream import follow_events
 from turnlog.services.turns.answers import step_documents
 from turnlog.services.turns.attempts import load_active_message
-from turnlog.services.writer import Decision, SessionWriter
 
 EndOutcome: TypeAlias = Literal["done", "continues", "superseded"]
 """`done`: the turn's end is recorded. `continues`: nothing was appended, because the next step is to read a message.

@@ -20,16 +20,16 @@ from turnlog.domain.turn_ending import Ending
 from turnlog.domain.turn_events import turn_drafts
 from turnlog.domain.values import Failure, Piece
 from turnlog.ports import Clock, ModelClient, ModelRequest, SessionLog
+from turnlog.services.log.steps import load_step, load_steps
+from turnlog.services.log.writer import Decision
 from turnlog.services.projects.budgets import Budgets, estimate_tokens
 from turnlog.services.projects.patches import ProjectPatches
 from turnlog.services.projects.webhooks import Webhooks
-from turnlog.services.steps import load_step, load_steps
 from turnlog.services.turns.answers import Answer, delta_of
 from turnlog.services.turns.attempts import POISONED, AttemptRequest, Guard, claim_attempt, load_active_message
 from turnlog.services.turns.conversation import load_conversation, recent_messages
 from turnlog.services.turns.model_retries import CallSettings, RetriedCall
 from turnlog.services.turns.relay import Relay, split_pieces
-from turnlog.services.writer import Decision
 
 ModelCallOutcome: TypeAlias = Literal["done", "ended", "tools", "cancelled", "failed", "retry", "superseded"]
 """`done`: the answer is recorded. `ended`: the turn's end is recorded with it. `tools`: the answer is recorded and

@@ -16,9 +16,9 @@ from turnlog.domain.turn_events import handover_event, stall_drafts
 from turnlog.domain.values import Failure
 from turnlog.ports import Clock, SessionLog, TurnScheduler
 from turnlog.services.backoff import Backoff
+from turnlog.services.log.writer import Decision, SessionWriter
 from turnlog.services.turns.approvals import Approvals
 from turnlog.services.turns.endings import Endings, EndRequest
-from turnlog.services.writer import Decision, SessionWriter
 from turnlog.timings import Timings
 
 _MAX_DURATION = timedelta(minutes=5)

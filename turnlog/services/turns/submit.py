@@ -21,11 +21,11 @@ from turnlog.domain.stored_documents import AnyDocument, Message, MessageParts
 from turnlog.domain.turn_events import cancel_drafts, queued_draft, start_drafts, user_message_draft
 from turnlog.domain.values import OnBusy
 from turnlog.ports import Clock, SessionLog, TurnScheduler
-from turnlog.services.idempotency import IdempotencyKey
 from turnlog.services.limits import Limits
+from turnlog.services.log.idempotency import IdempotencyKey
+from turnlog.services.log.writer import Decision, SessionWriter
 from turnlog.services.messages import Messages, load_messages
 from turnlog.services.projects.budgets import Budgets
-from turnlog.services.writer import Decision, SessionWriter
 
 FULL_AT_BYTES = 16 * 1024**3
 """A logical partition holds 20 GB. From this size on a session refuses messages, so that a turn can always end."""

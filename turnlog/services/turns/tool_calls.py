@@ -21,11 +21,11 @@ from turnlog.domain.turn import Permission, permission_for_tool
 from turnlog.domain.turn_events import CANCELLED_CALL, arguments_fields, tool_completion, tool_result, turn_drafts
 from turnlog.domain.values import MAX_INLINE_TEXT_BYTES, Failure, ToolCall, ToolOutcome
 from turnlog.ports import Clock, SessionLog
+from turnlog.services.log.steps import load_step_document
+from turnlog.services.log.writer import Decision
 from turnlog.services.projects.patches import ProjectPatches
-from turnlog.services.steps import load_step_document
 from turnlog.services.turns.attempts import POISONED, AttemptRequest, Guard, claim_attempt, load_active_message
 from turnlog.services.turns.tool_failures import RequestedCall, find_fatal_failure
-from turnlog.services.writer import Decision
 from turnlog.timings import TOOL_CALL_TIMEOUT
 
 _TOOL_SECONDS = TOOL_CALL_TIMEOUT.total_seconds()

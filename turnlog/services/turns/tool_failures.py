@@ -8,7 +8,7 @@ from turnlog.domain.ids import SessionId
 from turnlog.domain.stored_documents import Message, Step, StepDocument, ToolResult
 from turnlog.domain.values import Failure, ToolCall
 from turnlog.ports import Documents
-from turnlog.services.steps import load_step
+from turnlog.services.log.steps import load_step
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from turnlog.api.edge.problems import problem
 from turnlog.api.edge.responses import ok
 from turnlog.api.push.socketio_events import answer_event, user_of_owner
 from turnlog.api.shapes.push import SocketIoNegotiation
-from turnlog.domain.errors import FanoutUnavailableError, ForbiddenError, NotSupportedError, UnauthenticatedError
+from turnlog.domain.errors import ForbiddenError, NotSupportedError, PushUnavailableError, UnauthenticatedError
 from turnlog.settings import settings
 from turnlog.wiring import services
 
@@ -28,7 +28,7 @@ _SIGNATURE = Text("ce-signature", "`sha256=` and the HMAC of the connection's id
 @describes(
     Answer(200, "Where to connect, and with which token", SocketIoNegotiation),
     scopes=(READING,),
-    refuses=(NotSupportedError, FanoutUnavailableError),
+    refuses=(NotSupportedError, PushUnavailableError),
 )
 async def negotiate_socketio(req: Request) -> Response:
     """Let a client of Socket.IO connect to Azure Web PubSub. Then it emits `join` with a session or a project.

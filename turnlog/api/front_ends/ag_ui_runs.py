@@ -43,7 +43,7 @@ from turnlog.domain.errors import (
 )
 from turnlog.domain.ids import PublicId, bound_id
 from turnlog.scheduler import DurableTurnScheduler
-from turnlog.services.idempotency import IdempotencyKey
+from turnlog.services.log.idempotency import IdempotencyKey
 from turnlog.services.runs import RunRequest
 from turnlog.services.turns.submit import NewMessage
 from turnlog.wiring import services

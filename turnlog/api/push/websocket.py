@@ -8,7 +8,7 @@ from turnlog.api.edge.endpoint import endpoint
 from turnlog.api.edge.principal import READING, caller_of
 from turnlog.api.edge.responses import ok
 from turnlog.api.shapes.push import WebSocketNegotiation, owner_group
-from turnlog.domain.errors import FanoutUnavailableError, NotSupportedError
+from turnlog.domain.errors import NotSupportedError, PushUnavailableError
 from turnlog.domain.ids import owner_hash
 from turnlog.wiring import services
 
@@ -20,7 +20,7 @@ bp = df.Blueprint()
 @describes(
     Answer(200, "Where to connect", WebSocketNegotiation),
     scopes=(READING,),
-    refuses=(NotSupportedError, FanoutUnavailableError),
+    refuses=(NotSupportedError, PushUnavailableError),
 )
 async def negotiate_websocket(req: Request) -> Response:
     """Let a WebSocket receive what happens in all your sessions: text frames as on `GET /stream`, without `init`.

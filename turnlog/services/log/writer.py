@@ -15,8 +15,8 @@ from turnlog.domain.ids import SessionId, new_writer_id
 from turnlog.domain.session import SessionState, require_owned
 from turnlog.domain.stored_documents import AnyDocument
 from turnlog.ports import Clock, SessionLog
-from turnlog.services.holding import hold
-from turnlog.services.idempotency import IdempotencyKey, find_result
+from turnlog.services.log.holding import hold
+from turnlog.services.log.idempotency import IdempotencyKey, find_result
 
 R = TypeVar("R")
 

@@ -11,10 +11,10 @@ from turnlog.api.edge.requests import read_body
 from turnlog.api.edge.responses import ok
 from turnlog.api.shapes.signalr import Negotiation, Watch, project_group, session_group
 from turnlog.domain.errors import (
-    FanoutUnavailableError,
     InvalidRequestError,
     NotSupportedError,
     ProjectNotFoundError,
+    PushUnavailableError,
     SessionNotFoundError,
 )
 from turnlog.domain.ids import bound_id
@@ -33,7 +33,7 @@ _PROJECT_ID = Text("project_id", "the same")
     takes=Watch,
     reads=(_SESSION_ID, _PROJECT_ID),
     scopes=(READING,),
-    refuses=(SessionNotFoundError, ProjectNotFoundError, NotSupportedError, FanoutUnavailableError),
+    refuses=(SessionNotFoundError, ProjectNotFoundError, NotSupportedError, PushUnavailableError),
 )
 async def negotiate(req: Request) -> Response:
     """Let a SignalR client receive the frames of a session, a project, or both, as `frames` messages.
