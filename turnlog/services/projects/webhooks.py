@@ -141,7 +141,9 @@ class Deliveries:
         try:
             status = await self._sender.send(request)
         except WebhookTimeoutError:
-            self._silent_until[webhook_id] = self._clock.now() + _SILENT_PAUSE
+            now = self._clock.now()
+            silent = {each: until for each, until in self._silent_until.items() if until > now}
+            self._silent_until = {**silent, webhook_id: now + _SILENT_PAUSE}
             raise
         finally:
             self._running[webhook_id] -= 1
