@@ -24,8 +24,8 @@ help: ## list the targets
 
 install: $(VENV)/.dev $(COSMOS)/node_modules/.installed ## set up everything that development needs
 
-run: $(VENV)/.run ## serve the app on 127.0.0.1:7071 (PORT, HOST, HOST_MODE=func|local)
-	@exec $(BIN)/python -m turnlog.local.run
+run: $(VENV)/.run ## serve the app on 127.0.0.1:7071 (PORT, HOST, HOST_MODE=func|local, VERBOSE=1)
+	@exec $(BIN)/python -m turnlog.local.run $(if $(VERBOSE),--verbose)
 
 test: install ## run the tests: everything that needs no cloud
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder
