@@ -40,7 +40,8 @@ clients: $(VENV)/.dev $(CLIENT)/node_modules/.installed ## test the TypeScript a
 	cd $(CLIENT) && npm test --silent
 	$(BIN)/python -m pytest $(PYTHON_CLIENT)/tests
 
-console: $(VENV)/.run $(BROWSER)/node_modules/.installed ## test the console in Chromium (CHROMIUM, else a package brings one)
+console: $(VENV)/.run $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed ## check the types of the console, and test it in Chromium (CHROMIUM, else a package brings one)
+	cd $(CLIENT) && npm run --silent check-console
 	cd $(BROWSER) && npm test --silent
 
 front-ends: $(VENV)/.run $(FRONT_ENDS)/node_modules/.installed ## test the front-end protocols with the libraries that pages use
