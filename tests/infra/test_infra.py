@@ -100,6 +100,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     ],
     code_checks.missing_requirements: [
         ("cosmos", "'Strong'", "'Session'", "decisions read the newest state"),
+        ("app", "http20Enabled: true", "http20Enabled: false", "six open streams would block a browser"),
         ("app", "perInstanceConcurrency: 100", "perInstanceConcurrency: 1", "every open stream would need an instance"),
     ],
 }

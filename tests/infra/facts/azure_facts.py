@@ -128,7 +128,7 @@ PROPERTIES = {
     "functionAppConfig.scaleAndConcurrency.maximumInstanceCount functionAppConfig.scaleAndConcurrency.triggers "
     "functionAppConfig.scaleAndConcurrency.triggers.http "
     "functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency siteConfig siteConfig.minTlsVersion "
-    "siteConfig.cors siteConfig.cors.allowedOrigins",
+    "siteConfig.http20Enabled siteConfig.cors siteConfig.cors.allowedOrigins",
     "Microsoft.Web/sites/config@2025-03-01": "platform platform.enabled globalValidation "
     "globalValidation.requireAuthentication globalValidation.unauthenticatedClientAction "
     "globalValidation.excludedPaths httpSettings httpSettings.requireHttps identityProviders "
@@ -177,6 +177,10 @@ REQUIRED = {
     ("websocket", "service", "disableLocalAuth"): (True, "no keys"),
     ("hub", "hub", "anonymousConnectPolicy"): ("deny", "clients come with a token of the app"),
     ("app", "site", "httpsOnly"): (True, "no plain text"),
+    # Flex Consumption refuses some properties of siteConfig (error 51021), but not this one: an acceptance test of
+    # github.com/hashicorp/terraform-provider-azurerm creates such an app with it
+    # (internal/services/appservice/function_app_flex_consumption_resource_test.go, `complete`).
+    ("app", "site", "siteConfig.http20Enabled"): (True, "six open streams would block a browser"),
     ("app", "site", "functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency"): (
         100,
         "Python's default is 1, so every open stream would need an instance",
