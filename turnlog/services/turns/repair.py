@@ -117,9 +117,19 @@ class Repair:
             await self._lose(state, turn, scheduler)
         elif silence >= max_silence and not self._was_unavailable(now):
             await self._hand_over(state, turn, scheduler)
-        elif silence >= self.timings.start_grace and not await scheduler.exists(turn.instance_id):
-            _log.warning("turn %s: instance %s was never started; starting it", turn.turn_id, turn.instance_id)
-            await scheduler.start(state)
+        elif silence >= self.timings.start_grace:
+            await self._check_instance(state, turn, scheduler)
+
+    async def _check_instance(self, state: SessionState, turn: ActiveTurn, scheduler: TurnScheduler) -> None:
+        """Start the turn's instance if that was never done, and replace one that has ended before the turn."""
+        match await scheduler.status(turn.instance_id):
+            case "absent":
+                _log.warning("turn %s: instance %s was never started; starting it", turn.turn_id, turn.instance_id)
+                await scheduler.start(state)
+            case "ended":
+                await self._hand_over(state, turn, scheduler)
+            case "active":
+                pass
 
     async def _silence(self, state: SessionState, turn: ActiveTurn, attempts: list[Attempt]) -> timedelta:
         """How long, by the store's clock, no writer of the turn has appended a chunk or renewed its lease."""
