@@ -47,7 +47,7 @@ from turnlog.wiring import Services
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
 GRACE = ONE_MACHINE.start_grace
-SILENCE = ONE_MACHINE.handover_after
+SILENCE = ONE_MACHINE.begin_after
 START = MessageStart(step=1, attempt=1)
 WORD = MessageDelta(step=1, attempt=1, text="word")
 
