@@ -44,10 +44,11 @@ class Server:
 
     def cpu_seconds(self) -> float | None:
         """Return the processor time of all its threads; None if the system has no /proc."""
-        if not PROC.is_dir():
-            return None
-        fields = (PROC / str(self.process.pid) / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return _cpu_seconds(PROC / str(self.process.pid) / "stat")
+
+    def main_thread_seconds(self) -> float | None:
+        """Return the processor time of the thread that runs the event loop; None if the system has no /proc."""
+        return _cpu_seconds(PROC / str(self.process.pid) / "task" / str(self.process.pid) / "stat")
 
     def memory_bytes(self) -> int | None:
         """Return its resident memory; None if the system has no /proc."""
@@ -55,6 +56,13 @@ class Server:
             return None
         pages = (PROC / str(self.process.pid) / "statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _cpu_seconds(stat: Path) -> float | None:
+    if not PROC.is_dir():
+        return None
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def environment(model_url: str = "") -> dict[str, str]:
