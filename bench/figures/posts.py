@@ -13,7 +13,7 @@ from bench.load_driver import Bench, open_sessions, run_turn
 from bench.report import Figure, summary
 from bench.servers import host
 
-_MODEL = "fake-20-25"
+_MODEL = "fake-10-50"
 _SESSIONS, _POSTS, _SECONDS = 500, 4, 10.0
 _QUICK_SESSIONS = 100
 _READERS, _PAUSE_SECONDS = 4, 0.5
