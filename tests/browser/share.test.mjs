@@ -51,10 +51,12 @@ async function openTab(sessionId, options = {}) {
   return tab;
 }
 
+/** Waits until `isTrue` of the arguments holds in the tab. A tab behind another one draws no frames, so none is waited for. */
+const becomes = (tab, isTrue, ...given) => tab.waitForFunction(isTrue, { polling: 20 }, ...given);
 const sequencesOf = (tab) => tab.evaluate(() => window.events.map((event) => event.sequence));
-const hasEvents = (tab, count) => tab.waitForFunction((min) => window.events.length >= min, {}, count);
+const hasEvents = (tab, count) => becomes(tab, (min) => window.events.length >= min, count);
 const hasEnded = (tab, turns = 1) =>
-  tab.waitForFunction((count) => window.events.filter((event) => event.type === "run.complete").length >= count, {}, turns);
+  becomes(tab, (count) => window.events.filter((event) => event.type === "run.complete").length >= count, turns);
 
 /** Waits until this many streams are open at the server. */
 async function streamsAre(count) {
@@ -112,7 +114,7 @@ test("of an idle session a later tab reads all, and keeps no stream open", async
   const follower = await openTab(id);
 
   await assertWhole(follower, id);
-  await follower.waitForFunction(() => window.states.includes("live"));
+  await becomes(follower, () => window.states.includes("live"));
   await streamsAre(1);
   const opened = pages.streams;
   await newTurn(id, "fake-12-0");
@@ -128,14 +130,15 @@ test("without follow every tab ends with the session's turns, and a session that
   const tabs = [await openTab(id, { follow: false }), await openTab(id, { follow: false })];
   const following = [await openTab(id), await openTab(id)];
   for (const tab of tabs) {
-    await tab.waitForFunction(() => window.end === "done");
+    await becomes(tab, () => window.end === "done");
     await assertWhole(tab, id);
   }
+  for (const tab of following) await assertWhole(tab, id); // one that has not read the log yet would not find the session
 
   await server.call("DELETE", `/sessions/${id}`);
 
   for (const tab of following) {
-    await tab.waitForFunction(() => window.end === "done");
+    await becomes(tab, () => window.end === "done");
     assert.equal(await tab.evaluate(() => window.states.at(-1)), "ended");
   }
   await streamsAre(0);
@@ -161,7 +164,7 @@ test("an aborted tab gets nothing more, and gives the stream to another one", as
   }, id);
   const other = await openTab(id);
 
-  await leader.waitForFunction(() => window.isOver);
+  await becomes(leader, () => window.isOver);
   await hasEnded(other);
 
   assert.deepEqual(await leader.evaluate(() => window.seen), [1, 2, 3, 4, 5]);
@@ -171,7 +174,7 @@ test("an aborted tab gets nothing more, and gives the stream to another one", as
 
 test("what the service refuses is an error in every tab, and users of other names share nothing", async () => {
   for (const tab of [await openTab("none"), await openTab("none")]) {
-    await tab.waitForFunction(() => window.end === "session_not_found");
+    await becomes(tab, () => window.end === "session_not_found");
   }
   const { session_id: id } = await server.call("POST", "/sessions", {});
   await openTab(id, { share: "ann" });

@@ -58,6 +58,7 @@ class Tab {
   /** What a tab that catches up reads up to. */
   #target = 0;
   #isOver = false;
+  #isDeleted = false;
   #failure: { readonly error: unknown } | undefined;
   #wake = (): void => undefined;
   readonly #onAbort = (): void => this.close();
@@ -107,6 +108,10 @@ class Tab {
       await navigator.locks.request(this.#name, { signal: this.#closing.signal }, async () => {
         if (this.#isOver) return;
         this.#isLeader = true;
+        if (this.#isDeleted) { // the lock came before the last leader's notice of the end
+          this.#report({ state: "ended", reason: "deleted", sequence: this.#sequence, cursor: this.#cursor });
+          return;
+        }
         this.#catchUp?.abort(); // the stream itself has what is missing
         for await (const event of this.#stream(this.#closing.signal, (connection) => this.#report(connection))) {
           this.#take(event);
@@ -185,6 +190,7 @@ class Tab {
     if (event.sequence <= this.#sequence) return;
     this.#sequence = event.sequence;
     this.#cursor = event.cursor;
+    this.#isDeleted = event.type === "session.deleted";
     this.#ready.push(event);
     this.#wake();
   }

@@ -44,6 +44,7 @@ class Tab {
     /** What a tab that catches up reads up to. */
     #target = 0;
     #isOver = false;
+    #isDeleted = false;
     #failure;
     #wake = () => undefined;
     #onAbort = () => this.close();
@@ -95,6 +96,10 @@ class Tab {
                 if (this.#isOver)
                     return;
                 this.#isLeader = true;
+                if (this.#isDeleted) { // the lock came before the last leader's notice of the end
+                    this.#report({ state: "ended", reason: "deleted", sequence: this.#sequence, cursor: this.#cursor });
+                    return;
+                }
                 this.#catchUp?.abort(); // the stream itself has what is missing
                 for await (const event of this.#stream(this.#closing.signal, (connection) => this.#report(connection))) {
                     this.#take(event);
@@ -184,6 +189,7 @@ class Tab {
             return;
         this.#sequence = event.sequence;
         this.#cursor = event.cursor;
+        this.#isDeleted = event.type === "session.deleted";
         this.#ready.push(event);
         this.#wake();
     }
