@@ -106,7 +106,7 @@ class _Feed(Generic[K, E]):
         self._key = key
         self._begins_after = 0
         self._read_to = 0
-        self._entries: deque[tuple[E, int]] = deque()
+        self._entries: deque[tuple[int, E, int]] = deque()  # each with its cursor and its size
         self._size = 0
         self._max_entries = max_entries
         self._waiting: dict[asyncio.Future[None], int] = {}
@@ -126,25 +126,32 @@ class _Feed(Generic[K, E]):
             self._begins_after, self._size = after, 0
         self._read_to = read_to
         for entry in entries:
+            self.head = entry.cursor
             self._keep(entry)
         if entries:
-            self.head = entries[-1].cursor
             now = asyncio.get_running_loop().time()
             self._interval, self._changed_at = now - self._changed_at, now
             self._wake()
 
     def _keep(self, entry: E) -> None:
         """Keep the newest entries that fit. One that is larger than all of them may be is left to the store."""
-        self._entries.append((entry, size := entry.size))
+        self._entries.append((self.head, entry, size := entry.size))
         self._size += size
         while self._entries and (len(self._entries) > self._max_entries or self._size > MAX_PAGE_BYTES):
-            oldest, size = self._entries.popleft()
-            self._begins_after = oldest.cursor
+            self._begins_after, _, size = self._entries.popleft()
             self._size -= size
 
     def later_than(self, after: int) -> Sequence[E]:
         """All entries later than `after`; none if the feed does not hold all of them."""
-        return [entry for entry, _ in self._entries if entry.cursor > after] if after >= self._begins_after else ()
+        if after < self._begins_after:
+            return ()
+        later: list[E] = []
+        for cursor, entry, _ in reversed(self._entries):  # a reader that follows waits for the newest one only
+            if cursor <= after:
+                break
+            later.append(entry)
+        later.reverse()
+        return later
 
     async def wait_for_later(self, after: int, polling: Polling[K, E] | None) -> None:
         """Wait until the feed knows an entry later than `after`."""
