@@ -11,6 +11,7 @@ import pytest
 
 from tests.contract.factories import RUN, append_events, chunk, create_session, delta
 from turnlog.domain.events import MessageStart, UserMessage
+from turnlog.stores.reading import dump_events
 from turnlog.stores.sqlite.database import Database
 from turnlog.stores.sqlite.items import insert_chunk
 from turnlog.stores.sqlite.log import SqliteSessionLog
@@ -116,7 +117,8 @@ async def test_the_work_of_a_read_does_not_grow_with_the_deltas_of_an_answer(dat
 
         def insert(connection: sqlite3.Connection, head: int = state.head, count: int = count) -> None:
             for number in range(count):
-                insert_chunk(connection, chunk(session_id, head + number, delta()))
+                appended = chunk(session_id, head + number, delta())
+                insert_chunk(connection, appended, dump_events(appended.events))
 
         await database.write(insert)
         state = state.model_copy(update={"head": state.head + count})

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,14 +40,19 @@ class Database:
         self._commits = GroupCommit(self._writer)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in one transaction: all of it or nothing. Writes that wait together share a commit."""
-        return await self._finish(self._commits.submit(work))
+    async def write(self, work: Callable[[sqlite3.Connection], T], on_commit: Callable[[T], object] | None = None) -> T:
+        """Run `work` in one transaction: all of it or nothing. Writes that wait together share a commit.
+
+        `on_commit` is called with the result as soon as it is committed, also if the caller is cancelled until then.
+        """
+        with self._translated_errors():
+            return await self._commits.submit(work, on_commit)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one snapshot, which holds every acknowledged write."""
         loop = asyncio.get_running_loop()
-        return await self._finish(loop.run_in_executor(self._read_thread, _snapshot, self._reader, work))
+        with self._translated_errors():
+            return await shielded(loop.run_in_executor(self._read_thread, _snapshot, self._reader, work))
 
     async def read_together(self, key: Hashable, work: Callable[[sqlite3.Connection], T]) -> T:
         """Like `read`, except that callers with the same `key` share one read until it starts."""
@@ -75,10 +81,10 @@ class Database:
         self._reader.close()
         self._writer.close()
 
-    async def _finish(self, running: "asyncio.Future[T]") -> T:
-        # Shielded: if the caller is cancelled, work that has started is not abandoned.
+    @contextmanager
+    def _translated_errors(self) -> Generator[None]:
         try:
-            return await shielded(running)
+            yield
         except sqlite3.DatabaseError as error:
             if isinstance(error, _MISTAKES):
                 raise

@@ -14,7 +14,7 @@ from turnlog.domain.pages import EVENT_OVERHEAD_BYTES, MAX_RESPONSE_BYTES, Page,
 from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import AnyDocument, Document, IdempotencyRecord, claim_partition
 from turnlog.domain.tolerance import load
-from turnlog.stores.reading import dump_events, load_events
+from turnlog.stores.reading import load_events
 
 MAX_SEQUENCE = 2**63 - 1
 """No sequence is as large."""
@@ -26,15 +26,14 @@ _CHUNK = "first, last, epoch, writer, events"
 _FILTERED_COLUMNS = ("owner", "project_id", "status", "agent_name", "archived")
 
 
-def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
-    """Insert `chunk`; False if exactly this chunk was inserted before.
+def insert_chunk(connection: sqlite3.Connection, chunk: Chunk, events: str) -> bool:
+    """Insert `chunk`, whose stored form is `events`; False if exactly this chunk was inserted before.
 
     The tombstone of a deleted session refuses every chunk, from a writer that was suspended until now.
 
     Raises:
         SequenceTakenError: another writer holds the sequence, or the session is deleted.
     """
-    events = dump_events(chunk.events)
     inserted = connection.execute(
         # The column `hidden` is not enough: a fork that is being copied is hidden as well.
         "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
@@ -58,7 +57,7 @@ def body_of(value: SessionState | AnyDocument) -> str:
     return value.model_dump_json(exclude_none=True)
 
 
-def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
+def upsert_state(connection: sqlite3.Connection, state: SessionState, body: str) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -73,7 +72,7 @@ def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
             _timestamp(state.repair_due),
             _timestamp(state.clear_due),
             state.updated_at.timestamp(),
-            body_of(state),
+            body,
         ),
     )
 
@@ -82,10 +81,9 @@ def _timestamp(time: datetime | None) -> float:
     return 0.0 if time is None else time.timestamp()
 
 
-def upsert_document(connection: sqlite3.Connection, session_id: SessionId, document: AnyDocument) -> None:
+def upsert_document(connection: sqlite3.Connection, session_id: SessionId, document: AnyDocument, body: str) -> None:
     now = time.time()
     expires_at = None if document.expires_after is None else now + document.expires_after
-    body = body_of(document)
     connection.execute(
         "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
         (session_id, document.kind, document.id, document.sequence, now, expires_at, body),
@@ -98,7 +96,7 @@ def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> Idempote
     query = "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND id = ? AND expires_at > ?"
     stored = connection.execute(query, (partition, record.kind, record.id, time.time())).fetchone()
     if stored is None:
-        upsert_document(connection, partition, record)
+        upsert_document(connection, partition, record, body_of(record))
         return None
     return load(IdempotencyRecord, stored["body"])
 

@@ -1,6 +1,5 @@
 """The session log in SQLite; see `turnlog.ports.SessionLog` for what each method promises."""
 
-import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -20,7 +19,7 @@ from turnlog.ports import D, Tail
 from turnlog.stores.following import MAX_CHUNKS, Feeds
 from turnlog.stores.limits import require_batch_fits
 from turnlog.stores.reading import dump_events, load_state, readable, remains_of, state_or_none
-from turnlog.stores.sqlite.database import Database, shielded, shrink
+from turnlog.stores.sqlite.database import Database, shrink
 from turnlog.stores.sqlite.items import (
     MAX_SEQUENCE,
     body_of,
@@ -57,25 +56,26 @@ class SqliteSessionLog:
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
-        states = () if checkpoint is None else (checkpoint,)
-        require_batch_fits([dump_events(chunk.events), *map(body_of, (*states, *documents))])
-        # Shielded: if the caller is cancelled while the chunk is written, readers are woken all the same.
-        await shielded(asyncio.ensure_future(self._append(chunk, checkpoint, documents)))
+        events = dump_events(chunk.events)
+        states = [] if checkpoint is None else [(checkpoint, body_of(checkpoint))]
+        others = [(document, body_of(document)) for document in documents]
+        require_batch_fits([events, *(body for _, body in (*states, *others))])
 
-    async def _append(self, chunk: Chunk, checkpoint: SessionState | None, documents: Sequence[AnyDocument]) -> None:
         def work(connection: sqlite3.Connection) -> RecordedChunk | None:
-            if not insert_chunk(connection, chunk):
+            if not insert_chunk(connection, chunk, events):
                 return None
-            if checkpoint is not None:
-                upsert_state(connection, checkpoint)
-            for document in documents:
-                upsert_document(connection, chunk.session_id, document)
+            for state, body in states:
+                upsert_state(connection, state, body)
+            for document, body in others:
+                upsert_document(connection, chunk.session_id, document, body)
             return record_chunk(connection, chunk)
 
-        recorded = await self._database.write(work)
-        self._feeds.extend(chunk.session_id, chunk.first - 1, chunk)
-        if recorded is not None:
-            self._rooms.extend(recorded, chunk, checkpoint)
+        def wake_readers(recorded: RecordedChunk | None) -> None:
+            self._feeds.extend(chunk.session_id, chunk.first - 1, chunk)
+            if recorded is not None:
+                self._rooms.extend(recorded, chunk, checkpoint)
+
+        await self._database.write(work, wake_readers)
 
     async def state(self, session_id: SessionId) -> SessionState | None:
         def work(connection: sqlite3.Connection) -> SessionState | None:
@@ -165,8 +165,8 @@ class SqliteSessionLog:
         return (await self._readable(query, values, kind, limit, max_bytes)).in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
-        require_batch_fits([body_of(document)])
-        await self._database.write(lambda connection: upsert_document(connection, session_id, document))
+        require_batch_fits([body := body_of(document)])
+        await self._database.write(lambda connection: upsert_document(connection, session_id, document, body))
 
     async def claim(self, record: IdempotencyRecord) -> IdempotencyRecord | None:
         return await self._database.write(lambda connection: claim(connection, record))
