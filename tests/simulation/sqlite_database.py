@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TypeVar, cast
@@ -108,7 +108,7 @@ class _NetworkedDatabase:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._request(work)
 
-    async def read_together(self, key: Hashable, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def search(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._request(work)
 
     async def close(self) -> None:

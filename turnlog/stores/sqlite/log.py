@@ -90,7 +90,7 @@ class SqliteSessionLog:
             rest = read_chunks(connection, session_id, checkpoint.head, everything, skip_deltas=True)
             return fold_without_deltas(checkpoint, rest, last_sequence(connection, session_id))
 
-        return await self._database.read_together(session_id, work)
+        return await self._database.read(work)
 
     async def checkpoint(self, session_id: SessionId) -> SessionState | None:
         return await self.state(session_id)  # one read as well
@@ -124,10 +124,10 @@ class SqliteSessionLog:
             filler = PageFiller[Chunk](limit, MAX_PAGE_BYTES)
             return read_chunks(connection, session_id, after, filler, end, newest=newest, skip_deltas=skip_deltas)
 
-        return await self._database.read(work)
+        return await self._database.search(work)
 
     async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Page[Chunk]:
-        return await self._database.read(lambda connection: newest_chunks(connection, session_id, event_type, limit))
+        return await self._database.search(lambda connection: newest_chunks(connection, session_id, event_type, limit))
 
     def watch(self, session_id: SessionId, /, *, polls: bool = True) -> AbstractContextManager[Tail[Chunk]]:
         return self._feeds.watch(session_id, polls=polls)
@@ -143,7 +143,7 @@ class SqliteSessionLog:
             row = connection.execute(query, (*key, time.time())).fetchone()
             return None if row is None else load(kind, row["body"])
 
-        return await self._database.read_together(key, work)
+        return await self._database.read(work)
 
     async def find(
         self,
@@ -186,7 +186,7 @@ class SqliteSessionLog:
             ).fetchone()
             return max((row["recorded_at"] for row in (appended, renewed) if row is not None), default=None)
 
-        written = await self._database.read(work)
+        written = await self._database.search(work)
         return None if written is None else timedelta(seconds=max(0.0, time.time() - written))
 
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Page[SessionState]:
@@ -208,7 +208,7 @@ class SqliteSessionLog:
             sized = readable(bodies, lambda body: (load(model, body), len(body)), f"A stored {model.__name__}")
             return fill(sized, limit, max_bytes)
 
-        return await self._database.read(work)
+        return await self._database.search(work)
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
         return self._due("repair_due", by)
@@ -224,7 +224,7 @@ class SqliteSessionLog:
         last: tuple[float, str] = (0.0, "")
         while True:
             values = (by.timestamp(), *last)
-            rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())  # noqa: B023
+            rows = await self._database.search(lambda connection: connection.execute(query, values).fetchall())  # noqa: B023
             for row in rows:
                 if (state := state_or_none(row["session_id"], row["body"])) is not None:
                     yield state
