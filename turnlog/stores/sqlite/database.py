@@ -48,9 +48,9 @@ class Database:
             return await self._commits.submit(work, on_commit)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work`, which reads a few rows by their keys, in one snapshot, which holds every acknowledged write.
+        """Run `work`, which reads a row or a page by its key, in one snapshot, which holds every acknowledged write.
 
-        It runs in the event loop. Such rows are nearly always in memory, and reading them takes a tenth of the time
+        It runs in the event loop. Such rows are nearly always in memory, and reading them takes a fraction of the time
         that a thread takes to answer.
         """
         with self._translated_errors():

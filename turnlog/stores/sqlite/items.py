@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,11 @@ from turnlog.domain.errors import SequenceTakenError
 from turnlog.domain.events import DELTA_TYPES
 from turnlog.domain.ids import SessionId, WriterId
 from turnlog.domain.listing import SessionFilter, listing_key
-from turnlog.domain.pages import EVENT_OVERHEAD_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller
+from turnlog.domain.pages import EVENT_OVERHEAD_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller, fill
 from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import AnyDocument, Document, IdempotencyRecord, claim_partition
-from turnlog.domain.tolerance import load
-from turnlog.stores.reading import load_events
+from turnlog.domain.tolerance import M, load
+from turnlog.stores.reading import load_events, readable
 
 MAX_SEQUENCE = 2**63 - 1
 """No sequence is as large."""
@@ -158,6 +159,19 @@ def newest_chunks(connection: sqlite3.Connection, session_id: SessionId, event_t
         (session_id, f" {event_type} "),
     )
     return _fill(PageFiller(limit, MAX_RESPONSE_BYTES), session_id, rows).in_order(newest=True)
+
+
+def readable_page(
+    query: str, values: Sequence[Any], model: type[M], limit: int | None, max_bytes: int | None
+) -> Callable[[sqlite3.Connection], Page[M]]:
+    """A read of the first bodies that `query` finds, that can be read, and that fit on a page, and of no other row."""
+
+    def work(connection: sqlite3.Connection) -> Page[M]:
+        bodies = (row["body"] for row in connection.execute(query, values))
+        sized = readable(bodies, lambda body: (load(model, body), len(body)), f"A stored {model.__name__}")
+        return fill(sized, limit, max_bytes)
+
+    return work
 
 
 def last_sequence(connection: sqlite3.Connection, session_id: SessionId) -> int:

@@ -1,24 +1,24 @@
 """The session log in SQLite; see `turnlog.ports.SessionLog` for what each method promises."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any
 
 from turnlog.domain.chunks import Chunk
 from turnlog.domain.fold import fold_without_deltas
 from turnlog.domain.ids import SessionId, WriterId
 from turnlog.domain.listing import SessionFilter
-from turnlog.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller, fill
+from turnlog.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller
 from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
-from turnlog.domain.tolerance import M, load
+from turnlog.domain.tolerance import load
 from turnlog.ports import D, Tail
 from turnlog.stores.following import MAX_CHUNKS, Feeds
 from turnlog.stores.limits import require_batch_fits
-from turnlog.stores.reading import dump_events, load_state, readable, remains_of, state_or_none
+from turnlog.stores.reading import dump_events, load_state, remains_of, state_or_none
 from turnlog.stores.sqlite.database import Database, shrink
 from turnlog.stores.sqlite.items import (
     MAX_SEQUENCE,
@@ -30,6 +30,7 @@ from turnlog.stores.sqlite.items import (
     last_sequence,
     newest_chunks,
     read_chunks,
+    readable_page,
     release,
     upsert_document,
     upsert_state,
@@ -124,7 +125,8 @@ class SqliteSessionLog:
             filler = PageFiller[Chunk](limit, MAX_PAGE_BYTES)
             return read_chunks(connection, session_id, after, filler, end, newest=newest, skip_deltas=skip_deltas)
 
-        return await self._database.search(work)
+        await asyncio.sleep(0)  # a reader of page after page lets others read in between
+        return await self._database.read(work)
 
     async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Page[Chunk]:
         return await self._database.search(lambda connection: newest_chunks(connection, session_id, event_type, limit))
@@ -162,7 +164,8 @@ class SqliteSessionLog:
             f" ORDER BY sequence {direction}, id {direction}"
         )
         values = (session_id, kind_name(kind), after, MAX_SEQUENCE if before is None else before)
-        return (await self._readable(query, values, kind, limit, max_bytes)).in_order(newest=newest)
+        page = await self._database.read(readable_page(query, values, kind, limit, max_bytes))
+        return page.in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
         require_batch_fits([body := body_of(document)])
@@ -196,19 +199,7 @@ class SqliteSessionLog:
             values.append(before)
         # The text is built of constants of this package only; every value is bound.
         query = f"SELECT body FROM states WHERE {' AND '.join(where)} ORDER BY listing_key DESC"
-        return await self._readable(query, values, SessionState, limit, MAX_RESPONSE_BYTES)
-
-    async def _readable(
-        self, query: str, values: Sequence[Any], model: type[M], limit: int, max_bytes: int | None
-    ) -> Page[M]:
-        """The first bodies that `query` finds, that can be read, and that fit on a page. No other row is read."""
-
-        def work(connection: sqlite3.Connection) -> Page[M]:
-            bodies = (row["body"] for row in connection.execute(query, values))
-            sized = readable(bodies, lambda body: (load(model, body), len(body)), f"A stored {model.__name__}")
-            return fill(sized, limit, max_bytes)
-
-        return await self._database.search(work)
+        return await self._database.search(readable_page(query, values, SessionState, limit, MAX_RESPONSE_BYTES))
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
         return self._due("repair_due", by)
@@ -234,7 +225,8 @@ class SqliteSessionLog:
 
     async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
         query = "SELECT body FROM states WHERE hidden = 0 AND updated_at < ? ORDER BY updated_at"
-        return await self._readable(query, (before.timestamp(),), SessionState, limit, None)
+        values = (before.timestamp(),)
+        return await self._database.search(readable_page(query, values, SessionState, limit, None))
 
     async def clear(self, session_id: SessionId) -> None:
         def work(connection: sqlite3.Connection) -> int:
