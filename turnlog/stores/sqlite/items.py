@@ -23,6 +23,12 @@ MAX_SEQUENCE = 2**63 - 1
 SKIP_DELTAS = " AND only_deltas = 0"
 """The condition of the index `chunks_with_non_deltas`. SQLite uses the index only if the text is the same."""
 
+STATE_AND_LAST = (
+    "SELECT body, (SELECT last FROM chunks c WHERE c.session_id = s.session_id ORDER BY first DESC LIMIT 1) AS last"
+    " FROM states s WHERE session_id = ?"
+)
+"""The query of a state, and of the last sequence in its log; null if the log is empty."""
+
 _CHUNK = "first, last, epoch, writer, events"
 _FILTERED_COLUMNS = ("owner", "project_id", "status", "agent_name", "archived")
 
@@ -172,13 +178,6 @@ def readable_page(
         return fill(sized, limit, max_bytes)
 
     return work
-
-
-def last_sequence(connection: sqlite3.Connection, session_id: SessionId) -> int:
-    """The last sequence in the log; 0 if the log is empty."""
-    query = "SELECT last FROM chunks WHERE session_id = ? ORDER BY first DESC LIMIT 1"
-    row = connection.execute(query, (session_id,)).fetchone()
-    return 0 if row is None else int(row["last"])
 
 
 def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:

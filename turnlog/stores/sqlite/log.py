@@ -22,12 +22,12 @@ from turnlog.stores.reading import dump_events, load_state, remains_of, state_or
 from turnlog.stores.sqlite.database import Database, shrink
 from turnlog.stores.sqlite.items import (
     MAX_SEQUENCE,
+    STATE_AND_LAST,
     body_of,
     claim,
     filter_conditions,
     insert_chunk,
     kind_name,
-    last_sequence,
     newest_chunks,
     read_chunks,
     readable_page,
@@ -80,16 +80,16 @@ class SqliteSessionLog:
 
     async def state(self, session_id: SessionId) -> SessionState | None:
         def work(connection: sqlite3.Connection) -> SessionState | None:
-            row = connection.execute("SELECT body FROM states WHERE session_id = ?", (session_id,)).fetchone()
+            row = connection.execute(STATE_AND_LAST, (session_id,)).fetchone()
             if row is None:
                 return None
-            checkpoint = load_state(session_id, row["body"])
-            if checkpoint.deleted:
+            checkpoint, last = load_state(session_id, row["body"]), row["last"] or 0
+            if checkpoint.deleted or last <= checkpoint.head:
                 return checkpoint
             # An answer that is being written may be thousands of chunks of deltas. They change only the head.
             everything = PageFiller[Chunk](None, None)
             rest = read_chunks(connection, session_id, checkpoint.head, everything, skip_deltas=True)
-            return fold_without_deltas(checkpoint, rest, last_sequence(connection, session_id))
+            return fold_without_deltas(checkpoint, rest, last)
 
         return await self._database.read(work)
 
