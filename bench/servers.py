@@ -76,10 +76,13 @@ async def model_server() -> AsyncGenerator[Server]:
 
 
 @asynccontextmanager
-async def host(model_url: str, data_dir: Path) -> AsyncGenerator[Server]:
-    """Run the local host while the body runs; without a `model_url` it starts its own model, as `make run` does."""
+async def host(model_url: str, data_dir: Path, samples: Path | None = None) -> AsyncGenerator[Server]:
+    """Run the local host while the body runs; without a `model_url` it starts its own model, as `make run` does.
+
+    With `samples` it is `bench.sampled_host`, which writes that file.
+    """
     arguments = (
-        "turnlog.local.host",
+        "turnlog.local.host" if samples is None else "bench.sampled_host",
         "--host",
         "127.0.0.1",
         "--port",
@@ -89,7 +92,8 @@ async def host(model_url: str, data_dir: Path) -> AsyncGenerator[Server]:
         "--grace",
         "1",
     )
-    async with _spawned(environment(model_url), *arguments) as server:
+    env = environment(model_url) | ({} if samples is None else {"BENCH_SAMPLES": str(samples)})
+    async with _spawned(env, *arguments) as server:
         yield server
 
 
