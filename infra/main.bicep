@@ -75,6 +75,22 @@ param signalr string = 'none'
 @description('Units of SignalR, each for 1 000 connections; Free_F1 has one, for 20.')
 param signalrUnits int = 1
 
+@allowed(['none', 'Free_F1', 'Standard_S1'])
+@description('Azure Web PubSub for Socket.IO, whose clients join rooms; none leaves it out.')
+param socketio string = 'none'
+
+@minValue(1)
+@description('Units of that service, each for 1 000 connections; Free_F1 has one, for 20.')
+param socketioUnits int = 1
+
+@allowed(['none', 'Free_F1', 'Standard_S1'])
+@description('Azure Web PubSub for plain WebSockets; none leaves it out.')
+param websocket string = 'none'
+
+@minValue(1)
+@description('Units of that service, each for 1 000 connections; Free_F1 has one, for 20.')
+param websocketUnits int = 1
+
 @minLength(1)
 @description('MODEL: the deployment of messages that name no model.')
 param model string
@@ -141,6 +157,7 @@ param debugPrincipalType string = 'User'
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var taskHub = 'turnlog'
+var socketioHub = 'turnlog'
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${environmentName}'
@@ -233,6 +250,30 @@ module signalrService 'modules/signalr.bicep' = if (signalr != 'none') {
   }
 }
 
+module socketioService 'modules/socketio.bicep' = if (socketio != 'none') {
+  scope: group
+  params: {
+    name: 'socketio-${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+    sku: socketio
+    units: socketioUnits
+  }
+}
+
+module websocketService 'modules/websocket.bicep' = if (websocket != 'none') {
+  scope: group
+  params: {
+    name: 'websocket-${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+    sku: websocket
+    units: websocketUnits
+  }
+}
+
 module openai 'modules/openai.bicep' = if (empty(openaiBaseUrl)) {
   scope: group
   params: {
@@ -295,6 +336,10 @@ module app 'modules/app.bicep' = {
     cosmosEndpoint: cosmos.outputs.endpoint
     cosmosDatabase: cosmos.outputs.database
     signalrEndpoint: signalr == 'none' ? '' : signalrService!.outputs.endpoint
+    socketioEndpoint: socketio == 'none' ? '' : socketioService!.outputs.endpoint
+    socketioId: socketio == 'none' ? '' : socketioService!.outputs.id
+    socketioHub: socketioHub
+    websocketEndpoint: websocket == 'none' ? '' : websocketService!.outputs.endpoint
     taskHub: taskHub
     schedulerEndpoint: durableBackend == 'azureManaged' ? scheduler!.outputs.endpoint : ''
     openaiBaseUrl: empty(openaiBaseUrl) ? openai!.outputs.baseUrl : openaiBaseUrl
@@ -309,6 +354,15 @@ module app 'modules/app.bicep' = {
     authAllowedClients: authAllowedClients
     ticketKey: ticketKey
     corsOrigins: corsOrigins
+  }
+}
+
+module hub 'modules/hub.bicep' = if (socketio != 'none') {
+  scope: group
+  params: {
+    serviceName: socketioService!.outputs.name
+    socketioHub: socketioHub
+    appUrl: app.outputs.url
   }
 }
 

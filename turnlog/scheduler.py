@@ -17,7 +17,17 @@ from turnlog.domain.deletion import Deletion
 from turnlog.domain.ids import InstanceId, ProjectId, SessionId, TurnId, deletion_instance
 from turnlog.domain.session import ActiveTurn, SessionState
 from turnlog.domain.webhooks import Delivery
+from turnlog.ports import InstanceStatus
 from turnlog.settings import Settings
+
+_ENDED = frozenset(
+    {
+        df.OrchestrationRuntimeStatus.Completed,
+        df.OrchestrationRuntimeStatus.Failed,
+        df.OrchestrationRuntimeStatus.Canceled,
+        df.OrchestrationRuntimeStatus.Terminated,
+    }
+)
 
 _log = logging.getLogger(__name__)
 _starting: set[asyncio.Task[None]] = set()  # a task that nothing refers to may be collected while it runs
@@ -106,12 +116,15 @@ class DurableTurnScheduler:
 
     async def deliver(self, delivery: Delivery) -> None:
         # An ended instance would begin again.
-        if not await self.exists(delivery.instance_id):
+        if await self.status(delivery.instance_id) == "absent":
             start = WebhookStart(delivery=delivery, pauses=self._settings.timings.webhook_pauses)
             await _start_or_raise(self._client, "deliver_webhook", delivery.instance_id, start)
 
-    async def exists(self, instance_id: InstanceId) -> bool:
-        return (await self._client.get_status(instance_id)).runtime_status is not None
+    async def status(self, instance_id: InstanceId) -> InstanceStatus:
+        status = (await self._client.get_status(instance_id)).runtime_status
+        if status is None:
+            return "absent"
+        return "ended" if status in _ENDED else "active"
 
 
 class DurableDeletionScheduler:

@@ -34,7 +34,9 @@ class Timings:
         renew_lease_after: how long a working activity may append nothing before it renews its lease.
         start_grace: how old a claimed turn is before the sweep starts an instance for it.
         lost_after: the silence of an attempt that has begun after which the sweep gives its turn to another instance.
-        handover_after: the same, if no attempt runs: the next one may wait in a queue. Both double each time.
+        handover_after: the same between two steps, where the next attempt may wait in a queue.
+        begin_after: the same before the first step, where turns wait for a place as long as others have them. Each of
+            the three doubles each time.
         clear_after: how long a deleted session keeps its log, so that appends of earlier writers are refused.
         retry_pause: the pause after an attempt that failed on the platform. It doubles up to `max_retry_pause`.
         sweep_seconds: the interval of the sweep.
@@ -47,6 +49,7 @@ class Timings:
     start_grace: timedelta
     lost_after: timedelta
     handover_after: timedelta
+    begin_after: timedelta
     clear_after: timedelta
     retry_pause: timedelta
     max_retry_pause: timedelta
@@ -61,6 +64,7 @@ CLOUD = Timings(
     start_grace=timedelta(seconds=30),
     lost_after=timedelta(seconds=30),
     handover_after=timedelta(seconds=60),
+    begin_after=timedelta(minutes=5),
     clear_after=timedelta(minutes=35),  # above FUNCTION_TIMEOUT: no earlier writer is left
     retry_pause=timedelta(seconds=1),
     max_retry_pause=timedelta(seconds=30),
@@ -73,7 +77,8 @@ ONE_MACHINE = Timings(
     renew_lease_after=timedelta(seconds=1),
     start_grace=timedelta(seconds=1),
     lost_after=timedelta(seconds=5),
-    handover_after=timedelta(seconds=10),
+    handover_after=timedelta(minutes=5),  # its queue hides no message
+    begin_after=timedelta(minutes=5),
     clear_after=timedelta(0),
     retry_pause=timedelta(seconds=0.2),
     max_retry_pause=timedelta(seconds=5),

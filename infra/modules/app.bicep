@@ -22,6 +22,10 @@ param insightsConnectionString string
 param cosmosEndpoint string
 param cosmosDatabase string
 param signalrEndpoint string
+param socketioEndpoint string
+param socketioId string
+param socketioHub string
+param websocketEndpoint string
 param taskHub string
 param schedulerEndpoint string
 param openaiBaseUrl string
@@ -99,6 +103,19 @@ var signalrSettings = empty(signalrEndpoint)
       SIGNALR__clientId: clientId
     }
 
+// The keys are read here, so that no output and no parameter has them. Bicep puts the call where the variable is used, so
+// it is made only if there is a service.
+var socketioKeys = listKeys(socketioId, '2024-03-01')
+var socketioSettings = empty(socketioEndpoint)
+  ? {}
+  : {
+      SOCKETIO_ENDPOINT: socketioEndpoint
+      SOCKETIO_HUB: socketioHub
+      SOCKETIO_ACCESS_KEYS: '${socketioKeys.primaryKey},${socketioKeys.secondaryKey}'
+    }
+
+var websocketSettings = empty(websocketEndpoint) ? {} : { WEBSOCKET_ENDPOINT: websocketEndpoint }
+
 // These override host.json, which names azureStorage.
 var schedulerSettings = empty(schedulerEndpoint)
   ? {}
@@ -152,6 +169,8 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
     }
     siteConfig: {
       minTlsVersion: '1.2'
+      // Over HTTP/1.1 a browser opens six connections to the app: six open streams, and every other request waits.
+      http20Enabled: true
       cors: { allowedOrigins: empty(corsOrigins) ? [] : split(corsOrigins, ',') }
     }
   }
@@ -160,7 +179,16 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
 resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: site
   name: 'appsettings'
-  properties: union(platformSettings, ownSettings, keySettings, jwtSettings, signalrSettings, schedulerSettings)
+  properties: union(
+    platformSettings,
+    ownSettings,
+    keySettings,
+    jwtSettings,
+    signalrSettings,
+    socketioSettings,
+    websocketSettings,
+    schedulerSettings
+  )
 }
 
 // If AUTH_MODE is easyauth and this is missing, WEBSITE_AUTH_ENABLED is not set, and the app answers 401 to everyone.
@@ -175,8 +203,8 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (authMode =
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
       // Exact paths: a pattern would also open what is added below it. These return no data: the app's state and the
-      // API's description. Web PubSub signs what it sends to /socketio/events. A deployment calls the last one to register its triggers. The host itself requires the
-      // platform's signature or the master key there.
+      // API's description. Web PubSub signs what it sends to /socketio/events. A deployment calls the last one to
+      // register its triggers. The host itself requires the platform's signature or the master key there.
       excludedPaths: [
         '/health'
         '/ready'

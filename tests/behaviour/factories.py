@@ -5,6 +5,8 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from azure.durable_functions import OrchestrationRuntimeStatus
+
 from tests.domain.factories import OWNER, TRACE, active_turn
 from turnlog.domain.chunks import (
     Chunk,
@@ -20,7 +22,7 @@ from turnlog.domain.turn import Fence
 from turnlog.domain.turn_events import turn_drafts
 from turnlog.domain.webhooks import Delivery
 from turnlog.orchestrations.contracts import Reply, Work
-from turnlog.ports import DeletionScheduler, TurnScheduler
+from turnlog.ports import DeletionScheduler, InstanceStatus, TurnScheduler
 from turnlog.scheduler import DurableDeletionScheduler, DurableTurnScheduler, TurnStart
 from turnlog.services.log.steps import load_steps
 from turnlog.services.log.writer import SessionWriter
@@ -39,8 +41,8 @@ class LostStarts:
     async def deliver(self, delivery: Delivery) -> None:
         pass
 
-    async def exists(self, instance_id: InstanceId) -> bool:
-        return False
+    async def status(self, instance_id: InstanceId) -> InstanceStatus:
+        return "absent"
 
 
 LOST_STARTS = LostStarts()
@@ -77,6 +79,7 @@ class DurableClient:
         self.broken = broken
         self.started: list[dict[str, Any]] = []
         self.known: set[str] = set()
+        self.ended: set[str] = set()
 
     async def start_new(self, name: str, instance_id: str, payload: dict[str, Any]) -> None:
         if self.broken:
@@ -88,7 +91,10 @@ class DurableClient:
             self.started.append(payload)
 
     async def get_status(self, instance_id: str) -> SimpleNamespace:
-        return SimpleNamespace(runtime_status="Running" if instance_id in self.known else None)
+        status = OrchestrationRuntimeStatus.Running if instance_id in self.known else None
+        return SimpleNamespace(
+            runtime_status=OrchestrationRuntimeStatus.Failed if instance_id in self.ended else status
+        )
 
 
 def scheduler(app: Services, client: DurableClient) -> TurnScheduler:

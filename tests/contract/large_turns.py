@@ -17,7 +17,7 @@ from turnlog.domain.stored_documents import Message
 from turnlog.domain.turn import Fence
 from turnlog.domain.webhooks import Delivery
 from turnlog.models.openai import OpenAIStream
-from turnlog.ports import ModelRequest
+from turnlog.ports import InstanceStatus, ModelRequest
 from turnlog.services.turns.approvals import DecisionRequest
 from turnlog.services.turns.attempts import AttemptRequest
 from turnlog.services.turns.cancelling import CancelRequest
@@ -114,8 +114,8 @@ class _Starts:
     async def deliver(self, delivery: Delivery) -> None:
         pass
 
-    async def exists(self, instance_id: InstanceId) -> bool:
-        return False
+    async def status(self, instance_id: InstanceId) -> InstanceStatus:
+        return "absent"
 
 
 class LargeTurns(Services):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 
 from tree_sitter import Node
 
@@ -16,10 +17,12 @@ Files = Mapping[str, Template]
 # The longest values: uniqueString returns 13 characters, azd accepts 64.
 _LONGEST = {"token": "t" * 13, "environmentName": "e" * 64}
 _GUID = re.compile(r"guid\((\w+)\.id, (\w+), (\w+)\)")
-# Browsers connect to it, as to the app.
-_OPEN = {"signalr"}
+# Browsers connect to them, as to the app.
+_OPEN = {"signalr", "socketio", "websocket"}
 _PRIVATE = "isPrivate ? 'Disabled' : 'Enabled'"
 _TAG = "azd-service-name"
+# The keys become app settings, as OPENAI_API_KEY does: the app verifies signatures with them.
+_REQUESTED = {("app", "socketioKeys")}
 
 
 def resources(files: Files) -> Iterator[tuple[str, str, Declaration]]:
@@ -128,12 +131,13 @@ def exposed_secrets(files: Files) -> list[str]:
     """Secrets that a deployment exposes: requested, returned, or passed on as plain text."""
     found: list[str] = []
     for name, file in files.items():
-        for declared in [*file.resources.values(), *file.modules.values()]:
-            calls = [text_of(node) for node in nodes(declared.body) if node.type == "call_expression"]
-            found += [f"{name}: {call} requests a secret" for call in calls if re.match(r"(\w+\.)?list[A-Z]", call)]
+        bodies = [declared.body for declared in [*file.resources.values(), *file.modules.values()]]
+        bodies += [node for symbol, node in file.variables.items() if (name, symbol) not in _REQUESTED]
+        calls = [text_of(node) for body in bodies for node in nodes(body) if node.type == "call_expression"]
+        found += [f"{name}: {call} requests a secret" for call in calls if re.match(r"(\w+!?\.)?list[A-Z]", call)]
         for output, node in file.outputs.items():
             used = {text_of(part) for part in nodes(node) if part.type == "identifier"}
-            if used & file.secure or re.search(r"\blist[A-Z]", text_of(node)):
+            if used & (file.secure | _holders(file)) or re.search(r"\blist[A-Z]", text_of(node)):
                 found.append(f"{name}: {output} returns a secret")
     main = files["main"]
     for symbol, module in main.modules.items():
@@ -142,6 +146,19 @@ def exposed_secrets(files: Files) -> list[str]:
             if text_of(node) in main.secure and param not in target.secure:
                 found.append(f"{symbol}: {param} is a secret, but is not declared as one")
     return found
+
+
+def _holders(file: Template) -> set[str]:
+    """The variables that hold a requested secret, also by way of another variable."""
+    found, before = set[str](), {""}
+    while found != before:
+        before, found = found, {symbol for symbol, node in file.variables.items() if _holds(node, found)}
+    return found
+
+
+def _holds(node: Node, holders: set[str]) -> bool:
+    names = {text_of(part) for part in nodes(node) if part.type == "identifier"}
+    return bool(names & holders) or any(re.match(r"list[A-Z]", each) for each in names)
 
 
 def unguarded_modules(files: Files) -> list[str]:
@@ -154,6 +171,20 @@ def unguarded_modules(files: Files) -> list[str]:
         for text in texts
         if module.conditional and text.startswith(f"{symbol}.outputs.")
     ]
+
+
+def circular_modules(files: Files) -> list[str]:
+    """Modules that wait for each other's outputs."""
+    main = files["main"]
+    reads = {
+        symbol: set(re.findall(r"\b(\w+)!?\.outputs\.", text_of(module.body)))
+        for symbol, module in main.modules.items()
+    }
+    try:
+        TopologicalSorter(reads).prepare()
+    except CycleError as error:
+        return [f"{' waits for '.join(reversed(error.args[1]))}"]
+    return []
 
 
 def wrongly_tagged(files: Files) -> list[str]:

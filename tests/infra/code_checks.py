@@ -24,7 +24,7 @@ Files = Mapping[str, Template]
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(?:=(.*?))?\}")
 _SETTING_VARIABLES = (
     *("platformSettings", "ownSettings", "keySettings", "jwtSettings"),
-    *("signalrSettings", "schedulerSettings"),
+    *("signalrSettings", "socketioSettings", "websocketSettings", "schedulerSettings"),
 )
 
 

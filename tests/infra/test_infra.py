@@ -51,6 +51,8 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     ],
     code_checks.unknown_settings: [
         ("app", "SIGNALR_ENDPOINT:", "SIGNALR_URL:", "nothing reads SIGNALR_URL"),
+        ("app", "SOCKETIO_ACCESS_KEYS:", "SOCKETIO_KEYS:", "nothing reads SOCKETIO_KEYS"),
+        ("app", "WEBSOCKET_ENDPOINT:", "WEBSOCKET_URL:", "nothing reads WEBSOCKET_URL"),
         ("app", "JWT_JWKS_URL:", "JWT_KEYS:", "nothing reads JWT_KEYS"),
         ("app", "COSMOS_ENDPOINT:", "COSMOS_URL:", "nothing reads COSMOS_URL"),
         ("app", "DURABLE_TASK_SCHEDULER_CONNECTION_STRING:", "DTS:", "nothing reads DTS"),
@@ -63,6 +65,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
         ("storage", "b7e6dc6d", "b7e6dc6e", "blobDataOwner is"),
         ("openai", "var openaiUser", "var openaiOwner", "openaiOwner is"),
         ("signalr", "7e4f1700", "7e4f1701", "signalrServiceOwner is"),
+        ("socketio", "12cf5a90", "12cf5a91", "webPubSubServiceOwner is"),
         ("scheduler", "  scope: hub\n", "", "has no scope"),
         (
             "monitoring",
@@ -88,6 +91,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     code_checks.unknown_properties: [
         ("storage", "allowSharedKeyAccess", "allowSharedKeys", "account has no properties.allowSharedKeys"),
         ("cosmos", "autoscaleSettings", "autoScale", "options.autoScale"),
+        ("hub", "systemEvents:", "systemEventPattern:", "hub has no properties.eventHandlers.systemEventPattern"),
         ("app", "serverfarms@2025-03-01", "serverfarms@2099-01-01", "not in the table"),
     ],
     code_checks.unknown_reads: [
@@ -96,6 +100,7 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
     ],
     code_checks.missing_requirements: [
         ("cosmos", "'Strong'", "'Session'", "decisions read the newest state"),
+        ("app", "http20Enabled: true", "http20Enabled: false", "six open streams would block a browser"),
         ("app", "perInstanceConcurrency: 100", "perInstanceConcurrency: 1", "every open stream would need an instance"),
     ],
 }
@@ -182,6 +187,8 @@ def test_the_app_starts_in_azure_only_with_all_its_settings(environment: pytest.
         "openaiBaseUrl": "https://x.openai.azure.com/",
         "insightsConnectionString": "InstrumentationKey=x",
         "signalrEndpoint": "https://x.service.signalr.net",
+        "socketioEndpoint": "https://x.webpubsub.azure.com",
+        "websocketEndpoint": "https://y.webpubsub.azure.com",
         "authMode": "easyauth",
         "ticketKey": "0f8fad5b-d9cb-469f-a165-70867728950e",
         "jwtJwksUrl": "https://x.example/keys",
@@ -196,7 +203,7 @@ def test_the_app_starts_in_azure_only_with_all_its_settings(environment: pytest.
         environment.setenv(name, value)
 
     assert load_settings().auth_mode == "easyauth"
-    for name in ("COSMOS_ENDPOINT", "OPENAI_BASE_URL", "MODEL", "AUTH_MODE", "TICKET_KEY"):
+    for name in ("COSMOS_ENDPOINT", "OPENAI_BASE_URL", "MODEL", "AUTH_MODE", "TICKET_KEY", "SOCKETIO_ACCESS_KEYS"):
         with environment.context() as without:
             without.delenv(name)
             with pytest.raises(ValidationError, match=name):

@@ -23,6 +23,8 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
         ("app", "'Return401'", "'Unauthorized'", "authentication can't be Unauthorized"),
         ("scheduler", "'Disabled'", "'None'", "scheduler can't be None"),
         ("signalr", "'Serverless'", "'Server'", "service can't be Server"),
+        ("socketio", "'Serverless'", "'Server'", "service can't be Server"),
+        ("hub", "'deny'", "'Deny'", "hub can't be Deny"),
     ],
     azure_checks.bad_names: [
         ("main", "'st${token}'", "'storage-${token}'", "account can't be named storage-"),
@@ -73,10 +75,22 @@ CHECKS: dict[Check, list[tuple[str, str, str, str]]] = {
             "id returns",
         ),
         ("storage", "name: 'packages'", "name: listKeys(account.id, '2023-01-01').keys[0].value", "requests a secret"),
+        (
+            "storage",
+            "name: 'packages'",
+            "name: account!.listKeys().keys[0].value",
+            "account!.listKeys() requests a secret",
+        ),
+        ("storage", "var blobDataOwner", "var key = listKeys(name, 'x')\nvar blobDataOwner", "requests a secret"),
+        ("app", "string = 'https://${site", "string = '${socketioKeys.primaryKey}${site", "url returns a secret"),
+        ("app", "string = 'https://${site", "string = '${string(socketioSettings)}${site", "url returns a secret"),
         ("app", "@secure()\n", "", "app: openaiApiKey is a secret, but is not declared as one"),
     ],
     azure_checks.unguarded_modules: [
         ("main", "scheduler!.outputs.endpoint", "scheduler.outputs.endpoint", "scheduler may not exist"),
+    ],
+    azure_checks.circular_modules: [
+        ("main", "signalr == 'none' ? ''", "signalr == 'none' ? hub!.outputs.name", "app waits for hub waits for app"),
     ],
     azure_checks.wrongly_tagged: [
         ("app", "  tags: union(tags, { 'azd-service-name': 'app' })\n", "  tags: tags\n", "tagged resources: "),

@@ -104,6 +104,11 @@ class Exchange:
         """Close the connection in order, whatever was left unsent."""
         self._writer.close()
 
+    async def close(self) -> None:
+        """Hang up, and wait until the other side can know it."""
+        self.hang_up()
+        await self._writer.wait_closed()
+
     def reset(self) -> None:
         """Break the connection with RST instead of FIN."""
         sock: socket.socket = self._writer.get_extra_info("socket")

@@ -127,7 +127,7 @@ def _check_end(world: World, turn: TurnRecord) -> None:
     event, end = turn.end
     timings, timeout = world.settings.timings, world.settings.turn_timeout_seconds
     deadline = seconds(turn.last.running_since) + timeout
-    silence = timings.handover_after.total_seconds() * 2 ** (turn.last.generation - turn.last.running_generation)
+    silence = timings.begin_after.total_seconds() * 2 ** (turn.last.generation - turn.last.running_generation)
     limit = max(deadline, world.healed_at or 0.0) + 2 * silence + _REPAIR_SECONDS
     if seconds(event.timestamp) > limit:
         world.report(ENDS, f"{turn.turn_id} ended at {seconds(event.timestamp):.0f} s, its limit is {limit:.0f} s")

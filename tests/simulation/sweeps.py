@@ -81,7 +81,7 @@ class Sweeps:
         writers |= {chunk.writer for chunk in newest}
         silences = [await self.world.truth.log.silence(state.session_id, writer) for writer in writers]
         silence = min((each for each in silences if each is not None), default=timedelta(0))
-        max_silence = self.world.settings.timings.handover_after * 2 ** (turn.generation - turn.running_generation)
+        max_silence = self.world.settings.timings.begin_after * 2 ** (turn.generation - turn.running_generation)
         return min(silence, self._now - state.updated_at) > max_silence + _MARGIN
 
     @property

@@ -230,7 +230,9 @@ async def test_metrics_have_values(api: Api, log: Path) -> None:
     for metric in (
         "turnlog.tool_calls",
         "turnlog.flushes",
+        "turnlog.time_to_start",
         "turnlog.time_to_first_event",
+        "turnlog.model_calls.active",
         "gen_ai.client.operation.duration",
         "gen_ai.client.operation.time_to_first_chunk",
         "gen_ai.invoke_agent.duration",

@@ -110,7 +110,10 @@ class MessageWithdrawn(Frozen):
 
 
 class RunStart(Frozen):
-    """A turn begins. No other turn runs in the session until its `run.complete`."""
+    """A turn begins. No other turn runs in the session until its `run.complete`.
+
+    Until its first `message.start` it waits for a process that has a place for it.
+    """
 
     type: Literal["run.start"] = "run.start"
     agent: str

@@ -188,6 +188,11 @@ class SessionState(Frozen):
         return type(self)(**left, owner=self.owner_hash, deleted=True, status="finished")
 
     @property
+    def is_waiting_for_place(self) -> bool:
+        """Whether no process has begun the turn yet. A checkpoint does not know: a start is stored without one."""
+        return self.ui_state == "running" and self.active_turn is not None and self.active_turn.step == 0
+
+    @property
     def ui_state(self) -> UiState:
         turn = self.active_turn
         if turn is None:

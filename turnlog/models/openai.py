@@ -18,6 +18,7 @@ from turnlog.models.redaction import ModelErrorRedactor
 from turnlog.models.requests.chat import chat_body
 from turnlog.models.requests.dialect import Dialect, is_about_media
 from turnlog.models.sse import EventStream
+from turnlog.models.transport import AiohttpTransport
 from turnlog.models.usage import usage_of
 from turnlog.ports import ModelRequest
 
@@ -55,6 +56,7 @@ class Endpoint:
             api_key=self.api_key or entra_token(),
             default_headers=headers,
             max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(transport=AiohttpTransport()),
         )
 
 

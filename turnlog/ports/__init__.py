@@ -6,7 +6,7 @@ from turnlog.ports.model import ModelClient, ModelRequest, ModelStream
 from turnlog.ports.projects import ProjectStore
 from turnlog.ports.push import SocketIo, SocketIoConnection, WebSockets
 from turnlog.ports.rooms import RoomFeed, RoomWriter
-from turnlog.ports.runtime import Clock, DeletionScheduler, TurnScheduler
+from turnlog.ports.runtime import Clock, DeletionScheduler, InstanceStatus, TurnScheduler
 from turnlog.ports.signalr import Connection, SignalR
 from turnlog.ports.webhooks import WebhookRequest, WebhookSender
 
@@ -20,6 +20,7 @@ __all__ = [
     "Entry",
     "EventLog",
     "Feed",
+    "InstanceStatus",
     "ModelClient",
     "ModelRequest",
     "ModelStream",

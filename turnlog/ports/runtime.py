@@ -1,12 +1,15 @@
 """What runs turns and deletions: the schedulers of their instances, and the clock."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from turnlog.domain.deletion import Deletion
 from turnlog.domain.ids import InstanceId, ProjectId
 from turnlog.domain.session import SessionState
 from turnlog.domain.webhooks import Delivery
+
+InstanceStatus: TypeAlias = Literal["absent", "active", "ended"]
+"""`active`: it runs, or waits in a queue of the platform."""
 
 
 class TurnScheduler(Protocol):
@@ -26,7 +29,7 @@ class TurnScheduler(Protocol):
         """
         ...
 
-    async def exists(self, instance_id: InstanceId) -> bool: ...
+    async def status(self, instance_id: InstanceId) -> InstanceStatus: ...
 
 
 class DeletionScheduler(Protocol):

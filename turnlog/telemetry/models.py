@@ -30,6 +30,7 @@ class _ObservedModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelStream]:
         # The span is never the current one: the generator that reads the stream may be closed in another context.
         call = _Call(self._telemetry, request, self._provider)
+        self._telemetry.count(names.ACTIVE_MODEL_CALLS, {})
         try:
             async with self._model.stream(request) as stream:
                 call.stream = stream
@@ -38,6 +39,7 @@ class _ObservedModel:
             call.code = problem.failure_code
             raise
         finally:
+            self._telemetry.count(names.ACTIVE_MODEL_CALLS, {}, -1)
             call.end()
 
     async def check(self) -> None:

@@ -65,8 +65,10 @@ STORE_SECONDS = "db.client.operation.duration"
 STORE_CHARGE = "azure.cosmosdb.client.operation.request_charge"
 TURNS = "turnlog.turns"
 TOOL_CALLS = "turnlog.tool_calls"
+START_SECONDS = "turnlog.time_to_start"
 FIRST_EVENT_SECONDS = "turnlog.time_to_first_event"
 FLUSHED = "turnlog.flushes"
+ACTIVE_MODEL_CALLS = "turnlog.model_calls.active"
 ACTIVE_STREAMS = "turnlog.streams.active"
 OPENED_STREAMS = "turnlog.streams.opened"
 
@@ -80,8 +82,12 @@ METRICS = {
     STORE_CHARGE: Instrument("histogram", "{request_unit}", "request units of a store operation", _UNITS),
     TURNS: Instrument("counter", "{turn}", "ended turns, by outcome, agent, model, error and fault domain"),
     TOOL_CALLS: Instrument("counter", "{call}", "answered tool calls, by tool and outcome"),
+    START_SECONDS: Instrument(
+        "histogram", "s", "from a turn's start to its first model call: the wait for a place", _SECONDS
+    ),
     FIRST_EVENT_SECONDS: Instrument("histogram", "s", "from a turn's start to its first text in the log", _SECONDS),
     FLUSHED: Instrument("counter", "{write}", "writes that hold only pieces of answers"),
+    ACTIVE_MODEL_CALLS: Instrument("updown", "{call}", "model calls in progress"),
     ACTIVE_STREAMS: Instrument("updown", "{stream}", "open event streams"),
     OPENED_STREAMS: Instrument("counter", "{stream}", "opened event streams, new and resumed ones"),
 }

@@ -10,11 +10,11 @@ from opentelemetry.trace import Span
 
 from turnlog.agents.registry import AGENTS
 from turnlog.domain.chunks import Chunk, Event
-from turnlog.domain.events import MessageDelta, RunComplete, TokenUsage, ToolCallComplete
+from turnlog.domain.events import MessageDelta, MessageStart, RunComplete, TokenUsage, ToolCallComplete
 from turnlog.domain.ids import public_id
 from turnlog.domain.stored_documents import AnyDocument, Message
 from turnlog.telemetry import names
-from turnlog.telemetry.recorder import Telemetry, error_attributes, mark_failed
+from turnlog.telemetry.recorder import Telemetry, current_telemetry, error_attributes, mark_failed
 from turnlog.telemetry.span_ids import posting_span_id, span_context, turn_span_id
 
 _BILLION = 1_000_000_000
@@ -24,10 +24,12 @@ _BILLION = 1_000_000_000
 class AttemptSpan:
     """The attempt at a step that this execution makes, with its span.
 
-    `waits_since`: the turn's start, as long as no text of the turn is in the log.
+    `began_turn`: when this attempt began its turn, if it did. `waits_since`: the turn's start, as long as no text of
+    the turn is in the log.
     """
 
     span: Span
+    began_turn: datetime | None = None
     waits_since: datetime | None = None
     flushes: int = 0
 
@@ -37,8 +39,11 @@ current_attempt: ContextVar[AttemptSpan | None] = ContextVar("current_attempt", 
 
 def expect_first_text(since: datetime) -> None:
     """Note that the next text of the current attempt is the first text of its turn, which started at `since`."""
-    if (attempt := current_attempt.get()) is not None:
-        attempt.waits_since = since
+    if (attempt := current_attempt.get()) is None:
+        return
+    attempt.waits_since = since
+    if attempt.began_turn is not None and (telemetry := current_telemetry()) is not None:
+        telemetry.record(names.START_SECONDS, max(0.0, (attempt.began_turn - since).total_seconds()), {})
 
 
 def record_append(telemetry: Telemetry, chunk: Chunk, documents: Sequence[AnyDocument]) -> None:
@@ -47,6 +52,8 @@ def record_append(telemetry: Telemetry, chunk: Chunk, documents: Sequence[AnyDoc
         telemetry.count(names.FLUSHED, {})
     for event in chunk.events:
         match event.data:
+            case MessageStart(step=1, attempt=1):
+                _note_begin(event)
             case MessageDelta():
                 _record_text(telemetry, event)
             case TokenUsage() as used:
@@ -73,6 +80,11 @@ def tool_label(name: str) -> str:
 def _agent_of(event: Event, documents: Sequence[AnyDocument]) -> str | None:
     messages = [each for each in documents if isinstance(each, Message)]
     return next((each.agent for each in messages if each.message_id == event.message_id), None)
+
+
+def _note_begin(event: Event) -> None:
+    if (attempt := current_attempt.get()) is not None:
+        attempt.began_turn = event.timestamp
 
 
 def _record_text(telemetry: Telemetry, event: Event) -> None:

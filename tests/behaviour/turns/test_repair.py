@@ -47,7 +47,7 @@ from turnlog.wiring import Services
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
 GRACE = ONE_MACHINE.start_grace
-SILENCE = ONE_MACHINE.handover_after
+SILENCE = ONE_MACHINE.begin_after
 START = MessageStart(step=1, attempt=1)
 WORD = MessageDelta(step=1, attempt=1, text="word")
 
@@ -254,6 +254,28 @@ async def test_a_silent_turn_is_handed_to_another_instance(app: Services, client
     assert TurnStart.model_validate(started).deadline == message.created_at + app.turn_timeout
 
 
+async def test_a_turn_whose_instance_ended_is_handed_over_at_once(
+    app: Services, client: DurableClient, clock: Clock
+) -> None:
+    message, waiting = await running(app, client), await running(app, client)
+    client.ended.add(message.turn_id)
+    clock.move(GRACE)
+    await swept(client)
+
+    assert instances(client) == [f"{message.turn_id}~2"]
+    assert await load_events(app, waiting.session_id, "run.handover") == []
+
+
+async def test_a_turn_that_waits_for_a_place_keeps_it(app: Services, client: DurableClient, clock: Clock) -> None:
+    message = await running(app, client)
+    for _ in range(4):
+        clock.move(timedelta(minutes=1))
+        await swept(client)
+
+    assert client.started == []
+    assert (await load_state(app, message.session_id)).ui_state == "running"
+
+
 async def test_a_silent_turn_is_stalled_until_its_next_instance_begins(
     app: Services, client: DurableClient, clock: Clock
 ) -> None:
@@ -284,11 +306,11 @@ async def test_the_silence_before_a_handover_doubles_each_time(
 ) -> None:
     message = await running(app, client)
     handovers: list[int] = []
-    for second in range(1, 8 * int(SILENCE.total_seconds())):
-        clock.move(timedelta(seconds=1))
+    for tenth in range(1, 80):
+        clock.move(SILENCE / 10)
         before = len(client.started)
         await swept(client)
-        handovers += [second] if len(client.started) > before else []
+        handovers += [tenth] if len(client.started) > before else []
 
     assert handovers == [10, 30, 70]
     assert instances(client) == [f"{message.turn_id}~{generation}" for generation in (2, 3, 4)]

@@ -40,6 +40,7 @@ VERSIONS = {
     "Microsoft.OperationalInsights": Version("2025-07-01", "2026-03-01", "operationalinsights", "AVM"),
     "Microsoft.Resources": Version("2025-04-01", "2025-04-01", "resources_11", "AVM, Linter"),
     "Microsoft.SignalRService": Version("2024-03-01", "2024-03-01", "signalr", "AVM"),
+    "Microsoft.SignalRService/webPubSub": Version("2024-03-01", "2024-03-01", "webpubsub", "AVM"),
     "Microsoft.Storage": Version("2025-08-01", "2026-04-01", "storage", "AVM, Linter"),
     "Microsoft.Web": Version("2025-03-01", "2025-03-01", "web", "AVM, Linter"),
 }

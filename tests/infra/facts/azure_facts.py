@@ -44,6 +44,7 @@ ROLES = {
     "metricsPublisher": "3913510d-42f4-4e42-8a64-420c390055eb",
     "durableTaskDataContributor": "0ad04412-c4d5-4796-b79c-f76d14c8d402",
     "signalrServiceOwner": "7e4f1700-ea5a-4f59-8f37-079cfe29dce3",
+    "webPubSubServiceOwner": "12cf5a90-567b-43ae-8102-96cf46c7d9b4",
     "dataContributor": "00000000-0000-0000-0000-000000000002",
     "blobDataReader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
     "queueDataReader": "19e7f393-937e-4f77-808e-94535e297925",
@@ -107,6 +108,10 @@ PROPERTIES = {
     "Microsoft.Resources/resourceGroups@2025-04-01": "",
     "Microsoft.SignalRService/signalR@2024-03-01": "disableLocalAuth publicNetworkAccess features features.flag "
     "features.value cors cors.allowedOrigins",
+    "Microsoft.SignalRService/webPubSub@2024-03-01": "disableLocalAuth publicNetworkAccess socketIO "
+    "socketIO.serviceMode",
+    "Microsoft.SignalRService/webPubSub/hubs@2024-03-01": "anonymousConnectPolicy eventHandlers "
+    "eventHandlers.urlTemplate eventHandlers.systemEvents eventHandlers.userEventPattern",
     "Microsoft.Storage/storageAccounts@2025-08-01": "allowBlobPublicAccess allowSharedKeyAccess "
     "defaultToOAuthAuthentication minimumTlsVersion supportsHttpsTrafficOnly publicNetworkAccess",
     "Microsoft.Storage/storageAccounts/blobServices@2025-08-01": "",
@@ -123,7 +128,7 @@ PROPERTIES = {
     "functionAppConfig.scaleAndConcurrency.maximumInstanceCount functionAppConfig.scaleAndConcurrency.triggers "
     "functionAppConfig.scaleAndConcurrency.triggers.http "
     "functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency siteConfig siteConfig.minTlsVersion "
-    "siteConfig.cors siteConfig.cors.allowedOrigins",
+    "siteConfig.http20Enabled siteConfig.cors siteConfig.cors.allowedOrigins",
     "Microsoft.Web/sites/config@2025-03-01": "platform platform.enabled globalValidation "
     "globalValidation.requireAuthentication globalValidation.unauthenticatedClientAction "
     "globalValidation.excludedPaths httpSettings httpSettings.requireHttps identityProviders "
@@ -144,6 +149,7 @@ READABLE = {
     "Microsoft.Insights/components": "ConnectionString",
     "Microsoft.ManagedIdentity/userAssignedIdentities": "clientId principalId",
     "Microsoft.SignalRService/signalR": "hostName",
+    "Microsoft.SignalRService/webPubSub": "hostName",
     "Microsoft.Storage/storageAccounts": "primaryEndpoints.blob",
     "Microsoft.Web/sites": "defaultHostName",
 }
@@ -165,7 +171,16 @@ REQUIRED = {
     ("monitoring", "insights", "DisableLocalAuth"): (True, "no keys"),
     ("openai", "account", "disableLocalAuth"): (True, "no keys"),
     ("signalr", "service", "disableLocalAuth"): (True, "no keys"),
+    # learn.microsoft.com/azure/azure-web-pubsub, howto-disable-local-auth.
+    ("socketio", "service", "disableLocalAuth"): (False, "without keys the service signs no events"),
+    ("socketio", "service", "socketIO.serviceMode"): ("Serverless", "the other mode needs a server that is always up"),
+    ("websocket", "service", "disableLocalAuth"): (True, "no keys"),
+    ("hub", "hub", "anonymousConnectPolicy"): ("deny", "clients come with a token of the app"),
     ("app", "site", "httpsOnly"): (True, "no plain text"),
+    # Flex Consumption refuses some properties of siteConfig (error 51021), but not this one: an acceptance test of
+    # github.com/hashicorp/terraform-provider-azurerm creates such an app with it
+    # (internal/services/appservice/function_app_flex_consumption_resource_test.go, `complete`).
+    ("app", "site", "siteConfig.http20Enabled"): (True, "six open streams would block a browser"),
     ("app", "site", "functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency"): (
         100,
         "Python's default is 1, so every open stream would need an instance",

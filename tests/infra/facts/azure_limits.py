@@ -37,6 +37,10 @@ VALUES = {
         "ServiceMode EnableConnectivityLogs EnableMessagingLogs EnableLiveTrace"
     ),
     "Microsoft.SignalRService/signalR@2024-03-01 properties.features.value": "Serverless Default Classic",
+    "Microsoft.SignalRService/webPubSub@2024-03-01 kind": "SocketIO WebPubSub",
+    "Microsoft.SignalRService/webPubSub@2024-03-01 properties.publicNetworkAccess": "Enabled Disabled",
+    "Microsoft.SignalRService/webPubSub@2024-03-01 properties.socketIO.serviceMode": "Default Serverless",
+    "Microsoft.SignalRService/webPubSub/hubs@2024-03-01 properties.anonymousConnectPolicy": "allow deny",
     "Microsoft.Storage/storageAccounts@2025-08-01 kind": "StorageV2",
     "Microsoft.Storage/storageAccounts@2025-08-01 sku.name": "Standard_LRS Standard_ZRS",
     "Microsoft.Storage/storageAccounts@2025-08-01 properties.minimumTlsVersion": "TLS1_0 TLS1_1 TLS1_2",
@@ -70,6 +74,7 @@ NAMES = {
     "Microsoft.OperationalInsights/workspaces": r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]",
     "Microsoft.Resources/resourceGroups": r"[\w().-]{1,90}",
     "Microsoft.SignalRService/signalR": r"[a-zA-Z][a-zA-Z0-9-]{1,61}[a-zA-Z0-9]",
+    "Microsoft.SignalRService/webPubSub": r"[a-zA-Z][a-zA-Z0-9-]{1,61}[a-zA-Z0-9]",
     "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",
     "Microsoft.Web/serverfarms": r"[a-zA-Z0-9-]{1,60}",
     "Microsoft.Web/sites": r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]",
@@ -79,6 +84,7 @@ GLOBALLY_UNIQUE = {
     "Microsoft.CognitiveServices/accounts",
     "Microsoft.DocumentDB/databaseAccounts",
     "Microsoft.SignalRService/signalR",
+    "Microsoft.SignalRService/webPubSub",
     "Microsoft.Storage/storageAccounts",
     "Microsoft.Web/sites",
 }

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from typing_extensions import TypedDict
 
 from turnlog.api.shapes.events import envelope, event_data
-from turnlog.api.shapes.sessions import view_session
+from turnlog.api.shapes.sessions import view_listed_session
 from turnlog.domain.chunks import Event
 from turnlog.domain.ids import SessionId, public_id
 from turnlog.domain.rooms import RoomEntry, in_project_room
@@ -63,14 +63,14 @@ class RoomRenderer:
 
     async def render_init(self, cursor: str, sessions: Sequence[SessionState]) -> FrameBody:
         """The body of the first frame of a stream without a cursor."""
-        views = [await view_session(self._sessions, state) for state in sessions]
+        views = [await view_listed_session(self._sessions, state) for state in sessions]
         return self._of_session("init", {"sessions": views, "cursor": cursor})
 
     def _of_session(self, name: str, data: Mapping[str, Any]) -> FrameBody:
         return FrameBody(name, data) if self._is_named else FrameBody(None, {"type": name, **data})
 
     async def _of_state(self, name: str, state: SessionState) -> FrameBody:
-        return self._of_session(name, {"session": await view_session(self._sessions, state)})
+        return self._of_session(name, {"session": await view_listed_session(self._sessions, state)})
 
     async def _of_deletion(self, session_id: SessionId) -> FrameBody:
         return self._of_session("session_deleted", {"session_id": public_id(session_id)})

@@ -63,7 +63,11 @@ class ForkSession(Body):
 
 
 class SessionView(BaseModel):
-    """A session. `status` is for programs, `state` for user interfaces."""
+    """A session. `status` is for programs, `state` for user interfaces.
+
+    `queued`: messages wait, or the turn waits until a process has a place for it. Lists and rooms call the latter
+    `running`.
+    """
 
     session_id: PublicId
     session_name: str | None
@@ -96,7 +100,7 @@ class SessionView(BaseModel):
     trace_id: str | None = None
 
     @classmethod
-    def of(cls, state: SessionState, **more: Any) -> "SessionView":
+    def of(cls, state: SessionState, /, **more: Any) -> "SessionView":
         turn = state.active_turn
         fields: dict[str, Any] = {name: getattr(state, name) for name in cls.model_fields if hasattr(state, name)}
         own: dict[str, Any] = {
@@ -118,8 +122,18 @@ class SessionView(BaseModel):
         return cls.model_validate({**fields, **own, **more}, context=FROM_STORE)
 
 
-async def view_session(sessions: Sessions, state: SessionState, **more: Any) -> SessionView:
-    """The session with what may have to be loaded: its whole `diagnosis`, and the arguments of calls that wait."""
+async def view_session(sessions: Sessions, state: SessionState, /, **more: Any) -> SessionView:
+    """The session with what may have to be loaded: its whole `diagnosis`, and the arguments of calls that wait.
+
+    `state` is as new as the log: so a turn that no process has begun is `queued`.
+    """
+    if state.is_waiting_for_place:
+        more["state"] = "queued"
+    return await view_listed_session(sessions, state, **more)
+
+
+async def view_listed_session(sessions: Sessions, state: SessionState, /, **more: Any) -> SessionView:
+    """The same for a `state` that is a checkpoint, as lists and rooms have it."""
     required = required_actions(await sessions.required_action(state))
     return SessionView.of(state, diagnosis=await sessions.diagnosis(state), required_action=required, **more)
 
@@ -131,7 +145,7 @@ class SessionPage(TypedDict):
 
 
 async def view_page(sessions: Sessions, page: Page, trace_id: str) -> SessionPage:
-    views = [await view_session(sessions, state) for state in page.sessions]
+    views = [await view_listed_session(sessions, state) for state in page.sessions]
     return {"sessions": views, "next_cursor": page.next_cursor, "trace_id": trace_id}
 
 

@@ -62,7 +62,7 @@ class Conversation:
 
     @property
     def state(self) -> SessionState:
-        """What a user interface shows."""
+        """What a user interface shows. A turn is queued until a process begins it."""
         turn = self.active_turn
         if turn is None:
             return "queued" if self.queue else "idle"
@@ -70,7 +70,9 @@ class Conversation:
             return "cancelling"
         if self.actions:
             return "requires_action"
-        return "stalled" if turn.is_stalled else "running"
+        if turn.is_stalled:
+            return "stalled"
+        return "running" if turn.steps else "queued"
 
     def apply(self, event: Event) -> None:
         """Read the next event. Events of other producers and of unknown types change only `head`."""

@@ -21,7 +21,7 @@ export class Conversation {
         const last = this.turns.at(-1);
         return last?.status === "running" ? last : undefined;
     }
-    /** What a user interface shows. */
+    /** What a user interface shows. A turn is queued until a process begins it. */
     get state() {
         const turn = this.activeTurn;
         if (!turn)
@@ -30,7 +30,9 @@ export class Conversation {
             return "cancelling";
         if (this.actions.length > 0)
             return "requires_action";
-        return turn.isStalled ? "stalled" : "running";
+        if (turn.isStalled)
+            return "stalled";
+        return turn.steps.length > 0 ? "running" : "queued";
     }
     /** Whether the message that was sent with this `client_id` is here: it waits, or it is in a turn. */
     has(clientId) {
