@@ -9,6 +9,7 @@ CLIENT := clients/typescript
 PYTHON_CLIENT := clients/python
 REACT := examples/react
 GENERATED := tests/generated
+PEERS := bench/peers
 SEEDS ?= 5000
 # The client and its command `turnlog`, from this folder: what it needs is in the requirements files already.
 INSTALL_CLIENT = $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e $(PYTHON_CLIENT)
@@ -17,15 +18,15 @@ COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --n
 .DEFAULT_GOAL := help
 # Each run of the tests uses what the one before compiled, and so do the processes that tests start.
 test test-slow test-cosmos: export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help install run test test-slow test-cosmos clients console front-ends examples screenshots package release chaos worker memory generated check backup restore bench cost docs lock clean
+.PHONY: help install run test test-slow test-cosmos clients console front-ends examples screenshots package release chaos worker memory generated check backup restore bench bench-peers cost docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(VENV)/.dev $(COSMOS)/node_modules/.installed ## set up everything that development needs
 
-run: $(VENV)/.run ## serve the app on 127.0.0.1:7071 (PORT, HOST, HOST_MODE=func|local)
-	@exec $(BIN)/python -m turnlog.local.run
+run: $(VENV)/.run ## serve the app on 127.0.0.1:7071 (PORT, HOST, HOST_MODE=func|local, VERBOSE=1)
+	@exec $(BIN)/python -m turnlog.local.run $(if $(VERBOSE),--verbose)
 
 test: install ## run the tests: everything that needs no cloud
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder
@@ -40,7 +41,8 @@ clients: $(VENV)/.dev $(CLIENT)/node_modules/.installed ## test the TypeScript a
 	cd $(CLIENT) && npm test --silent
 	$(BIN)/python -m pytest $(PYTHON_CLIENT)/tests
 
-console: $(VENV)/.run $(BROWSER)/node_modules/.installed ## test the console in Chromium (CHROMIUM, else a package brings one)
+console: $(VENV)/.run $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed ## check the types of the console, and test it in Chromium (CHROMIUM, else a package brings one)
+	cd $(CLIENT) && npm run --silent check-console
 	cd $(BROWSER) && npm test --silent
 
 front-ends: $(VENV)/.run $(FRONT_ENDS)/node_modules/.installed ## test the front-end protocols with the libraries that pages use
@@ -94,6 +96,9 @@ restore: $(VENV)/.run ## replace the sessions by a copy, while the app is stoppe
 bench: $(VENV)/.dev ## measure the figures of docs/run/performance.md
 	$(BIN)/python -m bench
 
+bench-peers: $(VENV)/.dev ## run the same turns on Turnlog, Agno and Restate, which it installs into bench/peers
+	$(BIN)/python -m bench.peers
+
 cost: install ## count and price a turn's requests to Cosmos DB: the figures of docs/run/cost.md
 	$(BIN)/python -m bench.cost
 
@@ -107,10 +112,11 @@ lock: $(VENV)/.dev ## resolve the requirements files from pyproject.toml, with h
 	$(COMPILE) --python-version 3.13 pyproject.toml --extra worker -c requirements.txt -o requirements-worker.txt
 	$(COMPILE) --python-version 3.11 pyproject.toml --extra local --extra agents -c requirements.txt -o requirements-agents.txt
 	$(COMPILE) --python-version 3.11 pyproject.toml --extra local --extra generated -c requirements.txt -o requirements-generated.txt
+	$(COMPILE) --python-version 3.11 $(PEERS)/requirements.in -o $(PEERS)/requirements.txt
 
 clean: ## remove what the targets created, and the local data
 	find .data -mindepth 1 -not -name .gitignore -delete
-	rm -rf $(VENV) .venv-worker .venv-agents .venv-generated $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(GENERATED)/node_modules $(GENERATED)/build $(FRONT_ENDS)/node_modules $(FRONT_ENDS)/build $(CLIENT)/build $(REACT)/node_modules $(REACT)/dist examples/sign-in/client dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-worker .venv-agents .venv-generated $(PEERS)/.venv $(PEERS)/node_modules $(COSMOS)/node_modules $(CLIENT)/node_modules $(BROWSER)/node_modules $(GENERATED)/node_modules $(GENERATED)/build $(FRONT_ENDS)/node_modules $(FRONT_ENDS)/build $(CLIENT)/build $(REACT)/node_modules $(REACT)/dist examples/sign-in/client dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …"; exit 1; }

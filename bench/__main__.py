@@ -7,12 +7,11 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.client import AnswerError
 from bench.figures import SUBJECTS
-from bench.load_driver import Bench
+from bench.load_driver import Bench, loop_factory
 from bench.report import Figure, load, machine, plain, table
 from bench.servers import StartError, host, model_server
 
@@ -23,7 +22,7 @@ _FAILURES = (AnswerError, StartError, EOFError, OSError)
 def main() -> None:
     arguments = _arguments()
     began, load_before = time.monotonic(), load()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
             figures, failed = runner.run(_measure(arguments.only or list(SUBJECTS), quick=arguments.quick))
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -47,14 +46,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the table to this file")
     return parser.parse_args()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - it does not exist for Windows
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _measure(subjects: list[str], *, quick: bool) -> tuple[list[Figure], list[str]]:

@@ -43,8 +43,8 @@ class Connection:
         self._writer.close()
 
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> None:
-        """Send a request with `body` as JSON, without waiting for its answer."""
-        content = b"" if body is None else json.dumps(body).encode()
+        """Send a request without waiting for its answer; a `body` that is not bytes is sent as JSON."""
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"host: {self._host}", f"content-length: {len(content)}"]
         lines += [f"{name}: {value}" for name, value in {"content-type": "application/json", **(headers or {})}.items()]
         self._writer.write("\r\n".join([*lines, "", ""]).encode() + content)

@@ -36,6 +36,15 @@ class Timing(NamedTuple):
     total: float
 
 
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the loop of the driver: the fastest that is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - it does not exist for Windows
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
 async def open_session(connection: Connection) -> str:
     """Open a session and return its id."""
     return (await connection.ask("POST", "/sessions", {}, expect=201))["session_id"]
@@ -57,7 +66,7 @@ async def run_turn(
     path = f"/sessions/{session_id}/messages"
     began = time.perf_counter()
     await connection.begin_stream("POST", path, body, EVENT_STREAM)
-    timing, last = await _time_answer(connection, began, b"id: ", b"event: message.delta\n")
+    timing, last = await time_answer(connection, began, b"id: ", b"event: message.delta\n")
     if b'"status":"completed"' not in last or b"event: done\n" not in last:
         raise AnswerError(f"the turn in {session_id} did not complete: {last[-500:].decode()}")
     return timing
@@ -69,13 +78,13 @@ async def ask_model(connection: Connection, model: str = MODEL) -> Timing:
     options = {"stream": True, "stream_options": {"include_usage": True}}
     began = time.perf_counter()
     await connection.begin_stream("POST", "/v1/chat/completions", {"model": model, "messages": prompt, **options})
-    timing, last = await _time_answer(connection, began, b"data: ", b'"content"')
+    timing, last = await time_answer(connection, began, b"data: ", b'"content"')
     if b"[DONE]" not in last:
         raise AnswerError(f"the model's answer broke off: {last[-500:].decode()}")
     return timing
 
 
-async def _time_answer(connection: Connection, began: float, event: bytes, token: bytes) -> tuple[Timing, bytes]:
+async def time_answer(connection: Connection, began: float, event: bytes, token: bytes) -> tuple[Timing, bytes]:
     """Read an answer; return its timing and its last two pieces."""
     first_event = first_token = 0.0
     last = before = b""

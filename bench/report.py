@@ -33,18 +33,20 @@ class Figure:
     @property
     def goal(self) -> str:
         bounds = (("≤", self.goal_max), ("≥", self.goal_min))
-        return next((f"{sign} {_number(bound)} {self.unit}".strip() for sign, bound in bounds if bound is not None), "")
+        return next(
+            (f"{sign} {format_number(bound)} {self.unit}".strip() for sign, bound in bounds if bound is not None), ""
+        )
 
     @property
     def measured(self) -> str:
-        beside = [f"p95 {_number(self.p95)}"] if self.p95 is not None else []
+        beside = [f"p95 {format_number(self.p95)}"] if self.p95 is not None else []
         beside += [self.note] if self.note else []
-        return f"{_number(self.value)} {self.unit}".strip() + (f" ({'; '.join(beside)})" if beside else "")
+        return f"{format_number(self.value)} {self.unit}".strip() + (f" ({'; '.join(beside)})" if beside else "")
 
 
 def summary(name: str, values: Sequence[float], unit: str, *, goal_max: float | None = None, note: str = "") -> Figure:
     """Return the median of `values`, with their 95th percentile if there are at least twenty."""
-    return Figure(name, statistics.median(values), unit, p95=_p95(values), goal_max=goal_max, note=note)
+    return Figure(name, statistics.median(values), unit, p95=p95(values), goal_max=goal_max, note=note)
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -72,11 +74,11 @@ def load() -> str:
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
-def _p95(values: Sequence[float]) -> float | None:
+def p95(values: Sequence[float]) -> float | None:
     return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) >= 20 else None
 
 
-def _number(value: float) -> str:
+def format_number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.2f}" if abs(value) < 3 else f"{value:.1f}"

@@ -44,10 +44,11 @@ class Server:
 
     def cpu_seconds(self) -> float | None:
         """Return the processor time of all its threads; None if the system has no /proc."""
-        if not PROC.is_dir():
-            return None
-        fields = (PROC / str(self.process.pid) / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return _cpu_seconds(PROC / str(self.process.pid) / "stat")
+
+    def main_thread_seconds(self) -> float | None:
+        """Return the processor time of the thread that runs the event loop; None if the system has no /proc."""
+        return _cpu_seconds(PROC / str(self.process.pid) / "task" / str(self.process.pid) / "stat")
 
     def memory_bytes(self) -> int | None:
         """Return its resident memory; None if the system has no /proc."""
@@ -55,6 +56,13 @@ class Server:
             return None
         pages = (PROC / str(self.process.pid) / "statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _cpu_seconds(stat: Path) -> float | None:
+    if not PROC.is_dir():
+        return None
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def environment(model_url: str = "") -> dict[str, str]:
@@ -71,7 +79,7 @@ def environment(model_url: str = "") -> dict[str, str]:
 @asynccontextmanager
 async def model_server() -> AsyncGenerator[Server]:
     """Run the scripted model server while the body runs."""
-    async with _spawned(environment(), "turnlog.local.model", "--port", "0", "--exit-on-stdin-eof") as server:
+    async with spawned(environment(), *_python("turnlog.local.model"), "--port", "0", "--exit-on-stdin-eof") as server:
         yield server
 
 
@@ -81,33 +89,31 @@ async def host(model_url: str, data_dir: Path, samples: Path | None = None) -> A
 
     With `samples` it is `bench.sampled_host`, which writes that file.
     """
-    arguments = (
-        "turnlog.local.host" if samples is None else "bench.sampled_host",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--data-dir",
-        str(data_dir),
-        "--grace",
-        "1",
-    )
+    module = "turnlog.local.host" if samples is None else "bench.sampled_host"
+    options = ("--host", "127.0.0.1", "--port", "0", "--data-dir", str(data_dir), "--grace", "1")
     env = environment(model_url) | ({} if samples is None else {"BENCH_SAMPLES": str(samples)})
-    async with _spawned(env, *arguments) as server:
+    async with spawned(env, *_python(module), *options) as server:
         yield server
 
 
 @asynccontextmanager
-async def _spawned(env: dict[str, str], *arguments: str) -> AsyncGenerator[Server]:
+async def spawned(env: dict[str, str], *command: str) -> AsyncGenerator[Server]:
+    """Run a server that prints `listening on` and its URL, while the body runs.
+
+    Raises:
+        StartError: it ended before.
+    """
     started = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *arguments, stdin=PIPE, stdout=PIPE, cwd=ROOT, env=env
-    )
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, cwd=ROOT, env=env)
     try:
-        url = await _wait_for_url(process, arguments[0])
+        url = await _wait_for_url(process, " ".join(command[:3]))
         yield Server(url, process, started, time.perf_counter())
     finally:
-        await _end(process)
+        await end(process)
+
+
+def _python(module: str) -> tuple[str, str, str]:
+    return sys.executable, "-m", module
 
 
 async def _wait_for_url(process: Process, name: str) -> str:
@@ -116,10 +122,10 @@ async def _wait_for_url(process: Process, name: str) -> str:
         async for line in process.stdout:
             if line.startswith(LISTENING_ON.encode()):
                 return line.decode().removeprefix(LISTENING_ON).strip()
-    raise StartError(f"python -m {name} ended before it listened")
+    raise StartError(f"{name} ended before it listened")
 
 
-async def _end(process: Process) -> None:
+async def end(process: Process) -> None:
     """End `process`: first by SIGTERM, so that it can end its own children, then by SIGKILL."""
     if process.returncode is not None:
         return

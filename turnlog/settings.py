@@ -96,6 +96,12 @@ class Settings(AccessSettings, PushSettings, ModelSettings):
             raise ValueError(f"takes seconds, or a number with s, m, h or d, for example 7d, not {value!r}")
         return timedelta(seconds=int(match[1]) * _SECONDS[match[2] or "s"])
 
+    @field_validator("sweep_seconds", mode="before")
+    @classmethod
+    def _from_number(cls, value: Any) -> Any:
+        """Read the text of a variable: pydantic takes no text for a choice of numbers."""
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
     @field_validator("turn_timeout_seconds", "stream_max_seconds")
     @classmethod
     def _ends_before_the_function(cls, value: int) -> int:

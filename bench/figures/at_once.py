@@ -15,7 +15,7 @@ _NUMBERS = (50, 100, 200, 400)
 _QUICK = (50, 200)
 
 
-class _Watched(NamedTuple):
+class Watched(NamedTuple):
     first_text: float
     worst_gap: float
     total: float
@@ -38,7 +38,7 @@ async def _figures(server: Server, connection: Connection, number: int) -> list[
     sessions = await open_sessions(connection, number)
     before = server.cpu_seconds()
     async with asyncio.TaskGroup() as group:
-        turns = [group.create_task(_turn(server.origin, session)) for session in sessions]
+        turns = [group.create_task(watch_turn(server.origin, session)) for session in sessions]
     after = server.cpu_seconds()
     watched = [turn.result() for turn in turns]
     name = f"{number} turns of 200 tokens, 20/s, at once"
@@ -53,7 +53,8 @@ async def _figures(server: Server, connection: Connection, number: int) -> list[
     return figures
 
 
-async def _turn(url: str, session_id: str) -> _Watched:
+async def watch_turn(url: str, session_id: str) -> Watched:
+    """Run a turn of 200 tokens, of which the model writes 20 in a second, and time its texts, in seconds."""
     async with connected(url) as connection:
         began = last = time.perf_counter()
         first = gap = 0.0
@@ -68,4 +69,4 @@ async def _turn(url: str, session_id: str) -> _Watched:
                 first, last = first or now - began, now
         if not ended:
             raise AnswerError(f"the turn in {session_id} ended without `done`")
-        return _Watched(first, gap, time.perf_counter() - began)
+        return Watched(first, gap, time.perf_counter() - began)

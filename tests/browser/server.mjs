@@ -58,7 +58,7 @@ export class Server {
   /** Calls the API. Returns the JSON of the answer. */
   async call(method, path, body) {
     const headers = { "content-type": "application/json", prefer: "respond-async" };
-    const response = await fetch(this.url + path, { method, headers, body: JSON.stringify(body) });
+    const response = await fetch(this.url + path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.status === 204 ? undefined : response.json();
   }

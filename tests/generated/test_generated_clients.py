@@ -51,10 +51,34 @@ def test_the_client_of_openapi_typescript_compiles_and_works(server: Host, descr
     _run("node", _BUILD / "use.js", server.url)
 
 
+def test_the_client_of_hey_api_compiles_and_works(server: Host, description: Path) -> None:
+    assert description.is_file()  # openapi-ts.config.mjs names it
+    _run(_NODE_BIN / "openapi-ts", "--silent", "--no-log-file")
+
+    _run(_NODE_BIN / "tsc", "--project", _HERE / "tsconfig.hey_api.json")
+
+    _run("node", _BUILD / "use_hey_api.js", server.url)
+
+
 def test_the_client_of_openapi_python_client_type_checks_and_works(server: Host, description: Path) -> None:
     folder = _BUILD / "python"
     _run("openapi-python-client", "generate", "--path", description, "--output-path", folder)
-    for file in (_HERE / "python").iterdir():
+
+    _check_use(_HERE / "python", folder, server)
+
+
+def test_the_python_client_of_openapi_generator_type_checks_and_works(server: Host, description: Path) -> None:
+    folder = _BUILD / "openapi_generator"
+    without = "apiTests=false,modelTests=false,apiDocs=false,modelDocs=false"
+    options = ("--generator-name", "python", "--package-name", "turnlog_generated", "--global-property", without)
+    _run("openapi-generator-cli", "generate", *options, "--input-spec", description, "--output", folder)
+
+    _check_use(_HERE / "openapi_generator", folder, server)
+
+
+def _check_use(use: Path, folder: Path, server: Host) -> None:
+    """Check the types of the program in `use` beside the client in `folder`, and run it."""
+    for file in use.iterdir():
         shutil.copy(file, folder)
 
     _run("pyright", "--project", folder, "--pythonpath", sys.executable)

@@ -20,6 +20,7 @@ from urllib.request import urlopen
 
 from turnlog.local.azurite import DEVELOPMENT_STORAGE, Azurite
 from turnlog.local.errors import RefusedError
+from turnlog.local.first_steps import first_steps
 from turnlog.local.host.options import PLATFORM_SETTINGS, exposure_of, port_of, read_values
 from turnlog.local.lock import hold
 from turnlog.local.model.launch import DEFAULT_MODEL, ModelServer
@@ -174,7 +175,7 @@ def _print_when_ready(port: int, stop: Stop) -> None:
             hint_at = float("inf")
     for name, state in _failing_checks(url).items():
         print(f"not ready: {name}: {state}", flush=True)
-    print(f"  console        {url}/\n  try the API    {url}/api/docs\nlistening on {url}", flush=True)
+    print(*first_steps(url), f"listening on {url}", sep="\n", flush=True)
 
 
 def _is_healthy(url: str) -> bool:

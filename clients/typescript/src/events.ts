@@ -1,6 +1,7 @@
 /** The events of a session's log, as the stream sends them. */
 
-import type { Content, Failure, Usage } from "./values.js";
+import type { Content } from "./options.js";
+import type { Failure, Usage } from "./values.js";
 
 export interface StepData {
   readonly step: number;

@@ -4,6 +4,7 @@ export { Backoff, type BackoffOptions } from "./backoff.js";
 export { Turnlog } from "./client.js";
 export { Conversation, type Action, type Queued, type UsageSample } from "./conversation.js";
 export * from "./events.js";
+export * from "./options.js";
 export { TurnlogProblem, type FieldError, type ProblemDocument } from "./problem.js";
 export { Session } from "./session.js";
 export { SseParser, type Frame, type SseListener } from "./sse.js";

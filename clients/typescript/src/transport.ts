@@ -25,10 +25,11 @@ export class NetworkError extends TypeError {
 export interface RequestOptions {
   readonly method?: string;
   readonly body?: unknown;
-  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
-  readonly idempotencyKey?: string | undefined;
+  /** By default a new key. `null`: none, because something else in the request makes it safe to repeat. */
+  readonly idempotencyKey?: string | null | undefined;
   /** A POST with the same path and body is the same request: a repeat gets the first answer. */
   readonly isRepeatable?: boolean;
 }
@@ -58,8 +59,7 @@ export class Transport {
    * @throws TurnlogProblem if the service refuses, NetworkError if it can't be reached.
    */
   async json<Answer>(path: string, options: RequestOptions = {}): Promise<Answer> {
-    const key = options.method === "POST" ? { "idempotency-key": options.idempotencyKey ?? keyOf(options) } : {};
-    const sent = { ...options, headers: { ...key, ...options.headers } };
+    const sent = { ...options, headers: { ...keyHeader(options), ...options.headers } };
     const backoff = new Backoff();
     for (;;) {
       try {
@@ -129,8 +129,10 @@ export function newIdempotencyKey(): string {
   return hex(crypto.getRandomValues(new Uint8Array(16))); // crypto.randomUUID is missing on pages without TLS
 }
 
-function keyOf(options: RequestOptions): string {
-  return options.isRepeatable ? hex(hash(JSON.stringify(options.body))) : newIdempotencyKey(); // nor is there crypto.subtle
+function keyHeader({ method, idempotencyKey, isRepeatable, body }: RequestOptions): Record<string, string> {
+  if (method !== "POST" || idempotencyKey === null) return {};
+  const made = isRepeatable ? hex(hash(JSON.stringify(body))) : newIdempotencyKey(); // nor is there crypto.subtle
+  return { "idempotency-key": idempotencyKey ?? made };
 }
 
 function hex(bytes: Uint8Array): string {

@@ -1,7 +1,8 @@
 /** One turn folded from its events: what the user wrote, and the steps of the answer with their tool calls. */
 
 import type { ActionKind, EventDataByType, KnownEvent } from "./events.js";
-import type { Content, Failure, Usage } from "./values.js";
+import type { Content } from "./options.js";
+import type { Failure, Usage } from "./values.js";
 
 /** A message of the user. A turn has several if others were sent into it while it ran (`steer`). */
 export interface UserPart {

@@ -1,10 +1,7 @@
 /** What the service's JSON answers hold. Fields that this client does not name are there all the same. */
 
-import type { OnBusy } from "./events.js";
-
-/** A text, or parts in OpenAI's form. */
-export type Content = string | readonly ContentPart[];
-export type ContentPart = { readonly type: string } & Readonly<Record<string, unknown>>;
+import type { ActionKind, TurnlogEvent } from "./events.js";
+import type { Content, TokenLimit, WebhookEvent } from "./options.js";
 
 export interface Usage {
   readonly prompt_tokens: number;
@@ -27,47 +24,40 @@ export interface Failure {
 
 export type SessionState = "idle" | "queued" | "running" | "requires_action" | "cancelling" | "stalled";
 
+/** A tool call that waits: for an approval, or for the client to run it. `arguments` is JSON. */
+export interface RequiredAction {
+  readonly call_id: string;
+  readonly kind: ActionKind;
+  readonly name: string;
+  readonly arguments: string;
+  readonly expires_at: string;
+}
+
 export interface SessionInfo {
   readonly session_id: string;
   readonly session_name: string | null;
   readonly agent_name: string | null;
   readonly project_id: string | null;
+  readonly node_id: string | null;
   readonly status: "running" | "finished";
   readonly state: SessionState;
+  readonly required_action: readonly RequiredAction[];
   readonly created_at: string;
   readonly updated_at: string;
   readonly archived: boolean;
+  readonly metadata: Readonly<Record<string, unknown>>;
   readonly head: number;
   readonly queued: number;
   readonly usage: Usage;
   readonly cost?: number;
   readonly budget: Budget | null;
+  /** The session whose log was copied, and the last event that was copied. */
+  readonly forked_from: { readonly session_id: string; readonly sequence: number } | null;
 }
 
 export interface SessionPage {
   readonly sessions: readonly SessionInfo[];
   readonly next_cursor: string | null;
-}
-
-export interface Repeatable {
-  /** Names this request: the same request with the same key is done once, also after a lost answer. By default a new key. */
-  readonly idempotencyKey?: string;
-}
-
-export interface CreateSession {
-  readonly session_id?: string;
-  readonly session_name?: string;
-  readonly agent_name?: string;
-  readonly project_id?: string;
-  readonly budget?: { readonly total_tokens: number };
-  readonly metadata?: Readonly<Record<string, unknown>>;
-}
-
-export interface ListSessions {
-  readonly limit?: number;
-  readonly cursor?: string;
-  readonly status?: "running" | "finished";
-  readonly archived?: boolean;
 }
 
 export type MessageStatus = "queued" | "running" | "requires_action" | "completed" | "failed" | "cancelled" | "withdrawn";
@@ -103,22 +93,6 @@ export interface Message {
   readonly cost?: number;
 }
 
-export interface SendOptions {
-  /** Your own id of the message: its `user_message` or `message.queued`, and the message itself, have it. */
-  readonly client_id?: string;
-  readonly agent?: string;
-  readonly model?: string;
-  readonly on_busy?: OnBusy;
-  readonly metadata?: Readonly<Record<string, unknown>>;
-}
-
-export interface CancelOptions {
-  readonly turn_id?: string;
-  /** `clear` also withdraws the waiting messages. */
-  readonly queue?: "keep" | "clear";
-  readonly reason?: string;
-}
-
 export interface CancelReceipt {
   readonly turn_id: string | null;
   readonly status: "idle" | "cancelling" | MessageStatus;
@@ -127,10 +101,8 @@ export interface CancelReceipt {
   readonly cost?: number;
 }
 
-export type WebhookEvent = "run.complete" | "requires_action" | "session_deleted";
-
 /** A receiver of signed events. `secret` is only in the answer to the request for which the service made it. */
-export interface Webhook {
+export interface ProjectWebhook {
   readonly id: string;
   readonly url: string;
   readonly events: readonly WebhookEvent[];
@@ -144,8 +116,8 @@ export interface Project {
   readonly name: string;
   readonly document: Readonly<Record<string, unknown>>;
   readonly revision: number;
-  readonly budget: { readonly total_tokens: number } | null;
-  readonly webhooks: readonly Webhook[];
+  readonly budget: TokenLimit | null;
+  readonly webhooks: readonly ProjectWebhook[];
 }
 
 export interface AgentTool {
@@ -167,3 +139,58 @@ export interface AgentList {
   readonly default: string;
 }
 
+/** The decision about a tool call, as it is recorded. */
+export interface DecisionReceipt {
+  readonly call_id: string;
+  readonly decision: "approve" | "deny" | "result";
+}
+
+/** The sequences of the appended events, in their order. */
+export interface AppendReceipt {
+  readonly sequences: readonly number[];
+}
+
+/** A tool call with its whole response, which an event holds only up to 64 KB. */
+export interface ToolCallResult extends MessageToolCall {
+  readonly message_id: string;
+  readonly step: number;
+}
+
+/** Events of the log. `next_cursor` continues (`after`; newest first: `before`); null: it was the last page. */
+export interface EventPage {
+  readonly events: readonly TurnlogEvent[];
+  readonly next_cursor: number | null;
+  readonly head: number;
+}
+
+/** The tokens that one agent used of one model, in `calls` model calls; their cost, if the model has a price. */
+export interface UsageRow extends Usage {
+  readonly agent: string;
+  readonly model: string;
+  readonly calls: number;
+  readonly cost?: number;
+}
+
+/** What a session, or all sessions of a project, used: in all, and by agent and model. */
+export interface UsageReport {
+  readonly usage: Usage;
+  readonly cost?: number;
+  readonly budget: Budget | null;
+  readonly sessions: number;
+  readonly rows: readonly UsageRow[];
+}
+
+export interface ProjectPage {
+  readonly projects: readonly Project[];
+  readonly next_cursor: string | null;
+}
+
+/** How far the deletion of a project is: `deleted` of the `listed` sessions. `listed` grows until the end. */
+export interface Deletion {
+  readonly project_id: string;
+  readonly status: "deleting" | "deleted";
+  readonly deleted: number;
+  readonly listed: number;
+  readonly requested_at: string;
+  readonly ended_at: string | null;
+}

@@ -4,7 +4,9 @@ import json
 import sys
 import traceback
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -48,6 +50,26 @@ def read(environment: pytest.MonkeyPatch, **values: str) -> Settings:
     return settings()
 
 
+def choices(annotation: Any) -> list[str]:
+    """The texts that a variable with this annotation may have, if it is a choice."""
+    if get_origin(annotation) is Literal:
+        return [str(choice) for choice in get_args(annotation)]
+    return [choice for part in get_args(annotation) for choice in choices(part)]
+
+
+class OtherSettingsMissingError(Exception):
+    """A choice needs other settings."""
+
+
+def read_choice(environment: pytest.MonkeyPatch, name: str, text: str) -> Settings:
+    try:
+        return read(environment, **{name.upper(): text})
+    except SettingsError as error:
+        if f"{name.upper()} Input" in str(error):
+            raise
+        raise OtherSettingsMissingError from error
+
+
 def test_one_machine_needs_no_setting(environment: pytest.MonkeyPatch) -> None:
     found = read(environment)
 
@@ -69,6 +91,19 @@ def test_an_empty_variable_is_not_set(environment: pytest.MonkeyPatch) -> None:
     found = read(environment, COSMOS_ENDPOINT="", MAX_STEPS="", DELTA_FLUSH_MS="", ALLOWED_MODELS="")
 
     assert (found.cosmos_endpoint, found.max_steps, found.delta_flush_ms) == (None, 10, None)
+
+
+@pytest.mark.parametrize("name", [name for name, field in Settings.model_fields.items() if choices(field.annotation)])
+def test_every_choice_is_taken_as_the_text_of_a_variable(environment: pytest.MonkeyPatch, name: str) -> None:
+    for text in choices(Settings.model_fields[name].annotation):
+        with suppress(OtherSettingsMissingError):
+            assert str(getattr(read_choice(environment, name, text), name)) == text
+
+
+def test_the_sweep_has_the_interval_of_its_variable(environment: pytest.MonkeyPatch) -> None:
+    assert read(environment, SWEEP_SECONDS="30").sweep_schedule == "*/30 * * * * *"
+    assert read(environment, SWEEP_SECONDS="120").sweep_schedule == "0 */2 * * * *"
+    assert read(environment, SWEEP_SECONDS="").sweep_schedule == "*/1 * * * * *"
 
 
 def test_lists_are_separated_by_commas(environment: pytest.MonkeyPatch) -> None:
@@ -166,6 +201,9 @@ def test_a_working_attempt_renews_its_lease_before_it_counts_as_lost(timings: Ti
         ("DELTA_FLUSH_MS", ","),
         ("DELTA_FLUSH_BYTES", "0"),
         ("QUEUE_LIMIT", "-1"),
+        ("SWEEP_SECONDS", "7"),
+        ("SWEEP_SECONDS", "60.5"),
+        ("SWEEP_SECONDS", "often"),
         ("QUEUE_LIMIT", "201"),
         ("TELEMETRY", "loud"),
         ("TELEMETRY_CONTENT", "perhaps"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -90,26 +91,38 @@ def refused(folder: Path, *arguments: str, without_port: bool = False, **env: st
     return result.stderr
 
 
-def test_the_banner_lists_the_functions_and_the_data(folder: Path) -> None:
+def test_the_banner_counts_the_functions_and_names_the_data(folder: Path) -> None:
     with running_process(folder) as host:
+        banner = "".join(host.banner)
+
+    assert re.search(r"serves +\d+ routes, 1 orchestrators, 1 activities, 1 timers \(--verbose lists them\)", banner)
+    assert "/api/seen" not in banner
+    assert f"data           {folder / '.data'}, task hub turnlog" in banner
+    assert f", process {host.process.pid}" in banner
+    assert "console" not in banner  # this app has none
+
+
+def test_the_verbose_banner_lists_the_functions(folder: Path) -> None:
+    with running_process(folder, None, "--verbose") as host:
         banner = "".join(host.banner)
 
     assert "replaces Azure Functions" in banner
     assert "GET,POST       /api/seen" in banner
     for names in ("orchestrators  main", "activities     sleep", "timers         nightly (0 0 3 * * *)"):
         assert names in banner
-    assert f"data           {folder / '.data'}, task hub turnlog" in banner
-    assert f", process {host.process.pid}" in banner
-    assert "console" not in banner  # this app has none
 
 
 def test_the_banner_says_what_to_open_and_to_send_first(tmp_path: Path) -> None:
     with running_process(ROOT, environment(DATA_DIR=str(tmp_path), MODEL="m", OPENAI_API_KEY="k")) as host:
-        lines = [line.split(None, 1) for line in host.banner if host.url in line]
+        banner = [line.strip() for line in host.banner]
 
-    assert ["console", f"{host.url}/\n"] in lines
-    assert any("curl" in line for _, line in lines)
-    assert any(line.endswith(f"turnlog chat --url {host.url}\n") for _, line in lines)
+    assert len(banner) <= 10
+    process, console, docs, terminal, request = banner[-5:]  # right above the address
+    assert process.endswith(f", process {host.process.pid}")
+    assert console.split() == ["console", f"{host.url}/"]
+    assert docs.endswith(f"docs       {host.url}/api/docs")
+    assert terminal.endswith(f"turnlog chat --url {host.url}")
+    assert request.endswith(f"curl -X POST {host.url}/sessions")
 
 
 def test_settings_come_from_the_file_unless_they_are_set(folder: Path) -> None:

@@ -24,8 +24,8 @@ _VALID = f"valid against `GET {SCHEMA_LINK}`, at most 256 KB"
 _STORYTELLER: dict[str, JsonValue] = {"nodes": {"teller": {"name": "Storyteller", "instructions": "Tell a story."}}}
 
 
-_URL = r"^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}(:[1-9][0-9]{0,3})?(/[!-\"$-\[\]-~]*)?$"
-"""What every service accepts. The others are checked where the settings are known."""
+_URL = r"^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}(:[1-9][0-9]{0,3})?(/[!-\x22$-\[\]-~]*)?$"
+"""What every service accepts. The others are checked where the settings are known. A quote would break generators."""
 
 _SECRET = r"^whsec_([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"  # noqa: S105
 

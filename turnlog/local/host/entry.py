@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnlog.local.errors import HostError, RefusedError
+from turnlog.local.first_steps import first_steps
 from turnlog.local.host.options import PLATFORM_SETTINGS, Options, exposure_of, load_settings, name_account, options_of
 from turnlog.local.model.launch import ModelServer, use_scripted_model
 from turnlog.settings import SettingsError
@@ -49,7 +50,8 @@ def main(prog: str = "python -m turnlog.local.host") -> None:
             model = None if os.environ.get("OPENAI_BASE_URL") else stack.enter_context(ModelServer())
             options = options_of(Path(), arguments.host, arguments.port, Path(os.environ["DATA_DIR"]))
             shown = partial(print, flush=True) if sys.stdout.isatty() else None
-            _serve(replace(options, grace=arguments.grace, print_request=shown), model, began)
+            options = replace(options, grace=arguments.grace, print_request=shown)
+            _serve(options, model, began, is_verbose=arguments.verbose)
     except KeyboardInterrupt:  # before it served
         sys.exit(130)
     except (HostError, SettingsError) as error:
@@ -71,6 +73,7 @@ def _arguments(prog: str) -> argparse.Namespace:
         default=Options.grace,
         help=f"seconds that open requests and streams get after SIGTERM ({Options.grace:.0f}, as in Azure)",
     )
+    parser.add_argument("--verbose", action="store_true", help="list the routes and the other functions at the start")
     return parser.parse_args()
 
 
@@ -99,7 +102,7 @@ def _prepare(data_dir: Path | None) -> None:
     name_account()
 
 
-def _serve(options: Options, model: ModelServer | None, began: float) -> None:
+def _serve(options: Options, model: ModelServer | None, began: float, *, is_verbose: bool) -> None:
     from turnlog.local.host.index import load  # noqa: PLC0415 - slow, as below: the model server starts at the same time
     from turnlog.local.host.reload import AgentReload  # noqa: PLC0415
 
@@ -113,7 +116,7 @@ def _serve(options: Options, model: ModelServer | None, began: float) -> None:
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(app, options, _Start(notes, began, agents)))
+        runner.run(_run(app, options, _Start(notes, began, agents, is_verbose)))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -131,6 +134,7 @@ class _Start:
     notes: list[str]
     began: float
     agents: "AgentReload"
+    is_verbose: bool
 
 
 async def _run(app: "FunctionRegister", options: Options, start: _Start) -> None:
@@ -146,12 +150,12 @@ async def _run(app: "FunctionRegister", options: Options, start: _Start) -> None
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda number, _frame: loop.call_soon_threadsafe(on_signal, number))
     async with serve(app, options, stop_now) as running:
-        for line in [*_banner(running.index, options), *start.notes]:
+        for line in [*_banner(running.index, options, is_verbose=start.is_verbose), *start.notes]:
             print(line)
         if warning := exposure_of(options.host, os.environ.get("AUTH_MODE")):
             print(warning, file=sys.stderr, flush=True)
         print(f"ready in {time.monotonic() - start.began:.1f} s, process {os.getpid()}")
-        for line in _first_steps(running.index, running.url):
+        for line in first_steps(running.url, {each.template for each in running.index.routes}):
             print(line)
         print(f"listening on {running.url}", flush=True)
         reload = asyncio.create_task(start.agents.run())
@@ -164,35 +168,19 @@ async def _run(app: "FunctionRegister", options: Options, start: _Start) -> None
             draining.add_done_callback(lambda _: loop.call_later(_LAST_FRAMES_SECONDS, stop_now.set))
 
 
-def _first_steps(index: "Index", url: str) -> list[str]:
-    """What to open and to send first, as far as the app serves it."""
-    served = {each.template for each in index.routes}
-    steps = {
-        "": f"  console        {url}/",
-        "sessions/{session_id}/messages": f"  in a terminal  {_command_path()} chat --url {url}",
-        "api/docs": f"  try the API    {url}/api/docs",
-        "sessions": f"  first request  curl -X POST {url}/sessions",
-    }
-    return [line for template, line in steps.items() if template in served]
-
-
-def _command_path() -> Path:
-    """Return the path of the command `turnlog` that is installed beside this Python, short if it is in this folder."""
-    command = Path(sys.executable).with_name("turnlog")
-    return command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
-
-
-def _banner(index: "Index", options: Options) -> list[str]:
-    routes = [f"{','.join(sorted(each.methods)) or 'any':<14} /{each.template}" for each in index.routes]
+def _banner(index: "Index", options: Options, *, is_verbose: bool) -> list[str]:
     functions = {
+        "routes": [f"{','.join(sorted(each.methods)) or 'any':<14} /{each.template}" for each in index.routes],
         "orchestrators": list(index.orchestrators),
         "activities": list(index.activities),
         "timers": [f"{each.function.name} ({each.schedule})" for each in index.timers],
         "change feeds": [f"{each.function.name} ({each.container})" for each in index.feeds],
     }
+    counts = ", ".join(f"{len(names)} {kind}" for kind, names in functions.items() if names)
+    routes = [f"  {route}" for route in functions.pop("routes")]
+    listed = [*routes, *(f"  {kind:<14} {', '.join(names)}" for kind, names in functions.items() if names)]
     return [
         "Local Functions host: replaces Azure Functions and its Durable extension, on this machine only",
-        *(f"  {route}" for route in routes),
-        *(f"  {kind:<14} {', '.join(names)}" for kind, names in functions.items() if names),
+        *(listed if is_verbose else [f"  serves         {counts} (--verbose lists them)"]),
         f"  data           {options.data_dir.resolve()}, task hub {options.task_hub}",
     ]

@@ -19,6 +19,7 @@ from turnlog_client.errors import (
     UnauthenticatedError,
 )
 from turnlog_client.events import Event, RoomFrame
+from turnlog_client.options import Producer
 from turnlog_client.protocol.backoff import Backoff
 from turnlog_client.protocol.readers import Connection, StreamOptions
 from turnlog_client.protocol.requests import new_idempotency_key
@@ -47,6 +48,7 @@ __all__ = [
     "NotFoundError",
     "Part",
     "ProblemError",
+    "Producer",
     "Queued",
     "RoomFrame",
     "ServiceError",

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from turnlog_client.events import Event
+from turnlog_client.options import OnBusy
 from turnlog_client.turn import Turn
-from turnlog_client.values import ActionKind, OnBusy, SessionState
+from turnlog_client.values import ActionKind, SessionState
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ TurnlogError
     ├── UnauthenticatedError   401: no token, or one that is not valid
     ├── ForbiddenError         403: the token does not allow this
     ├── NotFoundError          404: not found, or not yours
-    ├── ConflictError          409: the session's state does not allow this now
+    ├── ConflictError          409, 412: the state of what it is about does not allow this now
     ├── GoneError              410: the cursor is of the log before a restore
     ├── InvalidError           400, 413, 415, 422: `errors` names what is wrong
     ├── BusyError              429: too much at once
@@ -72,7 +72,7 @@ class NotFoundError(ProblemError):
 
 
 class ConflictError(ProblemError):
-    """409: the session's state does not allow this now; `code` says why."""
+    """409, 412: the state of the session or project does not allow this now; `code` says why."""
 
 
 class GoneError(ProblemError):
@@ -98,6 +98,7 @@ _BY_STATUS: Mapping[int, type[ProblemError]] = {
     404: NotFoundError,
     409: ConflictError,
     410: GoneError,
+    412: ConflictError,
     413: InvalidError,
     415: InvalidError,
     422: InvalidError,

@@ -1,26 +1,34 @@
 """One session: send messages, read its events, and decide about what waits."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, Unpack
 
 from turnlog_client.conversation import Conversation
 from turnlog_client.events import Event
-from turnlog_client.protocol.exports import Export
-from turnlog_client.protocol.readers import EventReader, StreamOptions, TurnEvents
-from turnlog_client.protocol.requests import SessionRequests
-from turnlog_client.transport import Transport
-from turnlog_client.values import (
+from turnlog_client.options import (
     CancelOptions,
-    CancelReceipt,
     Content,
-    DecisionReceipt,
-    EventPage,
+    ForkSession,
     ListEvents,
     ListMessages,
-    Message,
+    OutsideEvent,
+    Producer,
     SendOptions,
-    SessionInfo,
     UpdateSession,
+)
+from turnlog_client.protocol.exports import Export
+from turnlog_client.protocol.readers import EventReader, StreamOptions, TurnEvents
+from turnlog_client.protocol.session_requests import SessionRequests
+from turnlog_client.transport import Transport
+from turnlog_client.values import (
+    AppendReceipt,
+    CancelReceipt,
+    DecisionReceipt,
+    EventPage,
+    Message,
+    SessionInfo,
+    ToolCallResult,
+    UsageReport,
 )
 
 
@@ -43,6 +51,15 @@ class Session:
     def delete(self) -> None:
         """End a running turn, and delete the session."""
         self._transport.send(self._requests.delete())
+
+    def fork(self, *, idempotency_key: str | None = None, **options: Unpack[ForkSession]) -> "Session":
+        """Create a session with the same past: the log to its last finished turn, or up to `at_sequence`."""
+        info = self._transport.send(self._requests.fork(options, idempotency_key))
+        return Session(info["session_id"], self._transport)
+
+    def usage(self) -> UsageReport:
+        """Read what the session has used."""
+        return self._transport.send(self._requests.usage())
 
     def send(
         self,
@@ -104,6 +121,20 @@ class Session:
         """Read a page of the log from either end, without following it."""
         return self._transport.send(self._requests.history(options))
 
+    def append_events(
+        self,
+        events: Sequence[OutsideEvent],
+        *,
+        producer: Producer | None = None,
+        idempotency_key: str | None = None,
+    ) -> AppendReceipt:
+        """Append events of another producer, at most 100: all of them or none.
+
+        A repeat with the same `idempotency_key`, or with the same numbers of the `producer`, appends nothing. A key is
+        kept for 24 hours, the numbers for ever.
+        """
+        return self._transport.send(self._requests.append(events, producer, idempotency_key))
+
     def export(self) -> Generator[str]:
         """Yield the lines of an export: a header, then each event as JSON.
 
@@ -127,6 +158,10 @@ class Session:
     def withdraw(self, message_id: str) -> None:
         """Take a waiting message back."""
         self._transport.send(self._requests.withdraw(message_id))
+
+    def tool_call(self, call_id: str) -> ToolCallResult:
+        """Read a tool call that has ended with its whole response, also one that is too large for an event."""
+        return self._transport.send(self._requests.tool_call(call_id))
 
     def approve(self, call_id: str, reason: str | None = None) -> DecisionReceipt:
         """Let a tool call run that waits for an approval. The same decision again changes nothing."""

@@ -1,19 +1,15 @@
 """What the service's JSON answers hold, as dicts. Fields that this client does not name are there all the same."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from turnlog_client.events import Event
-
-Content: TypeAlias = str | Sequence[Mapping[str, Any]]
-"""A text, or parts in OpenAI's form."""
+from turnlog_client.options import TokenLimit, WebhookEvent
 
 SessionState: TypeAlias = Literal["idle", "queued", "running", "requires_action", "cancelling", "stalled"]
 MessageStatus: TypeAlias = Literal[
     "queued", "running", "requires_action", "completed", "failed", "cancelled", "withdrawn"
 ]
-OnBusy: TypeAlias = Literal["enqueue", "reject", "interrupt", "steer"]
 ActionKind: TypeAlias = Literal["approval", "client_tool"]
 
 
@@ -43,6 +39,20 @@ class RequiredAction(TypedDict):
     expires_at: str
 
 
+class Budget(TypedDict):
+    """How many tokens may be used in all, and how many of them are left."""
+
+    total_tokens: int
+    left_tokens: int
+
+
+class ForkedFrom(TypedDict):
+    """The session whose log was copied, and the last event that was copied."""
+
+    session_id: str
+    sequence: int
+
+
 class SessionInfo(TypedDict):
     """A session. `status` is for programs, `state` for user interfaces; timestamps are RFC 3339."""
 
@@ -61,6 +71,9 @@ class SessionInfo(TypedDict):
     head: int
     queued: int
     usage: Usage
+    cost: NotRequired[float]
+    budget: Budget | None
+    forked_from: ForkedFrom | None
 
 
 class SessionPage(TypedDict):
@@ -108,6 +121,55 @@ class DecisionReceipt(TypedDict):
     decision: Literal["approve", "deny", "result"]
 
 
+class AppendReceipt(TypedDict):
+    """The sequences of the appended events, in their order."""
+
+    sequences: list[int]
+
+
+class ToolCallResult(TypedDict):
+    """A tool call with its whole response, which an event holds only up to 64 KB."""
+
+    id: str
+    message_id: str
+    step: int
+    name: str
+    arguments: str
+    status: Literal["completed", "failed", "cancelled", "denied"]
+    response: Any
+    truncated: bool
+    duration_ms: int
+
+
+class UsageRow(Usage):
+    """The tokens that one agent used of one model, in `calls` model calls; their cost, if the model has a price."""
+
+    agent: str
+    model: str
+    calls: int
+    cost: NotRequired[float]
+
+
+class UsageReport(TypedDict):
+    """What a session, or all sessions of a project, used: in all, and by agent and model."""
+
+    usage: Usage
+    cost: NotRequired[float]
+    budget: Budget | None
+    sessions: int
+    rows: list[UsageRow]
+
+
+class ProjectWebhook(TypedDict):
+    """A receiver of signed events. `secret` is only in the answer to the request for which the service made it."""
+
+    id: str
+    url: str
+    events: list[WebhookEvent]
+    secret: NotRequired[str]
+    created_at: str
+
+
 class Project(TypedDict):
     """A project owns a JSON document; `revision` counts its changes."""
 
@@ -115,6 +177,26 @@ class Project(TypedDict):
     name: str
     document: dict[str, Any]
     revision: int
+    budget: TokenLimit | None
+    webhooks: list[ProjectWebhook]
+
+
+class ProjectPage(TypedDict):
+    """Projects, newest first. `next_cursor` is the `cursor` of the next page."""
+
+    projects: list[Project]
+    next_cursor: str | None
+
+
+class Deletion(TypedDict):
+    """How far the deletion of a project is: `deleted` of the `listed` sessions. `listed` grows until the end."""
+
+    project_id: str
+    status: Literal["deleting", "deleted"]
+    deleted: int
+    listed: int
+    requested_at: str
+    ended_at: str | None
 
 
 class AgentTool(TypedDict):
@@ -149,72 +231,3 @@ class EventPage:
     events: list[Event]
     next_cursor: str | None
     head: int
-
-
-class CreateSession(TypedDict, total=False):
-    """What a new session may have; `session_id` is your own name of it."""
-
-    session_id: str
-    session_name: str
-    agent_name: str
-    project_id: str
-    project_dir: str
-    node_id: str
-    metadata: Mapping[str, Any]
-
-
-class UpdateSession(TypedDict, total=False):
-    """What of a session can change. None removes a value; `metadata` is merged by key."""
-
-    session_name: str | None
-    agent_name: str | None
-    metadata: Mapping[str, Any]
-    archived: bool
-
-
-class ListSessions(TypedDict, total=False):
-    """Which sessions to list; `limit` is at most 200."""
-
-    limit: int
-    cursor: str
-    status: Literal["running", "finished"]
-    project_id: str
-    agent_name: str
-    archived: bool
-
-
-class SendOptions(TypedDict, total=False):
-    """How to send a message. `client_id` is your own id of it: its events and the message itself have it."""
-
-    client_id: str
-    agent: str
-    model: str
-    on_busy: OnBusy
-    metadata: Mapping[str, Any]
-
-
-class CancelOptions(TypedDict, total=False):
-    """`turn_id`: only this turn. `queue="clear"` also withdraws the waiting messages."""
-
-    turn_id: str
-    queue: Literal["keep", "clear"]
-    reason: str
-
-
-class ListMessages(TypedDict, total=False):
-    """Which messages to list: `after` is a `message_id`, `limit` is at most 200."""
-
-    after: str
-    limit: int
-    order: Literal["asc", "desc"]
-
-
-class ListEvents(TypedDict, total=False):
-    """Which events to list; `limit` is at most 1000. `coalesce` (the default) joins deltas and omits void attempts."""
-
-    after: int | str
-    before: int | str
-    limit: int
-    types: Sequence[str]
-    order: Literal["asc", "desc"]
-    coalesce: bool

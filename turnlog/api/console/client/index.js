@@ -3,6 +3,7 @@ export { Backoff } from "./backoff.js";
 export { Turnlog } from "./client.js";
 export { Conversation } from "./conversation.js";
 export * from "./events.js";
+export * from "./options.js";
 export { TurnlogProblem } from "./problem.js";
 export { Session } from "./session.js";
 export { SseParser } from "./sse.js";

@@ -14,40 +14,85 @@ export class Session {
     info(signal) {
         return this.transport.json(this.#path, { signal });
     }
+    /** Changes the session; `null` removes a value. */
+    update(changes, signal) {
+        return this.transport.json(this.#path, { method: "PATCH", body: changes, signal });
+    }
     /** Ends a running turn, and deletes the session. */
     delete(signal) {
         return this.transport.json(this.#path, { method: "DELETE", signal });
     }
-    /** Sends a message. Returns as soon as it is stored: `events` shows its turn. */
+    /** Creates a session with the same past: the log to its last finished turn, or up to `at_sequence`. */
+    async fork(options = {}, signal) {
+        const { idempotencyKey, ...body } = options;
+        const { session_id } = await this.#post("/fork", body, { idempotencyKey, signal });
+        return new Session(session_id, this.transport);
+    }
+    /** What the session has used. */
+    usage(signal) {
+        return this.transport.json(`${this.#path}/usage`, { signal });
+    }
+    /**
+     * Sends a message. Returns as soon as it is stored, or with `wait` when it is answered.
+     *
+     * A message whose `status` is not final after the wait continues: `events` shows its turn.
+     */
     send(content, options = {}, signal) {
-        const { idempotencyKey, ...fields } = options;
-        const request = { headers: { prefer: "respond-async" }, idempotencyKey, signal };
-        return this.#post("/messages", { content, ...fields }, request);
+        const { idempotencyKey, wait, ...fields } = options;
+        return this.#post("/messages", { content, ...fields }, { headers: preferOf(wait), idempotencyKey, signal });
     }
-    /** The messages with their answers, oldest first. */
-    messages(signal) {
-        return this.transport.json(`${this.#path}/messages`, { signal });
+    /** The messages with their answers, oldest first: at most 50, or `limit`. */
+    messages(options = {}, signal) {
+        return this.transport.json(`${this.#path}/messages`, { query: { ...options }, signal });
     }
-    /** Asks the running turn to stop; what was written stays. */
+    /** A page of the log from either end, without following it. */
+    history(options = {}, signal) {
+        return this.transport.json(`${this.#path}/events`, { query: { ...options }, signal });
+    }
+    /**
+     * Appends events of another producer, at most 100: all of them or none.
+     *
+     * A repeat with the same `idempotencyKey`, or with the same numbers of the `producer`, appends nothing. A key is kept
+     * for 24 hours, the numbers for ever.
+     */
+    appendEvents(events, options = {}, signal) {
+        const { producer, idempotencyKey = producer ? null : undefined } = options;
+        const numbers = Object.entries(producer ?? {}).map(([name, value]) => [`producer-${name}`, String(value)]);
+        return this.#post("/events", events, { headers: Object.fromEntries(numbers), idempotencyKey, signal });
+    }
+    /** Asks the running turn to stop; what was written stays. With `wait`, returns after its end. */
     cancel(options = {}, signal) {
-        return this.#post("/cancel", options, { signal });
+        const { wait, ...fields } = options;
+        return this.#post("/cancel", fields, { headers: preferOf(wait), signal });
+    }
+    /** The messages that wait for their turn, in the order in which they will run. */
+    queue(signal) {
+        return this.transport.json(`${this.#path}/queue`, { signal });
     }
     /** Takes a waiting message back. */
     withdraw(messageId, signal) {
         const path = `${this.#path}/queue/${encodeURIComponent(messageId)}`;
         return this.transport.json(path, { method: "DELETE", signal });
     }
+    /** A tool call that has ended with its whole response, also one that is too large for an event. */
+    toolCall(callId, signal) {
+        return this.transport.json(`${this.#path}/tool_calls/${encodeURIComponent(callId)}`, { signal });
+    }
     /** Lets a tool call run that waits for an approval. The same decision again changes nothing. */
     approve(callId, reason, signal) {
-        return this.#decide(callId, "approve", reason, signal);
+        return this.#decide(callId, "approval", { decision: "approve", ...(reason ? { reason } : {}) }, signal);
     }
     /** Refuses a tool call that waits for an approval. The model reads the reason. The same decision again changes nothing. */
     deny(callId, reason, signal) {
-        return this.#decide(callId, "deny", reason, signal);
+        return this.#decide(callId, "approval", { decision: "deny", ...(reason ? { reason } : {}) }, signal);
     }
     /** Sends the result of a tool that the client runs. */
     submitResult(callId, result, signal) {
-        return this.#post(`/tool_calls/${encodeURIComponent(callId)}/result`, { result }, { signal, isRepeatable: true });
+        return this.#decide(callId, "result", { result }, signal);
+    }
+    /** Says why a tool that the client runs has no result. The model reads it. */
+    submitError(callId, error, signal) {
+        return this.#decide(callId, "result", { error }, signal);
     }
     /** Yields each event of the log once, in order, over any number of connections. `after: event.cursor` continues after it. */
     events(options = {}) {
@@ -67,11 +112,14 @@ export class Session {
                 yield conversation;
         }
     }
-    #decide(callId, decision, reason, signal) {
-        const body = { decision, ...(reason ? { reason } : {}) };
-        return this.#post(`/tool_calls/${encodeURIComponent(callId)}/approval`, body, { signal, isRepeatable: true });
+    #decide(callId, path, body, signal) {
+        return this.#post(`/tool_calls/${encodeURIComponent(callId)}/${path}`, body, { signal, isRepeatable: true });
     }
     #post(path, body, options) {
         return this.transport.json(this.#path + path, { ...options, method: "POST", body });
     }
+}
+/** The wait that the service is asked for; without one it answers at once. */
+function preferOf(seconds) {
+    return { prefer: seconds ? `wait=${Math.ceil(seconds)}` : "respond-async" };
 }

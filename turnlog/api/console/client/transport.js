@@ -28,8 +28,7 @@ export class Transport {
      * @throws TurnlogProblem if the service refuses, NetworkError if it can't be reached.
      */
     async json(path, options = {}) {
-        const key = options.method === "POST" ? { "idempotency-key": options.idempotencyKey ?? keyOf(options) } : {};
-        const sent = { ...options, headers: { ...key, ...options.headers } };
+        const sent = { ...options, headers: { ...keyHeader(options), ...options.headers } };
         const backoff = new Backoff();
         for (;;) {
             try {
@@ -100,8 +99,11 @@ export function retryAfterOf(error) {
 export function newIdempotencyKey() {
     return hex(crypto.getRandomValues(new Uint8Array(16))); // crypto.randomUUID is missing on pages without TLS
 }
-function keyOf(options) {
-    return options.isRepeatable ? hex(hash(JSON.stringify(options.body))) : newIdempotencyKey(); // nor is there crypto.subtle
+function keyHeader({ method, idempotencyKey, isRepeatable, body }) {
+    if (method !== "POST" || idempotencyKey === null)
+        return {};
+    const made = isRepeatable ? hex(hash(JSON.stringify(body))) : newIdempotencyKey(); // nor is there crypto.subtle
+    return { "idempotency-key": idempotencyKey ?? made };
 }
 function hex(bytes) {
     return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -32,6 +32,7 @@ const composer = new Composer({
   onSend: send,
   onStop: () => watcher && attempt(() => watcher.session.cancel()),
   onWithdraw: (messageId) => watcher && attempt(() => watcher.session.withdraw(messageId)),
+  onPick: () => refreshAgents(),
 });
 const chat = new ChatView(byId("turns"), {
   approve: (id, reason) => decide((session) => session.approve(id, reason || undefined)),
@@ -185,13 +186,29 @@ async function begin() {
   byId("sign-out").hidden = !isSignedIn();
   const agents = await attempt(() => client.listAgents());
   if (!agents) return;
+  showAgents(agents);
+  route();
+  await sessions.refresh();
+}
+
+let shownAgents = ""; // as JSON
+
+function showAgents(agents) {
+  const list = JSON.stringify([agents.agents, agents.default]);
+  if (list === shownAgents) return; // an open picker stays open
+  shownAgents = list;
   composer.showAgents(agents);
   showWelcome(agents, (example) => {
     composer.choose(example.agent);
     return composer.send(example.content, example);
   });
-  route();
-  await sessions.refresh();
+}
+
+/** Shows agents that were added since. They may be new whenever somebody comes back to the page or opens the picker. */
+async function refreshAgents() {
+  if (document.hidden || signingIn || isDeclined) return;
+  const agents = await attempt(() => client.listAgents(), { isQuiet: true });
+  if (agents) showAgents(agents);
 }
 
 function route() {
@@ -217,5 +234,6 @@ addEventListener("hashchange", route);
 const refresh = () => document.hidden || signingIn || isDeclined || sessions.refresh();
 setInterval(refresh, REFRESH_MS);
 document.addEventListener("visibilitychange", refresh);
+addEventListener("focus", refreshAgents);
 if (matchMedia("(min-width: 1180px)").matches) openLog(log);
 void begin();

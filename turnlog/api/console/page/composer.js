@@ -11,14 +11,18 @@ export class Composer {
   #content = byId("content");
   #agent = byId("agent");
   #model = byId("model");
-  #queue = new Map();
+  #queue = [];
+  #queueIds = "";
   #sending = [];
   #unsent = null; // keys and options of the message that came back into the field, until somebody changes it
   #default = "";
+  #chosen = null; // the name that was chosen, also while no agent has it
   agents = [];
 
-  constructor({ onSend, onStop, onWithdraw }) {
-    Object.assign(this, { onSend, onStop, onWithdraw });
+  constructor({ onSend, onStop, onWithdraw, onPick }) {
+    this.onSend = onSend;
+    this.onStop = onStop;
+    this.onWithdraw = onWithdraw;
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       void this.submit();
@@ -33,25 +37,28 @@ export class Composer {
       this.#unsent = null; // another text, agent or model: another message
     });
     byId("stop").addEventListener("click", () => this.onStop());
-    this.#agent.addEventListener("change", () => this.#showDefaultModel());
+    this.#agent.addEventListener("focus", () => onPick());
+    this.#agent.addEventListener("change", () => this.choose(this.#agent.value));
   }
 
   focus() {
     if (matchMedia("(hover: hover)").matches) this.#content.focus(); // else a keyboard would cover the screen
   }
 
+  /** Shows the agents that there are now. What was chosen stays chosen. */
   showAgents({ agents, default: name }) {
     this.agents = agents;
     this.#default = name;
     const options = agents.map((agent) => h("option", { value: agent.name, title: agent.description }, agent.name));
     this.#agent.replaceChildren(...options);
-    this.choose(name);
+    this.choose(this.#chosen);
     const models = [...new Set(agents.map((agent) => agent.model).filter(Boolean))];
     byId("models").replaceChildren(...models.map((value) => h("option", { value })));
   }
 
   /** Chooses the agent of a session; the default one if there is none of this name. */
   choose(name) {
+    this.#chosen = name;
     this.#agent.value = this.agents.some((agent) => agent.name === name) ? name : this.#default;
     this.#showDefaultModel();
   }
@@ -95,7 +102,8 @@ export class Composer {
   }
 
   #setDisabled(isDisabled) {
-    for (const each of [this.#content, byId("send")]) each.disabled = isDisabled;
+    this.#content.disabled = isDisabled;
+    byId("send").disabled = isDisabled;
   }
 
   /** Shows what the conversation allows: stop a running turn, take a waiting message back. */
@@ -111,15 +119,16 @@ export class Composer {
       this.#drawQueue();
     }
     const ids = conversation.queue.map((each) => each.messageId).join();
-    if (this.#queue.ids !== ids) {
-      this.#queue = new Map(conversation.queue.map((each) => [each.messageId, each]));
-      this.#queue.ids = ids;
+    if (this.#queueIds !== ids) {
+      this.#queue = [...conversation.queue];
+      this.#queueIds = ids;
       this.#drawQueue();
     }
   }
 
   clear() {
-    this.#queue = new Map();
+    this.#queue = [];
+    this.#queueIds = "";
     this.#sending = [];
     this.#unsent = null;
     this.#drawQueue();
@@ -129,7 +138,7 @@ export class Composer {
   }
 
   #drawQueue() {
-    const waiting = [...this.#queue.values()].map(({ messageId, text, onBusy }) => {
+    const waiting = this.#queue.map(({ messageId, text, onBusy }) => {
       const back = h("button", { type: "button", class: "icon", "aria-label": `Take back: ${text}`, onclick: () => this.onWithdraw(messageId) }, "✕");
       return h("li", {}, h("span", { class: "chip" }, onBusy === "enqueue" ? "waits" : onBusy), h("span", { class: "brief" }, text), back);
     });

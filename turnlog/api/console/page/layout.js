@@ -19,7 +19,7 @@ export function listenToPage({ onNew, onStop, onLog, log }) {
   byId("close-log").addEventListener("click", () => setLog(false));
   byId("open-sidebar").addEventListener("click", () => setDrawer(true));
   for (const id of ["close-sidebar", "shade"]) byId(id).addEventListener("click", () => setDrawer(false));
-  byId("sessions").addEventListener("click", (event) => event.target.closest("a") && setDrawer(false));
+  byId("sessions").addEventListener("click", ({ target }) => target instanceof Element && target.closest("a") && setDrawer(false));
   byId("new-session").addEventListener("click", () => {
     setDrawer(false);
     onNew();

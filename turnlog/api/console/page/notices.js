@@ -7,7 +7,7 @@ const SHOWN_MS = 12_000;
 /** Shows a text for some seconds. The same text is shown once. */
 export function notify(text, detail = "") {
   const box = byId("notices");
-  if ([...box.children].some((each) => each.dataset.text === text)) return;
+  if ([...box.children].some((each) => each.getAttribute("data-text") === text)) return;
   const close = h("button", { class: "icon", type: "button", "aria-label": "Close" }, "✕");
   const notice = h("div", { class: "notice", "data-text": text }, h("div", {}, text, detail ? h("small", {}, detail) : ""), close);
   close.addEventListener("click", () => notice.remove());

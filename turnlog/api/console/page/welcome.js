@@ -2,6 +2,12 @@
 
 import { byId, h } from "../view/dom.js";
 
+/**
+ * `scripted` is what the scripted model needs in place of a real one.
+ * @typedef {{ title: string, about: string, content: string, agent?: string, scripted: { model?: string, content?: string } }} Example
+ */
+
+/** @type {Example[]} */
 const EXAMPLES = [
   {
     title: "Watch an answer",
@@ -42,6 +48,7 @@ export function showWelcome({ agents, default: first }, onChoose) {
   );
 }
 
+/** @param {Example} example */
 function card({ title, about, content, agent, scripted }, isScripted, onChoose) {
   const sent = { content, agent, name: content, ...(isScripted ? scripted : {}) };
   const choose = async ({ currentTarget: button }) => {

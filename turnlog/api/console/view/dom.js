@@ -19,7 +19,22 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-export const byId = (id) => document.getElementById(id);
+/**
+ * Elements of index.html with properties that others do not have.
+ * @typedef {{
+ *   "sign-in": HTMLDialogElement, token: HTMLTextAreaElement, confirm: HTMLDialogElement, filter: HTMLInputElement,
+ *   content: HTMLTextAreaElement, agent: HTMLSelectElement, model: HTMLInputElement, busy: HTMLSelectElement,
+ *   send: HTMLButtonElement, stop: HTMLButtonElement,
+ * }} Elements
+ */
+
+/**
+ * Returns the element of the page with this id.
+ * @template {string} Id
+ * @param {Id} id
+ * @returns {Id extends keyof Elements ? Elements[Id] : HTMLElement}
+ */
+export const byId = (id) => /** @type {any} */ (document.getElementById(id));
 
 /** Sets a property only if it changes, so that nothing is laid out again for the same value. */
 export function set(element, name, value) {

@@ -4,6 +4,7 @@ import { byId, h, number, oncePerFrame, place, pretty, set, trackEnd } from "./d
 
 const ROW = 26; // pixels; as in console.css
 const DELTAS = new Set(["message.delta", "reasoning.delta", "tool_call.delta"]);
+/** @type {[string, (type: string) => boolean][]} */
 const KINDS = [
   ["text", (type) => /^(user_message|message\.|reasoning\.)/.test(type)],
   ["tools", (type) => type.startsWith("tool_call.")],
@@ -57,7 +58,7 @@ export class LogView {
   #active = null; // the row that the arrow keys have reached
   #elements = new Map(); // of the rows in view
   #list = byId("rows");
-  #spacer = byId("rows").firstElementChild;
+  #spacer = /** @type {HTMLElement} */ (byId("rows").firstElementChild);
   #isAtEnd = true;
   isOpen = false;
 
@@ -69,8 +70,9 @@ export class LogView {
     });
     new ResizeObserver(draw).observe(this.#list);
     this.#list.addEventListener("keydown", (event) => this.#onKey(event));
-    byId("filter").addEventListener("input", (event) => {
-      this.#text = event.target.value.trim().toLowerCase();
+    const filter = byId("filter");
+    filter.addEventListener("input", () => {
+      this.#text = filter.value.trim().toLowerCase();
       this.#filter();
     });
     byId("chips").append(...KINDS.map(([kind]) => this.#chip(kind)));

@@ -8,11 +8,19 @@ import httpx2
 from turnlog_client.aio.session import AsyncSession
 from turnlog_client.aio.transport import AsyncToken, AsyncTransport
 from turnlog_client.events import RoomFrame
-from turnlog_client.protocol import requests
+from turnlog_client.options import (
+    CreateProject,
+    CreateSession,
+    ListProjects,
+    ListSessions,
+    OpenSession,
+    UpdateProject,
+)
+from turnlog_client.protocol import project_requests, requests
 from turnlog_client.protocol.readers import RoomReader, StreamOptions
 from turnlog_client.protocol.tries import checked_base
 from turnlog_client.transport import LIMITS
-from turnlog_client.values import AgentList, CreateSession, ListSessions, Project, SessionPage
+from turnlog_client.values import AgentList, Deletion, Message, Project, ProjectPage, SessionPage, UsageReport
 
 
 class AsyncClient:
@@ -62,17 +70,64 @@ class AsyncClient:
         info = await self._transport.send(requests.create_session(options, idempotency_key))
         return self.session(info["session_id"])
 
+    async def open_session(
+        self, project_id: str, *, idempotency_key: str | None = None, **options: Unpack[OpenSession]
+    ) -> AsyncSession:
+        """Return the current session of a project or of one of its nodes; create it if there is none.
+
+        One that is archived or deleted is not current. Calls at the same time get the same session.
+        """
+        info = await self._transport.send(project_requests.open_session(project_id, options, idempotency_key))
+        return self.session(info["session_id"])
+
     async def list_sessions(self, **options: Unpack[ListSessions]) -> SessionPage:
         """List a page of your sessions, newest first."""
         return await self._transport.send(requests.list_sessions(options))
+
+    async def get_message(self, message_id: str) -> Message:
+        """Read a message with its answer, of whatever session."""
+        return await self._transport.send(requests.get_message(message_id))
 
     async def list_agents(self) -> AgentList:
         """List the agents that can answer."""
         return await self._transport.send(requests.list_agents())
 
+    async def create_project(
+        self, name: str, *, idempotency_key: str | None = None, **options: Unpack[CreateProject]
+    ) -> Project:
+        """Create a project. Without a `document` it has one without nodes."""
+        return await self._transport.send(project_requests.create_project(name, options, idempotency_key))
+
+    async def list_projects(self, **options: Unpack[ListProjects]) -> ProjectPage:
+        """List a page of your projects, newest first."""
+        return await self._transport.send(project_requests.list_projects(options))
+
     async def get_project(self, project_id: str) -> Project:
         """Read a project with its document."""
-        return await self._transport.send(requests.get_project(project_id))
+        return await self._transport.send(project_requests.get_project(project_id))
+
+    async def update_project(
+        self, project_id: str, *, if_revision: int | None = None, **changes: Unpack[UpdateProject]
+    ) -> Project:
+        """Change the project; None removes a value. With `if_revision`, only if it still has this revision.
+
+        Raises:
+            ConflictError: it has another revision (`precondition_failed`). If an answer was lost before, that may be
+                this change itself: read the project.
+        """
+        return await self._transport.send(project_requests.update_project(project_id, changes, if_revision))
+
+    async def delete_project(self, project_id: str) -> Deletion | None:
+        """Delete the project and its sessions. None: all are deleted; otherwise `get_deletion` says how far it is."""
+        return await self._transport.send(project_requests.delete_project(project_id))
+
+    async def get_deletion(self, project_id: str) -> Deletion:
+        """Read how far the deletion of a project is."""
+        return await self._transport.send(project_requests.get_deletion(project_id))
+
+    async def get_project_usage(self, project_id: str) -> UsageReport:
+        """Read what all sessions of the project used, also the deleted ones."""
+        return await self._transport.send(project_requests.get_project_usage(project_id))
 
     def room(self, project_id: str | None = None, options: StreamOptions | None = None) -> AsyncGenerator[RoomFrame]:
         """Yield what happens in the sessions of a project, or in all of yours, without an end.

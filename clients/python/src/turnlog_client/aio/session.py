@@ -1,26 +1,34 @@
 """One session of the async client, as `turnlog_client.session`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Unpack
 
 from turnlog_client.aio.transport import AsyncTransport
 from turnlog_client.conversation import Conversation
 from turnlog_client.events import Event
-from turnlog_client.protocol.exports import Export
-from turnlog_client.protocol.readers import EventReader, StreamOptions, TurnEvents
-from turnlog_client.protocol.requests import SessionRequests
-from turnlog_client.values import (
+from turnlog_client.options import (
     CancelOptions,
-    CancelReceipt,
     Content,
-    DecisionReceipt,
-    EventPage,
+    ForkSession,
     ListEvents,
     ListMessages,
-    Message,
+    OutsideEvent,
+    Producer,
     SendOptions,
-    SessionInfo,
     UpdateSession,
+)
+from turnlog_client.protocol.exports import Export
+from turnlog_client.protocol.readers import EventReader, StreamOptions, TurnEvents
+from turnlog_client.protocol.session_requests import SessionRequests
+from turnlog_client.values import (
+    AppendReceipt,
+    CancelReceipt,
+    DecisionReceipt,
+    EventPage,
+    Message,
+    SessionInfo,
+    ToolCallResult,
+    UsageReport,
 )
 
 
@@ -43,6 +51,15 @@ class AsyncSession:
     async def delete(self) -> None:
         """End a running turn, and delete the session."""
         await self._transport.send(self._requests.delete())
+
+    async def fork(self, *, idempotency_key: str | None = None, **options: Unpack[ForkSession]) -> "AsyncSession":
+        """Create a session with the same past: the log to its last finished turn, or up to `at_sequence`."""
+        info = await self._transport.send(self._requests.fork(options, idempotency_key))
+        return AsyncSession(info["session_id"], self._transport)
+
+    async def usage(self) -> UsageReport:
+        """Read what the session has used."""
+        return await self._transport.send(self._requests.usage())
 
     async def send(
         self,
@@ -104,6 +121,20 @@ class AsyncSession:
         """Read a page of the log from either end, without following it."""
         return await self._transport.send(self._requests.history(options))
 
+    async def append_events(
+        self,
+        events: Sequence[OutsideEvent],
+        *,
+        producer: Producer | None = None,
+        idempotency_key: str | None = None,
+    ) -> AppendReceipt:
+        """Append events of another producer, at most 100: all of them or none.
+
+        A repeat with the same `idempotency_key`, or with the same numbers of the `producer`, appends nothing. A key is
+        kept for 24 hours, the numbers for ever.
+        """
+        return await self._transport.send(self._requests.append(events, producer, idempotency_key))
+
     async def export(self) -> AsyncGenerator[str]:
         """Yield the lines of an export: a header, then each event as JSON.
 
@@ -127,6 +158,10 @@ class AsyncSession:
     async def withdraw(self, message_id: str) -> None:
         """Take a waiting message back."""
         await self._transport.send(self._requests.withdraw(message_id))
+
+    async def tool_call(self, call_id: str) -> ToolCallResult:
+        """Read a tool call that has ended with its whole response, also one that is too large for an event."""
+        return await self._transport.send(self._requests.tool_call(call_id))
 
     async def approve(self, call_id: str, reason: str | None = None) -> DecisionReceipt:
         """Let a tool call run that waits for an approval. The same decision again changes nothing."""

@@ -15,8 +15,8 @@ from turnlog_client.command.transcript import Transcript
 from turnlog_client.command.typed_lines import TypedLines
 from turnlog_client.conversation import Conversation
 from turnlog_client.errors import NotFoundError
+from turnlog_client.options import CreateSession, SendOptions
 from turnlog_client.protocol.readers import Connection, StreamOptions
-from turnlog_client.values import CreateSession, SendOptions
 
 _INTERRUPTED = 130
 

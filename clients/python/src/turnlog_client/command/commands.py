@@ -8,8 +8,9 @@ from turnlog_client.aio.session import AsyncSession
 from turnlog_client.command.transcript import Transcript
 from turnlog_client.conversation import Action, Conversation
 from turnlog_client.errors import TurnlogError
+from turnlog_client.options import SendOptions
 from turnlog_client.protocol.requests import new_idempotency_key
-from turnlog_client.values import ActionKind, SendOptions
+from turnlog_client.values import ActionKind
 
 _HELP = (
     "/approve [reason]  let the tool call run that waits",

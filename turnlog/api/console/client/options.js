@@ -1,0 +1,2 @@
+/** What the calls of a client take. */
+export {};
