@@ -84,10 +84,15 @@ async def model_server() -> AsyncGenerator[Server]:
 
 
 @asynccontextmanager
-async def host(model_url: str, data_dir: Path) -> AsyncGenerator[Server]:
-    """Run the local host while the body runs; without a `model_url` it starts its own model, as `make run` does."""
+async def host(model_url: str, data_dir: Path, samples: Path | None = None) -> AsyncGenerator[Server]:
+    """Run the local host while the body runs; without a `model_url` it starts its own model, as `make run` does.
+
+    With `samples` it is `bench.sampled_host`, which writes that file.
+    """
+    module = "turnlog.local.host" if samples is None else "bench.sampled_host"
     options = ("--host", "127.0.0.1", "--port", "0", "--data-dir", str(data_dir), "--grace", "1")
-    async with spawned(environment(model_url), *_python("turnlog.local.host"), *options) as server:
+    env = environment(model_url) | ({} if samples is None else {"BENCH_SAMPLES": str(samples)})
+    async with spawned(env, *_python(module), *options) as server:
         yield server
 
 

@@ -82,8 +82,8 @@ def _inject_into_log() -> None:
         await append(self, chunk, checkpoint, documents)
         kills.reach(*_points("after", chunk))
 
-    def killing_insert(connection: sqlite3.Connection, chunk: Chunk) -> bool:
-        inserted = insert_chunk(connection, chunk)
+    def killing_insert(connection: sqlite3.Connection, chunk: Chunk, events: str) -> bool:
+        inserted = insert_chunk(connection, chunk, events)
         kills.reach(*_points("torn", chunk))
         return inserted
 

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TypeVar, cast
@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 from tests.simulation.processes import Process, ReplyLostError, RequestLostError
 from turnlog.domain.errors import StoreUnavailableError
 from turnlog.stores import Stores
-from turnlog.stores.sqlite.database import Database
+from turnlog.stores.sqlite.database import Database, shielded
 from turnlog.stores.sqlite.log import SqliteSessionLog
 from turnlog.stores.sqlite.projects import SqliteProjectStore
 from turnlog.stores.sqlite.rooms import SqliteRooms
@@ -86,7 +86,17 @@ class _NetworkedDatabase:
         self._account = account
         self._process = process
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], on_commit: Callable[[T], object] = lambda _: None
+    ) -> T:
+        return await shielded(asyncio.ensure_future(self._write(work, on_commit)))
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T], on_commit: Callable[[T], object]) -> T:
+        result = await self._request(work)
+        on_commit(result)
+        return result
+
+    async def _request(self, work: Callable[[sqlite3.Connection], T]) -> T:
         for pause in (*_PAUSES, None):
             try:
                 return await self._process.request(lambda: self._account.transact(work))
@@ -96,10 +106,10 @@ class _NetworkedDatabase:
         raise StoreUnavailableError("The database doesn't answer.")
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self.write(work)
+        return await self._request(work)
 
-    async def read_together(self, key: Hashable, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self.write(work)
+    async def search(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._request(work)
 
     async def close(self) -> None:
         pass

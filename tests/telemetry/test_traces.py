@@ -124,10 +124,11 @@ async def test_a_failing_model_is_a_fault_of_the_model_in_spans_and_log(api: Api
     trace = "7" * 32
     message = await api.run_turn(await api.new_session(), model="fail-401", headers=traced(trace))
 
-    seen = await wait_for_telemetry(log, lambda seen: POST in {span.name for span in seen.in_trace(trace)})
+    names = ("chat fail-401", "call_model", "invoke_agent assistant")
+    seen = await wait_for_telemetry(log, lambda seen: {POST, *names} <= {span.name for span in seen.in_trace(trace)})
 
     assert message["error"]["code"] == "model_unauthorized"
-    for name in ("chat fail-401", "call_model", "invoke_agent assistant"):
+    for name in names:
         (span,) = [span for span in seen.in_trace(trace) if span.name == name]
         recorded = (span.status, span.attributes["error.type"], span.attributes["turnlog.fault_domain"])
         assert recorded == ("ERROR", "model_unauthorized", "model"), name

@@ -67,6 +67,9 @@ def needs_checkpoint(chunk: Chunk) -> bool:
 def fold(state: SessionState | None, chunks: Iterable[Chunk]) -> SessionState | None:
     """`state` after `chunks`, which follow it without a gap. Events that `state` already contains are skipped."""
     for chunk in chunks:
+        if state is not None and chunk.first == state.head + 1 and chunk.has_only_deltas:
+            state = _after_deltas(state, chunk.last)
+            continue
         for event in chunk.events:
             if state is None or event.sequence > state.head:
                 state = _after(state, event, chunk)

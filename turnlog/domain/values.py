@@ -13,8 +13,6 @@ from pydantic import (
     GetJsonSchemaHandler,
     JsonValue,
     PlainSerializer,
-    SerializerFunctionWrapHandler,
-    model_serializer,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -33,6 +31,9 @@ ActionDecision: TypeAlias = Annotated[Literal["approve", "deny", "result"], OPEN
 OnBusy: TypeAlias = Annotated[Literal["enqueue", "reject", "interrupt", "steer"], OPEN]
 Count = Annotated[int, Field(ge=0)]
 Ordinal = Annotated[int, Field(ge=1)]
+Detail: TypeAlias = Annotated[Count, Field(exclude_if=lambda count: count == 0)]
+"""A count that many servers do not report: it is left out if it is 0."""
+
 Cost: TypeAlias = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 """An amount of money with at most nine digits after the point, in the currency of `MODEL_PRICES`.
 
@@ -137,17 +138,12 @@ class Usage(Frozen):
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
     total_tokens: Count = 0
-    cached_tokens: Count = 0
-    reasoning_tokens: Count = 0
+    cached_tokens: Detail = 0
+    reasoning_tokens: Detail = 0
 
     def __add__(self, other: "Usage") -> Self:
         """`self` with the counts of both. What this release does not know stays as it is."""
         return self.model_copy(update={name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
-
-    @model_serializer(mode="wrap")
-    def _without_zero_details(self, serialize: SerializerFunctionWrapHandler):  # noqa: ANN202  # else pydantic describes the fields by it
-        fields: dict[str, Any] = serialize(self)
-        return {name: value for name, value in fields.items() if value or name not in _DETAILS}
 
 
 def add_costs(one: Cost | None, other: Cost | None) -> Cost | None:

@@ -1,6 +1,6 @@
 """Feeds: entries in order, which readers replay from a cursor and then follow. Sessions and rooms have feeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Protocol, TypeVar
@@ -35,10 +35,13 @@ K_contra = TypeVar("K_contra", contravariant=True)
 class Tail(Protocol[E_co]):
     """A reader that waits for new entries."""
 
-    async def wait(self, after: int, timeout: timedelta) -> Sequence[E_co]:
+    async def wait(
+        self, after: int, timeout: timedelta, ignores: Callable[[E_co], bool] | None = None
+    ) -> Sequence[E_co]:
         """Wait until there may be entries later than `after`, or until `timeout` is over.
 
         Returns entries that follow `after` without a gap if they are cached. An empty answer promises nothing: read.
+        A new entry that the reader `ignores` does not end the wait.
         """
         ...
 

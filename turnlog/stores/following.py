@@ -82,16 +82,24 @@ class _Tail(Generic[K, E]):
         self._after = -1
         self._head = 0
 
-    async def wait(self, after: int, timeout: timedelta) -> Sequence[E]:
+    async def wait(self, after: int, timeout: timedelta, ignores: Callable[[E], bool] | None = None) -> Sequence[E]:
         # If a reader waits again at the same cursor, the store had no later entry for it up to the head of that time.
         read_to = max(after, self._head) if after == self._after else after
         try:
             async with asyncio.timeout(timeout.total_seconds()):
-                await self._feed.wait_for_later(read_to, self._polling)
+                await self._feed.wait_for_later(_Waiting(read_to, ignores), self._polling)
         except TimeoutError:
             return ()
         self._after, self._head = after, self._feed.head
         return self._feed.later_than(read_to)
+
+
+@dataclass(frozen=True)
+class _Waiting(Generic[E]):
+    """A reader that waits for an entry later than `after`, except those that it `ignores`."""
+
+    after: int
+    ignores: Callable[[E], bool] | None = None
 
 
 class _Feed(Generic[K, E]):
@@ -106,10 +114,10 @@ class _Feed(Generic[K, E]):
         self._key = key
         self._begins_after = 0
         self._read_to = 0
-        self._entries: deque[tuple[E, int]] = deque()
+        self._entries: deque[tuple[int, E, int]] = deque()  # each with its cursor and its size
         self._size = 0
         self._max_entries = max_entries
-        self._waiting: dict[asyncio.Future[None], int] = {}
+        self._waiting: dict[asyncio.Future[None], _Waiting[E]] = {}
         self._is_polled = False
         self._changed_at = asyncio.get_running_loop().time()
         self._interval = 0.0
@@ -126,86 +134,97 @@ class _Feed(Generic[K, E]):
             self._begins_after, self._size = after, 0
         self._read_to = read_to
         for entry in entries:
+            self.head = entry.cursor
             self._keep(entry)
         if entries:
-            self.head = entries[-1].cursor
             now = asyncio.get_running_loop().time()
             self._interval, self._changed_at = now - self._changed_at, now
-            self._wake()
+            self._wake(entries)
 
     def _keep(self, entry: E) -> None:
         """Keep the newest entries that fit. One that is larger than all of them may be is left to the store."""
-        self._entries.append((entry, size := entry.size))
+        self._entries.append((self.head, entry, size := entry.size))
         self._size += size
         while self._entries and (len(self._entries) > self._max_entries or self._size > MAX_PAGE_BYTES):
-            oldest, size = self._entries.popleft()
-            self._begins_after = oldest.cursor
+            self._begins_after, _, size = self._entries.popleft()
             self._size -= size
 
     def later_than(self, after: int) -> Sequence[E]:
         """All entries later than `after`; none if the feed does not hold all of them."""
-        return [entry for entry, _ in self._entries if entry.cursor > after] if after >= self._begins_after else ()
+        if after < self._begins_after:
+            return ()
+        later: list[E] = []
+        for cursor, entry, _ in reversed(self._entries):  # a reader that follows waits for the newest one only
+            if cursor <= after:
+                break
+            later.append(entry)
+        later.reverse()
+        return later
 
-    async def wait_for_later(self, after: int, polling: Polling[K, E] | None) -> None:
-        """Wait until the feed knows an entry later than `after`."""
+    async def wait_for_later(self, reader: _Waiting[E], polling: Polling[K, E] | None) -> None:
+        """Wait until the feed knows an entry for which `reader` waits."""
         if polling is None:
-            while self.head <= after:
-                await self._wait_until_woken(after)
+            while self.head <= reader.after:
+                await self._wait_until_woken(reader)
             return
         try:
-            while self.head <= after:
+            while self.head <= reader.after:
                 if self._is_polled:
-                    await self._wait_until_woken(after)
+                    await self._wait_until_woken(reader)
                 else:
-                    await self._poll(after, polling)
+                    await self._poll(reader, polling)
         finally:
             # Here, not in `_poll`: a reader that was woken to take over may be cancelled first, and then wakes the
             # others. It wakes all of them, because some never poll.
             if not self._is_polled:
-                self._wake(everyone=True)
+                self._wake()
 
-    async def _poll(self, after: int, polling: Polling[K, E]) -> None:
+    async def _poll(self, reader: _Waiting[E], polling: Polling[K, E]) -> None:
         self._is_polled = True
         try:
-            while self.head <= after:
-                await self._pause(after, polling)
-                if self.head <= after:
-                    start = self._poll_start(after)
+            while self.head <= reader.after:
+                await self._pause(reader, polling)
+                if self.head <= reader.after:
+                    start = self._poll_start(reader)
                     self.extend(start, *await polling.poll(self._key, start))
         finally:
             self._is_polled = False
 
-    async def _pause(self, after: int, polling: Polling[K, E]) -> None:
-        """Wait until it is time to poll, or until this process appends something later than `after`."""
+    async def _pause(self, reader: _Waiting[E], polling: Polling[K, E]) -> None:
+        """Wait until it is time to poll, or until this process appends something for which `reader` waits."""
         silent = asyncio.get_running_loop().time() - self._changed_at
         pause = silent / 2
         if polling.polls_per_entry is not None and silent < 1.5 * self._interval:
             pause = self._interval / polling.polls_per_entry
         with suppress(TimeoutError):
             async with asyncio.timeout(min(max(pause, polling.min_pause), polling.max_pause)):
-                await self._wait_until_woken(after)
+                await self._wait_until_woken(reader)
 
-    def _poll_start(self, after: int) -> int:
-        """The cursor after which a reader at `after` polls for all.
+    def _poll_start(self, reader: _Waiting[E]) -> int:
+        """The cursor after which `reader` polls for all.
 
         Each waiting reader has read the store up to its cursor, so polling starts at the lowest of these cursors.
-        Entries that the feed holds are not read again.
+        Entries that the feed holds are not read again, nor for readers that have ignored them.
         """
-        behind = min((after, *self._waiting.values()))
+        behind = min(each.after for each in (reader, *self._waiting.values()) if each.ignores is None)
         return self._read_to if self._begins_after <= behind < self._read_to else behind
 
-    async def _wait_until_woken(self, after: int) -> None:
-        """Wait for an entry later than `after`, or until everyone is woken."""
+    async def _wait_until_woken(self, reader: _Waiting[E]) -> None:
+        """Wait for an entry for which `reader` waits, or until everyone is woken."""
         woken = asyncio.get_running_loop().create_future()
-        self._waiting[woken] = after
+        self._waiting[woken] = reader
         try:
             await woken
         finally:
             self._waiting.pop(woken, None)
 
-    def _wake(self, *, everyone: bool = False) -> None:
-        for woken, after in list(self._waiting.items()):
-            if everyone or after < self.head:
+    def _wake(self, entries: Sequence[E] | None = None) -> None:
+        """Wake the readers that wait for one of the new `entries`, or all of them."""
+        for woken, reader in list(self._waiting.items()):
+            if entries is None or self._ends_wait(reader, entries):
                 del self._waiting[woken]
                 if not woken.done():
                     woken.set_result(None)
+
+    def _ends_wait(self, reader: _Waiting[E], entries: Sequence[E]) -> bool:
+        return reader.after < self.head and (reader.ignores is None or not all(map(reader.ignores, entries)))

@@ -112,10 +112,10 @@ class _ObservedTail:
         self._tail = tail
         self._attributes = {**attributes, names.STORE_OPERATION: "poll"}
 
-    async def wait(self, after: int, timeout: timedelta) -> Sequence[Any]:
+    async def wait(self, after: int, timeout: timedelta, ignores: Callable[[Any], bool] | None = None) -> Sequence[Any]:
         with charged() as charge:
             try:
-                return await self._tail.wait(after, timeout)
+                return await self._tail.wait(after, timeout, ignores)
             finally:
                 _record_charge(self._telemetry, charge, self._attributes)
 

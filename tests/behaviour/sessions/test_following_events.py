@@ -36,7 +36,7 @@ class ScriptedFeed:
     def watch(self, session_id: SessionId, /, *, polls: bool = True) -> Generator["ScriptedFeed"]:
         yield self
 
-    async def wait(self, after: int, timeout: timedelta) -> Sequence[Chunk]:
+    async def wait(self, after: int, timeout: timedelta, ignores: object = None) -> Sequence[Chunk]:
         return self._waits.pop(0)
 
 

@@ -125,3 +125,28 @@ async def test_a_reader_without_polls_does_not_poll(store: Store, polled: Feeds[
         assert await tail.wait(0, SOON) == ()
 
     assert store.polled == []
+
+
+async def test_an_entry_that_a_reader_ignores_does_not_end_its_wait() -> None:
+    feeds = Feeds[str, Entry](4)
+    with feeds.watch(KEY) as tail:
+        waiting = asyncio.create_task(tail.wait(0, LONG, lambda entry: entry.cursor == 1))
+        await asyncio.sleep(0)
+        _append(feeds, 1)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        _append(feeds, 2)
+
+        assert _cursors(await waiting) == [1, 2]
+
+
+async def test_a_reader_that_ignores_entries_is_not_polled_for(store: Store, polled: Feeds[str, Entry]) -> None:
+    with polled.watch(KEY, polls=False) as lazy, polled.watch(KEY) as tail:
+        ignoring = asyncio.create_task(lazy.wait(0, LONG, lambda _: True))
+        await asyncio.sleep(0)
+        _append(polled, *range(1, 11))
+        while not store.polled:
+            assert await tail.wait(10, SOON) == ()
+        ignoring.cancel()
+
+    assert set(store.polled) == {10}

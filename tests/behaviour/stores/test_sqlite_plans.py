@@ -32,9 +32,11 @@ async def database(tmp_path: Path) -> AsyncGenerator[Database]:
 async def _plan(database: Database, path: Path, query: Query) -> Sequence[str]:
     """The steps by which SQLite finds the rows of the statement that `query` runs."""
     statements: list[str] = []
-    await database.read(lambda connection: connection.set_trace_callback(statements.append))
+    for look in (database.read, database.search):
+        await look(lambda connection: connection.set_trace_callback(statements.append))
     await query(SqliteSessionLog(database, SqliteRooms(database)), SqliteProjectStore(database))
-    await database.read(lambda connection: connection.set_trace_callback(None))
+    for look in (database.read, database.search):
+        await look(lambda connection: connection.set_trace_callback(None))
     (statement,) = [each for each in statements if each.startswith("SELECT")]
     with closing(sqlite3.connect(path)) as connection:
         return [detail for *_, detail in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]

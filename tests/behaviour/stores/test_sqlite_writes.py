@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,53 @@ async def test_writes_that_wait_together_share_one_commit(database: Database) ->
 
 
 async def test_a_write_that_fails_is_undone_alone(database: Database) -> None:
-    outcomes = await write_together(database, "a", "bad", "b")
+    outcomes = await write_together(database, "a", "bad", "b", "bad", "c")
 
-    assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, type(None)]
+    assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, type(None), ValueError, type(None)]
+    assert await database.read(notes) == ["a", "b", "c"]
+
+
+async def test_a_write_that_is_refused_before_it_changes_anything_does_not_make_the_others_run_again(
+    database: Database,
+) -> None:
+    runs: list[str] = []
+
+    def work(connection: sqlite3.Connection, text: str) -> None:
+        runs.append(text)
+        if text == "refused":
+            raise ValueError(text)
+        connection.execute("INSERT INTO notes VALUES (?)", (text,))
+
+    async with busy_writer(database):
+        writing = [asyncio.create_task(database.write(partial(work, text=text))) for text in ("a", "refused", "b")]
+    await asyncio.gather(*writing, return_exceptions=True)
+
+    assert runs == ["a", "refused", "b"]
     assert await database.read(notes) == ["a", "b"]
+
+
+async def test_a_write_whose_caller_is_cancelled_is_committed_and_noticed(database: Database) -> None:
+    committed = asyncio.Event()
+
+    def work(connection: sqlite3.Connection) -> str:
+        connection.execute("INSERT INTO notes VALUES ('a')")
+        return "result"
+
+    results: list[str] = []
+
+    def note(result: str) -> None:
+        results.append(result)
+        committed.set()
+
+    async with busy_writer(database):
+        writing = asyncio.create_task(database.write(work, note))
+        await asyncio.sleep(0)
+        writing.cancel()
+    await committed.wait()
+
+    assert writing.cancelled()
+    assert results == ["result"]
+    assert await database.read(notes) == ["a"]
 
 
 async def test_a_write_that_ends_the_transaction_fails_for_all_of_it_and_for_nobody_later(database: Database) -> None:

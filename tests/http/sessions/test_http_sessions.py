@@ -128,6 +128,7 @@ async def test_a_finished_turn_shows_in_the_session(api: Api) -> None:
 async def test_a_running_turn_shows_in_the_session(api: Api) -> None:
     session_id = await api.new_session()
     message = await api.start_turn(session_id, model="hang-100")
+    await api.wait_for_event(session_id, "message.start")
 
     session = await api.session(session_id)
 

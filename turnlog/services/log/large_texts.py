@@ -31,8 +31,7 @@ async def load_texts(documents: Documents, session_id: SessionId, events: Sequen
 
 async def load_text_of(documents: Documents, session_id: SessionId, event: Event) -> Event:
     """The same for one event."""
-    (filled,) = await load_texts(documents, session_id, [event])
-    return filled
+    return await _Texts(documents, session_id).fill(event)
 
 
 def event_size(event: Event) -> int:

@@ -78,6 +78,14 @@ class _WriterQueue:
 _QUEUES: WeakKeyDictionary[SessionLog, WeakValueDictionary[SessionId, _WriterQueue]] = WeakKeyDictionary()
 
 
+def _queue_of(log: SessionLog, session_id: SessionId) -> _WriterQueue:
+    """The queue of a session's writers, which exists as long as one of them."""
+    queues = _QUEUES.get(log)
+    if queues is None:
+        queues = _QUEUES[log] = WeakValueDictionary()
+    return queues.setdefault(session_id, _WriterQueue())
+
+
 @dataclass(frozen=True)
 class Decision(Generic[R]):
     """What to append, the documents of the same batch, and what the caller gets once the batch is written.
@@ -110,6 +118,7 @@ class SessionWriter:
         self._log = log
         self._clock = clock
         self._hold_until = hold_until
+        self._queue = _queue_of(log, session_id)
         self._state: SessionState | None = None
         self._may_be_behind = False
         self.appended_at = clock.now()
@@ -189,7 +198,7 @@ class SessionWriter:
         return decision.result
 
     async def _transact(self, decide: Decide[R], key: IdempotencyKey | None) -> Decision[R]:
-        queue = _QUEUES.setdefault(self._log, WeakValueDictionary()).setdefault(self.session_id, _WriterQueue())
+        queue = self._queue
         async with queue.enter():
             # The previous writer left its state, so it is not read again. If that is not the newest, the append fails.
             if queue.state is not None and queue.state.head > self.state.head:

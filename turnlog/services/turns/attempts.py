@@ -128,15 +128,20 @@ class Guard:
     async def _wait_for_stop(self, may_continue: Callable[[SessionState], bool]) -> None:
         timeout = self._renew_lease_after / 2
         with self._log.watch(self._writer.session_id, polls=False) as tail:
-            chunks = await tail.wait(self._read_to, min(timeout, _FIRST_CHECK))
+            chunks = await tail.wait(self._read_to, min(timeout, _FIRST_CHECK), self._is_own)
             while True:
                 for chunk in chunks or await self._read_missed():
                     events = [event for event in chunk.events if event.sequence > self._read_to]
                     self._read_to = max(self._read_to, chunk.last)
-                    if any(map(_is_relevant, events)) and not await self._is_allowed(may_continue):
+                    is_relevant = not self._is_own(chunk) and any(map(_is_relevant, events))
+                    if is_relevant and not await self._is_allowed(may_continue):
                         return
                 await self._renew_lease()
-                chunks = await tail.wait(self._read_to, timeout)
+                chunks = await tail.wait(self._read_to, timeout, self._is_own)
+
+    def _is_own(self, chunk: Chunk) -> bool:
+        """Whether this attempt appended `chunk`: it then knew that it may continue."""
+        return chunk.writer == self._writer.id
 
     async def _read_missed(self) -> Sequence[Chunk]:
         """Read the chunks that the wait did not return, or none if this writer appended: it then knows the state."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, repeat
 
@@ -32,12 +31,13 @@ class Relay:
         self._pieces: list[Piece] = []
         self._size = 0
         self._is_over = False
+        self._is_paused = False
         self._changed = asyncio.Event()
 
     def stop(self) -> None:
         """Make `run` return soon, with the pieces that are collected."""
         self._is_over = True
-        self._changed.set()
+        self._go_on()
 
     async def run(
         self, pieces: AsyncIterable[Piece], write: Callable[[Sequence[Piece]], Awaitable[bool]]
@@ -72,9 +72,14 @@ class Relay:
                     continue
                 self._pieces.append(piece)
                 self._size += size_of(piece.text)
-                self._changed.set()
+                if not self._is_paused or self._size >= self._max_bytes:
+                    self._go_on()
         finally:
             self.stop()
+
+    def _go_on(self) -> None:
+        self._is_paused = False
+        self._changed.set()
 
     async def _wait_for_pieces(self) -> bool:
         """Wait for pieces to write. False if the answer is over: its rest is part of the last batch."""
@@ -84,11 +89,16 @@ class Relay:
         return not self._is_over
 
     async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while not self._is_over and self._size < self._max_bytes:
-                    self._changed.clear()
-                    await self._changed.wait()
+        if self._is_over or self._size >= self._max_bytes:
+            return
+        self._is_paused = True
+        self._changed.clear()
+        # A timer instead of a timeout: most pauses end by it, and a timeout ends by cancelling the task.
+        timer = asyncio.get_running_loop().call_later(seconds, self._go_on)
+        try:
+            await self._changed.wait()
+        finally:
+            timer.cancel()
 
     def _take(self) -> Sequence[Piece]:
         joined, *rest = split_pieces(_joined(self._pieces))

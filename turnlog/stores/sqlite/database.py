@@ -1,10 +1,11 @@
-"""A SQLite file in WAL mode. One thread writes and one reads, so that nothing blocks the event loop."""
+"""A SQLite file in WAL mode. Commits and searches, which wait for the disk, have their own threads."""
 
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 class Database:
-    """Runs functions on the file's two connections, which all stores on it share. The code that opens it closes it.
+    """Runs functions on the file's connections, which all stores on it share. The code that opens it closes it.
 
     `synchronous=FULL`: an acknowledged commit is on the disk, so it survives a loss of power. With NORMAL it survives
     a crash of the process, but a loss of power can lose the last ones (sqlite.org/wal.html).
@@ -32,53 +33,49 @@ class Database:
 
     def __init__(self, path: Path, synchronous: Synchronous = "full") -> None:
         self._path = path
-        self._not_started: dict[Hashable, asyncio.Future[Any]] = {}
-        self._writer, self._reader = connect(path, synchronous), connect(path)
+        self._writer, self._reader, self._searcher = connect(path, synchronous), connect(path), connect(path)
         delete_expired(self._writer)
         self.incarnation = incarnation_of(self._writer)
         self._commits = GroupCommit(self._writer)
-        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
+        self._search_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-search")
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in one transaction: all of it or nothing. Writes that wait together share a commit."""
-        return await self._finish(self._commits.submit(work))
+    async def write(self, work: Callable[[sqlite3.Connection], T], on_commit: Callable[[T], object] | None = None) -> T:
+        """Run `work` in one transaction: all of it or nothing. Writes that wait together share a commit.
+
+        `on_commit` is called with the result as soon as it is committed, also if the caller is cancelled until then.
+        """
+        with self._translated_errors():
+            return await self._commits.submit(work, on_commit)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in one snapshot, which holds every acknowledged write."""
+        """Run `work`, which reads a row or a page by its key, in one snapshot, which holds every acknowledged write.
+
+        It runs in the event loop. Such rows are nearly always in memory, and reading them takes a fraction of the time
+        that a thread takes to answer.
+        """
+        with self._translated_errors():
+            return _snapshot(self._reader, work)
+
+    async def search(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Like `read`, for work that may read many rows: it runs in a thread."""
         loop = asyncio.get_running_loop()
-        return await self._finish(loop.run_in_executor(self._read_thread, _snapshot, self._reader, work))
-
-    async def read_together(self, key: Hashable, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Like `read`, except that callers with the same `key` share one read until it starts."""
-        shared: asyncio.Future[T] | None = self._not_started.get(key)
-        if shared is None:
-
-            def start(connection: sqlite3.Connection) -> T:
-                # Before anything is read: a later caller may know of a later write.
-                self._not_started.pop(key, None)
-                return work(connection)
-
-            def end(ended: asyncio.Future[T]) -> None:
-                if self._not_started.get(key) is ended:
-                    del self._not_started[key]
-
-            shared = self._not_started[key] = asyncio.ensure_future(self.read(start))
-            shared.add_done_callback(end)
-        return await shielded(shared)
+        with self._translated_errors():
+            return await shielded(loop.run_in_executor(self._search_thread, _snapshot, self._searcher, work))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self._commits.close()
-        self._read_thread.shutdown()
+        self._search_thread.shutdown()
+        self._searcher.close()
         self._reader.close()
         self._writer.close()
 
-    async def _finish(self, running: "asyncio.Future[T]") -> T:
-        # Shielded: if the caller is cancelled, work that has started is not abandoned.
+    @contextmanager
+    def _translated_errors(self) -> Generator[None]:
         try:
-            return await shielded(running)
+            yield
         except sqlite3.DatabaseError as error:
             if isinstance(error, _MISTAKES):
                 raise

@@ -14,24 +14,28 @@ _Outcome: TypeAlias = tuple[Any, BaseException | None]
 
 
 class Write:
-    """One write that waits: all of `work` is stored, or nothing of it. `done` gets its result or its error."""
+    """One write that waits: all of `work` is stored, or nothing of it. `done` gets its result or its error.
 
-    def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+    `on_commit` gets the result before that, also if nobody waits for `done` any more.
+    """
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Any], on_commit: Callable[[Any], object] | None) -> None:
         self.work = work
         self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._on_commit = on_commit
 
     def end(self, outcome: _Outcome) -> None:
-        """Report to the event loop what became of the write."""
-        self.done.get_loop().call_soon_threadsafe(self._set, outcome)
-
-    def _set(self, outcome: _Outcome) -> None:
+        """Report what became of the write, in the event loop."""
         result, error = outcome
-        if self.done.done():
+        if error is None and self._on_commit is not None:
+            self._on_commit(result)
+        if self.done.done():  # its caller was cancelled
             return
         if error is None:
             self.done.set_result(result)
         else:
             self.done.set_exception(error)
+            self.done.exception()  # if the caller is cancelled now, the error concerns nobody
 
 
 class GroupCommit:
@@ -48,11 +52,16 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name="sqlite-write", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
-        """Queue `work`. The future is done once it is committed, or has failed and changed nothing."""
+    def submit(
+        self, work: Callable[[sqlite3.Connection], T], on_commit: Callable[[T], object] | None = None
+    ) -> "asyncio.Future[T]":
+        """Queue `work`. The future is done once it is committed, or has failed and changed nothing.
+
+        If the future is cancelled, the work is done all the same.
+        """
         if self._is_closed:
             raise sqlite3.ProgrammingError("The file is closed.")
-        write = Write(work)
+        write = Write(work, on_commit)
         self._waiting.put(write)
         return write.done
 
@@ -67,8 +76,8 @@ class GroupCommit:
             group = self._next_group()
             writes = [write for write in group if write is not None]
             if writes:
-                for write, outcome in zip(writes, commit_together(self._connection, writes), strict=True):
-                    write.end(outcome)
+                outcomes = commit_together(self._connection, writes)
+                writes[0].done.get_loop().call_soon_threadsafe(_end_all, writes, outcomes)
             if len(writes) < len(group):
                 return
 
@@ -83,29 +92,47 @@ class GroupCommit:
         return group
 
 
+def _end_all(writes: Sequence[Write], outcomes: Sequence[_Outcome]) -> None:
+    for write, outcome in zip(writes, outcomes, strict=True):
+        write.end(outcome)
+
+
 def commit_together(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[_Outcome]:
-    """Run `writes` in one transaction. One that fails is rolled back alone; a failed commit fails all of them."""
+    """Run `writes` in one transaction. One that fails is undone alone; a failed commit fails all of them.
+
+    There is no savepoint for each: at every statement this thread waits for Python's lock.
+    """
+    failed: dict[int, BaseException] = {}
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        outcomes = [_run_alone(connection, write) for write in writes]
+        while (results := _run(connection, writes, failed)) is None:
+            connection.execute("ROLLBACK")
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         return [(None, error)] * len(writes)
-    return outcomes
+    return [(results.get(number), failed.get(number)) for number in range(len(writes))]
 
 
-def _run_alone(connection: sqlite3.Connection, write: Write) -> _Outcome:
-    """The outcome of one write. Raises what ended the whole transaction: a full disk, for example."""
-    connection.execute("SAVEPOINT one")
-    try:
-        result = write.work(connection)
-    except BaseException as error:  # the writer's own: it gets it, and the others continue
-        if not connection.in_transaction:
-            raise
-        connection.execute("ROLLBACK TO one")
-        connection.execute("RELEASE one")
-        return None, error
-    connection.execute("RELEASE one")
-    return result, None
+def _run(
+    connection: sqlite3.Connection, writes: Sequence[Write], failed: dict[int, BaseException]
+) -> dict[int, Any] | None:
+    """The results of the writes that have not `failed`, in a transaction. None if another one failed half done.
+
+    Raises what ended the whole transaction: a full disk, for example.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    results: dict[int, Any] = {}
+    for number, write in enumerate(writes):
+        if number in failed:
+            continue
+        changed_before = connection.total_changes
+        try:
+            results[number] = write.work(connection)
+        except BaseException as error:  # the writer's own: it gets it, and the others continue
+            if not connection.in_transaction:
+                raise
+            failed[number] = error
+            if connection.total_changes != changed_before:
+                return None
+    return results

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,11 @@ from turnlog.domain.errors import SequenceTakenError
 from turnlog.domain.events import DELTA_TYPES
 from turnlog.domain.ids import SessionId, WriterId
 from turnlog.domain.listing import SessionFilter, listing_key
-from turnlog.domain.pages import EVENT_OVERHEAD_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller
+from turnlog.domain.pages import EVENT_OVERHEAD_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller, fill
 from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import AnyDocument, Document, IdempotencyRecord, claim_partition
-from turnlog.domain.tolerance import load
-from turnlog.stores.reading import dump_events, load_events
+from turnlog.domain.tolerance import M, load
+from turnlog.stores.reading import load_events, readable
 
 MAX_SEQUENCE = 2**63 - 1
 """No sequence is as large."""
@@ -22,19 +23,24 @@ MAX_SEQUENCE = 2**63 - 1
 SKIP_DELTAS = " AND only_deltas = 0"
 """The condition of the index `chunks_with_non_deltas`. SQLite uses the index only if the text is the same."""
 
+STATE_AND_LAST = (
+    "SELECT body, (SELECT last FROM chunks c WHERE c.session_id = s.session_id ORDER BY first DESC LIMIT 1) AS last"
+    " FROM states s WHERE session_id = ?"
+)
+"""The query of a state, and of the last sequence in its log; null if the log is empty."""
+
 _CHUNK = "first, last, epoch, writer, events"
 _FILTERED_COLUMNS = ("owner", "project_id", "status", "agent_name", "archived")
 
 
-def insert_chunk(connection: sqlite3.Connection, chunk: Chunk) -> bool:
-    """Insert `chunk`; False if exactly this chunk was inserted before.
+def insert_chunk(connection: sqlite3.Connection, chunk: Chunk, events: str) -> bool:
+    """Insert `chunk`, whose stored form is `events`; False if exactly this chunk was inserted before.
 
     The tombstone of a deleted session refuses every chunk, from a writer that was suspended until now.
 
     Raises:
         SequenceTakenError: another writer holds the sequence, or the session is deleted.
     """
-    events = dump_events(chunk.events)
     inserted = connection.execute(
         # The column `hidden` is not enough: a fork that is being copied is hidden as well.
         "INSERT INTO chunks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
@@ -58,7 +64,7 @@ def body_of(value: SessionState | AnyDocument) -> str:
     return value.model_dump_json(exclude_none=True)
 
 
-def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
+def upsert_state(connection: sqlite3.Connection, state: SessionState, body: str) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -73,7 +79,7 @@ def upsert_state(connection: sqlite3.Connection, state: SessionState) -> None:
             _timestamp(state.repair_due),
             _timestamp(state.clear_due),
             state.updated_at.timestamp(),
-            body_of(state),
+            body,
         ),
     )
 
@@ -82,10 +88,9 @@ def _timestamp(time: datetime | None) -> float:
     return 0.0 if time is None else time.timestamp()
 
 
-def upsert_document(connection: sqlite3.Connection, session_id: SessionId, document: AnyDocument) -> None:
+def upsert_document(connection: sqlite3.Connection, session_id: SessionId, document: AnyDocument, body: str) -> None:
     now = time.time()
     expires_at = None if document.expires_after is None else now + document.expires_after
-    body = body_of(document)
     connection.execute(
         "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
         (session_id, document.kind, document.id, document.sequence, now, expires_at, body),
@@ -98,7 +103,7 @@ def claim(connection: sqlite3.Connection, record: IdempotencyRecord) -> Idempote
     query = "SELECT body FROM documents WHERE session_id = ? AND kind = ? AND id = ? AND expires_at > ?"
     stored = connection.execute(query, (partition, record.kind, record.id, time.time())).fetchone()
     if stored is None:
-        upsert_document(connection, partition, record)
+        upsert_document(connection, partition, record, body_of(record))
         return None
     return load(IdempotencyRecord, stored["body"])
 
@@ -162,11 +167,17 @@ def newest_chunks(connection: sqlite3.Connection, session_id: SessionId, event_t
     return _fill(PageFiller(limit, MAX_RESPONSE_BYTES), session_id, rows).in_order(newest=True)
 
 
-def last_sequence(connection: sqlite3.Connection, session_id: SessionId) -> int:
-    """The last sequence in the log; 0 if the log is empty."""
-    query = "SELECT last FROM chunks WHERE session_id = ? ORDER BY first DESC LIMIT 1"
-    row = connection.execute(query, (session_id,)).fetchone()
-    return 0 if row is None else int(row["last"])
+def readable_page(
+    query: str, values: Sequence[Any], model: type[M], limit: int | None, max_bytes: int | None
+) -> Callable[[sqlite3.Connection], Page[M]]:
+    """A read of the first bodies that `query` finds, that can be read, and that fit on a page, and of no other row."""
+
+    def work(connection: sqlite3.Connection) -> Page[M]:
+        bodies = (row["body"] for row in connection.execute(query, values))
+        sized = readable(bodies, lambda body: (load(model, body), len(body)), f"A stored {model.__name__}")
+        return fill(sized, limit, max_bytes)
+
+    return work
 
 
 def chunk_of(session_id: SessionId, row: sqlite3.Row) -> Chunk:

@@ -6,31 +6,31 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any
 
 from turnlog.domain.chunks import Chunk
 from turnlog.domain.fold import fold_without_deltas
 from turnlog.domain.ids import SessionId, WriterId
 from turnlog.domain.listing import SessionFilter
-from turnlog.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller, fill
+from turnlog.domain.pages import MAX_PAGE_BYTES, MAX_RESPONSE_BYTES, Page, PageFiller
 from turnlog.domain.session import SessionState
 from turnlog.domain.stored_documents import AnyDocument, IdempotencyRecord, Lease
-from turnlog.domain.tolerance import M, load
+from turnlog.domain.tolerance import load
 from turnlog.ports import D, Tail
 from turnlog.stores.following import MAX_CHUNKS, Feeds
 from turnlog.stores.limits import require_batch_fits
-from turnlog.stores.reading import dump_events, load_state, readable, remains_of, state_or_none
-from turnlog.stores.sqlite.database import Database, shielded, shrink
+from turnlog.stores.reading import dump_events, load_state, remains_of, state_or_none
+from turnlog.stores.sqlite.database import Database, shrink
 from turnlog.stores.sqlite.items import (
     MAX_SEQUENCE,
+    STATE_AND_LAST,
     body_of,
     claim,
     filter_conditions,
     insert_chunk,
     kind_name,
-    last_sequence,
     newest_chunks,
     read_chunks,
+    readable_page,
     release,
     upsert_document,
     upsert_state,
@@ -57,40 +57,41 @@ class SqliteSessionLog:
     async def append(
         self, chunk: Chunk, checkpoint: SessionState | None = None, documents: Sequence[AnyDocument] = ()
     ) -> None:
-        states = () if checkpoint is None else (checkpoint,)
-        require_batch_fits([dump_events(chunk.events), *map(body_of, (*states, *documents))])
-        # Shielded: if the caller is cancelled while the chunk is written, readers are woken all the same.
-        await shielded(asyncio.ensure_future(self._append(chunk, checkpoint, documents)))
+        events = dump_events(chunk.events)
+        states = [] if checkpoint is None else [(checkpoint, body_of(checkpoint))]
+        others = [(document, body_of(document)) for document in documents]
+        require_batch_fits([events, *(body for _, body in (*states, *others))])
 
-    async def _append(self, chunk: Chunk, checkpoint: SessionState | None, documents: Sequence[AnyDocument]) -> None:
         def work(connection: sqlite3.Connection) -> RecordedChunk | None:
-            if not insert_chunk(connection, chunk):
+            if not insert_chunk(connection, chunk, events):
                 return None
-            if checkpoint is not None:
-                upsert_state(connection, checkpoint)
-            for document in documents:
-                upsert_document(connection, chunk.session_id, document)
+            for state, body in states:
+                upsert_state(connection, state, body)
+            for document, body in others:
+                upsert_document(connection, chunk.session_id, document, body)
             return record_chunk(connection, chunk)
 
-        recorded = await self._database.write(work)
-        self._feeds.extend(chunk.session_id, chunk.first - 1, chunk)
-        if recorded is not None:
-            self._rooms.extend(recorded, chunk, checkpoint)
+        def wake_readers(recorded: RecordedChunk | None) -> None:
+            self._feeds.extend(chunk.session_id, chunk.first - 1, chunk)
+            if recorded is not None:
+                self._rooms.extend(recorded, chunk, checkpoint)
+
+        await self._database.write(work, wake_readers)
 
     async def state(self, session_id: SessionId) -> SessionState | None:
         def work(connection: sqlite3.Connection) -> SessionState | None:
-            row = connection.execute("SELECT body FROM states WHERE session_id = ?", (session_id,)).fetchone()
+            row = connection.execute(STATE_AND_LAST, (session_id,)).fetchone()
             if row is None:
                 return None
-            checkpoint = load_state(session_id, row["body"])
-            if checkpoint.deleted:
+            checkpoint, last = load_state(session_id, row["body"]), row["last"] or 0
+            if checkpoint.deleted or last <= checkpoint.head:
                 return checkpoint
             # An answer that is being written may be thousands of chunks of deltas. They change only the head.
             everything = PageFiller[Chunk](None, None)
             rest = read_chunks(connection, session_id, checkpoint.head, everything, skip_deltas=True)
-            return fold_without_deltas(checkpoint, rest, last_sequence(connection, session_id))
+            return fold_without_deltas(checkpoint, rest, last)
 
-        return await self._database.read_together(session_id, work)
+        return await self._database.read(work)
 
     async def checkpoint(self, session_id: SessionId) -> SessionState | None:
         return await self.state(session_id)  # one read as well
@@ -124,10 +125,11 @@ class SqliteSessionLog:
             filler = PageFiller[Chunk](limit, MAX_PAGE_BYTES)
             return read_chunks(connection, session_id, after, filler, end, newest=newest, skip_deltas=skip_deltas)
 
+        await asyncio.sleep(0)  # a reader of page after page lets others read in between
         return await self._database.read(work)
 
     async def newest_of_type(self, session_id: SessionId, event_type: str, limit: int) -> Page[Chunk]:
-        return await self._database.read(lambda connection: newest_chunks(connection, session_id, event_type, limit))
+        return await self._database.search(lambda connection: newest_chunks(connection, session_id, event_type, limit))
 
     def watch(self, session_id: SessionId, /, *, polls: bool = True) -> AbstractContextManager[Tail[Chunk]]:
         return self._feeds.watch(session_id, polls=polls)
@@ -143,7 +145,7 @@ class SqliteSessionLog:
             row = connection.execute(query, (*key, time.time())).fetchone()
             return None if row is None else load(kind, row["body"])
 
-        return await self._database.read_together(key, work)
+        return await self._database.read(work)
 
     async def find(
         self,
@@ -162,11 +164,12 @@ class SqliteSessionLog:
             f" ORDER BY sequence {direction}, id {direction}"
         )
         values = (session_id, kind_name(kind), after, MAX_SEQUENCE if before is None else before)
-        return (await self._readable(query, values, kind, limit, max_bytes)).in_order(newest=newest)
+        page = await self._database.read(readable_page(query, values, kind, limit, max_bytes))
+        return page.in_order(newest=newest)
 
     async def put(self, session_id: SessionId, document: AnyDocument) -> None:
-        require_batch_fits([body_of(document)])
-        await self._database.write(lambda connection: upsert_document(connection, session_id, document))
+        require_batch_fits([body := body_of(document)])
+        await self._database.write(lambda connection: upsert_document(connection, session_id, document, body))
 
     async def claim(self, record: IdempotencyRecord) -> IdempotencyRecord | None:
         return await self._database.write(lambda connection: claim(connection, record))
@@ -186,7 +189,7 @@ class SqliteSessionLog:
             ).fetchone()
             return max((row["recorded_at"] for row in (appended, renewed) if row is not None), default=None)
 
-        written = await self._database.read(work)
+        written = await self._database.search(work)
         return None if written is None else timedelta(seconds=max(0.0, time.time() - written))
 
     async def sessions(self, wanted: SessionFilter, *, before: str | None, limit: int) -> Page[SessionState]:
@@ -196,19 +199,7 @@ class SqliteSessionLog:
             values.append(before)
         # The text is built of constants of this package only; every value is bound.
         query = f"SELECT body FROM states WHERE {' AND '.join(where)} ORDER BY listing_key DESC"
-        return await self._readable(query, values, SessionState, limit, MAX_RESPONSE_BYTES)
-
-    async def _readable(
-        self, query: str, values: Sequence[Any], model: type[M], limit: int, max_bytes: int | None
-    ) -> Page[M]:
-        """The first bodies that `query` finds, that can be read, and that fit on a page. No other row is read."""
-
-        def work(connection: sqlite3.Connection) -> Page[M]:
-            bodies = (row["body"] for row in connection.execute(query, values))
-            sized = readable(bodies, lambda body: (load(model, body), len(body)), f"A stored {model.__name__}")
-            return fill(sized, limit, max_bytes)
-
-        return await self._database.read(work)
+        return await self._database.search(readable_page(query, values, SessionState, limit, MAX_RESPONSE_BYTES))
 
     def due_for_repair(self, by: datetime) -> AsyncGenerator[SessionState]:
         return self._due("repair_due", by)
@@ -224,7 +215,7 @@ class SqliteSessionLog:
         last: tuple[float, str] = (0.0, "")
         while True:
             values = (by.timestamp(), *last)
-            rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())  # noqa: B023
+            rows = await self._database.search(lambda connection: connection.execute(query, values).fetchall())  # noqa: B023
             for row in rows:
                 if (state := state_or_none(row["session_id"], row["body"])) is not None:
                     yield state
@@ -234,7 +225,8 @@ class SqliteSessionLog:
 
     async def idle_since(self, before: datetime, limit: int) -> Sequence[SessionState]:
         query = "SELECT body FROM states WHERE hidden = 0 AND updated_at < ? ORDER BY updated_at"
-        return await self._readable(query, (before.timestamp(),), SessionState, limit, None)
+        values = (before.timestamp(),)
+        return await self._database.search(readable_page(query, values, SessionState, limit, None))
 
     async def clear(self, session_id: SessionId) -> None:
         def work(connection: sqlite3.Connection) -> int:

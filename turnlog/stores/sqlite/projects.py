@@ -89,7 +89,7 @@ class SqliteProjectStore:
             bodies = (row["body"] for row in connection.execute(query, values))
             return list(islice(readable(bodies, partial(load, Project), "A stored project"), limit))
 
-        return await self._database.read(work)
+        return await self._database.search(work)
 
 
 def _select(connection: sqlite3.Connection, project_id: ProjectId) -> sqlite3.Row | None:

@@ -72,7 +72,7 @@ class SqliteRooms:
         return await self._database.read(lambda connection: connection.execute(query).fetchone()[0])
 
     async def read(self, room: Room, after: int, limit: int, /) -> Page[RoomEntry]:
-        return await self._database.read(lambda connection: _entries(connection, room, after, limit))
+        return await self._database.search(lambda connection: _entries(connection, room, after, limit))
 
     def watch(self, room: Room, /, *, polls: bool = True) -> AbstractContextManager[Tail[RoomEntry]]:
         return self._feeds.watch(room, polls=polls)
