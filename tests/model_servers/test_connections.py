@@ -1,8 +1,12 @@
 """The connections to a model's server: what a break leaves, what a server says too early, proxies."""
 
 import asyncio
+import socket
 import threading
+import time
 from collections.abc import Generator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -37,6 +41,18 @@ class _BreakingAnswer:
         self.sent.set()
 
 
+class _ClosingAnswer:
+    """Answers, and then closes the connection without a word. `closed` counts the connections."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    async def __call__(self, exchange: Exchange) -> None:
+        await answered()(exchange)
+        await exchange.close()
+        self.closed += 1
+
+
 def _bytes(packet: bytes | float) -> bytes:
     assert isinstance(packet, bytes)
     return packet
@@ -48,8 +64,18 @@ def breaking() -> _BreakingAnswer:
 
 
 @pytest.fixture
-def server(breaking: _BreakingAnswer) -> Generator[ModelServer]:
-    answers = {"plain": answered(), "breaking": breaking, "large-head": answered(headers={"x-policy": _LARGE_HEADER})}
+def closing() -> _ClosingAnswer:
+    return _ClosingAnswer()
+
+
+@pytest.fixture
+def server(breaking: _BreakingAnswer, closing: _ClosingAnswer) -> Generator[ModelServer]:
+    answers = {
+        "plain": answered(),
+        "breaking": breaking,
+        "closing": closing,
+        "large-head": answered(headers={"x-policy": _LARGE_HEADER}),
+    }
     with model_server(answers, {}) as server:
         yield server
 
@@ -99,6 +125,63 @@ async def test_a_host_may_be_excepted_from_the_proxy(server: ModelServer, monkey
     client = OpenAIModelClient(Endpoint(server.url, "a-key"))
 
     assert (await call(client, request("plain"))).text == TEXT
+    await client.close()
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("all_proxy", "http://"), ("http_proxy", "")])
+async def test_a_proxy_may_be_for_all_schemes_and_have_none(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, name: str, scheme: str
+) -> None:
+    monkeypatch.setenv(name, f"{scheme}127.0.0.1:{server.port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    client = OpenAIModelClient(Endpoint("http://models.invalid/v1", "a-key"))
+
+    assert (await call(client, request("plain"))).text == TEXT
+    await client.close()
+
+
+async def test_a_connection_that_was_closed_while_the_process_was_busy_is_not_used_again(
+    server: ModelServer, closing: _ClosingAnswer
+) -> None:
+    client = OpenAIModelClient(Endpoint(server.url, "a-key"))
+
+    for number in range(1, 21):
+        assert (await call(client, request("closing"))).text == TEXT
+        while closing.closed < number:  # while this waits, the event loop cannot notice
+            time.sleep(0.001)  # noqa: ASYNC251
+    await client.close()
+
+
+async def test_a_server_that_accepts_no_more_of_a_request_is_silent() -> None:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(5)
+    client = OpenAIModelClient(Endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "a-key"))
+    silent = replace(request("plain", options={"user": "a" * 8_000_000}), max_silence=timedelta(seconds=0.5))
+
+    with pytest.raises(ModelError) as failure:
+        await asyncio.wait_for(call(client, silent), _WAIT_SECONDS)
+
+    assert failure.value.failure_code == "model_timeout"
+    await client.close()
+    listener.close()
+
+
+async def test_a_user_and_a_password_may_be_in_the_address(server: ModelServer) -> None:
+    client = OpenAIModelClient(Endpoint(server.url.replace("://", "://me:secret@"), "a-key"))
+
+    assert (await call(client, request("plain"))).text == TEXT
+    await client.close()
+
+
+async def test_a_key_that_cannot_be_a_header_is_a_failure_like_others(server: ModelServer) -> None:
+    client = OpenAIModelClient(Endpoint(server.url, "a-key\n"))
+
+    with pytest.raises(ModelError) as failure:
+        await call(client, request("plain"))
+
+    assert failure.value.failure_code == "model_unreachable"
     await client.close()
 
 

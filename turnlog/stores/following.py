@@ -94,9 +94,9 @@ class _Tail(Generic[K, E]):
         return self._feed.later_than(read_to)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Waiting(Generic[E]):
-    """A reader that waits for an entry later than `after`, except those that it `ignores`."""
+    """A reader that waits for an entry later than `after`, except those that it `ignores`: `after` moves past them."""
 
     after: int
     ignores: Callable[[E], bool] | None = None
@@ -139,7 +139,7 @@ class _Feed(Generic[K, E]):
         if entries:
             now = asyncio.get_running_loop().time()
             self._interval, self._changed_at = now - self._changed_at, now
-            self._wake(entries)
+            self._wake(entries, after)
 
     def _keep(self, entry: E) -> None:
         """Keep the newest entries that fit. One that is larger than all of them may be is left to the store."""
@@ -204,9 +204,9 @@ class _Feed(Generic[K, E]):
         """The cursor after which `reader` polls for all.
 
         Each waiting reader has read the store up to its cursor, so polling starts at the lowest of these cursors.
-        Entries that the feed holds are not read again, nor for readers that have ignored them.
+        Entries that the feed holds are not read again.
         """
-        behind = min(each.after for each in (reader, *self._waiting.values()) if each.ignores is None)
+        behind = min(each.after for each in (reader, *self._waiting.values()))
         return self._read_to if self._begins_after <= behind < self._read_to else behind
 
     async def _wait_until_woken(self, reader: _Waiting[E]) -> None:
@@ -218,13 +218,18 @@ class _Feed(Generic[K, E]):
         finally:
             self._waiting.pop(woken, None)
 
-    def _wake(self, entries: Sequence[E] | None = None) -> None:
-        """Wake the readers that wait for one of the new `entries`, or all of them."""
+    def _wake(self, entries: Sequence[E] | None = None, after: int = 0) -> None:
+        """Wake the readers that wait for one of the new `entries`, which follow `after`, or all of them."""
         for woken, reader in list(self._waiting.items()):
-            if entries is None or self._ends_wait(reader, entries):
+            if entries is None or self._ends_wait(reader, entries, after):
                 del self._waiting[woken]
                 if not woken.done():
                     woken.set_result(None)
 
-    def _ends_wait(self, reader: _Waiting[E], entries: Sequence[E]) -> bool:
-        return reader.after < self.head and (reader.ignores is None or not all(map(reader.ignores, entries)))
+    def _ends_wait(self, reader: _Waiting[E], entries: Sequence[E], after: int) -> bool:
+        if reader.after >= self.head:
+            return False
+        if reader.after < after or reader.ignores is None or not all(map(reader.ignores, entries)):
+            return True
+        reader.after = self.head
+        return False

@@ -150,3 +150,24 @@ async def test_a_reader_that_ignores_entries_is_not_polled_for(store: Store, pol
         ignoring.cancel()
 
     assert set(store.polled) == {10}
+
+
+async def test_a_reader_that_ignores_entries_learns_of_what_another_reader_polled_for(
+    store: Store, polled: Feeds[str, Entry]
+) -> None:
+    store.cursors, store.end = [6], 6
+    with polled.watch(KEY, polls=False) as lazy, polled.watch(KEY) as tail:
+        ignoring = asyncio.create_task(lazy.wait(5, LONG, lambda _: False))
+        await asyncio.sleep(0)
+        while not ignoring.done():
+            await tail.wait(6, SOON)
+
+    assert _cursors(await ignoring) == [6]
+
+
+async def test_a_reader_that_polls_may_ignore_entries(store: Store, polled: Feeds[str, Entry]) -> None:
+    with polled.watch(KEY) as tail:
+        assert await tail.wait(0, SOON, lambda _: True) == ()
+        store.cursors, store.end = [1], 1
+
+        assert _cursors(await tail.wait(0, LONG, lambda _: False)) == [1]

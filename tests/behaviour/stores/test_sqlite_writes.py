@@ -60,6 +60,10 @@ async def write_together(database: Database, *texts: str) -> list[BaseException 
     return await asyncio.gather(*writing, return_exceptions=True)
 
 
+def insert(text: str, connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO notes VALUES (?)", (text,))
+
+
 def notes(connection: sqlite3.Connection) -> list[str]:
     return [text for (text,) in connection.execute("SELECT text FROM notes ORDER BY rowid")]
 
@@ -139,6 +143,55 @@ async def test_a_write_that_ends_the_transaction_fails_for_all_of_it_and_for_nob
     assert [type(end) for end in await asyncio.gather(*writing, return_exceptions=True)] == [StoreUnavailableError] * 2
     assert await write_together(database, "b") == [None]
     assert await database.read(notes) == ["b"]
+
+
+async def test_what_follows_a_commit_may_fail_without_harm_to_the_others(database: Database) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("A reader could not be woken.")
+
+    async with busy_writer(database):
+        first = asyncio.create_task(database.write(partial(insert, "first"), fail))
+        second = asyncio.create_task(database.write(partial(insert, "second")))
+
+    await asyncio.wait_for(asyncio.gather(first, second), 60)
+    assert await database.read(notes) == ["first", "second"]
+
+
+async def test_an_error_of_any_kind_that_ends_the_transaction_leaves_the_writer_alive(database: Database) -> None:
+    def run_out_of_memory(connection: sqlite3.Connection) -> None:
+        connection.execute("ROLLBACK")
+        raise MemoryError
+
+    async with busy_writer(database):
+        others = asyncio.create_task(database.write(partial(insert, "first")))
+        failing = asyncio.create_task(database.write(run_out_of_memory))
+
+    outcomes = await asyncio.wait_for(asyncio.gather(others, failing, return_exceptions=True), 60)
+    assert [type(outcome) for outcome in outcomes] == [MemoryError, MemoryError]
+    await database.write(partial(insert, "later"))
+    assert await database.read(notes) == ["later"]
+
+
+def test_a_loop_that_is_closed_during_a_commit_does_not_end_the_writer(tmp_path: Path) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work(_: sqlite3.Connection) -> None:
+        begun.set()
+        may_end.wait(60)
+
+    async def begin() -> tuple[Database, asyncio.Task[None]]:
+        database = Database(tmp_path / "sessions.db")
+        task = asyncio.create_task(database.write(work))
+        await asyncio.to_thread(begun.wait, 60)
+        return database, task
+
+    async def go_on() -> None:
+        await asyncio.wait_for(database.write(lambda connection: connection.execute("SELECT 1")), 60)
+        await database.close()
+
+    database, _ = asyncio.run(begin())
+    may_end.set()
+    asyncio.run(go_on())
 
 
 async def test_what_is_acknowledged_is_in_the_files_and_each_commit_is_forced_to_the_disk(

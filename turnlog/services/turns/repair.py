@@ -25,6 +25,7 @@ _MAX_DURATION = timedelta(minutes=5)
 """A sweep ends after this. The next one begins with the sessions that are due the longest."""
 
 _AT_ONCE = 8
+_MAX_DOUBLINGS = 16
 _SLOW = timedelta(seconds=2)
 """A request to the store that takes longer was retried: the store was not available."""
 _LOST = Failure(code="turn_lost", message="The turn made no progress until its deadline was over.", retryable=True)
@@ -111,29 +112,24 @@ class Repair:
         silence = await self._silence(state, turn, open_attempts)
         self._note_duration(asked)
         now = self.clock.now()
-        max_silence = self._first_limit(turn, open_attempts) * 2 ** (turn.generation - turn.running_generation)
-        if silence >= self.timings.lost_after and now > turn.running_since + self.turn_timeout + max_silence:
+        limit = self._first_limit(turn, open_attempts)
+        doubled = 2 ** min(turn.generation - turn.running_generation, _MAX_DOUBLINGS)
+        if silence >= self.timings.lost_after and now > turn.running_since + self.turn_timeout + limit:
             await self._lose(state, turn, scheduler)
-        elif silence >= max_silence and not self._was_unavailable(now):
+        elif silence >= limit * doubled and not self._was_unavailable(now):
             await self._hand_over(state, turn, scheduler)
         elif silence >= self.timings.start_grace:
-            await self._check_instance(state, turn, scheduler)
+            status = await scheduler.status(turn.instance_id)
+            if status == "absent":
+                _log.warning("turn %s: instance %s was never started; starting it", turn.turn_id, turn.instance_id)
+                await scheduler.start(state)
+            elif status == "ended" and silence >= self.timings.start_grace * doubled:
+                await self._hand_over(state, turn, scheduler)
 
     def _first_limit(self, turn: ActiveTurn, open_attempts: list[Attempt]) -> timedelta:
         if open_attempts:
             return self.timings.lost_after
         return self.timings.handover_after if turn.step else self.timings.begin_after
-
-    async def _check_instance(self, state: SessionState, turn: ActiveTurn, scheduler: TurnScheduler) -> None:
-        """Start the turn's instance if that was never done, and replace one that has ended before the turn."""
-        match await scheduler.status(turn.instance_id):
-            case "absent":
-                _log.warning("turn %s: instance %s was never started; starting it", turn.turn_id, turn.instance_id)
-                await scheduler.start(state)
-            case "ended":
-                await self._hand_over(state, turn, scheduler)
-            case "active":
-                pass
 
     async def _silence(self, state: SessionState, turn: ActiveTurn, attempts: list[Attempt]) -> timedelta:
         """How long, by the store's clock, no writer of the turn has appended a chunk or renewed its lease."""

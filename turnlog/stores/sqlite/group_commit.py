@@ -1,9 +1,11 @@
 """The thread that writes a SQLite file. All writes that wait when it is free are committed together."""
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
@@ -11,6 +13,8 @@ T = TypeVar("T")
 
 _MAX_GROUP = 256  # writes
 _Outcome: TypeAlias = tuple[Any, BaseException | None]
+
+_log = logging.getLogger(__name__)
 
 
 class Write:
@@ -28,7 +32,10 @@ class Write:
         """Report what became of the write, in the event loop."""
         result, error = outcome
         if error is None and self._on_commit is not None:
-            self._on_commit(result)
+            try:
+                self._on_commit(result)
+            except Exception:  # noqa: BLE001  # it is stored all the same, and the other writes have callers as well
+                _log.exception("what follows a commit failed")
         if self.done.done():  # its caller was cancelled
             return
         if error is None:
@@ -60,7 +67,7 @@ class GroupCommit:
         If the future is cancelled, the work is done all the same.
         """
         if self._is_closed:
-            raise sqlite3.ProgrammingError("The file is closed.")
+            raise _closed_error()
         write = Write(work, on_commit)
         self._waiting.put(write)
         return write.done
@@ -70,6 +77,10 @@ class GroupCommit:
         self._is_closed = True
         self._waiting.put(None)
         self._thread.join()
+        with suppress(Empty):
+            while True:  # writes that came in between
+                if (late := self._waiting.get_nowait()) is not None:
+                    late.done.get_loop().call_soon_threadsafe(late.end, (None, _closed_error()))
 
     def _run(self) -> None:
         while True:
@@ -77,7 +88,8 @@ class GroupCommit:
             writes = [write for write in group if write is not None]
             if writes:
                 outcomes = commit_together(self._connection, writes)
-                writes[0].done.get_loop().call_soon_threadsafe(_end_all, writes, outcomes)
+                with suppress(RuntimeError):  # the event loop was closed: nobody waits
+                    writes[0].done.get_loop().call_soon_threadsafe(_end_all, writes, outcomes)
             if len(writes) < len(group):
                 return
 
@@ -90,6 +102,10 @@ class GroupCommit:
             except Empty:
                 break
         return group
+
+
+def _closed_error() -> sqlite3.ProgrammingError:
+    return sqlite3.ProgrammingError("The file is closed.")
 
 
 def _end_all(writes: Sequence[Write], outcomes: Sequence[_Outcome]) -> None:
@@ -107,9 +123,10 @@ def commit_together(connection: sqlite3.Connection, writes: Sequence[Write]) -> 
         while (results := _run(connection, writes, failed)) is None:
             connection.execute("ROLLBACK")
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the thread continues, and each caller gets it
         if connection.in_transaction:
-            connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
         return [(None, error)] * len(writes)
     return [(results.get(number), failed.get(number)) for number in range(len(writes))]
 
